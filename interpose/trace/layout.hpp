@@ -1,0 +1,310 @@
+// The byte layout of a .vtrace file: plain structs shared by the writer (in the traced process, any thread) and the
+// reader (offline). No CUDA, Python or unwinder header may be included here.
+//
+// Constraints, in order of weight:
+//   1. the file must be readable after the process died at any instruction (kill -9 included): it is a MAP_SHARED
+//      mapping, each record is published by a commit word that is written last;
+//   2. its size is bounded by distinct stacks + sites + most live blocks at once, not by the length of the run;
+//   3. a store must never raise SIGBUS: an extent is reserved with posix_fallocate before it is mapped and used;
+//   4. a reader of any later version can skip what it does not know: extents carry a type, records a length.
+//
+//   file   = extent*                     an extent is extent_bytes long, or a run of several (ExtentHeader::run)
+//   extent = ExtentHeader, payload       the first extent is of type `header` and holds Header
+//
+// All integers are little endian. Times are in ticks (Header::clock converts). docs/trace-format.md draws the same.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace vramtrack::trace {
+
+inline constexpr char magic[8] = {'V', 'R', 'A', 'M', 'T', 'R', 'C', '\n'};
+inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::size_t extent_bytes = 64 * 1024;
+
+// ---- enumerations (values are part of the format; append only) ------------------------------------------------
+
+enum class Layer : std::uint8_t { cuda = 0, tensor = 1 };
+
+enum class Kind : std::uint8_t {
+  device = 0,
+  pool = 1,
+  managed = 2,
+  host_pinned = 3,
+  array = 4,
+  vmm = 5,
+  graph = 6,
+  ipc = 7,
+  external = 8,
+  registered = 9,
+  block = 10,  // the tensor layer's only kind
+  all = 255,   // Account only: the sum over the kinds that are device memory of this process
+};
+
+enum class ExtentType : std::uint32_t {
+  free = 0,      // reserved, not in use
+  header = 1,    // Header
+  log = 2,       // RecordHeader + payload, repeated
+  sites = 3,     // Site[]
+  blocks = 4,    // Block[]
+  timeline = 5,  // Timeline
+  history = 6,   // HistoryChunk (only with --history)
+};
+
+enum class RecordType : std::uint32_t {
+  torn = 0,  // reserved but never committed
+  string = 1,
+  module = 2,
+  code = 3,
+  stack = 4,
+  oom = 5,
+  note = 6,
+  module_gone = 7,
+};
+
+enum class EndKind : std::uint32_t { running = 0, exit = 1, signal = 2 };  // what the process itself could write
+
+// ---- extents ---------------------------------------------------------------------------------------------------
+
+struct ExtentHeader {  // at the start of every extent
+  std::uint32_t type;     // ExtentType, stored last (release): 0 = not in use
+  std::uint32_t ordinal;  // which extent of its type this is, from 0
+  std::uint32_t run;      // how many extents this one spans (large log records), at least 1
+  std::uint32_t used;     // log: unused; others: free for the type's own use
+  std::uint8_t reserved[48];
+};
+static_assert(sizeof(ExtentHeader) == 64);
+inline constexpr std::size_t payload_bytes = extent_bytes - sizeof(ExtentHeader);
+
+// ---- header ----------------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t max_accounts = 160;
+
+/// Totals of one (layer, device, kind). `kind == all` sums the device-memory kinds of a (layer, device) and drives
+/// the peak epoch of that device's sites. Written under the ledger's lock of that layer.
+struct Account {
+  std::uint8_t used;  // 1 = valid, stored last
+  std::uint8_t layer;
+  std::uint8_t kind;
+  std::uint8_t reserved0;
+  std::int16_t device;  // -1: host memory
+  std::int16_t reserved1;
+  std::uint64_t live_bytes;
+  std::uint64_t live_count;
+  std::uint64_t peak_bytes;
+  std::uint64_t peak_time;  // ticks
+  std::uint64_t allocated_bytes;
+  std::uint64_t allocated_count;
+  std::uint64_t freed_bytes;
+  std::uint64_t freed_count;
+  std::uint64_t reserved_bytes;   // tensor layer: what the allocator last said it holds; else 0
+  std::uint32_t peak_step;
+  std::uint32_t peak_epoch;       // counts new peaks; see Site::peak_epoch
+  std::uint64_t peak_reserved_bytes;
+  std::uint8_t reserved[8];
+};
+static_assert(sizeof(Account) == 104);
+
+/// Pairs (ticks, monotonic nanoseconds) to convert ticks to time since start. `last` is refreshed now and then.
+struct Clock {
+  std::uint64_t start_ticks;
+  std::uint64_t start_mono_ns;
+  std::uint64_t start_real_ns;  // CLOCK_REALTIME at start, since the Unix epoch
+  std::uint64_t last_ticks;
+  std::uint64_t last_mono_ns;
+  std::uint32_t kind;  // 0: ticks are CLOCK_MONOTONIC ns; 1: time stamp counter
+  std::uint32_t reserved;
+};
+static_assert(sizeof(Clock) == 48);
+
+/// What could not be recorded. Relaxed atomic adds; all shown in the report.
+struct Losses {
+  std::uint64_t dropped_events;   // allocations or frees that could not be stored (disk full, table full)
+  std::uint64_t unknown_frees;    // frees of addresses never seen allocated
+  std::uint64_t dropped_stacks;   // stacks that could not be interned
+  std::uint64_t dropped_history;  // history events that the writer thread could not keep up with
+  std::uint64_t truncated_stacks;
+  std::uint64_t python_unreadable;  // stacks whose Python part could not be read
+  std::uint64_t replaced_blocks;    // an allocation at an address that was still live (its free was not seen)
+  std::uint64_t dropped_ooms;       // OOM events after the first max_oom_snapshots: no snapshot kept
+  std::uint64_t reserved[8];
+};
+
+struct Header {  // follows the ExtentHeader of extent 0
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t header_bytes;  // sizeof(Header) of the writer
+  std::uint32_t extent_bytes;
+  std::uint32_t pid;
+  std::uint32_t ppid;
+  std::uint32_t forked_from;  // pid whose tracing this process inherited through fork, or 0
+  Clock clock;
+  std::uint64_t extents;      // how many extents the file has been extended to (release)
+  std::uint32_t end_kind;     // EndKind
+  std::int32_t end_code;
+  std::uint64_t end_ticks;
+  std::uint32_t steps;        // optimizer steps seen (the step clock), relaxed
+  std::uint32_t step_source;  // 0 none, 1 optimizer
+  std::uint64_t sites;        // how many Site entries are in use (release)
+  std::uint64_t block_slots;  // how many Block slots have ever been handed out (release)
+  std::uint32_t ooms;         // OOM records written (release)
+  std::uint32_t events_lo;    // reserved
+  Losses losses;
+  std::uint64_t reserved[16];
+  Account accounts[max_accounts];
+};
+static_assert(sizeof(Header) + sizeof(ExtentHeader) <= extent_bytes);
+
+// ---- tables (arrays of fixed-size entries, entry i in extent i / per_extent of the type) -------------------------
+
+/// Counters of one call site = (layer, kind, device, stack, forward stack). Written under the ledger's lock.
+struct Site {
+  std::uint32_t stack;     // id of a stack record
+  std::uint32_t used;      // 1 = valid, stored last
+  std::uint32_t forward;   // id of the forward stack for a backward allocation, or no_stack
+  std::uint8_t layer;
+  std::uint8_t kind;
+  std::int16_t device;
+  std::uint64_t live_bytes;
+  std::uint64_t live_count;
+  std::uint64_t largest_bytes;     // the largest single allocation ever
+  std::uint64_t allocated_bytes;
+  std::uint64_t allocated_count;
+  std::uint64_t freed_bytes;
+  std::uint64_t freed_count;
+  std::uint64_t first_time;
+  std::uint64_t last_time;         // of an allocation
+  std::uint64_t last_free_time;
+  std::uint64_t own_peak_bytes;    // the most this site ever held
+  // Bytes at the device's last peak, kept lazily: valid if peak_epoch equals the account's, else it is live_bytes.
+  std::uint64_t at_peak_bytes;
+  std::uint64_t at_peak_count;
+  std::uint32_t peak_epoch;
+  std::uint32_t first_step;
+  std::uint32_t last_step;
+  std::uint32_t reserved;
+  std::uint64_t reserved2[3];
+};
+static_assert(sizeof(Site) == 160);
+
+inline constexpr std::uint32_t no_stack = 0xffffffffu;
+
+/// One live allocation. A slot is free when address is 0; address is stored last on allocation, cleared first on free.
+struct Block {
+  std::uint64_t address;  // device or host address, or a handle (kinds vmm, array)
+  std::uint64_t bytes;
+  std::uint64_t time;     // ticks
+  std::uint64_t stream;
+  std::uint32_t site;     // index into the Site table
+  std::uint32_t step;
+  std::uint32_t thread;   // kernel thread id
+  std::uint32_t flags;    // reserved, 0
+};
+static_assert(sizeof(Block) == 48);
+
+inline constexpr std::size_t sites_per_extent = payload_bytes / sizeof(Site);
+inline constexpr std::size_t blocks_per_extent = payload_bytes / sizeof(Block);
+
+/// One account's decimating time series. A point covers `interval` ticks and keeps the largest live_bytes of it; when
+/// all points are used, neighbours are merged (the larger one stays) and the interval doubles: no peak is ever lost.
+struct TimelinePoint {
+  std::uint64_t time;
+  std::uint64_t live_bytes;
+  std::uint64_t reserved_bytes;
+  std::uint32_t step;
+  std::uint32_t events;  // allocations and frees merged into this point
+};
+inline constexpr std::size_t timeline_points = 2000;
+struct Timeline {  // payload of an extent of type timeline
+  std::uint32_t account;  // index into Header::accounts
+  std::uint32_t count;    // points in use
+  std::uint64_t interval; // ticks
+  TimelinePoint points[timeline_points];
+};
+static_assert(sizeof(Timeline) <= payload_bytes);
+
+// ---- log records -------------------------------------------------------------------------------------------------
+// A record starts at a multiple of 8 after its extent's header: RecordHeader, payload, padding to 8. `bytes` is stored
+// when the space is reserved, `type` last (release). bytes == 0 ends an extent; type == 0 is a torn record: skip it.
+// A record that does not fit into payload_bytes gets an extent run of its own.
+
+struct RecordHeader {
+  std::uint32_t bytes;  // of the payload
+  std::uint32_t type;   // RecordType
+};
+
+struct StringRecord {  // then: the bytes, no terminator. Ids are dense from 0, in order of writing; id 0 is "".
+  std::uint32_t id;
+};
+
+struct ModuleRecord {  // a loaded ELF object. Valid for stacks written later, until module_gone with the same id.
+  std::uint32_t id;
+  std::uint32_t path;         // string id
+  std::uint64_t base;         // load bias
+  std::uint64_t start, end;   // mapped range of its segments
+  std::uint32_t build_id_bytes;
+  std::uint8_t build_id[20];
+};
+
+struct ModuleGoneRecord {
+  std::uint32_t id;
+};
+
+struct CodeRecord {  // a CPython code object. then: line_table_bytes of co_linetable (3.10+) or co_lnotab (3.9)
+  std::uint32_t id;
+  std::uint32_t file;        // string ids
+  std::uint32_t name;
+  std::uint32_t qualname;    // 0 where the version has none (before 3.11)
+  std::int32_t first_line;
+  std::uint32_t version;     // major << 8 | minor
+  std::uint32_t line_table_bytes;
+};
+
+/// then: python_frames + native_frames words of 8 bytes, both innermost first.
+/// A native frame is a return address (the innermost: an address inside the function). A Python frame is
+/// python_frame_bit | entry_bit (the outermost Python frame of its C evaluation) | code id << 32 | instruction offset
+/// in bytes (0xffffffff: unknown).
+struct StackRecord {
+  std::uint32_t id;
+  std::uint16_t python_frames;
+  std::uint16_t native_frames;
+  std::uint32_t flags;  // StackFlags
+  std::uint32_t reserved;
+};
+inline constexpr std::uint64_t python_frame_bit = 1ull << 63;
+inline constexpr std::uint64_t entry_bit = 1ull << 62;
+inline constexpr std::uint32_t unknown_offset = 0xffffffffu;
+enum StackFlags : std::uint32_t {
+  stack_truncated = 1,          // more frames than the limit
+  stack_python_unreadable = 2,  // the interpreter's frames could not be read
+  stack_no_python = 4,          // the thread has no Python state (or recording of Python stacks is off)
+  stack_no_native = 8,          // native stacks are off
+};
+
+struct OomRecord {  // then: Block[blocks], the live set of both layers at that moment (flags: 1 = truncated)
+  std::uint32_t n;  // from 1
+  std::uint8_t layer;
+  std::uint8_t reserved0;
+  std::int16_t device;
+  std::uint64_t time;
+  std::uint64_t requested_bytes;
+  std::uint64_t live_bytes;
+  std::uint64_t reserved_bytes;
+  std::uint32_t stack;
+  std::uint32_t step;
+  std::uint32_t thread;
+  std::uint32_t flags;
+  std::uint64_t blocks;
+};
+inline constexpr std::uint32_t max_oom_snapshots = 16;
+
+/// A named JSON (or plain text) value: facts that only the process knew. Keys in use are listed in trace-format.md;
+/// a later note with the same key and same n replaces the earlier one, except keys that end in "[]", which add up.
+struct NoteRecord {  // then: the bytes of the value
+  std::uint32_t key;  // string id
+  std::uint32_t n;    // OOM number that it belongs to, or 0
+};
+
+}  // namespace vramtrack::trace
