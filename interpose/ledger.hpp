@@ -1,0 +1,43 @@
+// The live state: which blocks live, what each site holds, totals, peaks and time series; all of it in the mapped
+// trace. One lock per layer (cuda) or per device (tensor; the caching allocator's own lock already serialises it),
+// never held while anything outside this library is called.
+#pragma once
+
+#include "interpose/event.hpp"
+
+namespace vramtrack::ledger {
+
+/// A block taken out of the ledger, so that a free that then failed can be taken back.
+struct Removed {
+  bool found = false;
+  trace::Block block;
+  trace::Site* site = nullptr;
+};
+
+/// Forgets all in-process state (not the file): after a fork, in the child, before its own trace exists.
+void reset() noexcept;
+
+/// Records an allocation under the active trace. `stack` and `forward` are interned ids (no_stack: unknown).
+void add(const AllocEvent& event, StackId stack, StackId forward) noexcept;
+
+/// Records a free. Not found: counted as an unknown free, unless the address is 0.
+Removed remove(const FreeEvent& event) noexcept;
+
+/// Puts a block back that `remove` took out (the real free failed). Counters are as if nothing had happened.
+void restore(const Removed& removed) noexcept;
+
+/// Removes every block of the cuda layer of one device (device reset, context destroyed).
+void remove_device(std::int16_t device) noexcept;
+
+/// Bytes of a live block, or 0 (for pointers whose size a caller must know, e.g. to map a pool pointer).
+std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept;
+
+/// Writes an OOM record with a copy of the whole live set (at most max_oom_snapshots; later ones are counted).
+/// Returns its number n, or 0.
+std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live,
+                           std::uint64_t reserved, StackId stack) noexcept;
+
+/// Advances the step clock (optimizer step finished). Any thread.
+void step() noexcept;
+
+}  // namespace vramtrack::ledger

@@ -1,0 +1,50 @@
+// Writes one .vtrace file through a shared mapping. Runs in the traced process, in any thread.
+// Must not: call CUDA or Python, throw, use the host's malloc, or touch an extent that posix_fallocate did not grant.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "interpose/trace/layout.hpp"
+
+namespace vramtrack::trace {
+
+class Writer {
+ public:
+  /// Creates `path` (mode 0600, replaced if it exists) and maps it (MADV_DONTFORK). nullptr when that fails: the
+  /// reason is printed once. The object lives for ever (it is never destroyed, on purpose: other threads may use it).
+  static Writer* create(const char* path, std::uint32_t forked_from) noexcept;
+
+  Header& header() noexcept { return *header_; }
+
+  /// Appends one log record = fixed part + tail. Thread-safe. False when the disk is full (counted as a loss).
+  bool append(RecordType type, const void* fixed, std::size_t fixed_bytes, const void* tail,
+              std::size_t tail_bytes) noexcept;
+
+  /// Id of a string, written once. Thread-safe (takes the string lock: not for the hot path). 0 when it failed.
+  std::uint32_t intern(std::string_view text) noexcept;
+
+  /// Appends a note (see NoteRecord). Thread-safe.
+  bool note(std::string_view key, std::string_view value, std::uint32_t n = 0) noexcept;
+
+  /// Table entries. Callers hold the ledger's lock. nullptr when the disk is full. Pointers stay valid for ever.
+  Site* site(std::uint32_t index) noexcept;    // existing or the next new one
+  Block* block(std::uint32_t index) noexcept;  // existing or the next new one
+  Timeline* add_timeline(std::uint32_t account) noexcept;
+
+  /// Reserves `run` consecutive extents of a type; pointer to the payload of the first, or nullptr.
+  std::byte* add_extents(ExtentType type, std::uint32_t run) noexcept;
+
+ private:
+  Writer() = default;
+  Header* header_ = nullptr;
+  struct State;
+  State* state_ = nullptr;
+};
+
+/// The trace of this process, or nullptr while nothing is recorded (not started, failed, forked child before its
+/// first event). One relaxed load.
+Writer* active() noexcept;
+
+}  // namespace vramtrack::trace

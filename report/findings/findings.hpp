@@ -1,0 +1,13 @@
+// The diagnoses. Each finding is one function in one file; all of them are pure: report in, findings out.
+#pragma once
+
+#include <vector>
+
+#include "report/model.hpp"
+
+namespace vramtrack::findings {
+
+/// Runs every finding over a filled report (sites, verdicts, allocations, notes) and returns them worst first.
+std::vector<Finding> find_all(const Report& report);
+
+}  // namespace vramtrack::findings

@@ -1,0 +1,168 @@
+// The report as a value: what every renderer draws, what the JSON holds (docs/report.schema.json). Filled from a
+// trace by analyse(), or from a report's JSON by read_report(). Plain data; strings are valid UTF-8 once here.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vramtrack {
+
+using Bytes = std::uint64_t;
+using FrameId = std::uint32_t;  // index into Report::frames
+using Json = nlohmann::ordered_json;
+
+struct ProcessEnd {
+  std::string kind = "unknown";  // exit | signal | killed | running | unknown
+  std::optional<int> code;
+};
+
+struct Process {
+  std::int64_t pid = 0, ppid = 0;
+  std::vector<std::string> command;
+  std::string executable, hostname;
+  std::string started_at, ended_at;  // RFC 3339
+  double duration = 0;               // seconds
+  std::optional<int> rank, local_rank, world_size;
+  std::optional<std::int64_t> forked_from;
+  ProcessEnd end;
+};
+
+struct Device {
+  int index = 0;
+  std::string name;
+  Bytes total_bytes = 0;
+};
+
+struct Environment {
+  std::optional<std::string> python, torch, cuda_runtime, cuda_driver;
+  bool simulated = false;
+  std::vector<Device> devices;
+};
+
+struct Total {
+  std::string layer, kind;
+  int device = 0;  // -1: host memory
+  Bytes live_bytes = 0, peak_bytes = 0, allocated_bytes = 0, freed_bytes = 0;
+  std::uint64_t live_count = 0, allocated_count = 0, freed_count = 0;
+  double peak_at_time = 0;
+  std::uint32_t peak_at_step = 0;
+};
+
+struct Owner {
+  std::string owner;
+  Bytes bytes = 0;
+};
+
+struct LedgerEntry {
+  int device = 0;
+  Bytes total_bytes = 0;
+  std::optional<Bytes> driver_used_bytes;
+  Bytes tensors_live_bytes = 0, cached_bytes = 0, largest_free_cached_block_bytes = 0;
+  std::vector<Owner> owners;
+  std::optional<Bytes> context_and_other_bytes;
+};
+
+struct Growth {
+  std::optional<double> bytes_per_step;
+  double bytes_per_second = 0;
+  std::uint32_t steps_spanned = 0;
+};
+
+struct SiteReport {
+  std::uint32_t id = 0;
+  std::string layer, kind, owner, verdict;
+  int device = 0;
+  Bytes live_bytes = 0, largest_bytes = 0, peak_bytes = 0, allocated_bytes = 0;
+  std::uint64_t live_count = 0, allocated_count = 0;
+  double first_time = 0, last_time = 0;
+  Growth growth;
+  std::string evidence;                             // one sentence: why this verdict
+  std::optional<std::vector<FrameId>> backward_of;  // innermost first
+  std::vector<FrameId> stack;                       // innermost first
+};
+
+struct TensorFacts {
+  std::vector<std::int64_t> shape;
+  std::string dtype, name, role, holder;
+};
+
+struct AllocationReport {
+  std::uint64_t address = 0;
+  Bytes bytes = 0;
+  std::string layer, kind;
+  int device = 0;
+  std::uint64_t stream = 0;
+  std::uint32_t site = 0;  // SiteReport::id
+  double time = 0;
+  std::uint32_t step = 0;
+  std::uint32_t thread = 0;
+  std::optional<TensorFacts> tensor;
+};
+
+struct Frame {
+  std::string kind;  // python | native
+  std::string function, file, module;
+  int line = 0;  // 0: unknown
+  bool inlined = false;
+  std::optional<std::string> source;  // text of the line
+};
+
+struct TimelineEntry {
+  double time = 0;
+  std::uint32_t step = 0;
+  std::string layer;
+  int device = 0;
+  Bytes live_bytes = 0;
+  std::optional<Bytes> reserved_bytes;
+};
+
+struct OomReport {
+  std::uint32_t n = 0;
+  double time = 0;
+  int device = 0;
+  std::string layer;
+  Bytes requested_bytes = 0, live_bytes = 0, reserved_bytes = 0;
+  std::vector<FrameId> stack;
+};
+
+struct Finding {
+  std::string code, severity, title, message;  // severity: error | warning | info
+  std::optional<std::uint32_t> site;
+  std::optional<std::string> file, variable;
+  std::optional<int> line;
+  Bytes bytes = 0;
+  Json evidence = Json::object();
+  std::string fix, docs;
+};
+
+struct LossReport {
+  std::uint64_t dropped_events = 0, unresolved_frames = 0, unknown_frees = 0, torn_records = 0;
+  std::vector<std::string> notes;
+};
+
+struct Report {
+  std::string at = "exit";  // exit | peak | oom | live
+  Process process;
+  Environment environment;
+  std::vector<Total> totals;
+  std::vector<LedgerEntry> ledger;
+  std::uint32_t steps = 0;
+  std::string step_source = "none";
+  std::vector<SiteReport> sites;  // live_bytes descending, then by stack
+  std::vector<AllocationReport> allocations;
+  std::uint64_t omitted_count = 0;
+  Bytes omitted_bytes = 0;
+  std::vector<Frame> frames;
+  std::vector<TimelineEntry> timeline;
+  std::vector<OomReport> ooms;
+  std::vector<Finding> findings;
+  LossReport losses;
+  // What the traced process noted (agent facts and the like), by key; input of the findings, not rendered as such.
+  std::map<std::string, Json> notes;
+};
+
+}  // namespace vramtrack
