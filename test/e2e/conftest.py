@@ -1,0 +1,90 @@
+"""Fixtures of the end-to-end tests: every program runs under the built tool on the simulated GPU."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", ROOT / "build"))
+VRAMTRACK = BUILD / "bin" / "vramtrack"
+LIBRARY = BUILD / "lib" / "libvramtrack.so"
+PYTHON = sys.executable  # ./test.sh runs pytest with the environment that has PyTorch
+
+
+class Run:
+    """One finished traced run: exit code, outputs, and the files that it left in its output folder."""
+
+    def __init__(self, completed, out):
+        self.code = completed.returncode
+        self.stdout = completed.stdout
+        self.stderr = completed.stderr
+        self.out = out
+
+    def traces(self):
+        return sorted(self.out.glob("vramtrack-*.vtrace"))
+
+    def reports(self):
+        """The reports of the run by pid, OOM reports left out."""
+        found = {}
+        for path in sorted(self.out.glob("vramtrack-*.json")):
+            if ".oom-" not in path.name:
+                found[int(path.stem.split("-")[1])] = json.loads(path.read_text())
+        return found
+
+    def report(self):
+        """The only report of the run."""
+        reports = self.reports()
+        assert len(reports) == 1, f"{list(reports)} in {self.out}\n{self.stderr}"
+        return next(iter(reports.values()))
+
+    def oom(self, n=1):
+        paths = sorted(self.out.glob(f"vramtrack-*.oom-{n}.json"))
+        assert len(paths) == 1, f"{paths}\n{self.stderr}"
+        return json.loads(paths[0].read_text())
+
+
+@pytest.fixture
+def traced(tmp_path):
+    """traced(command, *options, sim="80GiB", env={}) -> Run. `command` is a list, or Python source text."""
+
+    count = 0
+
+    def run(command, *options, sim="80GiB", env=None, timeout=300, cwd=None, python=PYTHON):
+        nonlocal count
+        count += 1
+        out = tmp_path / f"out{count}"
+        if isinstance(command, str):
+            script = tmp_path / f"script{count}.py"
+            script.write_text(command)
+            command = [python, script]
+        arguments = [VRAMTRACK, "run", "-o", out]
+        if sim:
+            arguments.append(f"--sim={sim}")
+        arguments += [*options, "--", *command]
+        completed = subprocess.run(
+            [str(a) for a in arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd or tmp_path,
+            env={**os.environ, **(env or {})},
+        )
+        return Run(completed, out)
+
+    return run
+
+
+@pytest.fixture
+def vramtrack(tmp_path):
+    """vramtrack("report", path, ...) -> CompletedProcess of the tool itself."""
+
+    def call(*arguments, **keywords):
+        return subprocess.run(
+            [str(VRAMTRACK), *map(str, arguments)], capture_output=True, text=True, timeout=300, cwd=tmp_path, **keywords
+        )
+
+    return call
