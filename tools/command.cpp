@@ -1,0 +1,120 @@
+#include "tools/command.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <numeric>
+
+namespace vramtrack::tools {
+namespace {
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+void parse(CLI::App& app, const Arguments& arguments) {
+  app.allow_extras();
+  try {
+    app.parse(Arguments(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
+  } catch (const CLI::Success& help) {
+    throw Finished{app.exit(help)};
+  } catch (const CLI::ParseError& mistake) {
+    throw UsageError(std::string(mistake.what()) + "; see `" + app.get_name() + " --help`");
+  }
+  for (const std::string& extra : app.remaining()) {
+    if (extra == "--") continue;
+    std::string message = extra.starts_with("-") ? "unknown option " + extra : "unexpected argument " + extra;
+    const std::string near = nearest(extra.substr(0, extra.find('=')), option_names(app));
+    if (extra.starts_with("-") && !near.empty()) message += "; did you mean " + near + "?";
+    throw UsageError(message + " (see `" + app.get_name() + " --help`)");
+  }
+}
+
+std::uint64_t parse_size(const std::string& text, const std::string& option) {
+  const auto bad = [&] {
+    return UsageError(option + "=" + text + ": not a size; write for example 24GiB, 512MB or 1048576");
+  };
+  std::size_t end = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &end);
+  } catch (const std::exception&) {
+    throw bad();
+  }
+  std::string unit;
+  for (char c : text.substr(end)) {
+    if (!std::isspace(static_cast<unsigned char>(c))) unit += static_cast<char>(std::tolower(c));
+  }
+  static constexpr std::pair<std::string_view, double> units[] = {
+      {"", 1},
+      {"b", 1},
+      {"k", 1024},
+      {"kib", 1024},
+      {"kb", 1e3},
+      {"m", 1048576.0},
+      {"mib", 1048576.0},
+      {"mb", 1e6},
+      {"g", 1073741824.0},
+      {"gib", 1073741824.0},
+      {"gb", 1e9},
+      {"t", 1099511627776.0},
+      {"tib", 1099511627776.0},
+      {"tb", 1e12},
+  };
+  for (const auto& [name, factor] : units) {
+    if (unit == name && number >= 0 && std::isfinite(number) && number * factor < 1e18) {
+      return static_cast<std::uint64_t>(number * factor);
+    }
+  }
+  throw bad();
+}
+
+std::filesystem::path library_folder() {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe");
+  return program.parent_path().parent_path() / "lib";
+}
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+#define COMMAND(suffix, name, synopsis) {name, synopsis, &cmd_##suffix},
+#include "tools/commands.def"
+#undef COMMAND
+  };
+  return table;
+}
+
+}  // namespace vramtrack::tools

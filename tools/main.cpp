@@ -1,0 +1,59 @@
+// vramtrack: finds the sub-command, and turns whatever it throws into one line and an exit code.
+#include <csignal>
+#include <iostream>
+
+#include "tools/command.hpp"
+
+namespace {
+
+using namespace vramtrack::tools;
+
+int print_usage(std::ostream& out) {
+  out << "vramtrack " VRAMTRACK_VERSION
+         ": who holds the GPU's memory, and why\n\nusage: vramtrack COMMAND [OPTION...]\n\n";
+  for (const Command& command : commands()) {
+    out << "  " << command.name << std::string(13 - std::string_view(command.name).size(), ' ') << command.synopsis
+        << '\n';
+  }
+  out << "\nStart with:  vramtrack run -- python train.py\nNo GPU:      vramtrack run --sim -- python train.py\n"
+         "More:        vramtrack COMMAND --help\n";
+  return 0;
+}
+
+int dispatch(const std::string& name, const Arguments& arguments) {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) {
+    if (name == command.name) return command.run(arguments);
+    names.emplace_back(command.name);
+  }
+  std::string message = "unknown command " + name;
+  if (const std::string near = nearest(name, names); !near.empty()) message += "; did you mean " + near + "?";
+  throw UsageError(message + " (see `vramtrack --help`)");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // `vramtrack report ... | head` ends with a write error, not a signal
+  const Arguments all(argv + 1, argv + argc);
+  try {
+    if (all.empty()) {
+      print_usage(std::cerr);
+      return 2;
+    }
+    if (all[0] == "--help" || all[0] == "-h" || all[0] == "help") return print_usage(std::cout);
+    if (all[0] == "--version") {
+      std::cout << "vramtrack " VRAMTRACK_VERSION "\n";
+      return 0;
+    }
+    return dispatch(all[0], Arguments(all.begin() + 1, all.end()));
+  } catch (const Finished& finished) {
+    return finished.code;
+  } catch (const UsageError& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 1;
+  }
+}
