@@ -28,6 +28,12 @@ ledger::Removed record_free(const FreeEvent& event) noexcept;
 void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
                 const CaptureStart& start) noexcept;
 
+/// The exit moment: what is live now is what the report calls alive at exit. Called by the agent at the end of its atexit
+/// analysis (the script's globals still live), else by the library's own exit path. Later events are forwarded to the
+/// real functions but not recorded, so that the tear-down of the interpreter does not empty the report. Writes
+/// Header::end_ticks; end_kind and end_code are still written when the process really ends. Idempotent.
+void freeze() noexcept;
+
 /// An internal failure: one stderr line with the pid, recording off for ever (hooks go on forwarding).
 void stop_recording(const char* why) noexcept;
 
