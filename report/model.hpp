@@ -23,7 +23,7 @@ struct ProcessEnd {
 struct Process {
   std::int64_t pid = 0, ppid = 0;
   std::vector<std::string> command;
-  std::string executable, hostname;
+  std::string executable, hostname, cwd;
   std::string started_at, ended_at;  // RFC 3339
   double duration = 0;               // seconds
   std::optional<int> rank, local_rank, world_size;

@@ -1,0 +1,284 @@
+// The JSON report, "vramtrack-report/1" (docs/report.schema.json). Streams: memory use does not grow with the report.
+#include <array>
+#include <cstdio>
+#include <ostream>
+
+#include "report/render/json_writer.hpp"
+#include "report/render/render.hpp"
+
+namespace vramtrack::render {
+namespace {
+
+/// Absent numbers and empty strings of optional facts are null, never 0 or "": a reader must not mistake them.
+void text_or_null(JsonWriter& out, std::string_view name, const std::string& text) {
+  out.key(name);
+  if (text.empty()) {
+    out.value(nullptr);
+  } else {
+    out.value(text);
+  }
+}
+
+std::string hex(std::uint64_t number) {
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(number));
+  return text.data();
+}
+
+void write_process(JsonWriter& out, const Process& process) {
+  out.begin_object(true);
+  out.field("pid", process.pid);
+  out.field("ppid", process.ppid);
+  out.key("command");
+  out.begin_array();
+  for (const std::string& argument : process.command) out.value(argument);
+  out.end_array();
+  out.field("executable", process.executable);
+  out.field("cwd", process.cwd);
+  out.field("hostname", process.hostname);
+  out.field("started_at", process.started_at);
+  text_or_null(out, "ended_at", process.ended_at);
+  out.field("duration", process.duration);
+  out.field("rank", process.rank);
+  out.field("local_rank", process.local_rank);
+  out.field("world_size", process.world_size);
+  out.field("forked_from", process.forked_from);
+  out.key("end");
+  out.begin_object();
+  out.field("kind", process.end.kind);
+  out.field("code", process.end.code);
+  out.end_object();
+  out.end_object();
+}
+
+void write_environment(JsonWriter& out, const Environment& environment) {
+  out.begin_object(true);
+  out.field("python", environment.python);
+  out.field("torch", environment.torch);
+  out.field("cuda_runtime", environment.cuda_runtime);
+  out.field("cuda_driver", environment.cuda_driver);
+  out.field("simulated", environment.simulated);
+  out.key("devices");
+  out.begin_array(true);
+  for (const Device& device : environment.devices) {
+    out.begin_object();
+    out.field("index", device.index);
+    out.field("name", device.name);
+    out.field("total_bytes", device.total_bytes);
+    out.end_object();
+  }
+  out.end_array();
+  out.end_object();
+}
+
+void write_total(JsonWriter& out, const Total& total) {
+  out.begin_object();
+  out.field("layer", total.layer);
+  out.field("device", total.device);
+  out.field("kind", total.kind);
+  out.field("live_bytes", total.live_bytes);
+  out.field("live_count", total.live_count);
+  out.field("peak_bytes", total.peak_bytes);
+  out.field("peak_at_time", total.peak_at_time);
+  out.field("peak_at_step", total.peak_at_step);
+  out.field("allocated_bytes", total.allocated_bytes);
+  out.field("allocated_count", total.allocated_count);
+  out.field("freed_bytes", total.freed_bytes);
+  out.field("freed_count", total.freed_count);
+  out.end_object();
+}
+
+void write_ledger_entry(JsonWriter& out, const LedgerEntry& entry) {
+  out.begin_object();
+  out.field("device", entry.device);
+  out.field("total_bytes", entry.total_bytes);
+  out.field("driver_used_bytes", entry.driver_used_bytes);
+  out.field("tensors_live_bytes", entry.tensors_live_bytes);
+  out.field("cached_bytes", entry.cached_bytes);
+  out.field("largest_free_cached_block_bytes", entry.largest_free_cached_block_bytes);
+  out.key("owners");
+  out.begin_array();
+  for (const Owner& owner : entry.owners) {
+    out.begin_object();
+    out.field("owner", owner.owner);
+    out.field("bytes", owner.bytes);
+    out.end_object();
+  }
+  out.end_array();
+  out.field("context_and_other_bytes", entry.context_and_other_bytes);
+  out.end_object();
+}
+
+void write_site(JsonWriter& out, const SiteReport& site) {
+  out.begin_object();
+  out.field("id", site.id);
+  out.field("layer", site.layer);
+  out.field("kind", site.kind);
+  out.field("device", site.device);
+  out.field("owner", site.owner);
+  out.field("live_bytes", site.live_bytes);
+  out.field("live_count", site.live_count);
+  out.field("largest_bytes", site.largest_bytes);
+  out.field("peak_bytes", site.peak_bytes);
+  out.field("allocated_bytes", site.allocated_bytes);
+  out.field("allocated_count", site.allocated_count);
+  out.field("first_time", site.first_time);
+  out.field("last_time", site.last_time);
+  out.field("verdict", site.verdict);
+  out.key("growth");
+  out.begin_object();
+  out.field("bytes_per_step", site.growth.bytes_per_step);
+  out.field("bytes_per_second", site.growth.bytes_per_second);
+  out.field("steps_spanned", site.growth.steps_spanned);
+  out.end_object();
+  out.field("evidence", site.evidence);
+  out.field("backward_of", site.backward_of);
+  out.field("stack", site.stack);
+  out.end_object();
+}
+
+void write_tensor(JsonWriter& out, const TensorFacts& tensor) {
+  out.begin_object();
+  out.field("shape", tensor.shape);
+  out.field("dtype", tensor.dtype);
+  out.field("name", tensor.name);
+  out.field("role", tensor.role.empty() ? std::string("unknown") : tensor.role);
+  out.field("holder", tensor.holder);
+  out.end_object();
+}
+
+void write_allocation(JsonWriter& out, const AllocationReport& allocation) {
+  out.begin_object();
+  out.field("address", hex(allocation.address));
+  out.field("bytes", allocation.bytes);
+  out.field("layer", allocation.layer);
+  out.field("kind", allocation.kind);
+  out.field("device", allocation.device);
+  out.field("stream", allocation.stream);
+  out.field("site", allocation.site);
+  out.field("time", allocation.time);
+  out.field("step", allocation.step);
+  out.field("thread", allocation.thread);
+  out.key("tensor");
+  if (allocation.tensor) {
+    write_tensor(out, *allocation.tensor);
+  } else {
+    out.value(nullptr);
+  }
+  out.end_object();
+}
+
+void write_frame(JsonWriter& out, const Frame& frame) {
+  out.begin_object();
+  out.field("kind", frame.kind);
+  out.field("function", frame.function);
+  out.field("file", frame.file);
+  out.field("line", frame.line);
+  out.field("module", frame.module);
+  out.field("inlined", frame.inlined);
+  out.field("source", frame.source);
+  out.end_object();
+}
+
+void write_timeline_entry(JsonWriter& out, const TimelineEntry& entry) {
+  out.begin_object();
+  out.field("time", entry.time);
+  out.field("step", entry.step);
+  out.field("layer", entry.layer);
+  out.field("device", entry.device);
+  out.field("live_bytes", entry.live_bytes);
+  out.field("reserved_bytes", entry.reserved_bytes);
+  out.end_object();
+}
+
+void write_oom(JsonWriter& out, const OomReport& oom) {
+  out.begin_object();
+  out.field("n", oom.n);
+  out.field("time", oom.time);
+  out.field("device", oom.device);
+  out.field("layer", oom.layer);
+  out.field("requested_bytes", oom.requested_bytes);
+  out.field("live_bytes", oom.live_bytes);
+  out.field("reserved_bytes", oom.reserved_bytes);
+  out.field("stack", oom.stack);
+  out.end_object();
+}
+
+void write_finding(JsonWriter& out, const Finding& finding) {
+  out.begin_object();
+  out.field("code", finding.code);
+  out.field("severity", finding.severity);
+  out.field("title", finding.title);
+  out.field("message", finding.message);
+  out.field("site", finding.site);
+  out.field("file", finding.file);
+  out.field("line", finding.line);
+  out.field("variable", finding.variable);
+  out.field("bytes", finding.bytes);
+  out.field("evidence", finding.evidence);
+  out.field("fix", finding.fix);
+  out.field("docs", finding.docs);
+  out.end_object();
+}
+
+void write_losses(JsonWriter& out, const LossReport& losses) {
+  out.begin_object();
+  out.field("dropped_events", losses.dropped_events);
+  out.field("unresolved_frames", losses.unresolved_frames);
+  out.field("unknown_frees", losses.unknown_frees);
+  out.field("torn_records", losses.torn_records);
+  out.key("notes");
+  out.begin_array();
+  for (const std::string& note : losses.notes) out.value(note);
+  out.end_array();
+  out.end_object();
+}
+
+template <typename T>
+void write_array(JsonWriter& out, std::string_view name, const std::vector<T>& items,
+                 void (*write)(JsonWriter&, const T&)) {
+  out.key(name);
+  out.begin_array(true);
+  for (const T& item : items) write(out, item);
+  out.end_array();
+}
+
+}  // namespace
+
+void json(const Report& report, std::ostream& stream) {
+  {
+    JsonWriter out(stream);
+    out.begin_object(true);
+    out.field("schema", "vramtrack-report/1");
+    out.field("vramtrack_version", VRAMTRACK_VERSION);
+    out.field("at", report.at);
+    out.key("process");
+    write_process(out, report.process);
+    out.key("environment");
+    write_environment(out, report.environment);
+    write_array(out, "totals", report.totals, write_total);
+    write_array(out, "ledger", report.ledger, write_ledger_entry);
+    out.key("steps");
+    out.begin_object();
+    out.field("count", report.steps);
+    out.field("source", report.step_source);
+    out.end_object();
+    write_array(out, "findings", report.findings, write_finding);
+    write_array(out, "sites", report.sites, write_site);
+    write_array(out, "allocations", report.allocations, write_allocation);
+    out.key("allocations_omitted");
+    out.begin_object();
+    out.field("count", report.omitted_count);
+    out.field("bytes", report.omitted_bytes);
+    out.end_object();
+    write_array(out, "frames", report.frames, write_frame);
+    write_array(out, "timeline", report.timeline, write_timeline_entry);
+    write_array(out, "ooms", report.ooms, write_oom);
+    out.key("losses");
+    write_losses(out, report.losses);
+    out.end_object();
+  }
+  stream << '\n';
+}
+
+}  // namespace vramtrack::render

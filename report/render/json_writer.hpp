@@ -1,0 +1,90 @@
+// A streaming JSON writer: one pass, a small buffer, no document in memory. Output is valid UTF-8 whatever it is given,
+// and one line per element of the big arrays, so that line tools work on it too.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/model.hpp"
+
+namespace vramtrack::render {
+
+class JsonWriter {
+ public:
+  explicit JsonWriter(std::ostream& out) : out_(out) { buffer_.reserve(flush_at + 4096); }
+  ~JsonWriter() { flush(); }
+  JsonWriter(const JsonWriter&) = delete;
+  JsonWriter& operator=(const JsonWriter&) = delete;
+
+  /// `lines`: each element starts on a line of its own.
+  void begin_object(bool lines = false) { open('{', lines); }
+  void end_object() { close('}'); }
+  void begin_array(bool lines = false) { open('[', lines); }
+  void end_array() { close(']'); }
+
+  void key(std::string_view name);
+
+  void value(std::string_view text);
+  void value(const char* text) { value(std::string_view(text)); }
+  void value(const std::string& text) { value(std::string_view(text)); }
+  void value(bool flag);
+  void value(double number);  // not finite: null
+  void value(std::nullptr_t);
+  void value(const Json& json);  // a small document
+  template <std::integral T>
+  void value(T number) {
+    if constexpr (std::signed_integral<T>) {
+      write_signed(number);
+    } else {
+      write_unsigned(number);
+    }
+  }
+  template <typename T>
+  void value(const std::optional<T>& maybe) {
+    if (maybe) {
+      value(*maybe);
+    } else {
+      value(nullptr);
+    }
+  }
+  template <std::integral T>
+  void value(const std::vector<T>& numbers) {
+    begin_array();
+    for (const T number : numbers) value(number);
+    end_array();
+  }
+
+  template <typename T>
+  void field(std::string_view name, const T& content) {
+    key(name);
+    value(content);
+  }
+
+  void flush();
+
+ private:
+  struct Level {
+    bool first, lines;
+  };
+  static constexpr std::size_t flush_at = 64 * 1024;
+
+  void open(char bracket, bool lines);
+  void close(char bracket);
+  void separate();
+  void write_signed(std::int64_t number);
+  void write_unsigned(std::uint64_t number);
+  void write_string(std::string_view text);
+  void write_valid(std::string_view text);
+
+  std::ostream& out_;
+  std::string buffer_;
+  std::vector<Level> levels_;
+  bool after_key_ = false;
+};
+
+}  // namespace vramtrack::render
