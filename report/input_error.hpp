@@ -1,5 +1,4 @@
-// The one exception of the offline tools for an input that cannot be used. main() catches it once and prints
-// "error: PATH: WHAT (at byte OFFSET); FIX".
+// The one exception of the offline tools for an input that cannot be used: main() catches it once and prints what().
 #pragma once
 
 #include <cstdint>
@@ -10,20 +9,23 @@
 namespace vramtrack {
 
 struct InputError : std::runtime_error {
-  InputError(std::string input_path, std::optional<std::uint64_t> at, const std::string& why, std::string how)
-      : std::runtime_error(why), path(std::move(input_path)), offset(at), fix(std::move(how)) {}
+  InputError(const std::string& input_path, std::optional<std::uint64_t> at, const std::string& why,
+             const std::string& how)
+      : std::runtime_error(one_line(input_path, at, why, how)), path(input_path), offset(at), fix(how) {}
 
-  /// The line that a user sees, without the leading "error: ".
-  std::string message() const {
-    std::string text = path.empty() ? std::string(what()) : path + ": " + what();
+  std::string path;
+  std::optional<std::uint64_t> offset;  // in bytes, where there is one
+  std::string fix;                      // what the user can do
+
+ private:
+  /// "PATH: WHAT at byte OFFSET; FIX"
+  static std::string one_line(const std::string& path, std::optional<std::uint64_t> offset, const std::string& what,
+                              const std::string& fix) {
+    std::string text = path.empty() ? what : path + ": " + what;
     if (offset) text += " at byte " + std::to_string(*offset);
     if (!fix.empty()) text += "; " + fix;
     return text;
   }
-
-  std::string path;
-  std::optional<std::uint64_t> offset;
-  std::string fix;  // what the user can do
 };
 
 }  // namespace vramtrack

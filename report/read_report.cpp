@@ -278,8 +278,9 @@ Report read_report(std::string_view text, const std::string& path) {
                      "give a .vtrace file or a report that vramtrack wrote");
   }
   if (schema->get<std::string>() != schema_name) {
-    throw InputError(path, std::nullopt, "a report of schema " + schema->get<std::string>() + "; this version reads " +
-                     schema_name, "use the version of vramtrack that wrote it, or a newer one");
+    throw InputError(path, std::nullopt,
+                     "a report of schema " + schema->get<std::string>() + "; this version reads " + schema_name,
+                     "use the version of vramtrack that wrote it, or a newer one");
   }
 
   const Node root(json, "", path);

@@ -12,9 +12,9 @@ struct TextOptions {
   bool colour = false;
   int width = 100;  // columns
   std::size_t top = 20;
-  std::string sort;      // bytes (default) | count | peak | growth
-  std::string filter;    // substring of file, function, owner or module
-  std::string group_by;  // site (default) | module | owner | role | file
+  std::string sort;         // bytes (default) | count | peak | growth
+  std::string filter;       // substring of file, function, owner or module
+  std::string group_by;     // site (default) | module | owner | role | file
   std::string report_path;  // shown on the last line when set
 };
 
