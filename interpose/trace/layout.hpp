@@ -82,6 +82,16 @@ inline constexpr std::size_t payload_bytes = extent_bytes - sizeof(ExtentHeader)
 
 inline constexpr std::size_t max_accounts = 160;
 
+/// Device memory that this process itself obtained: what Kind::all sums. The others (ipc: another process owns it;
+/// external, registered, host_pinned: not taken from the device) have accounts of their own kind only.
+constexpr bool is_device_memory(Kind kind) noexcept {
+  return kind == Kind::device || kind == Kind::pool || kind == Kind::managed || kind == Kind::array ||
+         kind == Kind::vmm || kind == Kind::graph || kind == Kind::block;
+}
+
+/// The account whose peak a site of this kind is measured at (Site::peak_epoch).
+constexpr Kind peak_kind(Kind kind) noexcept { return is_device_memory(kind) ? Kind::all : kind; }
+
 /// Totals of one (layer, device, kind). `kind == all` sums the device-memory kinds of a (layer, device) and drives
 /// the peak epoch of that device's sites. Written under the ledger's lock of that layer.
 struct Account {
@@ -207,8 +217,11 @@ static_assert(sizeof(Block) == 48);
 inline constexpr std::size_t sites_per_extent = payload_bytes / sizeof(Site);
 inline constexpr std::size_t blocks_per_extent = payload_bytes / sizeof(Block);
 
-/// One account's decimating time series. A point covers `interval` ticks and keeps the largest live_bytes of it; when
-/// all points are used, neighbours are merged (the larger one stays) and the interval doubles: no peak is ever lost.
+/// One account's decimating time series; the accounts that sites are measured at (peak_kind) have one. Time since the
+/// clock's start is cut into intervals; an interval in which something happened has a point: the largest live_bytes of
+/// it (with the moment it was reached) and, where the next interval is empty, another point for the level it left
+/// behind. When all points are used, the interval doubles and points that fall together are merged (the larger one
+/// stays): no peak is ever lost.
 struct TimelinePoint {
   std::uint64_t time;
   std::uint64_t live_bytes;

@@ -1,5 +1,6 @@
 // Writes one .vtrace file through a shared mapping. Runs in the traced process, in any thread.
 // Must not: call CUDA or Python, throw, use the host's malloc, or touch an extent that posix_fallocate did not grant.
+// After fork the mapping does not exist in the child: active() is nullptr there, and a child opens a file of its own.
 #pragma once
 
 #include <cstddef>
@@ -28,13 +29,26 @@ class Writer {
   /// Appends a note (see NoteRecord). Thread-safe.
   bool note(std::string_view key, std::string_view value, std::uint32_t n = 0) noexcept;
 
-  /// Table entries. Callers hold the ledger's lock. nullptr when the disk is full. Pointers stay valid for ever.
+  /// A record that is filled in place: room for `bytes` of payload (nullptr: disk full), visible once committed.
+  std::byte* begin_record(std::size_t bytes) noexcept;
+  static void commit_record(std::byte* payload, RecordType type) noexcept;
+
+  /// How the process ends, as far as it can say so itself; also refreshes the clock. A later call replaces it.
+  void finish(EndKind kind, std::int32_t code) noexcept;
+
+  /// Absolute path of the file.
+  const char* path() const noexcept;
+
+  /// Table entries. Thread-safe. nullptr when the disk is full. Pointers stay valid for ever.
   Site* site(std::uint32_t index) noexcept;    // existing or the next new one
   Block* block(std::uint32_t index) noexcept;  // existing or the next new one
   Timeline* add_timeline(std::uint32_t account) noexcept;
 
   /// Reserves `run` consecutive extents of a type; pointer to the payload of the first, or nullptr.
   std::byte* add_extents(ExtentType type, std::uint32_t run) noexcept;
+
+  /// Lets the pages of a payload that will not be touched again leave this process (they stay in the file).
+  static void release_pages(std::byte* payload, std::size_t bytes) noexcept;
 
  private:
   Writer() = default;
@@ -44,7 +58,11 @@ class Writer {
 };
 
 /// The trace of this process, or nullptr while nothing is recorded (not started, failed, forked child before its
-/// first event). One relaxed load.
+/// first event). Two loads.
 Writer* active() noexcept;
+
+/// Makes a writer the active one (nullptr: recording stops). In a forked child it is nullptr again without a call.
+/// Before a new trace becomes active: ledger::reset() and stacks::reset().
+void set_active(Writer* writer) noexcept;
 
 }  // namespace vramtrack::trace

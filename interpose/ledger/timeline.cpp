@@ -1,0 +1,86 @@
+// The decimating time series of an account (layout.hpp, Timeline). Runs under the shard's lock.
+#include "interpose/ledger/state.hpp"
+#include "interpose/support/clock.hpp"
+
+namespace vramtrack::ledger {
+
+namespace {
+
+using trace::Timeline;
+using trace::TimelinePoint;
+
+constexpr std::uint64_t first_interval_ns = 1'000'000;
+
+void absorb(TimelinePoint& into, const TimelinePoint& point) {
+  const std::uint32_t events = into.events + point.events;
+  const std::uint64_t reserved =
+      into.reserved_bytes > point.reserved_bytes ? into.reserved_bytes : point.reserved_bytes;
+  if (point.live_bytes > into.live_bytes) into = point;
+  into.events = events;
+  into.reserved_bytes = reserved;
+}
+
+// Doubles the interval until at most half of the points are left. A process killed in the middle leaves points in
+// order with some of them twice: the curve is unchanged.
+void merge(Timeline& timeline, AccountState& state, std::uint64_t start) {
+  while (timeline.count > trace::timeline_points / 2) {
+    state.interval *= 2;
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < timeline.count; ++i) {
+      const TimelinePoint point = timeline.points[i];
+      if (kept != 0 &&
+          (timeline.points[kept - 1].time - start) / state.interval == (point.time - start) / state.interval)
+        absorb(timeline.points[kept - 1], point);
+      else
+        timeline.points[kept++] = point;
+    }
+    timeline.count = kept;
+    timeline.interval = state.interval;
+  }
+}
+
+void push(AccountState& state, std::uint64_t start, const TimelinePoint& point) {
+  Timeline& timeline = *state.timeline;
+  if (timeline.count == trace::timeline_points) merge(timeline, state, start);
+  timeline.points[timeline.count] = point;
+  std::atomic_ref(timeline.count).store(timeline.count + 1, std::memory_order_release);
+}
+
+}  // namespace
+
+void timeline_event(trace::Writer& writer, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept {
+  if (state.timeline == nullptr) return;
+  const trace::Account& account = *state.account;
+  Timeline& timeline = *state.timeline;
+  const std::uint64_t live = account.live_bytes;
+  if (now < state.interval_end) [[likely]] {
+    TimelinePoint& point = timeline.points[timeline.count - 1];
+    ++point.events;
+    if (account.reserved_bytes > point.reserved_bytes) point.reserved_bytes = account.reserved_bytes;
+    if (live > point.live_bytes) {
+      point.live_bytes = live;
+      point.time = now;
+      point.step = writer.header().steps;
+    }
+    return;
+  }
+
+  const std::uint64_t start = writer.header().clock.start_ticks;
+  const std::uint32_t step = writer.header().steps;
+  if (state.interval == 0) {
+    state.interval = ticks_in(first_interval_ns);
+    if (state.interval == 0) state.interval = 1;
+    timeline.interval = state.interval;
+  } else if (now >= state.interval_end + state.interval) {
+    push(state, start, TimelinePoint{state.interval_end, level, account.reserved_bytes, step, 0});
+  }
+  // The level before the event was in force at the beginning of this interval.
+  push(state, start,
+       live >= level ? TimelinePoint{now, live, account.reserved_bytes, step, 1}
+                     : TimelinePoint{start + (now - start) / state.interval * state.interval, level,
+                                     account.reserved_bytes, step, 1});
+  state.interval_end = start + ((now - start) / state.interval + 1) * state.interval;
+  clock_refresh(writer.header().clock);
+}
+
+}  // namespace vramtrack::ledger

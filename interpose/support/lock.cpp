@@ -1,0 +1,28 @@
+#include "interpose/support/lock.hpp"
+
+#include <sched.h>
+#include <time.h>
+
+#include "interpose/support/saved_errno.hpp"
+
+namespace vramtrack {
+
+void SpinLock::lock_slow() noexcept {
+  const SavedErrno keep;
+  for (std::uint32_t round = 0;; ++round) {
+    // Reading only, so that the waiting threads share the cache line until it is released.
+    if (held_.load(std::memory_order_relaxed) == 0 && held_.exchange(1, std::memory_order_acquire) == 0) return;
+    if (round < 200) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    } else if (round < 400) {
+      ::sched_yield();
+    } else {
+      const timespec nap{0, 50'000};
+      ::nanosleep(&nap, nullptr);
+    }
+  }
+}
+
+}  // namespace vramtrack

@@ -1,0 +1,56 @@
+#include "interpose/support/say.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+
+#include "interpose/support/saved_errno.hpp"
+
+namespace vramtrack {
+
+Line& Line::operator<<(std::string_view text) noexcept {
+  const std::size_t room = sizeof buffer_ - 1 - used_;
+  const std::size_t taken = text.size() < room ? text.size() : room;
+  std::memcpy(buffer_ + used_, text.data(), taken);
+  used_ += taken;
+  return *this;
+}
+
+Line& Line::decimal(std::uint64_t value) noexcept {
+  char digits[20];
+  std::size_t at = sizeof digits;
+  do {
+    digits[--at] = static_cast<char>('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  return *this << std::string_view(digits + at, sizeof digits - at);
+}
+
+Line& Line::hex(std::uint64_t value) noexcept {
+  char digits[18];
+  std::size_t at = sizeof digits;
+  do {
+    digits[--at] = "0123456789abcdef"[value & 15];
+    value >>= 4;
+  } while (value != 0);
+  digits[--at] = 'x';
+  digits[--at] = '0';
+  return *this << std::string_view(digits + at, sizeof digits - at);
+}
+
+const char* Line::c_str() noexcept {
+  buffer_[used_] = '\0';
+  return buffer_;
+}
+
+void detail::write_line(std::string_view text) noexcept {
+  const SavedErrno keep;
+  Line line;
+  // The text is cut before the newline would be, so that it always ends the line.
+  line << std::string_view("vramtrack[") << ::getpid() << std::string_view("]: ") << text.substr(0, 980)
+       << std::string_view("\n");
+  // One write: lines of several processes and threads do not mix. A failure has nowhere to be told.
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, line.text().data(), line.text().size());
+}
+
+}  // namespace vramtrack
