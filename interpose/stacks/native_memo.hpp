@@ -1,0 +1,6 @@
+#pragma once
+namespace vramtrack::stacks {
+struct ReadSets {
+  int unused;
+};
+}  // namespace vramtrack::stacks

@@ -1,0 +1,51 @@
+// See native_stack.hpp.
+#include "interpose/stacks/native_stack.hpp"
+
+#include <dlfcn.h>
+
+#include "interpose/stacks/ip_table.hpp"
+#include "interpose/support/say.hpp"
+
+namespace vramtrack::stacks {
+namespace {
+
+using UnwBacktrace = int (*)(void**, int);
+UnwBacktrace g_unw_backtrace = nullptr;
+
+}  // namespace
+
+void load_libunwind() noexcept {
+  void* const library = ::dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+  if (library != nullptr) g_unw_backtrace = reinterpret_cast<UnwBacktrace>(::dlsym(library, "unw_backtrace"));
+  if (g_unw_backtrace == nullptr) {
+    say("libunwind.so.8 cannot be loaded (package libunwind8): stacks of unusual code will be cut short");
+    return;
+  }
+  void* warm[8];  // its first call maps memory and finds out about the kernel
+  g_unw_backtrace(warm, 8);
+}
+
+[[gnu::noinline]] std::uint32_t walk_libunwind(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
+                                               bool& truncated) noexcept {
+  constexpr std::uint32_t own_frames = 16;  // from here to the hook's caller
+  void* buffer[max_native + own_frames];
+  if (g_unw_backtrace == nullptr) return 0;
+  const int wanted = static_cast<int>((max < max_native ? max : max_native) + own_frames);
+  const int got = g_unw_backtrace(buffer, wanted);
+  int first = 0;
+  while (first < got && reinterpret_cast<std::uintptr_t>(buffer[first]) != start.ip) ++first;
+  std::uint32_t n = 0;
+  for (int i = first; i < got && n < max; ++i) frames[n++] = reinterpret_cast<std::uint64_t>(buffer[i]);
+  truncated = got == wanted;
+  return n;
+}
+
+std::uint32_t walk_rules(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
+                         bool& truncated) noexcept {
+  truncated = true;
+  if (max == 0) return 0;
+  frames[0] = start.ip;
+  return 1;
+}
+
+}  // namespace vramtrack::stacks

@@ -1,0 +1,23 @@
+// The native part of a stack: return addresses, innermost (the hook's caller) first. Any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "interpose/event.hpp"
+#include "interpose/stacks/state.hpp"
+
+namespace vramtrack::stacks {
+
+/// Loads libunwind, out of the way of the process's own unwinder: dlopen(RTLD_LOCAL), never a NEEDED entry (that would
+/// put its _Unwind_* and backtrace before libgcc's and glibc's for everyone).
+void load_libunwind() noexcept;
+
+/// Full walk of the calling thread by libunwind, from the frame that `start` describes. 0 when that frame is not found
+/// or there is no libunwind. `truncated` is set when there were more frames than `max`.
+std::uint32_t walk_libunwind(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
+                             bool& truncated) noexcept;
+
+/// Full walk by our own rules. 0 when a frame has none.
+std::uint32_t walk_rules(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max, bool& truncated) noexcept;
+
+}  // namespace vramtrack::stacks

@@ -1,0 +1,34 @@
+// The Python part of a stack: the calling thread's frames, as words of trace::StackRecord. Any thread, no GIL.
+#pragma once
+
+#include "interpose/stacks/hash.hpp"
+#include "interpose/stacks/python.hpp"
+#include "interpose/stacks/state.hpp"
+
+namespace vramtrack::stacks {
+
+/// What a thread remembers of its last walk, outermost frame first: what it read of each frame (`key`), what that
+/// means (`word`, 0 for a frame that CPython itself does not show), and the hash of all words up to there. A walk reads
+/// every frame's key again; it works out words and hashes only from the first key that differs.
+struct PythonMemo {
+  std::uint32_t count;
+  std::uint64_t key[max_python];
+  std::uint64_t word[max_python];
+  Hash128 hash[max_python];
+  // This walk, innermost first.
+  std::uint64_t new_key[max_python];
+  const std::byte* new_frame[max_python];
+};
+
+struct PythonStack {
+  Hash128 hash;         // of the words, outermost first
+  std::uint32_t flags;  // trace::StackFlags
+};
+
+/// Walks the frames; the memo then describes them.
+PythonStack walk_python(ThreadState& state) noexcept;
+
+/// Copies the frames of the last walk to `words`, innermost first; returns how many.
+std::uint32_t copy_python(const ThreadState& state, std::uint64_t* words) noexcept;
+
+}  // namespace vramtrack::stacks

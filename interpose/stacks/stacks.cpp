@@ -1,0 +1,150 @@
+// Stack capture (interpose/stacks.hpp): the parts of this folder put together. Runs in the traced process, any thread.
+#include "interpose/stacks.hpp"
+
+#include <pthread.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "interpose/stacks/forward.hpp"
+#include "interpose/stacks/ip_table.hpp"
+#include "interpose/stacks/modules.hpp"
+#include "interpose/stacks/native_stack.hpp"
+#include "interpose/stacks/python_code.hpp"
+#include "interpose/stacks/python_stack.hpp"
+#include "interpose/stacks/stack_table.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack::stacks {
+namespace {
+
+bool is_set(const char* name) noexcept {
+  const char* const value = std::getenv(name);
+  return value != nullptr && *value != 0 && std::strcmp(value, "0") != 0;
+}
+
+/// What was remembered under an older generation is dropped.
+void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
+  state.python_memo->count = 0;
+  state.generation = generation;
+}
+
+PythonStack take_python(ThreadState& state) noexcept {
+  if (!g_options.python) {
+    state.python_memo->count = 0;
+    return {{}, trace::stack_no_python};
+  }
+  return walk_python(state);
+}
+
+/// Words that tell two stacks apart: an address means something else in another object.
+std::uint64_t native_word(std::uint64_t ip) noexcept {
+  return ip ^ std::uint64_t{ip_info(ip).module} * 0x9fb21c651e98df25ull;
+}
+
+/// Libraries came or went: what threads remember is out of date, and one of them may be an interpreter or libtorch.
+bool refresh() noexcept {
+  if (!refresh_ip_table()) return false;
+  g_generation.fetch_add(1, std::memory_order_release);
+  python_may_have_come();
+  torch_may_have_come();
+  return true;
+}
+
+Hash128 hash_of(const ThreadState& state, const PythonStack& python, std::uint32_t native_frames,
+                std::uint32_t flags) noexcept {
+  Hash128 hash = python.hash.plus(std::uint64_t{flags} << 32 | native_frames);
+  for (std::uint32_t i = 0; i < native_frames; ++i) hash = hash.plus(native_word(state.native[i]));
+  return hash;
+}
+
+StackId intern(ThreadState& state, const PythonStack& python, std::uint32_t native_frames,
+               std::uint32_t flags) noexcept {
+  Hash128 hash = hash_of(state, python, native_frames, flags);
+  const StackId known = find_stack(hash);
+  if (known != no_stack) return known;
+  // Libraries may have come by ways that no hook sees (the C library's own, say).
+  if (native_frames > 0 && refresh()) hash = hash_of(state, python, native_frames, flags);
+  return add_stack(hash, state.python, copy_python(state, state.python), state.native, native_frames, flags);
+}
+
+StackId capture_stack(ThreadState& state, const CaptureStart& start) noexcept {
+  const PythonStack python = take_python(state);
+  std::uint32_t flags = python.flags, native_frames = 0;
+  if (g_options.native) {
+    bool truncated = false;
+    native_frames = walk_libunwind(start, state.native, max_native, truncated);
+    if (native_frames == 0) {
+      native_frames = walk_rules(start, state.native, max_native, truncated);
+      truncated = true;
+    }
+    if (truncated) flags |= trace::stack_truncated;
+  } else {
+    flags |= trace::stack_no_native;
+  }
+  return intern(state, python, native_frames, flags);
+}
+
+/// The calling thread's state, brought up to date; nullptr: nothing can be captured.
+ThreadState* current_state() noexcept {
+  ThreadState* const state = this_thread();
+  if (state == nullptr || trace::active() == nullptr) return nullptr;
+  const std::uint64_t generation = g_generation.load(std::memory_order_acquire);
+  if (state->generation != generation) [[unlikely]]
+    catch_up(*state, generation);
+  return state;
+}
+
+// In a forked child, at once: locks that another thread held are open again, since a code object may die, or a library
+// come, before the child has a trace of its own.
+void unlock_all() noexcept {
+  reset_threads();
+  unlock_ip_table();
+  unlock_modules();
+  unlock_code_objects();
+  unlock_python_search();
+  unlock_stack_table();
+}
+
+}  // namespace
+
+void init() noexcept {
+  g_options.python = !is_set("VRAMTRACK_NO_PYTHON");
+  g_options.native = !is_set("VRAMTRACK_NO_NATIVE");
+  g_options.check = is_set("VRAMTRACK_CHECK_STACKS");
+  init_threads();
+  ::pthread_atfork(nullptr, nullptr, unlock_all);
+  if (g_options.native) {
+    load_libunwind();
+    refresh_ip_table();
+  }
+}
+
+Captured capture(const CaptureStart& start) noexcept {
+  ThreadState* const state = current_state();
+  if (state == nullptr) return {};
+  return {capture_stack(*state, start), forward_stack()};
+}
+
+void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexcept {
+  ThreadState* const state = current_state();
+  if (state == nullptr) return;
+  const PythonStack python = take_python(*state);
+  // A node that is built by a running node (double backward, where no Python runs) inherits that one's line.
+  const StackId stack = state->python_memo->count == 0
+                            ? forward_stack()
+                            : intern(*state, python, 0, python.flags | trace::stack_no_native);
+  remember_node(*state, sequence_number, stack);
+}
+
+void modules_changed() noexcept { refresh(); }
+
+void reset() noexcept {
+  forget_modules();
+  forget_code_objects();
+  forget_stacks();
+  forget_forward();
+  g_generation.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace vramtrack::stacks

@@ -1,0 +1,81 @@
+// See state.hpp. Runs in the traced process, in any thread.
+#include "interpose/stacks/state.hpp"
+
+#include <pthread.h>
+
+#include "interpose/stacks/native_memo.hpp"
+#include "interpose/stacks/python_stack.hpp"
+#include "interpose/support/lock.hpp"
+#include "interpose/support/memory.hpp"
+
+namespace vramtrack::stacks {
+
+Options g_options;
+std::atomic<std::uint64_t> g_generation{1};
+
+namespace {
+
+SpinLock g_lock;
+ThreadState* g_free = nullptr;
+pthread_key_t g_key;
+bool g_has_key = false;
+
+thread_local ThreadState* t_state = nullptr;
+
+// glibc runs destructors again while keys get new values: an event from a later destructor makes a new state, which a
+// later round frees.
+void thread_ended(void* state) noexcept {
+  t_state = nullptr;
+  const LockGuard guard(g_lock);
+  auto* const ended = static_cast<ThreadState*>(state);
+  ended->next_free = g_free;
+  g_free = ended;
+}
+
+void find_stack(ThreadState& state) noexcept {
+  state.stack_low = state.stack_high = 0;
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
+  void* low = nullptr;
+  std::size_t bytes = 0;
+  if (::pthread_attr_getstack(&attributes, &low, &bytes) == 0) {
+    state.stack_low = reinterpret_cast<std::uintptr_t>(low);
+    state.stack_high = state.stack_low + bytes;
+  }
+  ::pthread_attr_destroy(&attributes);
+}
+
+[[gnu::noinline]] ThreadState* make_state() noexcept {
+  ThreadState* state = nullptr;
+  {
+    const LockGuard guard(g_lock);
+    state = g_free;
+    if (state != nullptr) g_free = state->next_free;
+  }
+  if (state == nullptr) {
+    state = static_cast<ThreadState*>(map_pages(sizeof(ThreadState)));
+    if (state == nullptr) return nullptr;
+    state->python_memo = static_cast<PythonMemo*>(map_pages(sizeof(PythonMemo)));
+    state->read_sets = static_cast<ReadSets*>(map_pages(sizeof(ReadSets)));
+    if (state->python_memo == nullptr || state->read_sets == nullptr) return nullptr;
+  }
+  state->generation = 0;  // never current: what an ended thread remembered is flushed
+  state->autograd_thread = 0;
+  find_stack(*state);
+  if (g_has_key) ::pthread_setspecific(g_key, state);
+  t_state = state;
+  return state;
+}
+
+}  // namespace
+
+ThreadState* this_thread() noexcept {
+  ThreadState* const state = t_state;
+  return state != nullptr ? state : make_state();
+}
+
+void init_threads() noexcept { g_has_key = ::pthread_key_create(&g_key, thread_ended) == 0; }
+
+void reset_threads() noexcept { g_lock.reset(); }
+
+}  // namespace vramtrack::stacks

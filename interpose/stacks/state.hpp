@@ -1,0 +1,48 @@
+// What a thread keeps between captures, and the options and generations that all threads share.
+// Plain memory from mmap, reached through one pointer in TLS; handed to the next new thread when its own ends.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "interpose/event.hpp"
+
+namespace vramtrack::stacks {
+
+inline constexpr std::size_t max_python = 1024;
+inline constexpr std::size_t max_native = 1024;
+
+struct Options {
+  bool python = true;
+  bool native = true;
+  bool check = false;
+};
+extern Options g_options;  // written once by init()
+
+/// Counts everything that makes what a thread remembers invalid: a recorded code object died, libraries came or went,
+/// the process forked. Compared at every capture with the value that the thread last saw.
+extern std::atomic<std::uint64_t> g_generation;
+
+struct PythonMemo;
+struct ReadSets;
+
+struct ThreadState {
+  std::uint64_t generation;
+  ThreadState* next_free;
+  PythonMemo* python_memo;
+  ReadSets* read_sets;
+  std::uintptr_t stack_low, stack_high;  // this thread's own stack, 0 when unknown
+  std::uint64_t autograd_thread;         // at::RecordFunction's number of this thread, 0: not asked yet
+  std::uint64_t python[max_python];      // frames in the words of trace::StackRecord
+  std::uint64_t native[max_native];
+};
+
+/// The calling thread's state, made on first use; nullptr when memory is out.
+ThreadState* this_thread() noexcept;
+
+void init_threads() noexcept;
+
+/// In a forked child: other threads' states are free again.
+void reset_threads() noexcept;
+
+}  // namespace vramtrack::stacks
