@@ -31,13 +31,6 @@ constexpr std::uint32_t max_regions = 4096;
 constexpr std::uint32_t max_table_extents = 1u << 20;
 constexpr std::size_t max_string_bytes = 1u << 20;
 
-// Extents of one type in order, with a lock-free read side.
-struct ExtentTable {
-  GrowingArray<std::byte*> payloads;
-  std::atomic<std::uint32_t> count{0};
-  SpinLock lock;
-};
-
 constexpr std::size_t padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 
 }  // namespace
@@ -65,7 +58,8 @@ struct Writer::State {
   GrowingArray<std::byte*> strings;  // StringRecord of each id
   std::uint32_t string_count = 0;
 
-  ExtentTable sites, blocks;
+  SpinLock table_lock;  // growth of sites and blocks
+  GrowingArray<std::byte*> site_extents, block_extents;
 
   std::byte* extent(std::uint32_t index) const {
     return regions[index / region_extents] + std::size_t{index % region_extents} * extent_bytes;
@@ -75,8 +69,6 @@ struct Writer::State {
   bool grow_to(std::uint32_t extents, Header* header);
   bool grant(std::uint32_t extents);
   std::byte* add_extents(ExtentType type, std::uint32_t run, Header* header);
-  std::byte* entry(ExtentTable& table, ExtentType type, std::uint32_t index, std::uint32_t per_extent, std::size_t size,
-                   Header* header);
   void stop(const char* what, int error);
 };
 
@@ -195,20 +187,16 @@ std::byte* Writer::State::add_extents(ExtentType type, std::uint32_t run, Header
   return reinterpret_cast<std::byte*>(extent_header + 1);
 }
 
-std::byte* Writer::State::entry(ExtentTable& table, ExtentType type, std::uint32_t index, std::uint32_t per_extent,
-                                std::size_t size, Header* header) {
-  const std::uint32_t wanted = index / per_extent;
-  if (wanted >= table.count.load(std::memory_order_acquire)) [[unlikely]] {
-    const LockGuard guard(table.lock);
-    for (std::uint32_t have = table.count.load(std::memory_order_relaxed); have <= wanted; ++have) {
-      std::byte** const place = have < max_table_extents ? table.payloads.at(have) : nullptr;
-      if (place == nullptr) return nullptr;
-      *place = add_extents(type, 1, header);
-      if (*place == nullptr) return nullptr;
-      table.count.store(have + 1, std::memory_order_release);
-    }
+bool Writer::extend(Table& table, ExtentType type, std::uint32_t extent) noexcept {
+  auto& extents = &table == &sites_ ? state_->site_extents : state_->block_extents;
+  const LockGuard guard(state_->table_lock);
+  for (std::uint32_t have = table.count.load(std::memory_order_relaxed); have <= extent; ++have) {
+    std::byte** const place = have < max_table_extents ? extents.at(have) : nullptr;
+    if (place == nullptr || (*place = add_extents(type, 1)) == nullptr) return false;
+    table.payloads = &extents[0];  // never moves
+    table.count.store(have + 1, std::memory_order_release);
   }
-  return table.payloads[wanted] + (index % per_extent) * size;
+  return true;
 }
 
 Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
@@ -247,7 +235,7 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
   state.device = status.st_dev;
   state.inode = status.st_ino;
 
-  if (!state.sites.payloads.reserve(max_table_extents) || !state.blocks.payloads.reserve(max_table_extents) ||
+  if (!state.site_extents.reserve(max_table_extents) || !state.block_extents.reserve(max_table_extents) ||
       !state.strings.reserve(1u << 24) || !state.reserve_region(0)) {
     ::unlink(state.path);
     return fail("no address space for");
@@ -366,16 +354,6 @@ void Writer::finish(EndKind kind, std::int32_t code) noexcept {
 }
 
 const char* Writer::path() const noexcept { return state_->path; }
-
-Site* Writer::site(std::uint32_t index) noexcept {
-  return reinterpret_cast<Site*>(
-      state_->entry(state_->sites, ExtentType::sites, index, sites_per_extent, sizeof(Site), header_));
-}
-
-Block* Writer::block(std::uint32_t index) noexcept {
-  return reinterpret_cast<Block*>(
-      state_->entry(state_->blocks, ExtentType::blocks, index, blocks_per_extent, sizeof(Block), header_));
-}
 
 Timeline* Writer::add_timeline(std::uint32_t account) noexcept {
   auto* const timeline = reinterpret_cast<Timeline*>(add_extents(ExtentType::timeline, 1));

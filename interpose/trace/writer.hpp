@@ -3,6 +3,7 @@
 // After fork the mapping does not exist in the child: active() is nullptr there, and a child opens a file of its own.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -40,8 +41,12 @@ class Writer {
   const char* path() const noexcept;
 
   /// Table entries. Thread-safe. nullptr when the disk is full. Pointers stay valid for ever.
-  Site* site(std::uint32_t index) noexcept;    // existing or the next new one
-  Block* block(std::uint32_t index) noexcept;  // existing or the next new one
+  Site* site(std::uint32_t index) noexcept {  // existing or the next new one
+    return static_cast<Site*>(entry(sites_, ExtentType::sites, index, sites_per_extent, sizeof(Site)));
+  }
+  Block* block(std::uint32_t index) noexcept {  // existing or the next new one
+    return static_cast<Block*>(entry(blocks_, ExtentType::blocks, index, blocks_per_extent, sizeof(Block)));
+  }
   Timeline* add_timeline(std::uint32_t account) noexcept;
 
   /// Reserves `run` consecutive extents of a type; pointer to the payload of the first, or nullptr.
@@ -52,9 +57,25 @@ class Writer {
 
  private:
   Writer() = default;
-  Header* header_ = nullptr;
   struct State;
+  /// The extents of one table, in order; grows under a lock, read without one.
+  struct Table {
+    std::byte** payloads = nullptr;
+    std::atomic<std::uint32_t> count{0};
+  };
+  void* entry(Table& table, ExtentType type, std::uint32_t index, std::uint32_t per_extent,
+              std::uint32_t size) noexcept {
+    const std::uint32_t extent = index / per_extent;
+    if (extent >= table.count.load(std::memory_order_acquire) && !extend(table, type, extent)) [[unlikely]]
+      return nullptr;
+    return table.payloads[extent] + std::size_t{index % per_extent} * size;
+  }
+  bool extend(Table& table, ExtentType type, std::uint32_t extent) noexcept;
+
+  Header* header_ = nullptr;
   State* state_ = nullptr;
+  Table sites_;
+  Table blocks_;
 };
 
 /// The trace of this process, or nullptr while nothing is recorded (not started, failed, forked child before its

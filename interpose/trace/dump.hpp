@@ -1,0 +1,20 @@
+// A trace as text: one record a line, in a stable order, for people, tests and other programs' line tools.
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <string_view>
+
+#include "interpose/trace/reader.hpp"
+
+namespace vramtrack::trace {
+
+std::string_view name_of(Layer layer);  // the names of the JSON report
+std::string_view name_of(Kind kind);
+
+/// In double quotes; control characters, quotes, backslashes and bytes that are not UTF-8 as \n, \t, \", \\, \xNN.
+std::string quoted(std::string_view text);
+
+void dump(const TraceFile& trace, std::ostream& out);
+
+}  // namespace vramtrack::trace
