@@ -11,7 +11,7 @@ using trace::Kind;
 using trace::Layer;
 
 using StackId = std::uint32_t;
-inline constexpr StackId no_stack = trace::no_stack;
+using trace::no_stack;
 
 /// The registers of a hook's own frame: where stack capture starts. Take it with VRAMTRACK_HERE() in the exported
 /// function itself, so that its caller is the first frame recorded.

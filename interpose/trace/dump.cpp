@@ -164,20 +164,20 @@ void dump_accounts(const TraceFile& trace, Text& out) {
 
 void dump_log(const TraceFile& trace, Text& out) {
   for (std::size_t i = 0; i < trace.strings.size(); ++i)
-    out.record("string ").number(i).plain(" ").plain(quoted(trace.strings[i])).end();
+    out.record("string ").number(i).plain(" ").plain(escaped(trace.strings[i])).end();
   for (const Module& m : trace.modules) {
     out.record("module ").number(m.id).hex("base", m.base).hex("start", m.start).hex("end", m.end);
     out.field("build_id", m.build_id.empty() ? "none" : m.build_id).field("from", m.from);
     if (m.until != end_of_log) out.field("until", m.until);
-    out.field("path", quoted(m.path)).end();
+    out.field("path", escaped(m.path)).end();
   }
   for (std::size_t i = 0; i < trace.codes.size(); ++i) {
     const Code& c = trace.codes[i];
     if (!c.known) continue;
     out.record("code ").number(i).field("first_line", c.first_line);
     out.key("python").number(c.version >> 8).plain(".").number(c.version & 255);
-    out.field("line_table_bytes", c.line_table.size()).field("name", quoted(trace.string(c.name)));
-    out.field("qualname", quoted(trace.string(c.qualname))).field("file", quoted(trace.string(c.file))).end();
+    out.field("line_table_bytes", c.line_table.size()).field("name", escaped(trace.string(c.name)));
+    out.field("qualname", escaped(trace.string(c.qualname))).field("file", escaped(trace.string(c.file))).end();
   }
   for (std::size_t i = 0; i < trace.stacks.size(); ++i) {
     const Stack& s = trace.stacks[i];
@@ -264,13 +264,13 @@ void dump_rest(const TraceFile& trace, Text& out) {
     dump_blocks(trace, oom.blocks, "oom_block " + std::to_string(r.n), out);
   }
   for (const Note& note : trace.notes)
-    out.record("note").field("key", quoted(note.key)).field("n", note.n).field("value", quoted(note.value)).end();
-  for (const std::string& warning : trace.warnings) out.record("warning ").plain(quoted(warning)).end();
+    out.record("note").field("key", escaped(note.key)).field("n", note.n).field("value", escaped(note.value)).end();
+  for (const std::string& warning : trace.warnings) out.record("warning ").plain(escaped(warning)).end();
 }
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string escaped(std::string_view text) {
   std::string result = "\"";
   while (!text.empty()) {
     const auto c = static_cast<unsigned char>(text[0]);

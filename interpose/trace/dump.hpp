@@ -13,7 +13,7 @@ std::string_view name_of(Layer layer);  // the names of the JSON report
 std::string_view name_of(Kind kind);
 
 /// In double quotes; control characters, quotes, backslashes and bytes that are not UTF-8 as \n, \t, \", \\, \xNN.
-std::string quoted(std::string_view text);
+std::string escaped(std::string_view text);
 
 void dump(const TraceFile& trace, std::ostream& out);
 
