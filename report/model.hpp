@@ -157,6 +157,7 @@ struct Report {
   std::uint64_t omitted_count = 0;
   Bytes omitted_bytes = 0;
   std::vector<Frame> frames;
+  std::map<std::string, std::string> build_ids;  // of the native frames' modules, by path; hex
   std::vector<TimelineEntry> timeline;
   std::vector<OomReport> ooms;
   std::vector<Finding> findings;
