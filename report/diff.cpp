@@ -5,10 +5,11 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "report/format_bytes.hpp"
 #include "report/line_shift.hpp"
 #include "report/render/call_paths.hpp"
 #include "report/site_key.hpp"
+#include "report/sites.hpp"
+#include "report/support/units.hpp"
 
 namespace vramtrack {
 namespace {
@@ -140,6 +141,11 @@ std::vector<TotalChange> compare_totals(const std::vector<SiteChange>& sites) {
   return list;
 }
 
+std::string site_label(const Report& report, const SiteReport& site) {
+  const std::optional<FrameId> own = own_frame(report, site);
+  return own ? frame_label(report.frames[*own]) : "(stack unknown)";
+}
+
 }  // namespace
 
 const char* to_string(Change change) {
@@ -198,12 +204,12 @@ std::string describe_growth(const Diff& diff, Bytes limit) {
   }
   if (total != nullptr) {
     message = render::compartment_title({total->layer, total->device}) + " grew by " +
-              format_bytes(static_cast<Bytes>(total->delta()));
+              human_bytes(static_cast<Bytes>(total->delta()));
   }
   if (site != nullptr) {
     message += message.empty() ? "" : "; ";
-    message += std::string("the largest growth of a call site is ") + format_bytes(static_cast<Bytes>(site->delta())) +
-               " at " + render::site_label(diff.frames_of(*site), site->site());
+    message += std::string("the largest growth of a call site is ") + human_bytes(static_cast<Bytes>(site->delta())) +
+               " at " + site_label(diff.frames_of(*site), site->site());
   }
   return message;
 }

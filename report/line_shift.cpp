@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <tuple>
 
-#include "report/render/call_paths.hpp"
+#include "report/sites.hpp"
 
 namespace vramtrack {
 namespace {
@@ -13,14 +13,14 @@ constexpr int other_text_costs = 5;         // lines; the same line number with 
 constexpr int lone_module_line_moves = 25;  // a script's only line of interest, moved further, is another line
 constexpr std::size_t lines_compared = 64;  // per function: enough to see a shift
 
-std::string function_key(const Frame& frame) { return render::base_name(frame.file) + '\x1f' + frame.function; }
+std::string function_key(const Frame& frame) { return std::string(file_name(frame.file)) + '\x1f' + frame.function; }
 
 bool same_text(const std::string* a, const std::string* b) { return a != nullptr && b != nullptr && *a == *b; }
 
 }  // namespace
 
 LineShifts::LineShifts(const Report& a, const Report& b) {
-  const auto collect = [this](const Report& report, Lines Function::* side) {
+  const auto collect = [this](const Report& report, Lines Function::*side) {
     for (const Frame& frame : report.frames) {
       if (frame.line <= 0) continue;
       (functions_[function_key(frame)].*side)[frame.line] = frame.source ? &*frame.source : nullptr;

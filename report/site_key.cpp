@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "report/render/call_paths.hpp"
+#include "report/sites.hpp"
 
 namespace vramtrack {
 namespace {
@@ -41,7 +41,7 @@ std::string site_key(const Report& report, const SiteReport& site, const SiteKey
   for (const Frame* frame : key_frames(report, site, options)) {
     if (!is_address(frame->function)) key += frame->function;
     key += part_end;
-    key += render::base_name(frame->kind == "python" ? frame->file : frame->module);
+    key += file_name(frame->kind == "python" ? frame->file : frame->module);
     if (options.lines) {
       key += part_end;
       key += std::to_string(frame->line);

@@ -1,4 +1,5 @@
 #include "report/render/call_paths.hpp"
+#include "report/sites.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -40,13 +41,8 @@ const Frame& CallPaths::operator[](FrameId id) const {
 
 std::string frame_name(const Frame& frame) {
   if (!frame.function.empty()) return frame.function;
-  if (!frame.module.empty()) return "(in " + base_name(frame.module) + ")";
+  if (!frame.module.empty()) return "(in " + std::string(file_name(frame.module)) + ")";
   return "(unknown)";
-}
-
-std::string base_name(const std::string& path) {
-  const std::size_t slash = path.find_last_of('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
 std::string device_name(int device) { return device < 0 ? "host" : "cuda:" + std::to_string(device); }

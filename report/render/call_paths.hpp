@@ -32,9 +32,6 @@ class CallPaths {
 /// What to call a frame that may have no name: its function, else its module, else "(unknown)".
 std::string frame_name(const Frame& frame);
 
-/// The last part of a path.
-std::string base_name(const std::string& path);
-
 /// "cuda:1", or "host" for memory of no device.
 std::string device_name(int device);
 

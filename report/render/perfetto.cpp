@@ -9,6 +9,7 @@
 #include "report/render/call_paths.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
+#include "report/sites.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -150,7 +151,7 @@ void TraceBuilder::describe_process() {
   ProtobufMessage process;
   process.integer(process_field::pid, pid);
   for (const std::string& word : report_.process.command) process.text(process_field::cmdline, word);
-  process.text(process_field::process_name, base_name(report_.process.executable));
+  process.text(process_field::process_name, file_name(report_.process.executable));
   ProtobufMessage descriptor;
   descriptor.number(descriptor_field::uuid, process_track);
   descriptor.message(descriptor_field::process, process);
@@ -256,7 +257,7 @@ void TraceBuilder::intern_frame(FrameId id) {
   if (!frames_.insert(id).second) return;
   const Frame& frame = paths_[id];
   std::string name = frame_name(frame);
-  if (!frame.file.empty()) name += " (" + base_name(frame.file) + ":" + std::to_string(frame.line) + ")";
+  if (!frame.file.empty()) name += " (" + std::string(file_name(frame.file)) + ":" + std::to_string(frame.line) + ")";
   ProtobufMessage entry;
   entry.number(frame_field::iid, id + 1);
   entry.number(frame_field::function_name_id, intern(interned_field::function_names, name));

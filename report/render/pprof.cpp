@@ -7,6 +7,7 @@
 #include "report/render/gzip.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
+#include "report/sites.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -104,7 +105,8 @@ std::uint64_t ProfileBuilder::mapping(const std::string& path) {
 std::uint64_t ProfileBuilder::function(const Frame& frame) {
   // A Python name says little without its file ("forward"), and pprof adds up functions of one name.
   const bool python = frame.kind == "python" && !frame.file.empty();
-  const std::uint64_t name = text(python ? frame_name(frame) + " (" + base_name(frame.file) + ")" : frame_name(frame));
+  const std::uint64_t name =
+      text(python ? frame_name(frame) + " (" + std::string(file_name(frame.file)) + ")" : frame_name(frame));
   const std::uint64_t file = text(frame.file);
   const auto [at, fresh] = functions_.emplace(std::pair(name, file), functions_.size() + 1);
   if (!fresh) return at->second;

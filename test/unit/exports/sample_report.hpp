@@ -63,14 +63,10 @@ inline Report sample_report() {
   report.process.executable = "/usr/bin/python3";
   report.process.duration = 12.5;
   report.environment.devices = {{0, "Simulated GPU", 80ull << 30}};
-  report.frames = {python_frame("<module>", "/src/train.py", 10),
-                   python_frame("forward", "/src/model.py", 20),
-                   native_frame("at::empty", "/lib/libtorch.so"),
-                   native_frame("inner", "/lib/libtorch.so", true),
-                   native_frame("cudaMalloc", "/lib/libcudart.so"),
-                   native_frame("thread_main", "/lib/libtorch.so"),
-                   python_frame(hostile, "/src/" + hostile, 30),
-                   native_frame("", "")};
+  report.frames = {python_frame("<module>", "/src/train.py", 10),   python_frame("forward", "/src/model.py", 20),
+                   native_frame("at::empty", "/lib/libtorch.so"),   native_frame("inner", "/lib/libtorch.so", true),
+                   native_frame("cudaMalloc", "/lib/libcudart.so"), native_frame("thread_main", "/lib/libtorch.so"),
+                   python_frame(hostile, "/src/" + hostile, 30),    native_frame("", "")};
   report.build_ids = {{"/lib/libtorch.so", "deadbeef"}};
   report.sites = {make_site(0, "cuda", 20 * MiB, {4, 3, 2, 1, 0}), make_site(1, "tensor", 6 * MiB, {3, 2, 1, 0}),
                   make_site(2, "tensor", 2 * MiB, {2, 5}), make_site(3, "tensor", 512, {6, 0}),

@@ -1,0 +1,156 @@
+// `vramtrack diff --format json`: "vramtrack-diff/1".
+#include <ostream>
+#include <unordered_map>
+
+#include "report/diff.hpp"
+#include "report/render/json_writer.hpp"
+
+namespace vramtrack::render {
+namespace {
+
+/// The frames of both reports in one table, each written once.
+class FrameTable {
+ public:
+  FrameId id(const Report& report, FrameId frame) {
+    const Frame* key = &report.frames[frame];
+    const auto [at, fresh] = ids_.emplace(key, static_cast<FrameId>(frames_.size()));
+    if (fresh) frames_.push_back(key);
+    return at->second;
+  }
+
+  std::vector<FrameId> ids(const Report& report, const std::vector<FrameId>& stack) {
+    std::vector<FrameId> mapped;
+    for (const FrameId frame : stack) {
+      if (frame < report.frames.size()) mapped.push_back(id(report, frame));
+    }
+    return mapped;
+  }
+
+  const std::vector<const Frame*>& frames() const { return frames_; }
+
+ private:
+  std::unordered_map<const Frame*, FrameId> ids_;
+  std::vector<const Frame*> frames_;
+};
+
+void write_side(JsonWriter& out, std::string_view name, const Report& report) {
+  out.key(name);
+  out.begin_object();
+  out.field("at", report.at);
+  out.field("pid", report.process.pid);
+  out.field("rank", report.process.rank);
+  out.field("hostname", report.process.hostname);
+  out.field("started_at", report.process.started_at);
+  out.key("command");
+  out.begin_array();
+  for (const std::string& word : report.process.command) out.value(word);
+  out.end_array();
+  out.end_object();
+}
+
+void write_total(JsonWriter& out, const TotalChange& total) {
+  out.begin_object();
+  out.field("layer", total.layer);
+  out.field("device", total.device);
+  out.field("a_bytes", total.a_bytes);
+  out.field("b_bytes", total.b_bytes);
+  out.field("delta_bytes", total.delta());
+  out.end_object();
+}
+
+void write_summary(JsonWriter& out, const Diff& diff) {
+  out.key("summary");
+  out.begin_object();
+  for (const Change change : {Change::appeared, Change::grew, Change::shrank, Change::went, Change::same}) {
+    std::uint64_t sites = 0;
+    std::int64_t bytes = 0;
+    for (const SiteChange& site : diff.sites) {
+      if (site.change != change) continue;
+      ++sites;
+      bytes += site.delta();
+    }
+    out.key(to_string(change));
+    out.begin_object();
+    out.field("sites", sites);
+    out.field("delta_bytes", bytes);
+    out.end_object();
+  }
+  out.end_object();
+}
+
+void write_site_side(JsonWriter& out, std::string_view name, const SiteReport* site, Bytes bytes, std::uint64_t count) {
+  out.key(name);
+  if (site == nullptr) return out.value(nullptr);
+  out.begin_object();
+  out.field("id", site->id);
+  out.field("bytes", bytes);
+  out.field("count", count);
+  out.field("verdict", site->verdict);
+  out.end_object();
+}
+
+void write_site(JsonWriter& out, const Diff& diff, const SiteChange& change, FrameTable& frames) {
+  const SiteReport& site = change.site();
+  const Report& report = diff.frames_of(change);
+  out.begin_object();
+  out.field("change", to_string(change.change));
+  out.field("delta_bytes", change.delta());
+  out.field("layer", site.layer);
+  out.field("kind", site.kind);
+  out.field("device", site.device);
+  out.field("owner", site.owner);
+  write_site_side(out, "a", change.a, change.a_bytes, change.a_count);
+  write_site_side(out, "b", change.b, change.b_bytes, change.b_count);
+  out.key("backward_of");
+  if (site.backward_of) {
+    out.value(frames.ids(report, *site.backward_of));
+  } else {
+    out.value(nullptr);
+  }
+  out.field("stack", frames.ids(report, site.stack));
+  out.end_object();
+}
+
+void write_frame(JsonWriter& out, const Frame& frame) {
+  out.begin_object();
+  out.field("kind", frame.kind);
+  out.field("function", frame.function);
+  out.field("file", frame.file);
+  out.field("line", frame.line);
+  out.field("module", frame.module);
+  out.field("inlined", frame.inlined);
+  out.field("source", frame.source);
+  out.end_object();
+}
+
+}  // namespace
+
+void diff_json(const Diff& diff, std::ostream& stream) {
+  {
+    JsonWriter out(stream);
+    FrameTable frames;
+    out.begin_object(true);
+    out.field("schema", "vramtrack-diff/1");
+    out.field("vramtrack_version", VRAMTRACK_VERSION);
+    out.field("by", to_string(diff.by));
+    write_side(out, "a", *diff.a);
+    write_side(out, "b", *diff.b);
+    out.key("totals");
+    out.begin_array(true);
+    for (const TotalChange& total : diff.totals) write_total(out, total);
+    out.end_array();
+    write_summary(out, diff);
+    out.key("sites");
+    out.begin_array(true);
+    for (const SiteChange& change : diff.sites) write_site(out, diff, change, frames);
+    out.end_array();
+    out.key("frames");
+    out.begin_array(true);
+    for (const Frame* frame : frames.frames()) write_frame(out, *frame);
+    out.end_array();
+    out.end_object();
+  }
+  stream << '\n';
+}
+
+}  // namespace vramtrack::render
