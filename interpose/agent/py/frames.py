@@ -1,0 +1,188 @@
+# Running frames: reading their locals without leaving anything behind, telling the user's code from libraries, and
+# finding locals that hold memory although nothing reads them again.
+
+import os
+import sys
+
+_TOP = object()
+
+
+def real_gc():
+    """The collector itself, also where the script put something else into sys.modules under its name."""
+    import gc
+
+    if type(getattr(gc, "get_objects", None)) is not type(len):
+        import importlib.machinery
+
+        spec = importlib.machinery.BuiltinImporter.find_spec("gc")
+        import _imp
+
+        gc = _imp.create_builtin(spec)
+        getattr(_imp, "exec_builtin", len)(gc) if hasattr(_imp, "exec_builtin") else None
+    return gc
+
+
+def _library_prefixes():
+    stdlib = os.path.dirname(os.__file__) + os.sep
+    return (stdlib, "<")
+
+
+def is_user_file(path, _prefixes=[]):
+    """The user's own code: not the standard library, an installed package, or code without a file."""
+    if not _prefixes:
+        _prefixes.extend(_library_prefixes())
+    if path.startswith(_prefixes[1]):
+        return False
+    if "/site-packages/" in path or "/dist-packages/" in path:
+        return False
+    return not path.startswith(_prefixes[0])
+
+
+def all_frames():
+    """[(frame, thread index)] of all threads, innermost first, the agent's own left out."""
+    found = []
+    for number, frame in enumerate(sys._current_frames().values()):
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith("<vramtrack"):
+                found.append((frame, number))
+            frame = frame.f_back
+    return found
+
+
+def frame_locals(frame):
+    """A copy of a function frame's locals. Leaves no snapshot behind that would keep objects alive (up to 3.12,
+    f_locals is a dict that stays in the frame; it is emptied only if the script does not hold it itself)."""
+    code = frame.f_code
+    if sys.version_info >= (3, 13):
+        return dict(frame.f_locals)
+    if "locals" in code.co_names or sys.gettrace() is not None:
+        return {}
+    snapshot = frame.f_locals
+    if not code.co_flags & 1:  # a module's or class's own namespace
+        return dict(snapshot)
+    copy = dict(snapshot)
+    if sys.getrefcount(snapshot) <= 3:
+        snapshot.clear()
+    return copy
+
+
+def is_module_frame(frame):
+    return frame.f_code.co_name == "<module>"
+
+
+def frame_name(frame):
+    """How a frame is called in messages: qualified where the version knows it or a first argument self shows it."""
+    code = frame.f_code
+    name = getattr(code, "co_qualname", None)
+    if name is None:
+        name = code.co_name
+        if code.co_argcount and code.co_varnames[0] in ("self", "cls"):
+            owner = frame_self_class(frame)
+            if owner:
+                name = owner + "." + name
+    return name.replace("<locals>.", "")
+
+
+def frame_self_class(frame):
+    if sys.version_info >= (3, 11):
+        return None
+    values = frame_locals(frame)
+    first = values.get(frame.f_code.co_varnames[0])
+    values.clear()
+    if first is None:
+        return None
+    return first.__name__ if isinstance(first, type) else type(first).__name__
+
+
+_liveness_cache = {}  # code object -> Liveness or None; bounded, cleared when full
+
+
+def liveness_of(code):
+    if code not in _liveness_cache:
+        if len(_liveness_cache) > 500:
+            _liveness_cache.clear()
+        _liveness_cache[code] = analyse_code(code)
+    return _liveness_cache[code]
+
+
+def _owner_counts(values):
+    """References of each value that the dict `values` alone does not explain, by name. Same code for the baseline."""
+    counts = {}
+    for name in list(values):
+        counts[name] = sys.getrefcount(values[name])
+    return counts
+
+
+def _baseline(_known=[]):
+    """What _owner_counts says of an object that one local of a running function holds and nothing else."""
+    if not _known:
+
+        def holder():
+            held = object()
+            counts = _owner_counts(frame_locals(sys._getframe()))
+            return counts.get("held"), held is None
+
+        _known.append(holder()[0])
+    return _known[0]
+
+
+def dead_locals(frames, tensor_bytes, alone):
+    """Locals that hold memory, that the bytecode never reads again, and whose object nothing else holds.
+
+    `tensor_bytes(value)` gives the device bytes of a tensor or 0; `alone(tensor)` says that neither a view nor the
+    autograd graph shares its memory. Only such a local may be told to be freed by `del`."""
+    found = []
+    baseline = _baseline()
+    if baseline is None:
+        return found
+    for position, (frame, thread) in enumerate(frames):
+        code = frame.f_code
+        if not is_user_file(code.co_filename):
+            continue
+        live = liveness_of(code)
+        if live is None or (live.module and frame.f_globals is not frame.f_locals):
+            continue
+        read_later = live.live_after(frame.f_lasti)
+        values = frame_locals(frame)
+        if live.module:  # the namespace itself holds the object, our copy holds it again
+            values = {name: values[name] for name in live.names if name in values}
+        counts = _owner_counts(values)
+        for name in live.names:
+            if name in read_later or name not in values:
+                continue
+            if counts[name] > baseline:
+                continue
+            value = values[name]
+            total, count = _bytes_alone(value, tensor_bytes, alone)
+            value = None
+            if total:
+                found.append((total, count, name, frame, thread, live.module))
+        values.clear()
+    found.sort(key=lambda item: -item[0])
+    return found
+
+
+def _bytes_alone(value, tensor_bytes, alone):
+    """(bytes, tensors) that go when the only reference to `value` goes: a tensor, or a flat list, tuple or dict."""
+    size = tensor_bytes(value)
+    if size:
+        return (size, 1) if alone(value) else (0, 0)
+    kind = type(value)
+    if kind is dict:
+        items = list(value.values())
+    elif kind is list or kind is tuple:
+        items = list(value)
+    else:
+        return 0, 0
+    total = count = 0
+    seen = set()
+    for position in range(min(len(items), 10000)):
+        # references: the container, `items`, getrefcount's argument
+        if id(items[position]) in seen or sys.getrefcount(items[position]) > 3:
+            continue
+        seen.add(id(items[position]))
+        size = tensor_bytes(items[position])
+        if size and alone(items[position]):
+            total += size
+            count += 1
+    return total, count

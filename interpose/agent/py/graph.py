@@ -1,0 +1,99 @@
+# Autograd graphs: how far one reaches (nodes, steps spanned, uses of one parameter) and what it keeps for backward.
+# Reads nodes only: `_saved_x` would run unpack hooks (and re-run a checkpointed forward), `_raw_saved_x` does not.
+
+_TOP_SEQUENCE = 1 << 62  # AccumulateGrad's number is 2^64 - 1
+_raw_names = {}  # node type name -> names of its raw saved values; strings only
+
+
+class Span:
+    """What a bounded walk over the graph of some tensors saw."""
+
+    def __init__(self):
+        self.nodes = 0
+        self.complete = True
+        self.steps = set()
+        self.uses = {}  # id of an AccumulateGrad node -> in-edges
+        self.most_used = 0
+        self.most_used_variable = 0  # id of the parameter
+        self.types = {}
+        self.same_type = ""
+        self.saved_bytes = 0
+        self.saved = {}  # address -> (bytes, shape, dtype, node type, name)
+
+
+def walk_graph(access, starts, limit, saved=False):
+    """Walks the graphs of `starts` (nodes) up to `limit` nodes. With `saved`, what the nodes keep is listed too."""
+    span = Span()
+    stack = [node for node in starts if node is not None]
+    visited = set(stack)  # holds the nodes: their identity is only stable while referenced
+    leaves = {}
+    while stack:
+        node = stack.pop()
+        span.nodes += 1
+        if span.nodes > limit:
+            span.complete = False
+            break
+        kind = type(node).__name__
+        span.types[kind] = span.types.get(kind, 0) + 1
+        if kind != "AccumulateGrad":
+            number = _sequence(node)
+            if number is not None and number < _TOP_SEQUENCE:
+                span.steps.add(native_step_of(number))
+            if saved:
+                _collect_saved(access, node, kind, span)
+        for following, _ in node.next_functions:
+            if following is None:
+                continue
+            if type(following).__name__ == "AccumulateGrad":
+                leaves[following] = leaves.get(following, 0) + 1
+            if following not in visited:
+                visited.add(following)
+                stack.append(following)
+    if leaves:
+        most = max(leaves, key=leaves.get)
+        span.most_used = leaves[most]
+        try:
+            span.most_used_variable = id(most.variable)
+        except Exception:
+            pass
+    span.steps.discard(-1)
+    if saved:
+        span.saved_bytes = sum(entry[0] for entry in span.saved.values())
+    visited.clear()
+    leaves.clear()
+    return span
+
+
+def _sequence(node):
+    try:
+        return node._sequence_nr()
+    except Exception:
+        return None
+
+
+def _collect_saved(access, node, kind, span):
+    names = _raw_names.get(kind)
+    if names is None:
+        names = _raw_names[kind] = tuple(n for n in dir(type(node)) if n.startswith("_raw_saved_"))
+    for name in names:
+        try:
+            value = getattr(node, name)
+            values = value if type(value) is tuple else (value,)
+            for one in values:
+                tensor = one.data
+                if tensor is not None and access.kind(tensor) == "t":
+                    address = access.address(tensor)
+                    if address and address not in span.saved:
+                        span.saved[address] = (access.bytes(tensor), list(access.shape(tensor)),
+                                               dtype_name(access.dtype(tensor)), kind, name[11:])
+                tensor = None
+        except Exception:
+            continue  # freed by backward, changed in place, packed by a hook
+    state = getattr(node, "__dict__", None)
+    if state:
+        for name, tensor in list(state.items()):
+            if access.kind(tensor) == "t":
+                address = access.address(tensor)
+                if address and address not in span.saved:
+                    span.saved[address] = (access.bytes(tensor), list(access.shape(tensor)),
+                                           dtype_name(access.dtype(tensor)), kind, "ctx." + str(name))

@@ -1,0 +1,91 @@
+# Where in the source a variable grows: the statement that adds to it. Reads the user's file once per question.
+
+import ast
+
+_ADDERS = frozenset(("append", "extend", "insert", "add", "appendleft", "extendleft", "update", "setdefault", "put",
+                     "push", "log", "record", "put_nowait", "__setitem__"))
+_trees = {}  # path -> ast.Module or None; a handful of user files
+
+
+def _tree(path):
+    if path not in _trees:
+        if len(_trees) > 50:
+            _trees.clear()
+        try:
+            with open(path, "rb") as source:
+                _trees[path] = ast.parse(source.read(2000000))
+        except Exception:
+            _trees[path] = None
+    return _trees[path]
+
+
+def _scope(tree, function, first_line):
+    """The function's own tree, or the whole file."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == function:
+            lines = [node.lineno] + [d.lineno for d in node.decorator_list]
+            if min(lines) == first_line:
+                return node
+    return tree
+
+
+def _last_name(node):
+    """`x` of Name x, `attr` of any.attr, the name below subscripts."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Name):
+        return node.id
+    return None
+
+
+def _mentions(node, name):
+    return any(_last_name(inner) == name for inner in ast.walk(node) if isinstance(inner, (ast.Name, ast.Attribute)))
+
+
+def growth_line(path, function, first_line, name):
+    """Line of the statement that makes `name` (a variable or an attribute) grow, or 0.
+
+    Preferred: augmented assignment, append and the like, item assignment, `x = x + ...`, inside a loop or function;
+    then any assignment in a loop; then the last assignment."""
+    tree = _tree(path)
+    if tree is None:
+        return 0
+    for scope in (_scope(tree, function, first_line), tree):
+        best = _best_in(scope, name)
+        if best[0]:
+            return best[1]
+    return 0
+
+
+def _best_in(scope, name):
+    best = (0, 0)
+    loops = set()
+    for node in ast.walk(scope):
+        if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
+            for inner in ast.walk(node):
+                loops.add(id(inner))
+    for node in ast.walk(scope):
+        score = 0
+        if isinstance(node, ast.AugAssign) and _last_name(node.target) == name:
+            score = 4
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+                    if _last_name(part) == name:
+                        if isinstance(part, ast.Subscript) or (node.value is not None and _mentions(node.value, name)):
+                            score = max(score, 4)
+                        else:
+                            score = max(score, 1)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in _ADDERS and _last_name(node.func.value) == name:
+                score = 4
+        if score:
+            score += 0.5 if id(node) in loops else 0
+            if score >= best[0]:
+                best = (score, node.lineno)
+    return best
+
+

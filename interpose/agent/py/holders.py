@@ -1,0 +1,361 @@
+# Who holds a tensor: one breadth-first walk forward from the roots (running frames, globals of the user's modules,
+# then everything in sys.modules), remembering for each object only where it was first reached from. Forward, because
+# it names every step, sees running frames and frozen objects, and costs one pass for any number of tensors.
+
+import collections
+import re
+import sys
+import time
+import types
+
+ROOT, ATTRIBUTE, INDEX, KEY, LOCAL, CLOSURE, DEFAULT, MEMBER, ANY, GRAD = range(10)
+_ATOMS = frozenset(
+    id(t)
+    for t in (
+        int, float, complex, bool, str, bytes, bytearray, type(None), type(Ellipsis), type(NotImplemented), range,
+        slice, types.CodeType, types.BuiltinFunctionType, type(len), types.GetSetDescriptorType,
+        types.MemberDescriptorType, type(str.join), type(object.__init__), type("".join), memoryview, property,
+    )
+)
+_SUSPENDED = {types.GeneratorType: "gi_frame", types.CoroutineType: "cr_frame", types.AsyncGeneratorType: "ag_frame"}
+
+
+class Root:
+    """Where a walk starts: a namespace of a module, or the locals of a frame."""
+
+    __slots__ = ("name", "file", "function", "first_line", "frame_local")
+
+    def __init__(self, name, file="", function="", first_line=0, frame_local=False):
+        self.name, self.file, self.function = name, file, function
+        self.first_line, self.frame_local = first_line, frame_local
+
+
+class Walk:
+    """The walk's memory. Drop it (clear()) before any I/O: it holds every object that it met."""
+
+    def __init__(self, access, max_objects=3000000, seconds=3.0, wide=True):
+        self.access = access
+        self.referents = real_gc().get_referents
+        self.max_objects, self.deadline, self.wide = max_objects, time.monotonic() + seconds, wide
+        self.objects, self.parents, self.kinds, self.labels = [], [], [], []
+        self.roots = {}  # position of a root -> Root
+        self.seen = set()
+        self.next = 0
+        self.tensors = []  # positions of device tensors, in order of discovery
+        self.modules = []  # positions of nn.Modules that no other module holds
+        self.optimizers = []  # positions
+        self._texts = {}  # position -> text of its expression
+        self.enter_modules = False  # second phase: library modules and classes too
+        self.wanted = None  # ids still to be found; the walk ends when it is empty
+        self.complete = True
+        self._user_types = {}
+
+    def clear(self):
+        for part in (self.objects, self.parents, self.kinds, self.labels, self.tensors, self.modules, self.optimizers):
+            part.clear()
+        self._texts.clear()
+        self.seen.clear()
+        self.roots.clear()
+
+    def hide(self, o):
+        self.seen.add(id(o))
+
+    def add_namespace(self, values, root, kind=ATTRIBUTE, keep=False):
+        """A dict of names as a root. `keep`: the dict is a copy that only this walk may hold."""
+        if not keep and id(values) in self.seen:
+            return
+        self.seen.add(id(values))
+        at = self._append(values, -1, ROOT, None)
+        self.roots[at] = root
+        for name in list(values):
+            if type(name) is str and not (kind == ATTRIBUTE and name.startswith("__")):
+                self._reach(values.get(name), at, kind, name)
+
+    def run(self):
+        """Walks until nothing is left, everything wanted is found, or a bound is met."""
+        objects = self.objects
+        checks = 0
+        while self.next < len(objects):
+            at = self.next
+            self.next += 1
+            if at not in self.roots:
+                self._expand(objects[at], at)
+            checks += 1
+            if checks & 1023 == 0 and (len(objects) > self.max_objects or time.monotonic() > self.deadline):
+                self.complete = False
+                return
+            if self.wanted is not None and not self.wanted:
+                return
+
+    def _append(self, o, parent, kind, label):
+        self.objects.append(o)
+        self.parents.append(parent)
+        self.kinds.append(kind)
+        self.labels.append(label)
+        return len(self.objects) - 1
+
+    def _reach(self, o, parent, kind, label):
+        if id(type(o)) in _ATOMS or id(o) in self.seen:
+            return
+        self.seen.add(id(o))
+        what = self.access.kind(o)
+        at = self._append(o, parent, kind, label)
+        if what == "t":
+            if self.wanted is not None:
+                self.wanted.discard(id(o))
+            if self.access.address(o):
+                self.tensors.append(at)
+        elif what == "m":
+            above = self.parents[at]
+            if above < 0 or self.access.kind(self.objects[above]) != "m":
+                self.modules.append(at)
+        elif what == "o":
+            self.optimizers.append(at)
+
+    def user_type(self, t):
+        known = self._user_types.get(id(t))
+        if known is None:
+            name = type.__dict__["__dict__"].__get__(t).get("__module__")
+            module = sys.modules.get(name) if type(name) is str else None
+            file = getattr(module, "__file__", None) if type(module) is types.ModuleType else None
+            known = name == "__main__" or (type(file) is str and is_user_file(file))
+            self._user_types[id(t)] = known
+        return known
+
+    def _expand(self, o, at):
+        t = type(o)
+        reach = self._reach
+        if t is list or t is tuple or t is collections.deque:
+            for i, item in enumerate(o):
+                reach(item, at, INDEX, i)
+        elif t is dict:
+            self._expand_dict(o, at)
+        elif t is set or t is frozenset:
+            for item in o:
+                reach(item, at, MEMBER, None)
+        elif t is types.FunctionType:
+            self._expand_function(o, at)
+        elif t is types.MethodType:
+            reach(o.__self__, at, ATTRIBUTE, "__self__")
+            reach(o.__func__, at, ATTRIBUTE, "__func__")
+        elif t is types.CellType:
+            try:
+                reach(o.cell_contents, at, CLOSURE, None)
+            except ValueError:
+                pass
+        elif t in _SUSPENDED:
+            frame = getattr(o, _SUSPENDED[t])
+            if frame is not None and not frame.f_code.co_filename.startswith("<vramtrack"):
+                self._expand_frame(frame, at)
+        elif t is types.FrameType:
+            self._expand_frame(o, at)
+        elif t is types.TracebackType:
+            reach(o.tb_frame, at, ANY, None)
+            reach(o.tb_next, at, ANY, None)
+        elif t is types.ModuleType:
+            if self.enter_modules:
+                reach(o.__dict__, at, ATTRIBUTE, "__dict__")
+        elif t is type or type in type.__dict__["__mro__"].__get__(t):
+            if self.enter_modules or self.user_type(o):
+                for name, value in list(type.__dict__["__dict__"].__get__(o).items()):
+                    reach(value, at, ATTRIBUTE, name)
+        else:
+            self._expand_instance(o, t, at)
+
+    def _expand_dict(self, o, at):
+        try:
+            items = list(dict.items(o))
+        except RuntimeError:
+            return
+        for key, value in items:
+            self._reach(value, at, KEY, key if type(key) in (str, int, bool) else type(key))
+            if type(key) is not str:
+                self._reach(key, at, ANY, None)
+
+    def _expand_function(self, o, at):
+        code = o.__code__
+        if o.__closure__:
+            for name, cell in zip(code.co_freevars, o.__closure__):
+                self.seen.add(id(cell))
+                try:
+                    self._reach(cell.cell_contents, at, CLOSURE, name)
+                except ValueError:
+                    pass
+        if o.__defaults__:
+            names = code.co_varnames[: code.co_argcount][-len(o.__defaults__):]
+            for name, value in zip(names, o.__defaults__):
+                self._reach(value, at, DEFAULT, name)
+        if o.__kwdefaults__:
+            for name, value in o.__kwdefaults__.items():
+                self._reach(value, at, DEFAULT, name)
+        if o.__dict__:
+            for name, value in list(o.__dict__.items()):
+                self._reach(value, at, ATTRIBUTE, name)
+
+    def _expand_frame(self, frame, at):
+        if frame.f_code.co_flags & 1:
+            values = frame_locals(frame)
+            for name, value in values.items():
+                self._reach(value, at, LOCAL, name)
+            values.clear()
+
+    def _expand_instance(self, o, t, at):
+        what = self.access.kind(o)
+        if what == "t":
+            self._expand_tensor(o, at)
+            return
+        line = type.__dict__["__mro__"].__get__(t)
+        if dict in line:
+            self._expand_dict(o, at)
+        elif list in line or tuple in line:
+            for i, item in enumerate(list.__iter__(o) if list in line else tuple.__iter__(o)):
+                self._reach(item, at, INDEX, i)
+        values = None
+        for base in line:
+            own = type.__dict__["__dict__"].__get__(base)
+            slot = own.get("__dict__")
+            if values is None and type(slot) is types.GetSetDescriptorType:
+                try:
+                    values = slot.__get__(o)
+                except Exception:
+                    values = None
+            if "__slots__" in own:
+                for name, slot in own.items():
+                    if type(slot) is types.MemberDescriptorType:
+                        try:
+                            self._reach(slot.__get__(o), at, ATTRIBUTE, name)
+                        except Exception:
+                            pass
+        if type(values) is dict:
+            self.seen.add(id(values))
+            for name, value in list(values.items()):
+                if what == "m" and name in ("_parameters", "_buffers", "_modules") and type(value) is dict:
+                    self.seen.add(id(value))
+                    for key, inner in list(value.items()):
+                        self._reach(inner, at, ATTRIBUTE, key)
+                else:
+                    self._reach(value, at, ATTRIBUTE, name)
+        elif self.wide and dict not in line and list not in line and tuple not in line:
+            for value in self.referents(o):
+                self._reach(value, at, ANY, None)
+
+    def _expand_tensor(self, o, at):
+        try:
+            if self.access.is_leaf(o):
+                gradient = self.access.grad(o)
+                if gradient is not None:
+                    self._reach(gradient, at, GRAD, "grad")
+        except Exception:
+            pass
+        for value in self.referents(o):
+            if type(value) is dict:
+                self.seen.add(id(value))
+                for name, inner in list(value.items()):
+                    self._reach(inner, at, ATTRIBUTE, name)
+
+    # ---- names ----
+
+    def path(self, at):
+        """Positions from the root (included) to `at`."""
+        way = [at]
+        while self.parents[way[-1]] >= 0:
+            way.append(self.parents[way[-1]])
+        way.reverse()
+        return way
+
+    def root(self, at):
+        return self.roots.get(self.path(at)[0]) or Root("?")
+
+    def text(self, at):
+        """The expression that a reader of the code knows: `losses[3]`, `self.cache['x']`, `fn closure big`."""
+        parent = self.parents[at]
+        if parent < 0:
+            return ""
+        known = self._texts.get(at)
+        if known is None:
+            before = self.text(parent) if len(self._texts) < 2000000 else ""
+            known = self._texts[at] = (before + self._step(at, before, parent))[:200]
+        return known
+
+    def _step(self, at, before, parent):
+        kind, label = self.kinds[at], self.labels[at]
+        if kind == ATTRIBUTE or kind == GRAD:
+            return "." + str(label) if before else str(label)
+        if kind == INDEX:
+            return "[%d]" % label
+        if kind == KEY:
+            return "[%s]" % (repr(label) if type(label) in (str, int, bool) else "<%s>" % label.__name__)
+        if kind == LOCAL:
+            return (" local " if before else "") + str(label)
+        if kind == CLOSURE:
+            return " closure %s" % label if label else ""
+        if kind == DEFAULT:
+            return " default %s" % label
+        if kind == MEMBER:
+            return "{}"
+        return "<%s>" % type(self.objects[parent]).__name__
+
+    def describe(self, at):
+        root = self.root(at)
+        return "%s local %s" % (root.name, self.text(at)) if root.frame_local else "%s.%s" % (root.name, self.text(at))
+
+
+def pattern(text):
+    """The same expression for every element of a container: indices and integer keys blanked."""
+    return re.sub(r"\[(?:-?\d+|<\w+>)\]", "[]", text)
+
+
+def add_frame_roots(walk, frames, user_only=False):
+    """Locals of running frames (user code first), then the globals of the modules that they run in."""
+    ordered = sorted(frames, key=lambda item: not is_user_file(item[0].f_code.co_filename))
+    spaces = []
+    for frame, _ in ordered:
+        code = frame.f_code
+        user = is_user_file(code.co_filename)
+        if user_only and not user:
+            continue
+        if code.co_flags & 1:
+            values = frame_locals(frame)
+            root = Root(frame_name(frame) + "()", code.co_filename, code.co_name, code.co_firstlineno, True)
+            walk.hide(frame)
+            walk.add_namespace(values, root, LOCAL, keep=True)
+        if user:
+            spaces.append(frame.f_globals)
+    for space in spaces:
+        add_module_root(walk, space)
+
+
+def add_module_root(walk, space):
+    name, file = space.get("__name__"), space.get("__file__")
+    walk.add_namespace(space, Root(str(name), file if type(file) is str else ""))
+
+
+def add_user_modules(walk):
+    main = sys.modules.get("__main__")
+    if type(main) is types.ModuleType:
+        add_module_root(walk, main.__dict__)
+    for name, module in list(sys.modules.items()):
+        if type(module) is types.ModuleType:
+            file = module.__dict__.get("__file__")
+            if type(file) is str and is_user_file(file):
+                add_module_root(walk, module.__dict__)
+
+
+def add_last_exception(walk):
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    if error is not None:
+        walk.add_namespace({"last_traceback": error.__traceback__}, Root("traceback of the last exception"))
+    elif getattr(sys, "last_traceback", None) is not None:
+        walk.add_namespace({"last_traceback": sys.last_traceback}, Root("traceback of the last exception"))
+
+
+def add_all_modules(walk):
+    """The second phase: everything that any module reaches, classes and library internals included."""
+    walk.enter_modules = True
+    for name, module in list(sys.modules.items()):
+        if type(module) is types.ModuleType:
+            add_module_root(walk, module.__dict__)
+    # what the first phase met but did not enter
+    for at in range(len(walk.objects)):
+        if type(walk.objects[at]) is type:
+            walk._expand(walk.objects[at], at)

@@ -1,0 +1,158 @@
+# The part of the agent that is compiled when it comes in (first CUDA event; must stay small): registers the step
+# clock, the exit and out-of-memory handlers and the fork handlers. The analyses (other files) are compiled when first
+# needed. All files share one private globals dict with the natives (native_*); nothing is put into sys.modules.
+# Nothing here may raise into the script, and no name here may keep one of its objects alive.
+
+import sys
+
+_state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False, "python": False}
+_FILES = ("liveness", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "notes")
+
+
+def install():
+    """Called natively, GIL held; again later while torch is not there yet. True when nothing is left to do."""
+    import os
+
+    if not _state["python"]:
+        _state["python"] = True
+        _state["pid"] = os.getpid()
+        import atexit
+
+        atexit.register(on_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=before_fork)
+        native_note("environment", _environment(None), 0)
+    torch = sys.modules.get("torch")
+    optimizer = sys.modules.get("torch.optim.optimizer")
+    if torch is None or optimizer is None or not hasattr(torch, "autograd"):
+        return False
+    _state["torch"] = True
+    register = getattr(optimizer, "register_optimizer_step_post_hook", None)
+    if register is not None:
+        register(on_step)
+    attach = getattr(torch._C, "_cuda_attach_out_of_memory_observer", None)
+    if attach is not None:
+        attach(on_oom)
+    native_note("environment", _environment(torch), 0)
+    return True
+
+
+def _environment(torch):
+    values = [("python", "%d.%d.%d" % sys.version_info[:3])]
+    if torch is not None:
+        values.append(("torch", str(torch.__version__)))
+        cuda = getattr(getattr(torch, "version", None), "cuda", None)
+        if cuda:
+            values.append(("cuda", str(cuda)))
+    return "{%s}" % ",".join('"%s":"%s"' % pair for pair in values)
+
+
+def on_step(optimizer, args, kwargs):
+    """torch's hook after each optimizer step. An exception here would reach the script."""
+    native_step()
+
+
+def _load():
+    """Compiles the analyses into this namespace, once."""
+    if not _state["loaded"]:
+        for name in _FILES:
+            exec(compile(native_source(name), "<vramtrack %s>" % name, "exec"), globals())
+        _state["loaded"] = True
+
+
+def _ours(error):
+    """Whether an exception comes from the agent, not from a signal handler that ran while the agent did."""
+    if isinstance(error, KeyboardInterrupt):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is None or trace.tb_frame.f_code.co_filename.startswith("<vramtrack")
+
+
+def _guarded(work, *arguments):
+    """Runs an analysis with collections and thread switches held off. Exceptions of the agent end here."""
+    if _state["busy"]:
+        return
+    _state["busy"] = True
+    collector = restore = interval = None
+    try:
+        import os
+
+        if os.getpid() != _state["pid"]:
+            return
+        _load()
+        collector = real_gc()
+        restore = collector.isenabled()
+        collector.disable()
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1000)
+        work(*arguments)
+    except BaseException as error:
+        if not _ours(error):
+            raise
+        try:
+            native_note("agent_error[]", _describe(error), 0)
+        except BaseException:
+            pass
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    finally:
+        if interval is not None:
+            sys.setswitchinterval(interval)
+        if restore:
+            collector.enable()
+        _state["busy"] = False
+
+
+def _describe(error):
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "%s:%d" % (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else "?"
+    text = "%s %s: %s" % (where, type(error).__name__, error)
+    return '["%s"]' % "".join(c if c.isprintable() and c not in '"\\' else " " for c in text[:300])
+
+
+def on_look(why):
+    """A short look at the running frames: called natively when memory reaches a new height or grows by steps."""
+    _guarded(lambda: take_look(why))
+
+
+def on_oom(device, requested, total, free):
+    """torch's observer: before the error is raised, frames intact. An exception here would replace the OOM error."""
+    try:
+        _guarded(lambda: oom_analysis(native_last_oom(), device, requested))
+    except KeyboardInterrupt:
+        native_interrupt()  # delivered when the script runs again
+    except BaseException:
+        pass
+
+
+def on_exit():
+    """atexit, or the interposed _exit. Children inherit the handler: the pid check in _guarded stops them."""
+    if not _state["exited"]:
+        _state["exited"] = True
+        if _state["torch"]:
+            _guarded(lambda: exit_analysis())
+
+
+def before_fork():
+    """os.fork is about to run: hands the place of NumPy's global generator to the native side (see rng.hpp)."""
+    try:
+        numpy = sys.modules.get("numpy")
+        random = sys.modules.get("numpy.random")
+        if numpy is None or random is None:
+            native_fork(0, "", 0)
+            return
+        generator = random.mtrand._rand._bit_generator
+        if type(generator).__name__ != "MT19937":
+            native_fork(0, "", 0)
+            return
+        frame = sys._getframe(1)
+        while frame is not None and ("/multiprocessing/" in frame.f_code.co_filename or
+                                     "/concurrent/futures/" in frame.f_code.co_filename):
+            frame = frame.f_back
+        native_fork(generator.ctypes.state_address, frame.f_code.co_filename if frame else "",
+                    frame.f_lineno if frame else 0)
+    except Exception:
+        pass

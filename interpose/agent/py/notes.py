@@ -1,0 +1,316 @@
+# The analyses and what they write into the trace (docs/agent-notes.md lists the keys).
+# Order inside each: refcount questions first, then walks that hold objects, then everything is dropped, then I/O.
+
+import json
+import sys
+
+_looks = {"module_bytes": 0, "lines": {}}
+
+
+def take_look(why):
+    """A short look at the running frames: what their variables hold, how far its graphs reach, dead locals."""
+    torch = sys.modules["torch"]
+    step, live_bytes, live_count = native_state()
+    access = Access(torch)
+    modules = None
+    with guard(torch):
+        frames = all_frames()
+        dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone)[:5]]
+        walk = Walk(access, max_objects=60000, seconds=0.03, wide=False)
+        walk.hide(globals())
+        add_frame_roots(walk, frames, user_only=True)
+        frames.clear()
+        walk.run()
+        groups = _groups(access, walk)
+        _spans(access, groups, 8000)
+        entries = _group_entries(walk, groups)
+        modules = _module_note(access, walk, step)
+        walk.clear()
+        groups.clear()
+    _trees.clear()
+    note = {"why": why, "step": step, "live": live_bytes, "blocks": live_count, "holders": entries, "dead": dead}
+    native_note("looks[]", "[" + json.dumps(note) + "]", 0)
+    if modules is not None:
+        native_note("modules", json.dumps(modules), 0)
+
+
+def _dead_entry(item):
+    total, count, name, frame, thread, module = item
+    code = frame.f_code
+    return {"v": name, "b": total, "c": count, "fn": frame_name(frame), "f": code.co_filename,
+            "l": growth_line(code.co_filename, code.co_name, code.co_firstlineno, name) or frame.f_lineno,
+            "at": frame.f_lineno, "module": bool(module)}
+
+
+class Group:
+    """Tensors with one holder expression, indices blanked."""
+
+    __slots__ = ("text", "at", "count", "bytes", "graph", "starts", "span", "bounded")
+
+    def __init__(self, text, at):
+        self.text, self.at = text, at
+        self.count = self.bytes = self.graph = 0
+        self.starts, self.span, self.bounded = [], None, 0
+
+
+def _groups(access, walk):
+    """Groups the tensors that a walk found, module parameters, buffers and gradients left out."""
+    by_parent = {}
+    groups = {}
+    for at in walk.tensors:
+        kind, parent = walk.kinds[at], walk.parents[at]
+        if kind == GRAD:
+            continue
+        tensor = walk.objects[at]
+        owner = walk.objects[parent]
+        if access.kind(owner) == "m":
+            values = object.__getattribute__(owner, "__dict__")
+            label = walk.labels[at]
+            if label in (values.get("_parameters") or ()) or label in (values.get("_buffers") or ()):
+                continue
+        key = (parent, kind) if kind in (INDEX, KEY, MEMBER) else (at, kind)
+        group = by_parent.get(key)
+        if group is None:
+            text = pattern(walk.describe(at))
+            if kind == KEY and len(owner) > 16:  # a dict used as a collection
+                text = text[: text.rindex("[")] + "[]"
+            group = groups.get(text)
+            if group is None:
+                group = groups[text] = Group(text, at)
+                group.bounded = getattr(owner, "maxlen", None) or 0 if kind == INDEX else 0
+            by_parent[key] = group
+        group.count += 1
+        group.bytes += access.bytes(tensor)
+        node = access.graph(tensor)
+        if node is not None:
+            group.graph += 1
+            if len(group.starts) < 2000:
+                group.starts.append(node)
+    return groups
+
+
+def _spans(access, groups, budget):
+    """Walks the graphs of the groups, largest number of tensors first, within one budget of nodes."""
+    for group in sorted(groups.values(), key=lambda g: -g.count):
+        if group.starts and budget > 100:
+            group.span = walk_graph(access, group.starts, budget)
+            budget -= group.span.nodes // 2
+        group.starts = []
+
+
+def _where(walk, at):
+    """(variable, file, line of the statement that makes it grow, function) of a holder."""
+    way = walk.path(at)
+    root = walk.roots.get(way[0]) or Root("?")
+    file, function, first, name = root.file, root.function, root.first_line, ""
+    for position in way[1:]:
+        kind, label = walk.kinds[position], walk.labels[position]
+        if kind in (INDEX, KEY, MEMBER, ANY):
+            break
+        source = walk.objects[walk.parents[position]]
+        if kind in (CLOSURE, DEFAULT) and type(source) is type(_where):
+            code = source.__code__
+            file, function, first = code.co_filename, code.co_name, code.co_firstlineno
+        elif kind == ATTRIBUTE and walk.parents[position] not in walk.roots:
+            owner = source if type(source) is type else type(source)
+            if walk.user_type(owner):
+                module = sys.modules.get(owner.__module__)
+                file, function, first = getattr(module, "__file__", file) or file, "", 0
+        name = str(label)
+    question = (file, function, first, name)
+    line = _looks["lines"].get(question)
+    if line is None:
+        line = _looks["lines"][question] = growth_line(file, function, first, name) if file and name else 0
+    variable = pattern(walk.text(at))
+    while variable.endswith("[]"):
+        variable = variable[:-2]
+    for word in (" closure ", " default ", " local "):
+        if word in variable:
+            variable = variable[variable.rindex(word) + len(word):]
+    return variable, file, line, root.name if root.frame_local else ""
+
+
+def _group_entries(walk, groups, top=12):
+    """JSON of the groups that matter: most bytes, most tensors, widest graphs."""
+    chosen = {}
+    for rank in (lambda g: -g.bytes, lambda g: -g.count, lambda g: -(len(g.span.steps) if g.span else 0),
+                 lambda g: -(g.span.nodes if g.span else 0)):
+        for group in sorted(groups.values(), key=rank)[:top]:
+            chosen[group.text] = group
+    entries = []
+    for group in chosen.values():
+        variable, file, line, function = _where(walk, group.at)
+        entry = {"h": group.text, "v": variable, "f": file, "l": line, "fn": function, "c": group.count,
+                 "b": group.bytes, "g": group.graph}
+        if group.bounded:
+            entry["max"] = group.bounded
+        span = group.span
+        if span is not None:
+            entry["nodes"], entry["all"] = span.nodes, span.complete
+            entry["steps"] = len(span.steps)
+            if span.steps:
+                entry["s0"], entry["s1"] = min(span.steps), max(span.steps)
+            entry["uses"] = span.most_used
+            repeated = sorted(span.types.items(), key=lambda item: -item[1])[:3]
+            entry["types"] = [[name, count] for name, count in repeated]
+        entries.append(entry)
+    return entries
+
+
+def _module_note(access, walk, step):
+    roots = [(walk.text(at), walk.objects[at]) for at in walk.modules if type(walk.objects[at]) is not type]
+    if not roots:
+        return None
+    optimizers = [walk.objects[at] for at in walk.optimizers]
+    entries, total = largest_modules(access, roots, optimizers)
+    if total <= _looks["module_bytes"] * 1.01:
+        return None
+    _looks["module_bytes"] = total
+    return {"step": step, "total": total, "modules": entries}
+
+
+def exit_analysis():
+    _full_analysis(0, [], None)
+
+
+def oom_analysis(n, device, requested):
+    torch = sys.modules["torch"]
+    with guard(torch):
+        access = Access(torch)
+        frames = all_frames()
+        dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone)[:8]]
+        _full_analysis(n, frames, dead)
+
+
+def _full_analysis(n, frames, dead):
+    """Facts of every tensor alive: roles, names, holders, graphs, cycles. Writes notes for OOM `n`, or 0 at exit."""
+    torch = sys.modules["torch"]
+    access = Access(torch)
+    collector = real_gc()
+    step, live_bytes, live_count = native_state()
+    texts = {}
+    with guard(torch):
+        objects = collector.get_objects()
+        tensors, modules, optimizers = [], [], []
+        for o in objects:
+            kind = access.kind(o)
+            if kind:
+                if kind == "t":
+                    if access.address(o):
+                        tensors.append(o)
+                elif kind == "m":
+                    modules.append(o)
+                else:
+                    optimizers.append(o)
+        o = None
+        walk = Walk(access)
+        for mine in (globals(), objects, tensors, modules, optimizers, frames):
+            walk.hide(mine)
+        walk.wanted = {id(t) for t in tensors}
+        if not frames:
+            add_user_modules(walk)
+        add_frame_roots(walk, frames or all_frames())
+        add_user_modules(walk)
+        add_last_exception(walk)
+        if tensors or collector.get_freeze_count():
+            walk.run()
+        if walk.wanted:
+            add_all_modules(walk)
+            walk.run()
+        known = {id(t) for t in tensors}
+        tensors.extend(walk.objects[at] for at in walk.tensors if id(walk.objects[at]) not in known)  # frozen ones
+        position = {id(walk.objects[at]): at for at in walk.tensors}
+
+        roles = Roles(access)
+        names = {id(walk.objects[at]): walk.text(at) for at in walk.modules}
+        roles.add_modules(modules, lambda module: names.get(id(module)))
+        roles.add_optimizers(optimizers)
+        groups = _groups(access, walk)
+        starts = [node for node in (access.graph(t) for t in tensors[:20000]) if node is not None]
+        saved = walk_graph(access, starts, 20000, saved=True).saved
+        starts = None
+        _spans(access, groups, 40000)
+        texts["history_graph"] = json.dumps({"step": step, "holders": _group_entries(walk, groups)})
+        groups.clear()
+        texts["tensors"] = _tensor_note(access, walk, tensors, position, roles, saved)
+        note = _module_note(access, walk, step)
+        if note is not None:
+            texts["modules"] = json.dumps(note)
+        if walk.wanted and walk.complete:
+            garbage = garbage_tensors(access, tensors, walk.seen, objects, collector)
+            cycles = {}
+            for tensor, (loop, way, owner) in garbage:
+                entry = cycles.setdefault(loop, {"loop": loop, "way": way, "c": owner, "b": 0, "n": 0, "a": []})
+                entry["b"] += access.bytes(tensor)
+                entry["n"] += 1
+                if len(entry["a"]) < 64:
+                    entry["a"].append(access.address(tensor))
+            tensor = garbage = None
+            if cycles:
+                for entry in cycles.values():
+                    entry["f"], entry["l"] = _class_line(entry["c"])
+                texts["cycles"] = json.dumps(list(cycles.values())[:20])
+        if dead is not None:
+            texts["dead_locals"] = json.dumps({"live": live_bytes, "step": step, "dead": dead})
+        texts["state"] = json.dumps({"step": step, "live": live_bytes, "blocks": live_count,
+                                     "tensors": len(tensors), "complete": walk.complete})
+        walk.clear()
+        for part in (objects, tensors, modules, optimizers, frames):
+            part.clear()
+        position = names = roles = saved = None
+    _trees.clear()
+    for key, text in texts.items():
+        native_note(key, text, n)
+    if not n:
+        native_note("devices", _devices(torch), 0)
+
+
+def _tensor_note(access, walk, tensors, position, roles, saved):
+    """{"tensors":[{"a","s","d","n","r","h","q"}]}: one entry for each address."""
+    parts = []
+    done = set()
+    of = roles.of
+    for tensor in tensors:
+        address = access.address(tensor)
+        at = position.get(id(tensor))
+        if address in done and at is None:
+            continue
+        role, name = of.get(address) or ("saved_for_backward" if address in saved else "python", "")
+        if address in saved and not name:
+            name = "%s.%s" % saved[address][3:5]
+        holder = walk.describe(at) if at is not None else ""
+        done.add(address)
+        parts.append({"a": address, "s": list(access.shape(tensor)), "d": dtype_name(access.dtype(tensor)), "n": name,
+                      "r": role, "h": holder, "q": 1 if access.requires_grad(tensor) else 0})
+    for address, (size, shape, dtype, node, name) in saved.items():
+        if address not in done:
+            parts.append({"a": address, "s": shape, "d": dtype, "n": "%s.%s" % (node, name),
+                          "r": "saved_for_backward", "h": "autograd graph", "q": 0})
+    return json.dumps({"tensors": parts}, separators=(",", ":"))
+
+
+def _class_line(name):
+    """(file, line) of a user class of that name, for cycles."""
+    import ast
+
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) if type(module) is type(sys) else None
+        if type(file) is str and is_user_file(file):
+            tree = _tree(file)
+            if tree is not None:
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.ClassDef) and node.name == name:
+                        return file, node.lineno
+    return "", 0
+
+
+def _devices(torch):
+    found = []
+    try:
+        if torch.cuda.is_initialized():
+            for index in range(torch.cuda.device_count()):
+                properties = torch.cuda.get_device_properties(index)
+                found.append({"index": index, "name": properties.name, "total": properties.total_memory})
+    except Exception:
+        pass
+    return json.dumps(found)

@@ -1,0 +1,89 @@
+# Tensors: recognising them and reading plain facts without running user code, touching storage or CUDA.
+# Never data_ptr() (materialises copy-on-write tensors), never isinstance (runs __class__ properties).
+
+import sys
+
+
+class Access:
+    """Getters bound once per analysis. `device` is the attribute that selects tensors (tests use is_cpu)."""
+
+    def __init__(self, torch, device="is_cuda"):
+        self.torch = torch
+        self.tensor = torch.Tensor
+        self.module = sys.modules["torch.nn"].Module
+        self.optimizer = sys.modules["torch.optim"].Optimizer
+        self.on_device = self._getter(device)
+        self.requires_grad = self._getter("requires_grad")
+        self.is_leaf = self._getter("is_leaf")
+        self.grad = self._getter("grad")
+        self.grad_fn = self._getter("grad_fn")
+        self.shape = self._getter("shape")
+        self.dtype = self._getter("dtype")
+        self.device_of = self._getter("device")
+        address = getattr(torch._C, "_data_address", None)
+        self.raw_address = address or (lambda t: torch.Tensor.data_ptr(t))
+        self._kinds = {}
+
+    def _getter(self, name):
+        for base in self.tensor.__mro__:
+            if name in base.__dict__:
+                return base.__dict__[name].__get__
+        raise AttributeError(name)
+
+    def kind(self, o):
+        """'t' tensor, 'm' module, 'o' optimizer, '' anything else; by type, cached for this analysis only."""
+        t = type(o)
+        known = self._kinds.get(id(t))
+        if known is None:
+            line = type.__dict__["__mro__"].__get__(t)
+            known = "t" if self.tensor in line else "m" if self.module in line else "o" if self.optimizer in line else ""
+            self._kinds[id(t)] = known
+        return known
+
+    def address(self, t):
+        """Device address of a tensor, 0 if it has no memory of its own (fake, functional, sparse, CPU)."""
+        try:
+            if not self.on_device(t):
+                return 0
+            return self.raw_address(t)
+        except Exception:
+            return 0
+
+    def bytes(self, t):
+        """Bytes of its elements (of a view: of the view), 0 if it is not on the device."""
+        if self.kind(t) != "t" or not self.address(t):
+            return 0
+        size = self.dtype(t).itemsize if hasattr(self.dtype(t), "itemsize") else self.tensor.element_size(t)
+        for n in self.shape(t):
+            size *= n
+        return size
+
+    def graph(self, t):
+        """The autograd node that made it, or None. A view changed in place may raise."""
+        try:
+            return None if self.is_leaf(t) else self.grad_fn(t)
+        except Exception:
+            return None
+
+    def alone(self, t):
+        """Nothing but the one Python object holds its memory: no view, no saved-for-backward copy."""
+        try:
+            count = self.torch._C._storage_Use_Count
+            storage = self.tensor.untyped_storage(t)
+            plain = self.torch.empty(0)
+            reference = plain.untyped_storage()
+            return (
+                count(storage._cdata) <= count(reference._cdata)
+                and self.tensor._use_count(t) <= self.tensor._use_count(plain)
+            )
+        except Exception:
+            return False
+
+
+def dtype_name(dtype):
+    return str(dtype).replace("torch.", "")
+
+
+def guard(torch):
+    """No __torch_function__ of a subclass or mode runs inside."""
+    return torch._C.DisableTorchFunction()
