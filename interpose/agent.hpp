@@ -1,7 +1,8 @@
-// Brings the Python agent (agent/*.py, embedded as text) into a process that runs CPython, and gives it its natives.
+// Brings the Python agent (agent/py/*.py, embedded as text) into a process that runs CPython, and gives it its natives.
 // Runs in the traced process. Never takes the GIL inside a CUDA hook.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace vramtrack::agent {
@@ -19,5 +20,27 @@ void note_oom(std::uint32_t n) noexcept;
 
 /// In a forked child.
 void reset() noexcept;
+
+namespace detail {
+struct Watch {
+  std::atomic<std::uint64_t> blocks{0};       // live blocks of the caching allocator
+  std::atomic<std::uint64_t> next_bytes{0};   // look at the frames when its total reaches this
+  std::atomic<std::uint64_t> next_blocks{0};  // ... or its blocks
+};
+extern Watch g_watch;
+void reached(std::uint64_t bytes, std::uint64_t blocks) noexcept;
+}  // namespace detail
+
+/// The caching allocator handed out (or took back) a block; `allocated_bytes` is its total after the event. Called by
+/// its hook, which the allocator serialises. At a new height of memory or of blocks the agent is asked to take a short
+/// look at the running frames: later, in the main thread, never here.
+inline void watch(bool allocated, std::uint64_t allocated_bytes) noexcept {
+  auto& w = detail::g_watch;
+  const std::uint64_t blocks = w.blocks.load(std::memory_order_relaxed) + (allocated ? 1 : -1ull);
+  w.blocks.store(blocks, std::memory_order_relaxed);
+  if (allocated && (allocated_bytes >= w.next_bytes.load(std::memory_order_relaxed) ||
+                    blocks >= w.next_blocks.load(std::memory_order_relaxed))) [[unlikely]]
+    detail::reached(allocated_bytes, blocks);
+}
 
 }  // namespace vramtrack::agent

@@ -25,8 +25,7 @@ inline constexpr std::string_view memory_info = "memory_info";
 
 // Written by the Python agent.
 inline constexpr std::string_view python = "python";  // {"version": "3.11.7", "torch": "2.11.0+cu130", ...}
-// At exit and per OOM: [{"address": N, "shape": [..], "dtype": "float32", "name": "layer.weight", "role": "parameter",
-//                        "holder": "__main__.losses[3]", "device": 0}]; further keys are kept for the findings.
+// At exit and per OOM: {"tensors": [{"a": address, ...}]}; docs/agent-notes.md lists this and the agent's other keys.
 inline constexpr std::string_view tensors = "tensors";
 
 }  // namespace vramtrack::trace::note_key

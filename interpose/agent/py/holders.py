@@ -45,6 +45,7 @@ class Walk:
         self.modules = []  # positions of nn.Modules that no other module holds
         self.optimizers = []  # positions
         self._texts = {}  # position -> text of its expression
+        self._below = {}  # position -> below an optimizer
         self.enter_modules = False  # second phase: library modules and classes too
         self.wanted = None  # ids still to be found; the walk ends when it is empty
         self.complete = True
@@ -54,6 +55,7 @@ class Walk:
         for part in (self.objects, self.parents, self.kinds, self.labels, self.tensors, self.modules, self.optimizers):
             part.clear()
         self._texts.clear()
+        self._below.clear()
         self.seen.clear()
         self.roots.clear()
 
@@ -262,6 +264,18 @@ class Walk:
             way.append(self.parents[way[-1]])
         way.reverse()
         return way
+
+    def below_optimizer(self, at):
+        """Whether the way to `at` leads through an optimizer: its state, not the script's data."""
+        parent = self.parents[at]
+        if parent < 0:
+            return False
+        known = self._below.get(parent)
+        if known is None:
+            known = self._below[parent] = (
+                self.access.kind(self.objects[parent]) == "o" or self.below_optimizer(parent)
+            )
+        return known
 
     def root(self, at):
         return self.roots.get(self.path(at)[0]) or Root("?")

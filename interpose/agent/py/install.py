@@ -20,8 +20,8 @@ def install():
 
         atexit.register(on_exit)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=before_fork)
-        native_note("environment", _environment(None), 0)
+            os.register_at_fork(before=before_fork, after_in_child=native_forked)
+        native_note("python", _environment(None), 0)
     torch = sys.modules.get("torch")
     optimizer = sys.modules.get("torch.optim.optimizer")
     if torch is None or optimizer is None or not hasattr(torch, "autograd"):
@@ -29,16 +29,17 @@ def install():
     _state["torch"] = True
     register = getattr(optimizer, "register_optimizer_step_post_hook", None)
     if register is not None:
+        _state["sequence"] = getattr(torch.autograd, "_get_sequence_nr", None) or (lambda: 0)
         register(on_step)
     attach = getattr(torch._C, "_cuda_attach_out_of_memory_observer", None)
     if attach is not None:
         attach(on_oom)
-    native_note("environment", _environment(torch), 0)
+    native_note("python", _environment(torch), 0)
     return True
 
 
 def _environment(torch):
-    values = [("python", "%d.%d.%d" % sys.version_info[:3])]
+    values = [("version", "%d.%d.%d" % sys.version_info[:3])]
     if torch is not None:
         values.append(("torch", str(torch.__version__)))
         cuda = getattr(getattr(torch, "version", None), "cuda", None)
@@ -49,7 +50,7 @@ def _environment(torch):
 
 def on_step(optimizer, args, kwargs):
     """torch's hook after each optimizer step. An exception here would reach the script."""
-    native_step()
+    native_step(_state["sequence"]())
 
 
 def _load():
@@ -131,9 +132,15 @@ def on_oom(device, requested, total, free):
 def on_exit():
     """atexit, or the interposed _exit. Children inherit the handler: the pid check in _guarded stops them."""
     if not _state["exited"]:
-        _state["exited"] = True
-        if _state["torch"]:
-            _guarded(lambda: exit_analysis())
+        import os
+
+        if os.getpid() == _state["pid"]:
+            _state["exited"] = True
+            try:
+                if _state["torch"]:
+                    _guarded(lambda: exit_analysis())
+            finally:
+                native_end()
 
 
 def before_fork():
@@ -144,7 +151,7 @@ def before_fork():
         if numpy is None or random is None:
             native_fork(0, "", 0)
             return
-        generator = random.mtrand._rand._bit_generator
+        generator = _state["generator"] = random.mtrand._rand._bit_generator  # held: its state is read natively
         if type(generator).__name__ != "MT19937":
             native_fork(0, "", 0)
             return

@@ -59,7 +59,7 @@ def _groups(access, walk):
     groups = {}
     for at in walk.tensors:
         kind, parent = walk.kinds[at], walk.parents[at]
-        if kind == GRAD:
+        if kind == GRAD or walk.below_optimizer(at):
             continue
         tensor = walk.objects[at]
         owner = walk.objects[parent]
@@ -261,8 +261,6 @@ def _full_analysis(n, frames, dead):
     _trees.clear()
     for key, text in texts.items():
         native_note(key, text, n)
-    if not n:
-        native_note("devices", _devices(torch), 0)
 
 
 def _tensor_note(access, walk, tensors, position, roles, saved):
@@ -302,15 +300,3 @@ def _class_line(name):
                     if isinstance(node, ast.ClassDef) and node.name == name:
                         return file, node.lineno
     return "", 0
-
-
-def _devices(torch):
-    found = []
-    try:
-        if torch.cuda.is_initialized():
-            for index in range(torch.cuda.device_count()):
-                properties = torch.cuda.get_device_properties(index)
-                found.append({"index": index, "name": properties.name, "total": properties.total_memory})
-    except Exception:
-        pass
-    return json.dumps(found)
