@@ -1,6 +1,88 @@
+// The read-set memo: recognises a native stack without unwinding it.
+//
+// Unwinding is a deterministic function of the start (ip, sp, bp) and of the stack words that it reads: return
+// addresses, and saved frame pointers that an outer frame's rule uses. For each stack that was unwound, a record keeps
+// the list of those words, (offset from sp, value), and the id of the whole stack. If the start and every listed word
+// are equal again, unwinding would read the same words and come to the same frames; so comparing is enough. Nothing
+// needs to be known about whether it is "the same call". It holds as long as the rules of the addresses do not change:
+// all is dropped when libraries come or go.
+//
+// Where a record fails to match at its word i, which now holds v, a child record found by (record, i, v) goes on.
+// Which saved frame pointers a list holds depends on the frames further out, so a child's list may differ from its
+// parent's before i: it is compared from the first difference on.
+//
+// One per thread; only that thread touches it.
 #pragma once
+
+#include <cstdint>
+
+#include "interpose/event.hpp"
+#include "interpose/stacks/hash.hpp"
+#include "interpose/stacks/state.hpp"
+#include "interpose/stacks/unwind_rule.hpp"
+
 namespace vramtrack::stacks {
-struct ReadSets {
-  int unused;
+
+/// A word of the list: the offset from sp in words << 48 | the low 48 bits of the value. A return address or a frame
+/// pointer that is used has nothing in its top 16 bits.
+using ReadSlot = std::uint64_t;
+
+struct ReadRecord {
+  std::uint64_t sp, ip, bp;
+  Hash128 python;        // what else the id depends on
+  std::uint64_t value;   // child: the word that the parent did not have
+  std::uint32_t parent;  // or no_record
+  std::uint32_t index;   // child: where the parent differed
+  std::uint32_t resume;  // child: first word of its list that differs from the parent's
+  std::uint32_t slots;   // first one in the pool
+  std::uint32_t count;
+  std::uint32_t reach;  // the largest offset in the list
+  StackId stack;
+  bool uses_bp;
 };
+
+inline constexpr std::uint32_t no_record = 0xffffffffu;
+inline constexpr std::uint32_t bp_index = 0xffffffffu;  // ReadRecord::index of a child that differs in bp
+inline constexpr std::uint32_t max_records = 8192;
+inline constexpr std::uint32_t max_slots = 1 << 18;  // 2 MB
+inline constexpr std::uint32_t record_table = 4 * max_records;
+
+/// One step of an unwinding: what it read to come from a frame to its caller.
+struct UnwindStep {
+  UnwindRule rule;
+  std::uintptr_t cfa_at, return_at, bp_at;  // addresses read; 0: not read
+  std::uint64_t cfa, return_address, bp;    // what was there
+};
+
+struct ReadSets {
+  std::uint32_t records;
+  std::uint32_t slots;
+  std::uint32_t flushes;
+  // The place where the last search ended: parent of what is learnt next.
+  std::uint32_t last_record, last_index;
+  std::uint64_t last_value;
+  // The list of the stack that was unwound last, not yet kept.
+  std::uint32_t fresh_count;
+  bool fresh_uses_bp, fresh_fits;
+  std::uint32_t fresh_reach;
+  ReadSlot fresh[3 * max_native];
+  UnwindStep step[max_native];
+  std::uint64_t table[record_table];  // hash's high half << 32 | record + 1
+  ReadRecord record[max_records];
+  ReadSlot slot[max_slots];
+};
+
+/// The id of a stack that a record describes; no_stack: unwind it.
+StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept;
+
+/// Walks by our own rules and takes down what it reads. 0 when a frame has no rule.
+std::uint32_t walk_rules(ThreadState& state, const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
+                         bool& truncated) noexcept;
+
+/// Keeps what the last walk_rules took down under `stack`, after a recall that failed.
+void learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept;
+
+/// Forgets everything.
+void flush(ReadSets& sets) noexcept;
+
 }  // namespace vramtrack::stacks

@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 
-#include "interpose/stacks/ip_table.hpp"
 #include "interpose/support/say.hpp"
 
 namespace vramtrack::stacks {
@@ -38,14 +37,6 @@ void load_libunwind() noexcept {
   for (int i = first; i < got && n < max; ++i) frames[n++] = reinterpret_cast<std::uint64_t>(buffer[i]);
   truncated = got == wanted;
   return n;
-}
-
-std::uint32_t walk_rules(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
-                         bool& truncated) noexcept {
-  truncated = true;
-  if (max == 0) return 0;
-  frames[0] = start.ip;
-  return 1;
 }
 
 }  // namespace vramtrack::stacks

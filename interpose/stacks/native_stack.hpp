@@ -1,4 +1,4 @@
-// The native part of a stack: return addresses, innermost (the hook's caller) first. Any thread.
+// libunwind, the reference and the fallback for what our own rules (native_memo.hpp) do not cover. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,5 @@ void load_libunwind() noexcept;
 /// or there is no libunwind. `truncated` is set when there were more frames than `max`.
 std::uint32_t walk_libunwind(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
                              bool& truncated) noexcept;
-
-/// Full walk by our own rules. 0 when a frame has none.
-std::uint32_t walk_rules(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max, bool& truncated) noexcept;
 
 }  // namespace vramtrack::stacks

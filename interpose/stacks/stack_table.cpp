@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "interpose/stacks/check.hpp"
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/modules.hpp"
 #include "interpose/stacks/state.hpp"
@@ -86,6 +87,7 @@ StackId find_stack(const Hash128& hash) noexcept {
     std::atomic_ref(writer->header().losses.dropped_stacks).fetch_add(1, std::memory_order_relaxed);
     return no_stack;
   }
+  if (g_options.check) check_remember(g_next_id, python, python_frames, native, native_frames);
   put(table, hash.a, hash.b, g_next_id);
   std::atomic_ref losses_truncated(writer->header().losses.truncated_stacks);
   if ((flags & trace::stack_truncated) != 0) losses_truncated.fetch_add(1, std::memory_order_relaxed);

@@ -6,9 +6,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "interpose/stacks/check.hpp"
 #include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/modules.hpp"
+#include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/native_stack.hpp"
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
@@ -26,6 +28,7 @@ bool is_set(const char* name) noexcept {
 /// What was remembered under an older generation is dropped.
 void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
   state.python_memo->count = 0;
+  flush(*state.read_sets);
   state.generation = generation;
 }
 
@@ -68,21 +71,32 @@ StackId intern(ThreadState& state, const PythonStack& python, std::uint32_t nati
   return add_stack(hash, state.python, copy_python(state, state.python), state.native, native_frames, flags);
 }
 
+/// The native frames into state.native: by our own rules, else by libunwind, else as far as the rules lead.
+std::uint32_t take_native(ThreadState& state, const CaptureStart& start, std::uint32_t& flags) noexcept {
+  bool truncated = false;
+  std::uint32_t n = walk_rules(state, start, state.native, max_native, truncated);
+  if (n == 0) n = walk_libunwind(start, state.native, max_native, truncated);
+  if (n == 0) {
+    state.native[0] = start.ip;
+    n = 1;
+    truncated = true;
+  }
+  if (truncated) flags |= trace::stack_truncated;
+  return n;
+}
+
 StackId capture_stack(ThreadState& state, const CaptureStart& start) noexcept {
   const PythonStack python = take_python(state);
-  std::uint32_t flags = python.flags, native_frames = 0;
-  if (g_options.native) {
-    bool truncated = false;
-    native_frames = walk_libunwind(start, state.native, max_native, truncated);
-    if (native_frames == 0) {
-      native_frames = walk_rules(start, state.native, max_native, truncated);
-      truncated = true;
-    }
-    if (truncated) flags |= trace::stack_truncated;
-  } else {
-    flags |= trace::stack_no_native;
-  }
-  return intern(state, python, native_frames, flags);
+  if (!g_options.native) return intern(state, python, 0, python.flags | trace::stack_no_native);
+  const Hash128 key = python.flags == 0 ? python.hash : python.hash.plus(python.flags);
+  StackId stack = recall(state, start, key);
+  if (stack != no_stack) [[likely]]
+    return stack;
+  std::uint32_t flags = python.flags;
+  const std::uint32_t native_frames = take_native(state, start, flags);
+  stack = intern(state, python, native_frames, flags);
+  learn(state, start, key, stack);
+  return stack;
 }
 
 /// The calling thread's state, brought up to date; nullptr: nothing can be captured.
@@ -104,6 +118,7 @@ void unlock_all() noexcept {
   unlock_code_objects();
   unlock_python_search();
   unlock_stack_table();
+  unlock_check();
 }
 
 }  // namespace
@@ -123,7 +138,10 @@ void init() noexcept {
 Captured capture(const CaptureStart& start) noexcept {
   ThreadState* const state = current_state();
   if (state == nullptr) return {};
-  return {capture_stack(*state, start), forward_stack()};
+  const Captured captured{capture_stack(*state, start), forward_stack()};
+  if (g_options.check) [[unlikely]]
+    check_capture(start, captured.stack);
+  return captured;
 }
 
 void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexcept {
@@ -143,6 +161,7 @@ void reset() noexcept {
   forget_modules();
   forget_code_objects();
   forget_stacks();
+  check_forget();
   forget_forward();
   g_generation.fetch_add(1, std::memory_order_release);
 }

@@ -1,0 +1,174 @@
+// See check.hpp.
+#include "interpose/stacks/check.hpp"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "interpose/stacks/native_stack.hpp"
+#include "interpose/stacks/python_code.hpp"
+#include "interpose/stacks/python_stack.hpp"
+#include "interpose/support/lock.hpp"
+#include "interpose/support/memory.hpp"
+#include "interpose/support/say.hpp"
+
+namespace vramtrack::stacks {
+namespace {
+
+struct Known {
+  std::uint32_t python_frames, native_frames;
+  std::uint64_t words[1];  // python, then native
+};
+
+constexpr std::size_t max_known = std::size_t{1} << 24;
+
+SpinLock g_lock;  // the two below
+GrowingArray<Known*> g_known;
+Arena g_arena;
+
+std::atomic<std::uint64_t> g_checked{0}, g_by_python{0}, g_mismatches{0}, g_unverifiable{0};
+
+void mismatch(const char* what, StackId stack, std::uint32_t at, std::uint64_t have, std::uint64_t want) noexcept {
+  if (g_mismatches.fetch_add(1, std::memory_order_relaxed) >= 10) return;
+  Line line;
+  line << "stack check: " << what << " of stack " << stack << " differ at " << at << ": recorded ";
+  line.hex(have) << ", walked ";
+  line.hex(want);
+  say(line.text());
+}
+
+bool compare(const char* what, StackId stack, const std::uint64_t* have, std::uint32_t have_frames,
+             const std::uint64_t* want, std::uint32_t want_frames) noexcept {
+  std::uint32_t i = 0;
+  while (i < have_frames && i < want_frames && have[i] == want[i]) ++i;
+  if (i == have_frames && i == want_frames) return true;
+  mismatch(what, stack, i, i < have_frames ? have[i] : 0, i < want_frames ? want[i] : 0);
+  return false;
+}
+
+/// CPython's own interface: frame and code objects from outside. nullptr members: not exported by this version.
+struct Interface {
+  int (*holds_gil)();
+  void* (*innermost)(void*);  // new references, like the next two
+  void* (*back)(void*);
+  void* (*code)(void*);
+  int (*last_instruction)(void*);  // 3.11+
+  void (*release)(void*);
+};
+
+const Interface& interface() noexcept {
+  static std::atomic<const Interface*> published{nullptr};
+  static Interface found;
+  if (published.load(std::memory_order_acquire) == nullptr) {
+    const auto symbol = [](const char* name) { return ::dlsym(RTLD_DEFAULT, name); };
+    found = Interface{reinterpret_cast<int (*)()>(symbol("PyGILState_Check")),
+                      reinterpret_cast<void* (*)(void*)>(symbol("PyThreadState_GetFrame")),
+                      reinterpret_cast<void* (*)(void*)>(symbol("PyFrame_GetBack")),
+                      reinterpret_cast<void* (*)(void*)>(symbol("PyFrame_GetCode")),
+                      reinterpret_cast<int (*)(void*)>(symbol("PyFrame_GetLasti")),
+                      reinterpret_cast<void (*)(void*)>(symbol("Py_DecRef"))};
+    published.store(&found, std::memory_order_release);
+  }
+  return found;
+}
+
+void compare_with_python(const Python& python, StackId stack, const Known& known) noexcept {
+  const Interface& api = interface();
+  if (api.holds_gil == nullptr || api.innermost == nullptr || api.back == nullptr || api.code == nullptr) return;
+  void* const thread_state = python.this_thread_state();
+  if (thread_state == nullptr || python.is_finalizing() != 0 || api.holds_gil() == 0) return;
+  g_by_python.fetch_add(1, std::memory_order_relaxed);
+  std::uint32_t i = 0;
+  bool equal = true;
+  // PyThreadState_GetFrame is only for a thread that runs Python code; without, it may not be called before 3.11.
+  for (void* frame = innermost_frame(python.layout, static_cast<std::byte*>(thread_state)) != nullptr
+                         ? api.innermost(thread_state)
+                         : nullptr;
+       frame != nullptr;) {
+    auto* const code = static_cast<std::byte*>(api.code(frame));
+    const std::uint64_t word = i < known.python_frames ? known.words[i] : 0;
+    bool same = (word >> 32 & 0x3fffffff) == code_id(python, code);
+    if (api.last_instruction != nullptr) {
+      const int last = api.last_instruction(frame);
+      same = same &&
+             static_cast<std::uint32_t>(word) == (last < 0 ? trace::unknown_offset : static_cast<std::uint32_t>(last));
+    }
+    if (equal && !same) mismatch("frames from CPython", stack, i, word, code_id(python, code));
+    equal = equal && same;
+    api.release(code);
+    void* const outer = api.back(frame);
+    api.release(frame);
+    frame = outer;
+    ++i;
+  }
+  if (equal && i != known.python_frames && i < max_python)
+    mismatch("frames from CPython", stack, i, known.python_frames, i);
+}
+
+[[gnu::destructor]] void report_at_exit() noexcept {
+  if (!g_options.check) return;
+  const CheckCounts counts = check_counts();
+  say("stack check: ", counts.stacks, " stacks compared with libunwind, ", counts.by_python, " with CPython, ",
+      counts.unverifiable, " could not be, mismatches: ", counts.mismatches);
+}
+
+}  // namespace
+
+void check_remember(StackId stack, const std::uint64_t* python, std::uint32_t python_frames,
+                    const std::uint64_t* native, std::uint32_t native_frames) noexcept {
+  const LockGuard guard(g_lock);
+  if (g_known.capacity() == 0 && !g_known.reserve(max_known)) return;
+  Known** const slot = g_known.at(stack);
+  const std::size_t words = python_frames + native_frames;
+  auto* const known = static_cast<Known*>(g_arena.allocate(sizeof(Known) + words * sizeof(std::uint64_t)));
+  if (slot == nullptr || known == nullptr) return;
+  known->python_frames = python_frames;
+  known->native_frames = native_frames;
+  std::memcpy(known->words, python, python_frames * sizeof *python);
+  std::memcpy(known->words + python_frames, native, native_frames * sizeof *native);
+  *slot = known;
+}
+
+[[gnu::noinline]] void check_capture(const CaptureStart& start, StackId stack) noexcept {
+  ThreadState* const state = this_thread();
+  const Known* known = nullptr;
+  if (stack != no_stack) {
+    const LockGuard guard(g_lock);
+    if (stack < g_known.capacity()) known = g_known[stack];
+  }
+  if (known == nullptr) {
+    g_unverifiable.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  g_checked.fetch_add(1, std::memory_order_relaxed);
+  if (g_options.native) {
+    bool truncated = false;
+    const std::uint32_t n = walk_libunwind(start, state->native, max_native, truncated);
+    if (n == 0) {
+      g_unverifiable.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      compare("native frames", stack, known->words + known->python_frames, known->native_frames, state->native, n);
+    }
+  }
+  const Python* const python = g_python.load(std::memory_order_acquire);
+  if (!g_options.python || python == nullptr) return;
+  state->python_memo->count = 0;  // the next walk starts afresh
+  if ((walk_python(*state).flags & trace::stack_truncated) != 0) return;
+  const std::uint32_t frames = copy_python(*state, state->python);
+  if (compare("Python frames", stack, known->words, known->python_frames, state->python, frames))
+    compare_with_python(*python, stack, *known);
+}
+
+void check_forget() noexcept {
+  const LockGuard guard(g_lock);
+  for (std::size_t i = 0; i < g_known.capacity(); ++i) g_known[i] = nullptr;
+}
+
+void unlock_check() noexcept { g_lock.reset(); }
+
+CheckCounts check_counts() noexcept {
+  return {g_checked.load(), g_by_python.load(), g_mismatches.load(), g_unverifiable.load()};
+}
+
+}  // namespace vramtrack::stacks

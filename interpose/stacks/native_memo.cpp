@@ -1,0 +1,126 @@
+// See native_memo.hpp.
+#include "interpose/stacks/native_memo.hpp"
+
+#include <cstring>
+
+#include "interpose/stacks/ip_table.hpp"
+#include "interpose/support/tag_table.hpp"
+
+namespace vramtrack::stacks {
+namespace {
+
+constexpr std::uint64_t value_mask = (1ull << 48) - 1;
+
+std::uint64_t word_at(std::uintptr_t address) noexcept {
+  std::uint64_t value;
+  __builtin_memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
+  return value;
+}
+
+std::uint64_t root_hash(const CaptureStart& start, const Hash128& python) noexcept {
+  return mix64(start.sp ^ start.ip * 0x9e3779b97f4a7c15ull ^ python.a ^ (python.b << 17 | python.b >> 47));
+}
+
+std::uint64_t child_hash(std::uint32_t parent, std::uint32_t index, std::uint64_t value) noexcept {
+  return mix64(value ^ (std::uint64_t{parent} << 32 | index) * 0x9e3779b97f4a7c15ull);
+}
+
+template <class Matches>
+std::uint32_t find(const ReadSets& sets, std::uint64_t hash, Matches&& matches) noexcept {
+  for (std::size_t i = hash % record_table;; i = (i + 1) % record_table) {
+    const std::uint64_t entry = sets.table[i];
+    if (entry == 0) return no_record;
+    const auto record = static_cast<std::uint32_t>(entry) - 1;
+    if (entry >> 32 == hash >> 32 && matches(sets.record[record])) return record;
+  }
+}
+
+/// The first word from `from` on that does not hold what the record says; its count when all do.
+std::uint32_t compare(const ReadSlot* slots, std::uint32_t from, std::uint32_t count, std::uintptr_t sp,
+                      bool ahead) noexcept {
+  std::uint32_t i = from;
+  const auto differs = [slots, sp](std::uint32_t at) {
+    return (word_at(sp + (slots[at] >> 48) * 8) ^ slots[at]) << 16;
+  };
+  if (ahead) {
+    // Eight at a time; within the thread's own stack, words beyond the one that differs can be read as well.
+    for (; i + 8 <= count; i += 8) {
+      const std::uint64_t any = (differs(i) | differs(i + 1)) | (differs(i + 2) | differs(i + 3)) |
+                                ((differs(i + 4) | differs(i + 5)) | (differs(i + 6) | differs(i + 7)));
+      if (any != 0) break;
+    }
+  }
+  // One at a time, in the order of unwinding: nothing is read that unwinding would not read.
+  while (i < count && differs(i) == 0) ++i;
+  return i;
+}
+
+}  // namespace
+
+StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept {
+  ReadSets& sets = *state.read_sets;
+  std::uint32_t at = find(sets, root_hash(start, python), [&](const ReadRecord& r) {
+    return r.parent == no_record && r.sp == start.sp && r.ip == start.ip && r.python == python;
+  });
+  sets.last_record = no_record;
+  const bool own_stack = start.sp >= state.stack_low && start.sp < state.stack_high;
+  std::uint32_t from = 0;
+  while (at != no_record) {
+    const ReadRecord& record = sets.record[at];
+    const ReadSlot* const slots = sets.slot + record.slots;
+    sets.last_record = at;
+    std::uint32_t i = from;  // the words before it are known to match
+    if (record.uses_bp && record.bp != start.bp) {
+      sets.last_index = bp_index;
+      sets.last_value = start.bp;
+    } else {
+      const bool ahead = own_stack && start.sp + std::uintptr_t{record.reach} * 8 + 8 <= state.stack_high;
+      i = compare(slots, from, record.count, start.sp, ahead);
+      if (i == record.count) return record.stack;
+      sets.last_index = i;
+      sets.last_value = word_at(start.sp + (slots[i] >> 48) * 8);
+    }
+    const std::uint32_t parent = at, index = sets.last_index;
+    const std::uint64_t value = sets.last_value;
+    at = find(sets, child_hash(parent, index, value),
+              [&](const ReadRecord& r) { return r.parent == parent && r.index == index && r.value == value; });
+    if (at != no_record) from = i < sets.record[at].resume ? i : sets.record[at].resume;
+  }
+  return no_stack;
+}
+
+void learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept {
+  ReadSets& sets = *state.read_sets;
+  if (!sets.fresh_fits || stack == no_stack) return;
+  if (sets.records == max_records || sets.slots + sets.fresh_count > max_slots) flush(sets);
+  ReadRecord& record = sets.record[sets.records];
+  record = {start.sp, start.ip,   start.bp,         python,           0,     no_record,         0,
+            0,        sets.slots, sets.fresh_count, sets.fresh_reach, stack, sets.fresh_uses_bp};
+  std::memcpy(sets.slot + sets.slots, sets.fresh, sets.fresh_count * sizeof(ReadSlot));
+  std::uint64_t hash = root_hash(start, python);
+  if (sets.last_record != no_record) {
+    const ReadRecord& parent = sets.record[sets.last_record];
+    record.parent = sets.last_record;
+    record.index = sets.last_index;
+    record.value = sets.last_value;
+    const std::uint32_t common = parent.count < record.count ? parent.count : record.count;
+    while (record.resume < common && sets.slot[parent.slots + record.resume] == sets.fresh[record.resume])
+      ++record.resume;
+    hash = child_hash(record.parent, record.index, record.value);
+  }
+  sets.slots += sets.fresh_count;
+  std::size_t i = hash % record_table;
+  while (sets.table[i] != 0) i = (i + 1) % record_table;
+  sets.table[i] = hash >> 32 << 32 | ++sets.records;
+  sets.last_record = no_record;
+}
+
+void flush(ReadSets& sets) noexcept {
+  if (sets.records > 0) std::memset(sets.table, 0, sizeof sets.table);
+  sets.records = 0;
+  sets.slots = 0;
+  sets.last_record = no_record;
+  ++sets.flushes;
+}
+
+}  // namespace vramtrack::stacks
