@@ -1,0 +1,96 @@
+// Compact JSON for the page's data block: columns instead of objects, each string written once. The text is made safe
+// for a <script> element at the end (safe_for_script), so callers may append any valid JSON.
+#pragma once
+
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace vramtrack::render {
+
+/// Strings by number, in order of first use.
+class StringTable {
+ public:
+  std::uint32_t operator()(std::string_view text);
+  const std::vector<std::string>& strings() const { return x_strings; }
+
+ private:
+  std::unordered_map<std::string, std::uint32_t> x_ids;
+  std::vector<std::string> x_strings;
+};
+
+inline void append_number(std::string& out, double value) {
+  char text[40];
+  if (!std::isfinite(value)) value = 0;  // JSON has no infinities
+  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+template <typename Integer>
+requires std::is_integral_v<Integer>
+void append_number(std::string& out, Integer value) {
+  char text[24];
+  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+/// Seconds rounded to 0.1 ms: enough for the page, and a third of the digits.
+inline double page_seconds(double seconds) { return std::round(seconds * 1e4) / 1e4; }
+
+/// A JSON object written key by key.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string& out) : x_out(out) { x_out += '{'; }
+
+  std::string& key(std::string_view name) {
+    if (!x_first) x_out += ',';
+    x_first = false;
+    x_out += '"';
+    x_out += name;
+    x_out += "\":";
+    return x_out;
+  }
+
+  /// A column: value(row) for every row, as an array, or as the one number when all are equal.
+  template <typename Rows, typename Value>
+  void column(std::string_view name, const Rows& rows, Value value) {
+    std::string& out = key(name);
+    const std::size_t start = out.size();
+    bool constant = true, first = true;
+    std::size_t first_end = 0, previous = 0;
+    out += '[';
+    for (const auto& row : rows) {
+      if (!first) out += ',';
+      const std::size_t begin = out.size();
+      append_number(out, value(row));
+      if (first) {
+        first_end = out.size();
+        previous = begin;
+      } else if (constant) {
+        constant = std::string_view(out).substr(begin) == std::string_view(out).substr(previous, first_end - previous);
+      }
+      first = false;
+    }
+    if (!first && constant) {
+      const std::string only = out.substr(previous, first_end - previous);
+      out.resize(start);
+      out += only;
+    } else {
+      out += ']';
+    }
+  }
+
+  void close() { x_out += '}'; }
+
+ private:
+  std::string& x_out;
+  bool x_first = true;
+};
+
+/// Escapes what could end or confuse a <script> element (`<`, U+2028, U+2029). In JSON these can only stand inside
+/// strings, so the value is unchanged.
+std::string safe_for_script(std::string_view json);
+
+}  // namespace vramtrack::render

@@ -1,0 +1,31 @@
+// Pieces that several views draw the same way: a site's line, its verdict, a role with its colour, a share bar.
+import { ROLES, siteParts } from "./data.js";
+import { h, name } from "./dom.js";
+import { bytes, shorten } from "./format.js";
+
+export const VERDICTS = {
+  growing: "Survivors were born in many steps: more memory with every step. A leak unless you want to keep them.",
+  steady: "Born early and kept: parameters, optimizer state, and the like.",
+  recent: "Temporaries of the latest step.",
+  cache: "Held by an allocator or a library for reuse.",
+  "one-off": "Born once, not part of a pattern.",
+};
+
+export const verdict = (text) => h(`span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`, { title: VERDICTS[text] }, text === "growing" ? "▲ growing" : text || "–");
+
+export const role = (index) => h("span.role", null, h(`i.swatch.c-${ROLES[index][0]}`, { "aria-hidden": "true" }), ROLES[index][1]);
+
+export function siteCell(model, site) {
+  if (site < 0) return h("span.muted", null, "site not known");
+  const parts = siteParts(model, site);
+  return h("span.site", null, name(shorten(parts.place || "?", 80), "bdi.place"), name(shorten(parts.function, 90), "bdi.function"),
+    parts.backward ? h("span.tag", { title: "allocated by the backward pass of this line" }, "backward") : null,
+    parts.source ? name(shorten(parts.source, 140), "bdi.source") : null);
+}
+
+/** A number with a bar behind it that shows its share. */
+export function share(value, whole, kind) {
+  const fillBar = h(`i.fill.${kind ?? "plain"}`, { "aria-hidden": "true" });
+  fillBar.style.width = `${whole > 0 ? Math.max(0, Math.min(100, (100 * value) / whole)) : 0}%`;
+  return h("span.share", null, fillBar, h("span", null, bytes(value)));
+}

@@ -1,0 +1,161 @@
+// The data block as the views use it: typed columns, the stack tree, and what follows from them (labels, roles).
+// Written by report/render/page_data.cpp; the two change together.
+import { basename, bareName } from "./format.js";
+
+/** Colour and order of what can fill memory. The meaning of a colour is the same in every view. */
+export const ROLES = [
+  ["parameter", "parameters"],
+  ["gradient", "gradients"],
+  ["optimizer_state", "optimizer state"],
+  ["saved_for_backward", "saved for backward"],
+  ["buffer", "buffers"],
+  ["python", "other tensors"],
+  ["unknown", "tensors, holder unknown"],
+];
+export const ROLE_KEYS = ROLES.map(([key]) => key);
+
+function column(table, name, Type = Float64Array) {
+  const value = table[name];
+  if (Array.isArray(value)) return Type.from(value);
+  const filled = new Type(table.count ?? 0);
+  if (value) filled.fill(value);
+  return filled;
+}
+
+function columns(table, names) {
+  const out = { count: table.count };
+  for (const [name, Type] of Object.entries(names)) out[name] = column(table, name, Type);
+  return out;
+}
+
+export function decode(text) {
+  const raw = JSON.parse(text);
+  const model = { ...raw };
+  const strings = raw.strings;
+  model.text = (id) => (id < 0 ? "" : strings[id]);
+  model.frames = columns(raw.frames, {
+    native: Uint8Array, own: Uint8Array, function: Int32Array, file: Int32Array, module: Int32Array, line: Int32Array,
+    inlined: Uint8Array, source: Int32Array,
+  });
+  const parents = Array.isArray(raw.tree.parent) ? raw.tree.parent : [0];
+  model.tree = {
+    count: parents.length,
+    parent: Int32Array.from(parents),
+    frame: Array.isArray(raw.tree.frame) ? Int32Array.from(raw.tree.frame) : new Int32Array(parents.length).fill(raw.tree.frame),
+  };
+  model.sites = columns(raw.sites, {
+    id: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, owner: Int32Array, verdict: Int32Array,
+    evidence: Int32Array, live: Float64Array, count_live: Float64Array, largest: Float64Array, peak: Float64Array,
+    allocated: Float64Array, count_allocated: Float64Array, first: Float64Array, last: Float64Array,
+    per_step: Float64Array, per_second: Float64Array, spanned: Float64Array, node: Int32Array, line: Int32Array,
+    main: Uint8Array, backward: Int32Array,
+  });
+  model.blocks = columns(raw.blocks, {
+    bytes: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, stream: Float64Array, site: Int32Array,
+    time: Float64Array, step: Float64Array, thread: Float64Array, shape: Int32Array, dtype: Int32Array, name: Int32Array,
+    role: Int32Array, holder: Int32Array,
+  });
+  model.blocks.address = addresses(raw.blocks);
+  model.timeline = columns(raw.timeline, {
+    time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
+  });
+  model.siteById = new Map();
+  for (let i = 0; i < model.sites.count; ++i) model.siteById.set(model.sites.id[i], i);
+  model.byId = (id) => (id === null || id === undefined ? -1 : (model.siteById.get(id) ?? -1));
+  model.growing = strings.indexOf("growing");
+  model.tensorLayer = strings.indexOf("tensor");
+  addRoles(model, strings);
+  addDevices(model);
+  return model;
+}
+
+function addresses(raw) {
+  const steps = column(raw, "address_step");
+  if (!Array.isArray(raw.address_step) && raw.count > 1) steps.fill(raw.address_step);
+  let at = 0;
+  for (let i = 0; i < steps.length; ++i) {
+    at += steps[i];
+    steps[i] = at;
+  }
+  steps.far = raw.address_far;
+  return steps;
+}
+
+export function addressText(model, block) {
+  return model.blocks.address.far[block] ?? "0x" + model.blocks.address[block].toString(16);
+}
+
+// A block's role as an index into ROLES (unknown when the agent did not see a tensor in it), and each site's role:
+// that of most of its bytes.
+function addRoles(model, strings) {
+  const { blocks, sites } = model;
+  const ofString = new Map(ROLE_KEYS.map((key, index) => [strings.indexOf(key), index]));
+  const unknown = ROLE_KEYS.indexOf("unknown");
+  blocks.roleIndex = new Uint8Array(blocks.count);
+  const sums = new Float64Array(sites.count * ROLE_KEYS.length);
+  blocks.ofSite = new Int32Array(sites.count + 1); // start of each site's blocks in blocks.bySite
+  for (let i = 0; i < blocks.count; ++i) {
+    const role = blocks.role[i] < 0 ? unknown : (ofString.get(blocks.role[i]) ?? unknown);
+    blocks.roleIndex[i] = role;
+    if (blocks.site[i] < 0) continue;
+    sums[blocks.site[i] * ROLE_KEYS.length + role] += blocks.bytes[i];
+    blocks.ofSite[blocks.site[i] + 1] += 1;
+  }
+  for (let i = 0; i < sites.count; ++i) blocks.ofSite[i + 1] += blocks.ofSite[i];
+  const fill = blocks.ofSite.slice();
+  blocks.bySite = new Int32Array(blocks.ofSite[sites.count]);
+  for (let i = 0; i < blocks.count; ++i) if (blocks.site[i] >= 0) blocks.bySite[fill[blocks.site[i]]++] = i;
+  sites.role = new Uint8Array(sites.count).fill(unknown);
+  for (let i = 0; i < sites.count; ++i) {
+    let best = 0;
+    for (let role = 0; role < ROLE_KEYS.length; ++role) {
+      const sum = sums[i * ROLE_KEYS.length + role];
+      if (sum > best) {
+        best = sum;
+        sites.role[i] = role;
+      }
+    }
+  }
+}
+
+function addDevices(model) {
+  const seen = new Set(model.ledger.map((entry) => entry.device));
+  for (const device of model.sites.device) seen.add(device);
+  model.devices = [...seen].sort((a, b) => a - b);
+  model.deviceName = (index) => (index < 0 ? "host memory" : `cuda:${index}`);
+}
+
+/** What stands for a frame on one line: function, place, and the source text when it is known. */
+export function frameParts(model, frame) {
+  const { frames } = model;
+  if (frame < 0 || frame >= frames.count) return { function: SYNTHETIC[frame] ?? "?", place: "", source: "" };
+  const file = model.text(frames.file[frame]);
+  const line = frames.line[frame];
+  const module = basename(model.text(frames.module[frame]));
+  const name = model.text(frames.function[frame]) || "??";
+  return {
+    function: frames.native[frame] ? bareName(name) : name,
+    place: file ? basename(file) + (line > 0 ? `:${line}` : "") : module,
+    source: model.text(frames.source[frame]).trim(),
+  };
+}
+
+// Nodes of the flame graph that no single frame stands for.
+export const BACKWARD = -2;
+export const NO_STACK = -3;
+const SYNTHETIC = { [-1]: "all", [BACKWARD]: "its backward pass", [NO_STACK]: "no stack recorded" };
+
+/** A site in one line: the user's own line first. */
+export function siteParts(model, site) {
+  const frame = model.sites.line[site];
+  if (frame < 0) return { function: SYNTHETIC[NO_STACK], place: "", source: "" };
+  const parts = frameParts(model, frame);
+  return model.sites.backward[site] >= 0 ? { ...parts, backward: true } : parts;
+}
+
+/** The frames of a tree node, innermost first. */
+export function stackOf(model, node) {
+  const frames = [];
+  for (; node > 0; node = model.tree.parent[node]) frames.push(model.tree.frame[node]);
+  return frames;
+}

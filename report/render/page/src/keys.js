@@ -1,0 +1,89 @@
+// Keyboard of the page and the help that lists it. Keys typed into a field are the field's.
+import { $ } from "./dom.js";
+
+export function installKeys(store, tabs) {
+  const help = $("help");
+  const dialog = (open) => (open && !help.open ? help.showModal() : help.close());
+  $("help-open").addEventListener("click", () => dialog(true));
+  help.addEventListener("click", (event) => event.target === help && help.close());
+  const search = $("search");
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName ?? "");
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      if (event.target === search) {
+        search.value = "";
+        store.set({ query: "" });
+        search.blur();
+      } else if (!help.open) {
+        store.set({ site: -1, block: -1, node: "" });
+      }
+      return;
+    }
+    if (typing) return;
+    if (event.key === "/") {
+      search.focus();
+      search.select();
+    } else if (event.key === "?") {
+      dialog(!help.open);
+    } else if (/^[1-9]$/.test(event.key) && tabs[Number(event.key) - 1]) {
+      store.set({ tab: tabs[Number(event.key) - 1].key });
+      document.getElementById(`tab-${tabs[Number(event.key) - 1].key}`).focus();
+    } else if (event.key === "[" || event.key === "]") {
+      store.set({ at: event.key === "[" ? "peak" : "now" });
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+  let timer = 0;
+  search.value = store.get("query");
+  search.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => store.set({ query: search.value }), 60);
+  });
+}
+
+/** Roving focus of the tab strip, as screen readers expect. */
+export function tabKeys(strip, tabs, store) {
+  strip.addEventListener("keydown", (event) => {
+    const at = tabs.findIndex((tab) => tab.key === store.get("tab"));
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (to === undefined) return;
+    const next = tabs[(to + tabs.length) % tabs.length].key;
+    store.set({ tab: next });
+    document.getElementById(`tab-${next}`).focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
+
+/** The theme: the system's, until the button says otherwise. */
+export function installTheme(changed) {
+  const button = $("theme");
+  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const label = () => (button.textContent = dark() ? "Light" : "Dark");
+  try {
+    const kept = localStorage.getItem("vramtrack-theme");
+    if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+  } catch {
+    // storage is off: the system's theme
+  }
+  button.addEventListener("click", () => {
+    const theme = dark() ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    try {
+      localStorage.setItem("vramtrack-theme", theme);
+    } catch {
+      // not kept
+    }
+    label();
+    changed();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    label();
+    changed();
+  });
+  label();
+}
+

@@ -1,0 +1,80 @@
+// The call sites: who allocated, how much is alive, does it grow.
+import { ROLES, siteParts } from "./data.js";
+import { bytes, count, plural, show } from "./format.js";
+import { choice, fill, h, name } from "./dom.js";
+import { role, share, siteCell, verdict, VERDICTS } from "./cells.js";
+import { Table } from "./table.js";
+import { download } from "./download.js";
+
+export function sitesView(root, model, store, scope) {
+  const { sites } = model;
+  const bar = h("div.bar");
+  root.append(bar);
+  let largest = 1;
+  const place = (site) => {
+    const parts = siteParts(model, site);
+    return `${parts.place} ${parts.function}`;
+  };
+  const now = { exit: "At exit", peak: "At peak", oom: "When out of memory", live: "Now" }[model.at] ?? "Bytes";
+  const table = new Table(root, [
+    { key: "live", title: now, hint: "Bytes alive at the report's moment", width: "104px", number: true, value: (i) => sites.live[i], cell: (i) => share(sites.live[i], largest, isGrowing(i) ? "grow" : "plain") },
+    { key: "peak", title: "At peak", hint: "Bytes this site held when the device was fullest", width: "92px", number: true, value: (i) => sites.peak[i], cell: (i) => bytes(sites.peak[i]) },
+    { key: "count", title: "Blocks", hint: "Blocks alive at the report's moment", width: "68px", number: true, value: (i) => sites.count_live[i], cell: (i) => count(sites.count_live[i]) },
+    { key: "step", title: "Per step", hint: "How much more is alive after each step", width: "88px", number: true, value: (i) => (isGrowing(i) ? Math.max(sites.per_step[i], 0) : 0), cell: (i) => (isGrowing(i) && sites.per_step[i] > 0 ? h("b.growing", null, `+${bytes(sites.per_step[i])}`) : h("span.muted", null, "–")) },
+    { key: "verdict", title: "Verdict", hint: "What the births of the survivors say", width: "92px", value: (i) => model.text(sites.verdict[i]), cell: (i) => verdict(model.text(sites.verdict[i])) },
+    { key: "role", title: "Holds mostly", hint: "What most of the bytes are", width: "156px", value: (i) => (sites.layer[i] === model.tensorLayer ? ROLES[sites.role[i]][1] : model.text(sites.owner[i])), cell: (i) => (sites.layer[i] === model.tensorLayer ? role(sites.role[i]) : name(show(model.text(sites.owner[i])).slice(0, 60))) },
+    { key: "site", title: "Call site (your own line first)", width: "minmax(300px, 1fr)", value: place, cell: (i) => siteCell(model, i) },
+  ], { id: "site", label: "Call sites", sort: "live", onSelect: (site) => store.set({ site, block: -1 }), empty: () => "No call site matches." });
+
+  const isGrowing = (i) => sites.verdict[i] === model.growing;
+
+  function rows() {
+    const wanted = store.get("verdict");
+    const shown = [];
+    let hidden = 0;
+    let total = 0;
+    largest = 1;
+    for (let i = 0; i < sites.count; ++i) {
+      if (!scope.inside[i]) continue;
+      if (scope.moment() === "range" && !scope.value[i]) continue;
+      total += 1;
+      if (scope.matches[i] && (!wanted || model.text(sites.verdict[i]) === wanted)) {
+        shown.push(i);
+        largest = Math.max(largest, sites.live[i]);
+      } else {
+        hidden += sites.live[i];
+      }
+    }
+    table.setRows(shown, total, hidden ? `Filtered out: ${bytes(hidden)}.` : "");
+  }
+
+  function toolbar() {
+    const seen = new Set();
+    for (let i = 0; i < sites.count; ++i) if (scope.inside[i]) seen.add(model.text(sites.verdict[i]));
+    fill(bar, choice("Verdict", [["", "All"], ...Object.keys(VERDICTS).filter((key) => seen.has(key)).map((key) => [key, key, VERDICTS[key]])], store.get("verdict"), (value) => store.set({ verdict: value })),
+      h("button.quiet", { type: "button", onclick: () => save(model, table.rows) }, "Save as CSV"));
+  }
+
+  return {
+    update(changed) {
+      const other = [...changed].some((key) => !["site", "block", "node", "tab"].includes(key));
+      if (other) {
+        toolbar();
+        rows();
+      }
+      table.select(store.get("site"), true);
+    },
+    resize: () => table.draw(true),
+    count: () => plural(table.rows.length, "site"),
+  };
+}
+
+function save(model, rows) {
+  const { sites } = model;
+  const lines = [["site", "layer", "device", "owner", "verdict", "live_bytes", "live_count", "peak_bytes", "bytes_per_step", "file_line", "function"]];
+  for (const i of rows) {
+    const parts = siteParts(model, i);
+    lines.push([sites.id[i], model.text(sites.layer[i]), sites.device[i], model.text(sites.owner[i]), model.text(sites.verdict[i]), sites.live[i], sites.count_live[i], sites.peak[i], sites.per_step[i] < 0 ? "" : sites.per_step[i], parts.place, parts.function]);
+  }
+  download("vramtrack-sites.csv", lines);
+}

@@ -1,0 +1,95 @@
+// Every live block: shape, type, name, role, holder, step. 100,000 rows and more.
+import { ROLES, addressText, siteParts } from "./data.js";
+import { bytes, count, plural, seconds, shorten } from "./format.js";
+import { fill, h, name } from "./dom.js";
+import { role, share, siteCell, verdict } from "./cells.js";
+import { Table } from "./table.js";
+import { download } from "./download.js";
+
+export function tensorsView(root, model, store, scope) {
+  const { blocks, sites } = model;
+  const bar = h("div.bar");
+  root.append(bar);
+  let largest = 1;
+  const siteText = (i) => {
+    if (blocks.site[i] < 0) return "";
+    const parts = siteParts(model, blocks.site[i]);
+    return `${parts.place} ${parts.function}`;
+  };
+  const verdictOf = (i) => (blocks.site[i] < 0 ? "" : model.text(sites.verdict[blocks.site[i]]));
+  const fact = (column, limit) => (i) => (blocks[column][i] < 0 || model.text(blocks[column][i]) === "" ? h("span.muted", null, "–") : name(shorten(model.text(blocks[column][i]), limit)));
+  const table = new Table(root, [
+    { key: "bytes", title: "Bytes", width: "96px", number: true, value: (i) => blocks.bytes[i], cell: (i) => share(blocks.bytes[i], largest, verdictOf(i) === "growing" ? "grow" : "plain") },
+    { key: "shape", title: "Shape", width: "minmax(90px, 0.7fr)", value: (i) => model.text(blocks.shape[i]), cell: fact("shape", 40) },
+    { key: "dtype", title: "Type", width: "72px", value: (i) => model.text(blocks.dtype[i]), cell: fact("dtype", 20) },
+    { key: "role", title: "Role", width: "160px", value: (i) => ROLES[blocks.roleIndex[i]][1], cell: (i) => (blocks.layer[i] === model.tensorLayer ? role(blocks.roleIndex[i]) : name(shorten(model.text(blocks.site[i] < 0 ? -1 : sites.owner[blocks.site[i]]), 30))) },
+    { key: "name", title: "Name", hint: "Qualified name in its module", width: "minmax(110px, 1fr)", value: (i) => model.text(blocks.name[i]), cell: fact("name", 90) },
+    { key: "holder", title: "Who holds it", hint: "The chain of references that keeps it alive", width: "minmax(130px, 1.2fr)", value: (i) => model.text(blocks.holder[i]), cell: fact("holder", 110) },
+    { key: "step", title: "Step", hint: "Step in which it was allocated", width: "52px", number: true, value: (i) => blocks.step[i], cell: (i) => count(blocks.step[i]) },
+    { key: "time", title: "Time", hint: "When it was allocated", width: "66px", number: true, value: (i) => blocks.time[i], cell: (i) => seconds(blocks.time[i]) },
+    { key: "verdict", title: "Verdict", width: "88px", value: verdictOf, cell: (i) => verdict(verdictOf(i)) },
+    { key: "site", title: "Allocated at", width: "minmax(190px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
+  ], { id: "block", label: "Live blocks", sort: "bytes", onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.count ? "No block matches." : "No live block is listed in this report.") });
+
+  function inScope(i) {
+    const device = store.get("device");
+    if (model.text(blocks.layer[i]) !== store.get("layer")) return false;
+    if (device !== "all" ? blocks.device[i] !== Number(device) : store.get("layer") === "tensor" && blocks.device[i] < 0) return false;
+    return scope.moment() !== "range" || (blocks.time[i] >= store.get("from") && blocks.time[i] <= store.get("to"));
+  }
+
+  function rows() {
+    const wanted = store.get("roles");
+    const only = store.get("only") ? store.get("site") : -1;
+    const shown = [];
+    let total = 0;
+    let hidden = 0;
+    largest = 1;
+    for (let i = 0; i < blocks.count; ++i) {
+      if (!inScope(i)) continue;
+      total += 1;
+      const verdictHit = !store.get("verdict") || verdictOf(i) === store.get("verdict");
+      if ((scope.blockMatches && !scope.blockMatches[i]) || (wanted && ROLES[blocks.roleIndex[i]][0] !== wanted) || !verdictHit || (only >= 0 && blocks.site[i] !== only)) {
+        hidden += blocks.bytes[i];
+        continue;
+      }
+      shown.push(i);
+      largest = Math.max(largest, blocks.bytes[i]);
+    }
+    const notes = [];
+    if (hidden) notes.push(`Filtered out: ${bytes(hidden)}.`);
+    if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report; --max-allocations raises the limit.`);
+    if (scope.moment() === "peak" && model.at !== "peak") notes.push("Single blocks are known for the report's own moment; `vramtrack report --at peak` lists those of the peak.");
+    table.setRows(shown, total, notes.join(" "));
+  }
+
+  function toolbar() {
+    const select = h("select", { "aria-label": "Role", onchange: (event) => store.set({ roles: event.target.value }) },
+      h("option", { value: "" }, "All roles"), ROLES.map(([key, text]) => h("option", { value: key, selected: store.get("roles") === key }, text)));
+    const verdicts = h("select", { "aria-label": "Verdict", onchange: (event) => store.set({ verdict: event.target.value }) },
+      h("option", { value: "" }, "All verdicts"), ["growing", "steady", "recent", "cache", "one-off"].map((key) => h("option", { value: key, selected: store.get("verdict") === key }, key)));
+    const only = h("label.check", null, h("input", { type: "checkbox", checked: Boolean(store.get("only")), disabled: store.get("site") < 0, onchange: (event) => store.set({ only: event.target.checked }) }), "only the selected call site");
+    fill(bar, select, verdicts, only, h("button.quiet", { type: "button", onclick: () => save(model, table.rows) }, "Save as CSV"));
+  }
+
+  return {
+    update(changed) {
+      const keys = [...changed].filter((key) => !["block", "node", "tab"].includes(key));
+      const follow = keys.length === 1 && keys[0] === "site" && !store.get("only");
+      toolbar();
+      if (keys.length && !follow) rows();
+      table.select(store.get("block"), true);
+    },
+    resize: () => table.draw(true),
+  };
+}
+
+function save(model, rows) {
+  const { blocks } = model;
+  const lines = [["address", "bytes", "layer", "device", "shape", "dtype", "role", "name", "holder", "step", "time", "site", "file_line"]];
+  for (const i of rows) {
+    const site = blocks.site[i];
+    lines.push([addressText(model, i), blocks.bytes[i], model.text(blocks.layer[i]), blocks.device[i], model.text(blocks.shape[i]), model.text(blocks.dtype[i]), ROLES[blocks.roleIndex[i]][0], model.text(blocks.name[i]), model.text(blocks.holder[i]), blocks.step[i], blocks.time[i], site < 0 ? "" : model.sites.id[site], site < 0 ? "" : siteParts(model, site).place]);
+  }
+  download("vramtrack-blocks.csv", lines);
+}

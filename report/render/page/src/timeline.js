@@ -1,0 +1,228 @@
+// Memory over time, one plot for a device: live, cached, other owners; marks for peak, OOM and steps. A drag selects a
+// range, a click a moment; both are shared with the other views.
+import uPlot from "uplot";
+import { bytes, count, plural, seconds } from "./format.js";
+import { choice, colour, fill, h, hatch } from "./dom.js";
+
+/** Columns over one time axis: tensors live, reserved by the allocator, all CUDA memory, step. */
+function series(model, device) {
+  const { timeline } = model;
+  const order = [];
+  for (let i = 0; i < timeline.count; ++i) if (timeline.device[i] === device) order.push(i);
+  order.sort((a, b) => timeline.time[a] - timeline.time[b] || a - b);
+  const time = [], live = [], reserved = [], all = [], step = [];
+  let [l, r, c] = [0, 0, 0];
+  let tensors = false;
+  for (const i of order) {
+    if (timeline.layer[i] === model.tensorLayer) {
+      tensors = true;
+      l = timeline.live[i];
+      r = Math.max(l, timeline.reserved[i] >= 0 ? timeline.reserved[i] : r);
+    } else {
+      c = timeline.live[i];
+    }
+    const last = time.length - 1;
+    const at = last >= 0 && time[last] === timeline.time[i] ? last : last + 1;
+    time[at] = timeline.time[i];
+    live[at] = l;
+    reserved[at] = r;
+    all[at] = Math.max(c, r);
+    step[at] = timeline.step[i];
+  }
+  return { time, live, reserved, all, step, tensors };
+}
+
+export function timelineView(root, model, store, scope) {
+  const head = h("div.head");
+  const box = h("div.plot", { role: "img" });
+  const foot = h("p.note");
+  root.append(head, box, foot);
+  const view = { whole: false, device: null, plot: null };
+  const device = () => (store.get("device") !== "all" && Number(store.get("device")) >= 0 ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? -1));
+  const total = () => model.ledger.find((entry) => entry.device === view.device)?.total_bytes ?? 0;
+  const peak = () => model.totals.filter((t) => t.device === view.device && t.layer === (view.data.tensors ? "tensor" : "cuda")).sort((a, b) => b.peak_bytes - a.peak_bytes)[0];
+
+  function build() {
+    view.device = device();
+    view.data = series(model, view.device);
+    view.plot?.destroy();
+    view.plot = null;
+    box.replaceChildren();
+    const { data } = view;
+    root.hidden = data.time.length < 2;
+    if (root.hidden) return;
+    const highest = Math.max(...data.all, 1);
+    const top = view.whole ? Math.max(total(), highest) : highest * 1.16;
+    const c = { tensor: colour("tensor"), other: colour("other"), ink: colour("ink"), muted: colour("muted"), line: colour("line"), grow: colour("grow-line"), panel: colour("panel") };
+    const axis = { stroke: c.muted, grid: { stroke: c.line, width: 1 }, ticks: { stroke: c.line, width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
+    const fillOf = (make) => (plot) => make(plot.ctx);
+    view.plot = new uPlot({
+      width: Math.max(300, box.clientWidth),
+      height: 190,
+      padding: [16, 12, 0, 0],
+      legend: { show: false },
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+      scales: { x: { time: false }, y: { range: [0, top] } },
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((t) => seconds(t)), space: 70 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t ? bytes(t) : "0")), splits: (_, __, low, high) => splits(high), space: 30 }],
+      series: [{},
+        { stroke: c.other, width: 1, fill: c.other, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
+        { stroke: c.muted, width: 1, fill: fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached"))), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
+        { stroke: c.tensor, width: 1, fill: c.tensor, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } }],
+      hooks: { draw: [(plot) => marks(plot, c)], setCursor: [read], setSelect: [picked], ready: [(plot) => plot.over.addEventListener("click", (event) => clicked(plot, event))] },
+    }, [data.time, data.all, data.reserved, data.live], box);
+    showSelection();
+    const top1 = peak();
+    box.setAttribute("aria-label", `Memory over time on ${model.deviceName(view.device)}: peak ${bytes(top1?.peak_bytes ?? highest)}${top1 ? ` after ${seconds(top1.peak_at_time)}` : ""}, at the end ${bytes(data.live.at(-1))} in tensors.`);
+  }
+
+  function marks(plot, c) {
+    const { ctx } = plot;
+    const { left, top, width, height } = plot.bbox;
+    const ratio = devicePixelRatio || 1;
+    ctx.save();
+    ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+    ctx.textBaseline = "bottom";
+    const mark = (time, text, tint, dash) => {
+      const x = Math.round(plot.valToPos(time, "x", true));
+      if (x < left - 1 || x > left + width + 1) return;
+      ctx.strokeStyle = ctx.fillStyle = tint;
+      ctx.lineWidth = 1.5 * ratio;
+      ctx.setLineDash(dash ? [4 * ratio, 3 * ratio] : []);
+      ctx.beginPath();
+      ctx.moveTo(x, top);
+      ctx.lineTo(x, top + height);
+      ctx.stroke();
+      const room = ctx.measureText(text).width;
+      ctx.textAlign = "left";
+      ctx.fillText(text, Math.max(left, Math.min(x - room / 2, left + width - room)), top - 3 * ratio);
+    };
+    stepTicks(plot, c, ratio);
+    const p = peak();
+    const ooms = model.ooms.filter((oom) => oom.device === view.device);
+    const near = p && ooms.some((oom) => Math.abs(plot.valToPos(oom.time, "x") - plot.valToPos(p.peak_at_time, "x")) < 150);
+    if (p && p.peak_bytes && p.peak_at_time > 0) mark(p.peak_at_time, near ? "" : `peak ${bytes(p.peak_bytes)} of ${view.data.tensors ? "tensors" : "memory"}`, c.ink, true);
+    for (const oom of ooms) mark(oom.time, `✕ out of memory: asked ${bytes(oom.requested_bytes)}${near ? `, at the peak of ${bytes(p.peak_bytes)}` : ""}`, c.grow, false);
+    const limit = plot.valToPos(total(), "y", true);
+    if (total() && limit >= top) {
+      ctx.strokeStyle = c.grow;
+      ctx.setLineDash([6 * ratio, 4 * ratio]);
+      ctx.beginPath();
+      ctx.moveTo(left, limit);
+      ctx.lineTo(left + width, limit);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+
+  // Small ticks above the time axis, one a step while they fit, else every 2nd, 5th, 10th ...
+  function stepTicks(plot, c, ratio) {
+    const { time, step } = view.data;
+    const { ctx } = plot;
+    const { left, top, width, height } = plot.bbox;
+    const steps = step.at(-1) - step[0];
+    if (!(steps > 0)) return;
+    let every = 1;
+    for (let i = 0; (steps / every) * 9 * ratio > width; ++i) every = [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3);
+    const label = every * Math.max(1, Math.ceil(70 / ((width / ratio) * (every / steps))));
+    ctx.strokeStyle = ctx.fillStyle = c.panel;
+    ctx.lineWidth = ratio;
+    ctx.textAlign = "left";
+    ctx.font = `${10 * ratio}px system-ui, sans-serif`;
+    for (let i = 1; i < time.length; ++i) {
+      if (Math.floor(step[i] / every) === Math.floor(step[i - 1] / every)) continue;
+      const x = Math.round(plot.valToPos(time[i], "x", true));
+      if (x < left || x > left + width) continue;
+      const big = Math.floor(step[i] / label) !== Math.floor(step[i - 1] / label);
+      ctx.beginPath();
+      ctx.moveTo(x, top + height);
+      ctx.lineTo(x, top + height - (big ? 9 : 4) * ratio);
+      ctx.stroke();
+      if (big && x < left + width - 60 * ratio) ctx.fillText(`step ${count(Math.floor(step[i] / label) * label)}`, x + 3 * ratio, top + height - 2 * ratio);
+    }
+  }
+
+  const indexAt = (time) => {
+    const times = view.data.time;
+    let [low, high] = [0, times.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (times[middle] <= time) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  };
+
+  function values(index) {
+    const { data } = view;
+    const out = [h("b", null, seconds(data.time[index])), model.steps.count ? ` step ${count(data.step[index])}` : ""];
+    if (data.tensors) out.push(h("span.key", null, h("i.swatch.c-tensor"), `tensors ${bytes(data.live[index])}`), h("span.key", null, h("i.swatch.c-cached"), `cached ${bytes(data.reserved[index] - data.live[index])}`));
+    out.push(h("span.key", null, h("i.swatch.c-other"), `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(data.all[index] - data.reserved[index])}`));
+    return out;
+  }
+
+  function read(plot) {
+    const index = plot.cursor.idx;
+    showHead(index === null || index === undefined ? null : indexAt(plot.posToVal(plot.cursor.left, "x")));
+  }
+
+  function showHead(index) {
+    const moment = store.get("to") >= 0 && store.get("to") === store.get("from") ? indexAt(store.get("to")) : view.data.time.length - 1;
+    fill(view.readout, values(index ?? moment), index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null);
+  }
+
+  function picked(plot) {
+    if (view.quiet || plot.select.width < 4) return;
+    const [from, to] = [plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")];
+    view.dragged = true;
+    store.set({ from: round(from), to: round(to), at: "range" });
+  }
+
+  function clicked(plot, event) {
+    if (view.dragged) {
+      view.dragged = false;
+      return;
+    }
+    const time = plot.posToVal(plot.cursor.left, "x");
+    const p = peak();
+    const near = (other) => Math.abs(plot.valToPos(other, "x") - plot.cursor.left) < 7;
+    store.set({ at: p && near(p.peak_at_time) ? "peak" : "now", from: round(time), to: round(time) });
+    event.preventDefault();
+  }
+
+  const round = (time) => Math.round(time * 1000) / 1000;
+
+  function showSelection() {
+    const { plot } = view;
+    if (!plot) return;
+    const [from, to] = [store.get("from"), store.get("to")];
+    view.quiet = true;
+    const x = (time) => plot.valToPos(time, "x");
+    plot.setSelect(from >= 0 ? { left: x(from), width: Math.max(2, x(to) - x(from)), top: 0, height: plot.over.clientHeight } : { left: 0, width: 0, top: 0, height: 0 }, false);
+    view.quiet = false;
+    view.readout = h("span.readout");
+    fill(head, h("h2", null, "Memory over time"), h("span.muted", null, model.deviceName(view.device)), view.readout,
+      h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
+      from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: store.get("at") === "range" ? "now" : store.get("at") }) }, "Clear") : null,
+      total() ? choice("Scale", [[false, "Fit"], [true, `Whole device (${bytes(total())})`]], view.whole, (whole) => { view.whole = whole; build(); }) : null);
+    showHead(null);
+    const hint = from < 0 ? "Drag to select a time: flame graph and tables then show what was allocated in it and is still alive." : "";
+    fill(foot, `${plural(view.data.time.length, "point")}. `, hint);
+  }
+
+  return {
+    update(changed) {
+      if (!view.plot || changed.has("device") || changed.has("theme")) build();
+      else if (["from", "to", "at"].some((key) => changed.has(key))) showSelection();
+    },
+    resize: () => view.plot?.setSize({ width: Math.max(300, box.clientWidth), height: 190 }),
+  };
+}
+
+/** Round byte amounts for the axis: 4 to 7 of them, powers of two or their halves. */
+function splits(high) {
+  let step = 1;
+  while (high / step > 6) step *= 2;
+  const out = [];
+  for (let value = 0; value <= high; value += step) out.push(value);
+  return out;
+}

@@ -1,0 +1,81 @@
+// The head of the page: what ran, and the verdict in plain words.
+import { bytes, count, plural, seconds, shorten, show } from "./format.js";
+import { fill, h, name } from "./dom.js";
+import { ROLES } from "./data.js";
+
+export const SEVERITY = { error: "problem", warning: "warning", info: "note" };
+
+const ENDS = {
+  exit: (end) => `exit ${end.code ?? "?"}`,
+  signal: (end) => `ended by signal ${end.code ?? "?"}`,
+  killed: () => "killed",
+  running: () => "still running",
+};
+export const endText = (end) => ENDS[end.kind]?.(end) ?? "end not seen";
+
+export function header(root, model) {
+  const { process } = model;
+  const command = process.command.length ? process.command.join(" ") : process.executable || "a program";
+  document.title = `${shorten(command, 60)} · vramtrack`;
+  const facts = [`pid ${process.pid}`, process.rank !== null ? `rank ${process.rank}${process.world_size !== null ? ` of ${process.world_size}` : ""}` : null, seconds(process.duration), endText(process.end), model.environment.simulated ? "simulated GPU" : null];
+  fill(root, name(shorten(command, 120), "bdi.command"), h("span.muted", null, facts.filter(Boolean).join(" · ")));
+}
+
+export function verdictView(root, model, store) {
+  const found = model.findings;
+  const problems = found.filter((f) => f.severity === "error");
+  const warnings = found.filter((f) => f.severity === "warning");
+  const worst = problems[0] ?? warnings[0];
+  const moment = { exit: "at exit", peak: "at its peak", oom: "when it ran out of memory", live: "now" }[model.at] ?? model.at;
+  const title = worst ? h("h1", null, shorten(worst.title, 240)) : h("h1.calm", null, "No problem found.");
+  const lines = [];
+  if (worst) lines.push(h("p", null, quoted(worst.message)));
+  else lines.push(h("p", null, calmWords(model, moment)));
+  const chips = found.map((finding, index) => h(`button.chip.s-${SEVERITY[finding.severity] ? finding.severity : "info"}`, { type: "button", onclick: () => open(model, store, index) },
+    h("b", null, SEVERITY[finding.severity] ?? "note"), " ", show(finding.code), finding.file ? h("span.muted", null, " ", name(shorten(place(finding), 60))) : null, finding.bytes ? ` ${bytes(finding.bytes)}` : null));
+  fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact))), chips.length ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips) : null);
+  root.dataset.mood = problems.length ? "error" : warnings.length ? "warning" : "calm";
+}
+
+export const place = (finding) => (finding.file ? `${finding.file.slice(finding.file.lastIndexOf("/") + 1)}${finding.line ? `:${finding.line}` : ""}` : "");
+
+/** Text in which `code` stands between backquotes. */
+export function quoted(text) {
+  return text.split("`").map((part, i) => (part === "" ? null : i % 2 ? h("code", null, name(shorten(part, 400))) : name(shorten(part, 4000))));
+}
+
+export function open(model, store, index) {
+  store.set({ tab: "findings", site: model.byId(model.findings[index].site), block: -1 });
+  document.getElementById(`finding-${index}`)?.scrollIntoView({ block: "nearest" });
+}
+
+function calmWords(model, moment) {
+  const { sites } = model;
+  const held = new Float64Array(ROLES.length);
+  let total = 0;
+  for (let i = 0; i < sites.count; ++i) {
+    if (sites.layer[i] !== model.tensorLayer) continue;
+    held[sites.role[i]] += sites.live[i];
+    total += sites.live[i];
+  }
+  if (!total) return `Nothing of the tensors was alive ${moment}.`;
+  const most = held.indexOf(Math.max(...held));
+  return `${bytes(total)} of tensors were alive ${moment}, most of it in ${ROLES[most][1]}. No call site grows with the steps.`;
+}
+
+function deviceFacts(model) {
+  const facts = [];
+  for (const device of model.devices) {
+    if (device < 0) continue;
+    const of = (layer) => {
+      const rows = model.totals.filter((t) => t.device === device && t.layer === layer);
+      return rows.length ? rows.reduce((a, b) => ({ ...a, live_bytes: a.live_bytes + b.live_bytes, live_count: a.live_count + b.live_count, peak_bytes: Math.max(a.peak_bytes, b.peak_bytes), peak_at_time: a.peak_bytes >= b.peak_bytes ? a.peak_at_time : b.peak_at_time, peak_at_step: a.peak_bytes >= b.peak_bytes ? a.peak_at_step : b.peak_at_step })) : null;
+    };
+    const main = of("tensor") ?? of("cuda");
+    if (!main) continue;
+    const entry = model.ledger.find((e) => e.device === device);
+    facts.push([h("b", null, model.deviceName(device)), " live ", h("b", null, bytes(main.live_bytes)), ` in ${plural(main.live_count, "block")}`, "   peak ", h("b", null, bytes(main.peak_bytes)), model.steps.count ? ` at step ${count(main.peak_at_step)}` : ` after ${seconds(main.peak_at_time)}`,
+      of("tensor") && entry ? ["   reserved ", h("b", null, bytes(entry.tensors_live_bytes + entry.cached_bytes))] : null]);
+  }
+  return facts;
+}

@@ -1,0 +1,328 @@
+#include "report/render/page_data.hpp"
+
+#include <algorithm>
+#include <ranges>
+#include <span>
+#include <tuple>
+
+#include "report/render/column_json.hpp"
+#include "report/sites.hpp"
+
+namespace vramtrack::render {
+namespace {
+
+constexpr Bytes k_exact = Bytes{1} << 53;  // JavaScript numbers are exact up to here
+
+/// All stacks as one tree, outermost frame first; node 0 is the root. A parent comes before its children.
+class StackTree {
+ public:
+  explicit StackTree(std::size_t frame_count) : x_frame_count(frame_count) {}
+
+  /// The node of a stack (given innermost first).
+  std::uint32_t insert(std::span<const FrameId> stack) {
+    std::uint32_t node = 0;
+    for (const FrameId frame : stack | std::views::reverse) {
+      if (frame >= x_frame_count) continue;
+      const auto next = static_cast<std::uint32_t>(x_parents.size());
+      const auto [place, added] = x_children.try_emplace((std::uint64_t{node} << 32) | frame, next);
+      if (added) {
+        x_parents.push_back(node);
+        x_frames.push_back(frame);
+      }
+      node = place->second;
+    }
+    return node;
+  }
+
+  void write(std::string& out) const {
+    ObjectWriter object(out);
+    object.column("parent", x_parents, [](auto parent) { return parent; });
+    object.column("frame", x_frames, [](auto frame) { return frame; });
+    object.close();
+  }
+
+ private:
+  std::size_t x_frame_count;
+  std::unordered_map<std::uint64_t, std::uint32_t> x_children;
+  std::vector<std::uint32_t> x_parents{0};
+  std::vector<FrameId> x_frames{0};  // the root's is unused
+};
+
+template <typename T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+Json process_json(const Process& process) {
+  return {{"pid", process.pid},
+          {"ppid", process.ppid},
+          {"command", process.command},
+          {"executable", process.executable},
+          {"hostname", process.hostname},
+          {"started_at", process.started_at},
+          {"ended_at", process.ended_at},
+          {"duration", process.duration},
+          {"rank", optional_json(process.rank)},
+          {"local_rank", optional_json(process.local_rank)},
+          {"world_size", optional_json(process.world_size)},
+          {"forked_from", optional_json(process.forked_from)},
+          {"end", {{"kind", process.end.kind}, {"code", optional_json(process.end.code)}}}};
+}
+
+Json environment_json(const Environment& environment) {
+  Json devices = Json::array();
+  for (const Device& device : environment.devices) {
+    devices.push_back({{"index", device.index}, {"name", device.name}, {"total_bytes", device.total_bytes}});
+  }
+  return {{"python", optional_json(environment.python)},
+          {"torch", optional_json(environment.torch)},
+          {"cuda_runtime", optional_json(environment.cuda_runtime)},
+          {"cuda_driver", optional_json(environment.cuda_driver)},
+          {"simulated", environment.simulated},
+          {"devices", devices}};
+}
+
+Json totals_json(const std::vector<Total>& totals) {
+  Json rows = Json::array();
+  for (const Total& total : totals) {
+    rows.push_back({{"layer", total.layer},
+                    {"kind", total.kind},
+                    {"device", total.device},
+                    {"live_bytes", total.live_bytes},
+                    {"live_count", total.live_count},
+                    {"peak_bytes", total.peak_bytes},
+                    {"peak_at_time", total.peak_at_time},
+                    {"peak_at_step", total.peak_at_step},
+                    {"allocated_bytes", total.allocated_bytes},
+                    {"allocated_count", total.allocated_count},
+                    {"freed_bytes", total.freed_bytes},
+                    {"freed_count", total.freed_count}});
+  }
+  return rows;
+}
+
+Json ledger_json(const std::vector<LedgerEntry>& ledger) {
+  Json rows = Json::array();
+  for (const LedgerEntry& entry : ledger) {
+    Json owners = Json::array();
+    for (const Owner& owner : entry.owners) owners.push_back({{"owner", owner.owner}, {"bytes", owner.bytes}});
+    rows.push_back({{"device", entry.device},
+                    {"total_bytes", entry.total_bytes},
+                    {"driver_used_bytes", optional_json(entry.driver_used_bytes)},
+                    {"tensors_live_bytes", entry.tensors_live_bytes},
+                    {"cached_bytes", entry.cached_bytes},
+                    {"largest_free_cached_block_bytes", entry.largest_free_cached_block_bytes},
+                    {"owners", owners},
+                    {"context_and_other_bytes", optional_json(entry.context_and_other_bytes)}});
+  }
+  return rows;
+}
+
+Json findings_json(const std::vector<Finding>& findings) {
+  Json rows = Json::array();
+  for (const Finding& finding : findings) {
+    rows.push_back({{"code", finding.code},
+                    {"severity", finding.severity},
+                    {"title", finding.title},
+                    {"message", finding.message},
+                    {"site", optional_json(finding.site)},
+                    {"file", optional_json(finding.file)},
+                    {"line", optional_json(finding.line)},
+                    {"variable", optional_json(finding.variable)},
+                    {"bytes", finding.bytes},
+                    {"evidence", finding.evidence},
+                    {"fix", finding.fix},
+                    {"docs", finding.docs}});
+  }
+  return rows;
+}
+
+Json ooms_json(const std::vector<OomReport>& ooms, StackTree& tree) {
+  Json rows = Json::array();
+  for (const OomReport& oom : ooms) {
+    rows.push_back({{"n", oom.n},
+                    {"time", oom.time},
+                    {"device", oom.device},
+                    {"layer", oom.layer},
+                    {"requested_bytes", oom.requested_bytes},
+                    {"live_bytes", oom.live_bytes},
+                    {"reserved_bytes", oom.reserved_bytes},
+                    {"node", tree.insert(oom.stack)}});
+  }
+  return rows;
+}
+
+// "own": the user's code. In a program without Python that is the executable itself.
+void write_frames(std::string& out, const Report& report, StringTable& strings) {
+  const std::vector<Frame>& frames = report.frames;
+  const bool python = std::ranges::any_of(frames, [](const Frame& frame) { return frame.kind == "python"; });
+  ObjectWriter object(out);
+  object.key("count") += std::to_string(frames.size());
+  object.column("native", frames, [](const Frame& frame) { return frame.kind == "python" ? 0 : 1; });
+  object.column("own", frames, [&](const Frame& frame) {
+    const bool of_program = !python && !frame.module.empty() && frame.module == report.process.executable;
+    return is_own_frame(frame) || of_program ? 1 : 0;
+  });
+  object.column("function", frames, [&](const Frame& frame) { return strings(frame.function); });
+  object.column("file", frames, [&](const Frame& frame) { return strings(frame.file); });
+  object.column("module", frames, [&](const Frame& frame) { return strings(frame.module); });
+  object.column("line", frames, [](const Frame& frame) { return frame.line; });
+  object.column("inlined", frames, [](const Frame& frame) { return frame.inlined ? 1 : 0; });
+  object.column("source", frames, [&](const Frame& frame) {
+    return frame.source ? static_cast<std::int64_t>(strings(*frame.source)) : std::int64_t{-1};
+  });
+  object.close();
+}
+
+void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree) {
+  using Site = const SiteReport&;
+  const std::vector<SiteReport>& sites = report.sites;
+  ObjectWriter object(out);
+  object.key("count") += std::to_string(sites.size());
+  object.column("id", sites, [](Site site) { return site.id; });
+  object.column("layer", sites, [&](Site site) { return strings(site.layer); });
+  object.column("kind", sites, [&](Site site) { return strings(site.kind); });
+  object.column("device", sites, [](Site site) { return site.device; });
+  object.column("owner", sites, [&](Site site) { return strings(site.owner); });
+  object.column("verdict", sites, [&](Site site) { return strings(site.verdict); });
+  object.column("evidence", sites, [&](Site site) { return strings(site.evidence); });
+  object.column("live", sites, [](Site site) { return site.live_bytes; });
+  object.column("count_live", sites, [](Site site) { return site.live_count; });
+  object.column("largest", sites, [](Site site) { return site.largest_bytes; });
+  object.column("peak", sites, [](Site site) { return site.peak_bytes; });
+  object.column("allocated", sites, [](Site site) { return site.allocated_bytes; });
+  object.column("count_allocated", sites, [](Site site) { return site.allocated_count; });
+  object.column("first", sites, [](Site site) { return page_seconds(site.first_time); });
+  object.column("last", sites, [](Site site) { return page_seconds(site.last_time); });
+  object.column("per_step", sites, [](Site site) { return std::round(site.growth.bytes_per_step.value_or(-1)); });
+  object.column("per_second", sites, [](Site site) { return std::round(site.growth.bytes_per_second); });
+  object.column("spanned", sites, [](Site site) { return site.growth.steps_spanned; });
+  object.column("node", sites, [&](Site site) { return tree.insert(site.stack); });
+  object.column("line", sites, [&](Site site) {
+    const std::optional<FrameId> frame = own_frame(report, site);
+    return frame ? static_cast<std::int64_t>(*frame) : std::int64_t{-1};
+  });
+  object.column("main", sites, [&](Site site) { return is_main_layer(report, site) ? 1 : 0; });
+  object.column("backward", sites, [&](Site site) {
+    return site.backward_of ? static_cast<std::int64_t>(tree.insert(*site.backward_of)) : std::int64_t{-1};
+  });
+  object.close();
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const std::int64_t extent : shape) {
+    if (!text.empty()) text += " × ";
+    append_number(text, extent);
+  }
+  return text.empty() ? "scalar" : text;
+}
+
+// The blocks go out by device, layer and address: the page needs that order for its segment map, and the distance to
+// the block before is short where the address is 15 digits. The page restores the order by size.
+void write_blocks(std::string& out, const Report& report, StringTable& strings) {
+  std::vector<const AllocationReport*> blocks;
+  blocks.reserve(report.allocations.size());
+  for (const AllocationReport& block : report.allocations) blocks.push_back(&block);
+  std::ranges::stable_sort(blocks, [](const AllocationReport* a, const AllocationReport* b) {
+    return std::tie(a->device, a->layer, a->address) < std::tie(b->device, b->layer, b->address);
+  });
+  std::unordered_map<std::uint32_t, std::int64_t> site_index;
+  for (const SiteReport& site : report.sites) {
+    site_index.emplace(site.id, static_cast<std::int64_t>(site_index.size()));
+  }
+  using Block = const AllocationReport*;
+  ObjectWriter object(out);
+  object.key("count") += std::to_string(blocks.size());
+  std::uint64_t before = 0;
+  object.column("address_step", blocks, [&](Block block) {
+    const std::uint64_t address = block->address < k_exact ? block->address : 0;  // see "address_far"
+    const std::int64_t step = static_cast<std::int64_t>(address) - static_cast<std::int64_t>(before);
+    before = address;
+    return step;
+  });
+  Json far = Json::object();
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i]->address < k_exact) continue;
+    char hex[24] = "0x";
+    *std::to_chars(hex + 2, hex + sizeof hex - 1, blocks[i]->address, 16).ptr = '\0';
+    far[std::to_string(i)] = hex;
+  }
+  object.key("address_far") += dump(far);
+  object.column("bytes", blocks, [](Block block) { return block->bytes; });
+  object.column("layer", blocks, [&](Block block) { return strings(block->layer); });
+  object.column("kind", blocks, [&](Block block) { return strings(block->kind); });
+  object.column("device", blocks, [](Block block) { return block->device; });
+  object.column("stream", blocks, [](Block block) { return block->stream; });
+  object.column("site", blocks, [&](Block block) {
+    const auto place = site_index.find(block->site);
+    return place == site_index.end() ? std::int64_t{-1} : place->second;
+  });
+  object.column("time", blocks, [](Block block) { return page_seconds(block->time); });
+  object.column("step", blocks, [](Block block) { return block->step; });
+  object.column("thread", blocks, [](Block block) { return block->thread; });
+  const auto fact = [&](auto member) {
+    return [&strings, member](Block block) {
+      return block->tensor ? static_cast<std::int64_t>(strings(member(*block->tensor))) : std::int64_t{-1};
+    };
+  };
+  object.column("shape", blocks, fact([](const TensorFacts& tensor) { return shape_text(tensor.shape); }));
+  object.column("dtype", blocks, fact([](const TensorFacts& tensor) { return tensor.dtype; }));
+  object.column("name", blocks, fact([](const TensorFacts& tensor) { return tensor.name; }));
+  object.column("role", blocks, fact([](const TensorFacts& tensor) { return tensor.role; }));
+  object.column("holder", blocks, fact([](const TensorFacts& tensor) { return tensor.holder; }));
+  object.close();
+}
+
+void write_timeline(std::string& out, const std::vector<TimelineEntry>& timeline, StringTable& strings) {
+  using Entry = const TimelineEntry&;
+  ObjectWriter object(out);
+  object.key("count") += std::to_string(timeline.size());
+  object.column("time", timeline, [](Entry entry) { return page_seconds(entry.time); });
+  object.column("step", timeline, [](Entry entry) { return entry.step; });
+  object.column("layer", timeline, [&](Entry entry) { return strings(entry.layer); });
+  object.column("device", timeline, [](Entry entry) { return entry.device; });
+  object.column("live", timeline, [](Entry entry) { return entry.live_bytes; });
+  object.column("reserved", timeline,
+                [](Entry entry) { return entry.reserved_bytes ? static_cast<double>(*entry.reserved_bytes) : -1.0; });
+  object.close();
+}
+
+}  // namespace
+
+std::string page_data(const Report& report, std::string_view tab) {
+  StringTable strings;
+  StackTree tree(report.frames.size());
+  std::string out;
+  out.reserve(64 * report.allocations.size() + 256 * report.sites.size() + 65536);
+  ObjectWriter object(out);
+  object.key("page") += "\"report\"";
+  object.key("version") += dump(Json(VRAMTRACK_VERSION));
+  object.key("tab") += dump(Json(std::string(tab)));
+  object.key("at") += dump(Json(report.at));
+  object.key("process") += dump(process_json(report.process));
+  object.key("environment") += dump(environment_json(report.environment));
+  object.key("totals") += dump(totals_json(report.totals));
+  object.key("ledger") += dump(ledger_json(report.ledger));
+  object.key("steps") += dump({{"count", report.steps}, {"source", report.step_source}});
+  object.key("findings") += dump(findings_json(report.findings));
+  object.key("ooms") += dump(ooms_json(report.ooms, tree));
+  object.key("losses") += dump({{"dropped_events", report.losses.dropped_events},
+                                {"unresolved_frames", report.losses.unresolved_frames},
+                                {"unknown_frees", report.losses.unknown_frees},
+                                {"torn_records", report.losses.torn_records},
+                                {"notes", report.losses.notes}});
+  object.key("omitted") += dump({{"count", report.omitted_count}, {"bytes", report.omitted_bytes}});
+  write_frames(object.key("frames"), report, strings);
+  write_sites(object.key("sites"), report, strings, tree);
+  write_blocks(object.key("blocks"), report, strings);
+  write_timeline(object.key("timeline"), report.timeline, strings);
+  tree.write(object.key("tree"));
+  object.key("strings") += dump(Json(strings.strings()));
+  object.close();
+  return safe_for_script(out);
+}
+
+}  // namespace vramtrack::render
