@@ -2,15 +2,13 @@
 // outside this library is called under it.
 #include "interpose/ledger.hpp"
 
-#include <atomic>
-#include <cstring>
-
 #include "interpose/ledger/state.hpp"
-#include "interpose/support/clock.hpp"
-#include "interpose/support/say.hpp"
 #include "interpose/support/thread_id.hpp"
 
 namespace vramtrack::ledger {
+
+constinit Shard g_shards[1 + max_devices];
+constinit SpinLock g_registry_lock;
 
 namespace {
 
@@ -22,22 +20,8 @@ using trace::Writer;
 
 constexpr std::uint32_t slot_batch = 32;
 
-constinit Shard g_shards[1 + max_devices];             // 0: the cuda layer; 1 + d: device d of the tensor layer
-constinit SpinLock g_registry_lock;                    // accounts, site ids, slot batches: taken under a shard's lock
-constinit DeviceState* g_devices[2][1 + max_devices];  // [layer][1 + device]
-constinit Arena g_arena;                               // of DeviceState; under g_registry_lock
-constinit std::uint32_t g_accounts = 0;                // used entries of Header::accounts
-
-void count_loss(std::uint64_t& loss) { std::atomic_ref(loss).fetch_add(1, std::memory_order_relaxed); }
-
-Shard* shard_of(Layer layer, std::int16_t device) {
-  if (layer == Layer::cuda) return &g_shards[0];
-  if (device < 0 || device >= static_cast<std::int16_t>(max_devices)) return nullptr;
-  return &g_shards[1 + device];
-}
-
 // Which addresses can be equal without being the same thing (FreeEvent::kind).
-std::uint64_t address_space(Kind kind) {
+constexpr std::uint64_t address_space(Kind kind) {
   switch (kind) {
     case Kind::host_pinned:
     case Kind::registered:
@@ -57,9 +41,10 @@ std::uint32_t block_tag(Kind kind, std::uint64_t address) {
 
 std::uint32_t site_tag(const AllocEvent& event, StackId stack, StackId forward) {
   const std::uint64_t where = static_cast<std::uint64_t>(event.kind) << 16 | static_cast<std::uint16_t>(event.device);
-  return static_cast<std::uint32_t>(mix64(mix64(std::uint64_t{stack} << 32 | forward) + where) >> 16);
+  return static_cast<std::uint32_t>(mix64((std::uint64_t{stack} << 32 | forward) + (where << 40)) >> 16);
 }
 
+// The slot of the block sought: addresses of one space.
 struct BlockIs {
   Writer& writer;
   Kind kind;
@@ -71,86 +56,10 @@ struct BlockIs {
   }
 };
 
-// Strictly increasing within the shard, so that the order of events can be told from their times.
-std::uint64_t stamp(Shard& shard) {
-  const std::uint64_t now = ticks();
-  shard.last_time = now > shard.last_time ? now : shard.last_time + 1;
-  return shard.last_time;
-}
-
-// ---- accounts ----------------------------------------------------------------------------------------------------
-
-void open_account(Writer& writer, AccountState& state, Layer layer, Kind kind, std::int16_t device) {
-  if (g_accounts == trace::max_accounts) return;
-  const std::uint32_t index = g_accounts++;
-  Account& account = writer.header().accounts[index];
-  account.layer = static_cast<std::uint8_t>(layer);
-  account.kind = static_cast<std::uint8_t>(kind);
-  account.device = device;
-  std::atomic_ref(account.used).store(1, std::memory_order_release);
-  state.account = &account;
-  if (trace::peak_kind(kind) == kind) state.timeline = writer.add_timeline(index);
-}
-
-// The accounts of an event; nullptr when there is no room for them.
-DeviceState* device_state(Writer& writer, Layer layer, Kind kind, std::int16_t device) {
-  if (device < -1 || device >= static_cast<std::int16_t>(max_devices) || static_cast<std::size_t>(kind) >= kind_count)
-    return nullptr;
-  DeviceState*& state = g_devices[static_cast<std::size_t>(layer)][1 + device];
-  const bool in_all = trace::is_device_memory(kind);
-  if (state != nullptr && state->kinds[static_cast<std::size_t>(kind)].account != nullptr &&
-      (!in_all || state->all.account != nullptr)) [[likely]]
-    return state;
-  const LockGuard guard(g_registry_lock);
-  if (state == nullptr) state = g_arena.make_array<DeviceState>(1);  // zeroed pages are its initial value
-  if (state == nullptr) return nullptr;
-  AccountState& own = state->kinds[static_cast<std::size_t>(kind)];
-  if (in_all && state->all.account == nullptr) open_account(writer, state->all, layer, Kind::all, device);
-  if (own.account == nullptr) open_account(writer, own, layer, kind, device);
-  return own.account != nullptr && (!in_all || state->all.account != nullptr) ? state : nullptr;
-}
-
-Account& peak_account(DeviceState& device, Kind kind) {
-  return *(trace::is_device_memory(kind) ? device.all : device.kinds[static_cast<std::size_t>(kind)]).account;
-}
-
-void raise_peak(Account& account, const Header& header, std::uint64_t now) {
-  if (account.live_bytes <= account.peak_bytes) return;
-  account.peak_bytes = account.live_bytes;
-  account.peak_time = now;
-  account.peak_step = header.steps;
-  ++account.peak_epoch;
-}
-
-void set_reserved(Account& account, std::uint64_t reserved) {
-  account.reserved_bytes = reserved;
-  if (reserved > account.peak_reserved_bytes) account.peak_reserved_bytes = reserved;
-}
-
-// Applies `change(account)` to the one or two accounts of a kind, with the time series.
-template <class Change>
-void change_accounts(Writer& writer, DeviceState& device, Kind kind, std::uint64_t now, Change&& change) {
-  const auto apply = [&](AccountState& state) {
-    const std::uint64_t level = state.account->live_bytes;
-    change(*state.account);
-    timeline_event(writer, state, now, level);
-  };
-  apply(device.kinds[static_cast<std::size_t>(kind)]);
-  if (trace::is_device_memory(kind)) apply(device.all);
-}
-
 // ---- sites -------------------------------------------------------------------------------------------------------
 
-// Before a site's bytes change: keep what it held at the last peak, unless that was done since.
-void keep_peak(Site& site, const Account& account) {
-  if (site.peak_epoch == account.peak_epoch) return;
-  site.at_peak_bytes = site.live_bytes;
-  site.at_peak_count = site.live_count;
-  site.peak_epoch = account.peak_epoch;
-}
-
-std::uint32_t new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event, StackId stack,
-                       StackId forward, const Account& account, std::uint64_t now) {
+[[gnu::noinline]] std::uint32_t new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event,
+                                         StackId stack, StackId forward, const Account& account, std::uint64_t now) {
   const LockGuard guard(g_registry_lock);
   Header& header = writer.header();
   const auto index = static_cast<std::uint32_t>(header.sites);
@@ -162,7 +71,7 @@ std::uint32_t new_site(Writer& writer, Shard& shard, std::uint32_t tag, const Al
   site->kind = static_cast<std::uint8_t>(event.kind);
   site->device = event.device;
   site->first_time = now;
-  site->first_step = header.steps;
+  site->first_step = current_step(header);
   site->peak_epoch = account.peak_epoch;  // it held nothing at the last peak
   std::atomic_ref(site->used).store(1, std::memory_order_release);
   std::atomic_ref(header.sites).store(index + 1, std::memory_order_release);
@@ -177,17 +86,22 @@ std::uint32_t site_of(Writer& writer, Shard& shard, const AllocEvent& event, Sta
     return site.stack == stack && site.forward == forward && site.kind == static_cast<std::uint8_t>(event.kind) &&
            site.device == event.device;
   });
-  return known != TagTable::none ? known : new_site(writer, shard, tag, event, stack, forward, account, now);
+  if (known != TagTable::none) [[likely]]
+    return known;
+  return new_site(writer, shard, tag, event, stack, forward, account, now);
 }
 
-// ---- blocks ------------------------------------------------------------------------------------------------------
+// Before a site's bytes change: keep what it held at the last peak, unless that was done since.
+void keep_peak(Site& site, const Account& account) {
+  if (site.peak_epoch == account.peak_epoch) return;
+  site.at_peak_bytes = site.live_bytes;
+  site.at_peak_count = site.live_count;
+  site.peak_epoch = account.peak_epoch;
+}
 
-std::uint32_t take_slot(Writer& writer, Shard& shard) {
-  if (shard.free_slots != Shard::no_slot) {
-    const std::uint32_t slot = shard.free_slots;
-    shard.free_slots = static_cast<std::uint32_t>(writer.block(slot)->bytes);
-    return slot;
-  }
+// ---- slots -------------------------------------------------------------------------------------------------------
+
+[[gnu::noinline]] std::uint32_t fresh_slot(Writer& writer, Shard& shard) {
   if (shard.fresh_slot == shard.fresh_end) {
     const LockGuard guard(g_registry_lock);
     std::uint64_t& slots = writer.header().block_slots;
@@ -201,8 +115,16 @@ std::uint32_t take_slot(Writer& writer, Shard& shard) {
   return shard.fresh_slot++;
 }
 
-void give_slot(Writer& writer, Shard& shard, std::uint32_t slot) {
-  writer.block(slot)->bytes = shard.free_slots;
+std::uint32_t take_slot(Writer& writer, Shard& shard) {
+  const std::uint32_t slot = shard.free_slots;
+  if (slot == Shard::no_slot) [[unlikely]]
+    return fresh_slot(writer, shard);
+  shard.free_slots = static_cast<std::uint32_t>(writer.block(slot)->bytes);
+  return slot;
+}
+
+void give_slot(Shard& shard, std::uint32_t slot, Block& block) {
+  block.bytes = shard.free_slots;
   shard.free_slots = slot;
 }
 
@@ -210,35 +132,60 @@ void set_address(Block& block, std::uint64_t address) {
   std::atomic_ref(block.address).store(address, std::memory_order_release);
 }
 
-// A block has left the index: empties its slot and books the free.
-void book_free(Writer& writer, Shard& shard, std::uint32_t slot, std::uint64_t reserved, std::uint64_t now) {
-  Block& block = *writer.block(slot);
-  Site& site = *writer.site(block.site);
-  const std::uint64_t bytes = block.bytes;
-  set_address(block, 0);
-  const auto kind = static_cast<Kind>(site.kind);
-  const auto layer = static_cast<Layer>(site.layer);
-  if (DeviceState* const device = device_state(writer, layer, kind, site.device); device != nullptr) {
-    keep_peak(site, peak_account(*device, kind));
-    site.live_bytes -= bytes;
-    --site.live_count;
-    site.freed_bytes += bytes;
-    ++site.freed_count;
-    site.last_free_time = now;
-    change_accounts(writer, *device, kind, now, [&](Account& account) {
-      account.live_bytes -= bytes;
-      --account.live_count;
-      account.freed_bytes += bytes;
-      ++account.freed_count;
-      if (layer == Layer::tensor) set_reserved(account, reserved);
-    });
-  }
-  give_slot(writer, shard, slot);
+// ---- booking -----------------------------------------------------------------------------------------------------
+
+// Applies `change(account)` to the one or two accounts of a kind, with the time series.
+template <class Change>
+void change_accounts(Header& header, DeviceState& device, Kind kind, std::uint64_t now, Change&& change) {
+  const auto apply = [&](AccountState& state) {
+    const std::uint64_t level = state.account->live_bytes;
+    change(*state.account);
+    if (state.timeline != nullptr) timeline_event(header, state, now, level);
+  };
+  apply(device.of(kind));
+  if (trace::is_device_memory(kind)) apply(device.all);
 }
 
-// Stores the block and books it on its site and accounts; `again`: it was only taken out by remove().
-void book_alloc(Writer& writer, Shard& shard, DeviceState& device, Site& site, std::uint32_t slot, const Block& block,
-                std::uint64_t now, std::uint64_t reserved, bool again) {
+void raise_peak(Account& account, Header& header, std::uint64_t now) {
+  if (account.live_bytes <= account.peak_bytes) return;
+  account.peak_bytes = account.live_bytes;
+  account.peak_time = now;
+  account.peak_step = current_step(header);
+  ++account.peak_epoch;
+}
+
+void set_reserved(Account& account, std::uint64_t reserved) {
+  account.reserved_bytes = reserved;
+  if (reserved > account.peak_reserved_bytes) account.peak_reserved_bytes = reserved;
+}
+
+// A block has left the index: empties its slot and books the free.
+void book_free(Writer& writer, Shard& shard, std::uint32_t slot, Block& block, Site& site, std::uint64_t reserved,
+               std::uint64_t now) {
+  const std::uint64_t bytes = block.bytes;
+  set_address(block, 0);
+  give_slot(shard, slot, block);
+  const auto kind = static_cast<Kind>(site.kind);
+  const auto layer = static_cast<Layer>(site.layer);
+  DeviceState* const device = device_state(writer, layer, kind, site.device);
+  if (device == nullptr) return;
+  keep_peak(site, device->peak_account(kind));
+  site.live_bytes -= bytes;
+  --site.live_count;
+  site.freed_bytes += bytes;
+  ++site.freed_count;
+  site.last_free_time = now;
+  change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
+    account.live_bytes -= bytes;
+    --account.live_count;
+    account.freed_bytes += bytes;
+    ++account.freed_count;
+    if (layer == Layer::tensor) set_reserved(account, reserved);
+  });
+}
+
+// Stores the block in its slot; it appears with its address.
+void store_block(Writer& writer, std::uint32_t slot, const Block& block) {
   Block& stored = *writer.block(slot);
   stored.bytes = block.bytes;
   stored.time = block.time;
@@ -246,37 +193,48 @@ void book_alloc(Writer& writer, Shard& shard, DeviceState& device, Site& site, s
   stored.site = block.site;
   stored.step = block.step;
   stored.thread = block.thread;
+  stored.flags = 0;
   set_address(stored, block.address);
-  (void)shard;
+}
 
+void book_alloc(Writer& writer, DeviceState& device, Site& site, const Block& block, std::uint64_t reserved) {
   const auto kind = static_cast<Kind>(site.kind);
   const std::uint64_t bytes = block.bytes;
-  keep_peak(site, peak_account(device, kind));
+  keep_peak(site, device.peak_account(kind));
   site.live_bytes += bytes;
   ++site.live_count;
   if (site.live_bytes > site.own_peak_bytes) site.own_peak_bytes = site.live_bytes;
-  if (again) {
-    site.freed_bytes -= bytes;
-    --site.freed_count;
-  } else {
-    site.allocated_bytes += bytes;
-    ++site.allocated_count;
-    if (bytes > site.largest_bytes) site.largest_bytes = bytes;
-    site.last_time = now;
-    site.last_step = block.step;
-  }
-  change_accounts(writer, device, kind, now, [&](Account& account) {
+  site.allocated_bytes += bytes;
+  ++site.allocated_count;
+  if (bytes > site.largest_bytes) site.largest_bytes = bytes;
+  site.last_time = block.time;
+  site.last_step = block.step;
+  change_accounts(writer.header(), device, kind, block.time, [&](Account& account) {
     account.live_bytes += bytes;
     ++account.live_count;
-    if (again) {
-      account.freed_bytes -= bytes;
-      --account.freed_count;
-    } else {
-      account.allocated_bytes += bytes;
-      ++account.allocated_count;
-      if (site.layer == static_cast<std::uint8_t>(Layer::tensor)) set_reserved(account, reserved);
-    }
-    raise_peak(account, writer.header(), now);
+    account.allocated_bytes += bytes;
+    ++account.allocated_count;
+    if (site.layer == static_cast<std::uint8_t>(Layer::tensor)) set_reserved(account, reserved);
+    raise_peak(account, writer.header(), block.time);
+  });
+}
+
+// Takes back what book_free did: the block had been live all the time.
+void book_again(Writer& writer, DeviceState& device, Site& site, const Block& block, std::uint64_t now) {
+  const auto kind = static_cast<Kind>(site.kind);
+  const std::uint64_t bytes = block.bytes;
+  keep_peak(site, device.peak_account(kind));
+  site.live_bytes += bytes;
+  ++site.live_count;
+  if (site.live_bytes > site.own_peak_bytes) site.own_peak_bytes = site.live_bytes;
+  site.freed_bytes -= bytes;
+  --site.freed_count;
+  change_accounts(writer.header(), device, kind, now, [&](Account& account) {
+    account.live_bytes += bytes;
+    ++account.live_count;
+    account.freed_bytes -= bytes;
+    --account.freed_count;
+    raise_peak(account, writer.header(), now);  // others may have allocated meanwhile
   });
 }
 
@@ -295,69 +253,67 @@ void reset() noexcept {
     shard.sites = TagTable();
   }
   g_registry_lock.reset();
-  std::memset(g_devices, 0, sizeof g_devices);
-  g_arena.forget();
-  g_accounts = 0;
+  forget_accounts();
   forget_thread_id();
 }
 
 void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   Writer* const writer = trace::active();
   if (writer == nullptr || event.address == 0) return;
-  trace::Losses& losses = writer->header().losses;
+  Header& header = writer->header();
   Shard* const shard = shard_of(event.layer, event.device);
-  if (shard == nullptr) return count_loss(losses.dropped_events);
-  const std::uint32_t thread = thread_id();
-
-  const LockGuard guard(shard->lock);
-  DeviceState* const device = device_state(*writer, event.layer, event.kind, event.device);
-  if (device == nullptr) return count_loss(losses.dropped_events);
-  const std::uint64_t now = stamp(*shard);
-  const std::uint32_t tag = block_tag(event.kind, event.address);
-  const std::uint32_t stale = shard->blocks.erase(tag, BlockIs{*writer, event.kind, event.address});
-  if (stale != TagTable::none) [[unlikely]] {
-    count_loss(losses.replaced_blocks);
-    book_free(*writer, *shard, stale, event.reserved_bytes, now);
-  }
-  const std::uint32_t site = site_of(*writer, *shard, event, stack, forward, peak_account(*device, event.kind), now);
-  const std::uint32_t slot = site == TagTable::none ? Shard::no_slot : take_slot(*writer, *shard);
-  if (slot == Shard::no_slot) return count_loss(losses.dropped_events);
-  if (!shard->blocks.insert(tag, slot)) {
-    give_slot(*writer, *shard, slot);
-    return count_loss(losses.dropped_events);
-  }
+  if (shard == nullptr) return count_loss(header.losses.dropped_events);
   Block block{};
   block.address = event.address;
   block.bytes = event.bytes;
-  block.time = now;
   block.stream = event.stream;
-  block.site = site;
-  block.step = writer->header().steps;
-  block.thread = thread;
-  book_alloc(*writer, *shard, *device, *writer->site(site), slot, block, now, event.reserved_bytes, false);
+  block.thread = thread_id();
+
+  const LockGuard guard(shard->lock);
+  DeviceState* const device = device_state(*writer, event.layer, event.kind, event.device);
+  if (device == nullptr) return count_loss(header.losses.dropped_events);
+  block.time = shard->stamp();
+  block.step = current_step(header);
+  const std::uint32_t tag = block_tag(event.kind, event.address);
+  const std::uint32_t stale = shard->blocks.erase(tag, BlockIs{*writer, event.kind, event.address});
+  if (stale != TagTable::none) [[unlikely]] {
+    count_loss(header.losses.replaced_blocks);
+    Block& old = *writer->block(stale);
+    book_free(*writer, *shard, stale, old, *writer->site(old.site), event.reserved_bytes, block.time);
+  }
+  block.site = site_of(*writer, *shard, event, stack, forward, device->peak_account(event.kind), block.time);
+  const std::uint32_t slot = block.site == TagTable::none ? Shard::no_slot : take_slot(*writer, *shard);
+  if (slot == Shard::no_slot) [[unlikely]]
+    return count_loss(header.losses.dropped_events);
+  if (!shard->blocks.insert(tag, slot)) [[unlikely]] {
+    give_slot(*shard, slot, *writer->block(slot));
+    return count_loss(header.losses.dropped_events);
+  }
+  store_block(*writer, slot, block);
+  book_alloc(*writer, *device, *writer->site(block.site), block, event.reserved_bytes);
 }
 
 Removed remove(const FreeEvent& event) noexcept {
-  Removed removed;
+  Removed removed{};
   Writer* const writer = trace::active();
   if (writer == nullptr || event.address == 0) return removed;
-  trace::Losses& losses = writer->header().losses;
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) {
-    count_loss(losses.unknown_frees);
+    count_loss(writer->header().losses.unknown_frees);
     return removed;
   }
   const LockGuard guard(shard->lock);
   const std::uint32_t slot =
       shard->blocks.erase(block_tag(event.kind, event.address), BlockIs{*writer, event.kind, event.address});
-  if (slot == TagTable::none) {
-    count_loss(losses.unknown_frees);
+  if (slot == TagTable::none) [[unlikely]] {
+    count_loss(writer->header().losses.unknown_frees);
     return removed;
   }
+  Block& block = *writer->block(slot);
   removed.found = true;
-  removed.block = *writer->block(slot);
-  removed.site = writer->site(removed.block.site);
-  book_free(*writer, *shard, slot, event.reserved_bytes, stamp(*shard));
+  removed.block = block;
+  removed.site = writer->site(block.site);
+  book_free(*writer, *shard, slot, block, *removed.site, event.reserved_bytes, shard->stamp());
   return removed;
 }
 
@@ -366,14 +322,16 @@ void restore(const Removed& removed) noexcept {
   if (!removed.found || writer == nullptr) return;
   Site& site = *removed.site;
   const auto kind = static_cast<Kind>(site.kind);
-  Shard* const shard = shard_of(static_cast<Layer>(site.layer), site.device);
+  const auto layer = static_cast<Layer>(site.layer);
+  Shard* const shard = shard_of(layer, site.device);
   if (shard == nullptr) return;
   const LockGuard guard(shard->lock);
-  DeviceState* const device = device_state(*writer, static_cast<Layer>(site.layer), kind, site.device);
+  DeviceState* const device = device_state(*writer, layer, kind, site.device);
   const std::uint32_t slot = device == nullptr ? Shard::no_slot : take_slot(*writer, *shard);
   if (slot == Shard::no_slot || !shard->blocks.insert(block_tag(kind, removed.block.address), slot))
     return count_loss(writer->header().losses.dropped_events);
-  book_alloc(*writer, *shard, *device, site, slot, removed.block, stamp(*shard), 0, true);
+  store_block(*writer, slot, removed.block);
+  book_again(*writer, *device, site, removed.block, shard->stamp());
 }
 
 void remove_device(std::int16_t device) noexcept {
@@ -383,14 +341,14 @@ void remove_device(std::int16_t device) noexcept {
   const LockGuard guard(shard.lock);
   const std::uint64_t slots = std::atomic_ref(writer->header().block_slots).load(std::memory_order_acquire);
   for (std::uint32_t slot = 0; slot < slots; ++slot) {
-    const Block& block = *writer->block(slot);
-    if (block.address == 0) continue;
+    Block& block = *writer->block(slot);
+    if (std::atomic_ref(block.address).load(std::memory_order_acquire) == 0) continue;
     // A slot of another shard is never taken for ours: slots stay with their shard, sites with their layer.
-    const Site& site = *writer->site(block.site);
+    Site& site = *writer->site(block.site);
     if (site.layer != static_cast<std::uint8_t>(Layer::cuda) || site.device != device) continue;
     shard.blocks.erase(block_tag(static_cast<Kind>(site.kind), block.address),
                        [slot](std::uint32_t found) { return found == slot; });
-    book_free(*writer, shard, slot, 0, stamp(shard));
+    book_free(*writer, shard, slot, block, site, 0, shard.stamp());
   }
 }
 
@@ -408,56 +366,6 @@ void step() noexcept {
   if (writer == nullptr) return;
   std::atomic_ref(writer->header().step_source).store(1, std::memory_order_relaxed);
   std::atomic_ref(writer->header().steps).fetch_add(1, std::memory_order_relaxed);
-}
-
-std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live,
-                           std::uint64_t reserved, StackId stack) noexcept {
-  Writer* const writer = trace::active();
-  if (writer == nullptr) return 0;
-  Header& header = writer->header();
-  // All locks, always in this order: the copy is one moment of both layers.
-  for (Shard& shard : g_shards) shard.lock.lock();
-  std::uint32_t n = 0;
-  if (header.ooms >= trace::max_oom_snapshots) {
-    count_loss(header.losses.dropped_ooms);
-  } else {
-    const auto slots = static_cast<std::uint32_t>(header.block_slots);
-    trace::OomRecord record{};
-    for (std::uint32_t slot = 0; slot < slots; ++slot) record.blocks += writer->block(slot)->address != 0;
-    std::byte* payload = writer->begin_record(sizeof record + record.blocks * sizeof(Block));
-    if (payload == nullptr && record.blocks != 0) {  // the disk is full: at least say that it happened
-      record.blocks = 0;
-      record.flags = 1;
-      payload = writer->begin_record(sizeof record);
-    }
-    if (payload == nullptr) {
-      count_loss(header.losses.dropped_ooms);
-    } else {
-      n = header.ooms + 1;
-      record.n = n;
-      record.layer = static_cast<std::uint8_t>(layer);
-      record.device = device;
-      record.time = ticks();
-      record.requested_bytes = requested;
-      record.live_bytes = live;
-      record.reserved_bytes = reserved;
-      record.stack = stack;
-      record.step = header.steps;
-      record.thread = thread_id();
-      std::memcpy(payload, &record, sizeof record);
-      std::byte* at = payload + sizeof record;
-      for (std::uint32_t slot = 0; record.blocks != 0 && slot < slots; ++slot) {
-        const Block& block = *writer->block(slot);
-        if (block.address == 0) continue;
-        std::memcpy(at, &block, sizeof block);
-        at += sizeof block;
-      }
-      Writer::commit_record(payload, trace::RecordType::oom);
-      std::atomic_ref(header.ooms).store(n, std::memory_order_release);
-    }
-  }
-  for (Shard& shard : g_shards) shard.lock.unlock();
-  return n;
 }
 
 }  // namespace vramtrack::ledger

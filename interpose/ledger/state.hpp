@@ -1,9 +1,11 @@
 // The ledger's in-process state; private to interpose/ledger. See ledger.hpp for what it stands for.
 #pragma once
 
+#include <atomic>
+
 #include "interpose/ledger.hpp"
+#include "interpose/support/clock.hpp"
 #include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
 #include "interpose/support/tag_table.hpp"
 #include "interpose/trace/writer.hpp"
 
@@ -16,7 +18,7 @@ inline constexpr std::size_t kind_count = 11;
 struct AccountState {
   trace::Account* account = nullptr;
   trace::Timeline* timeline = nullptr;
-  std::uint64_t interval = 0;      // ticks a point covers; 0: no time series
+  std::uint64_t interval = 0;      // ticks a point covers
   std::uint64_t interval_end = 0;  // of the current point
 };
 
@@ -24,10 +26,16 @@ struct AccountState {
 struct DeviceState {
   AccountState kinds[kind_count];
   AccountState all;
+
+  AccountState& of(Kind kind) { return kinds[static_cast<std::size_t>(kind)]; }
+  /// The account that a site of this kind is measured at.
+  trace::Account& peak_account(Kind kind) { return *(trace::is_device_memory(kind) ? all : of(kind)).account; }
 };
 
 /// What one lock protects: the cuda layer, or one device of the tensor layer.
 struct alignas(64) Shard {
+  static constexpr std::uint32_t no_slot = 0xffffffffu;
+
   SpinLock lock;
   std::uint32_t free_slots = no_slot;  // head of a list through Block::bytes of free blocks
   std::uint32_t fresh_slot = 0;        // slots taken from the trace in a batch and not yet used
@@ -36,10 +44,39 @@ struct alignas(64) Shard {
   TagTable blocks;              // (address space, address) -> slot
   TagTable sites;               // site key -> site
 
-  static constexpr std::uint32_t no_slot = 0xffffffffu;
+  /// Strictly increasing, so that the order of a shard's events can be told from their times.
+  std::uint64_t stamp() noexcept {
+    const std::uint64_t now = ticks();
+    last_time = now > last_time ? now : last_time + 1;
+    return last_time;
+  }
 };
 
+extern constinit Shard g_shards[1 + max_devices];  // 0: the cuda layer; 1 + d: device d of the tensor layer
+extern constinit SpinLock g_registry_lock;         // accounts, site ids, slot batches: taken under a shard's lock
+
+inline Shard* shard_of(Layer layer, std::int16_t device) {
+  if (layer == Layer::cuda) return &g_shards[0];
+  if (device < 0 || device >= static_cast<std::int16_t>(max_devices)) return nullptr;
+  return &g_shards[1 + device];
+}
+
+inline void count_loss(std::uint64_t& loss) { std::atomic_ref(loss).fetch_add(1, std::memory_order_relaxed); }
+
+/// The step clock; any thread advances it.
+inline std::uint32_t current_step(trace::Header& header) {
+  return std::atomic_ref(header.steps).load(std::memory_order_relaxed);
+}
+
+// ---- accounts.cpp ------------------------------------------------------------------------------------------------
+
+/// The accounts of an event, opened when they are new; nullptr when there is no room for them.
+DeviceState* device_state(trace::Writer& writer, Layer layer, Kind kind, std::int16_t device) noexcept;
+void forget_accounts() noexcept;
+
+// ---- timeline.cpp ------------------------------------------------------------------------------------------------
+
 /// Moves a time series on: `level` bytes were live before the event at `now`, `account.live_bytes` are after it.
-void timeline_event(trace::Writer& writer, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept;
+void timeline_event(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept;
 
 }  // namespace vramtrack::ledger

@@ -1,6 +1,5 @@
 // The decimating time series of an account (layout.hpp, Timeline). Runs under the shard's lock.
 #include "interpose/ledger/state.hpp"
-#include "interpose/support/clock.hpp"
 
 namespace vramtrack::ledger {
 
@@ -20,19 +19,31 @@ void absorb(TimelinePoint& into, const TimelinePoint& point) {
   into.reserved_bytes = reserved;
 }
 
-// Doubles the interval until at most half of the points are left. A process killed in the middle leaves points in
-// order with some of them twice: the curve is unchanged.
+std::uint64_t interval_of(const AccountState& state, std::uint64_t start, std::uint64_t time) {
+  return (time - start) / state.interval;
+}
+
+// Doubles the interval until at most half of the points are left. A point without events says which level an empty
+// stretch begins with: where it falls together with an earlier point, the stretch gets it again at its new beginning.
+// A process killed in the middle leaves points in order with some of them twice: the curve is unchanged.
 void merge(Timeline& timeline, AccountState& state, std::uint64_t start) {
   while (timeline.count > trace::timeline_points / 2) {
     state.interval *= 2;
     std::uint32_t kept = 0;
     for (std::uint32_t i = 0; i < timeline.count; ++i) {
       const TimelinePoint point = timeline.points[i];
-      if (kept != 0 &&
-          (timeline.points[kept - 1].time - start) / state.interval == (point.time - start) / state.interval)
-        absorb(timeline.points[kept - 1], point);
-      else
+      const std::uint64_t interval = interval_of(state, start, point.time);
+      if (kept == 0 || interval_of(state, start, timeline.points[kept - 1].time) != interval) {
         timeline.points[kept++] = point;
+        continue;
+      }
+      absorb(timeline.points[kept - 1], point);
+      const bool gap_follows =
+          i + 1 < timeline.count && interval_of(state, start, timeline.points[i + 1].time) > interval + 1;
+      if (point.events == 0 && gap_follows) {
+        timeline.points[kept] = point;
+        timeline.points[kept++].time = start + (interval + 1) * state.interval;
+      }
     }
     timeline.count = kept;
     timeline.interval = state.interval;
@@ -42,13 +53,17 @@ void merge(Timeline& timeline, AccountState& state, std::uint64_t start) {
 void push(AccountState& state, std::uint64_t start, const TimelinePoint& point) {
   Timeline& timeline = *state.timeline;
   if (timeline.count == trace::timeline_points) merge(timeline, state, start);
+  if (timeline.count != 0) {
+    TimelinePoint& last = timeline.points[timeline.count - 1];
+    if (interval_of(state, start, last.time) == interval_of(state, start, point.time)) return absorb(last, point);
+  }
   timeline.points[timeline.count] = point;
   std::atomic_ref(timeline.count).store(timeline.count + 1, std::memory_order_release);
 }
 
 }  // namespace
 
-void timeline_event(trace::Writer& writer, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept {
+void timeline_event(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept {
   if (state.timeline == nullptr) return;
   const trace::Account& account = *state.account;
   Timeline& timeline = *state.timeline;
@@ -60,13 +75,13 @@ void timeline_event(trace::Writer& writer, AccountState& state, std::uint64_t no
     if (live > point.live_bytes) {
       point.live_bytes = live;
       point.time = now;
-      point.step = writer.header().steps;
+      point.step = current_step(header);
     }
     return;
   }
 
-  const std::uint64_t start = writer.header().clock.start_ticks;
-  const std::uint32_t step = writer.header().steps;
+  const std::uint64_t start = header.clock.start_ticks;
+  const std::uint32_t step = current_step(header);
   if (state.interval == 0) {
     state.interval = ticks_in(first_interval_ns);
     if (state.interval == 0) state.interval = 1;
@@ -75,12 +90,11 @@ void timeline_event(trace::Writer& writer, AccountState& state, std::uint64_t no
     push(state, start, TimelinePoint{state.interval_end, level, account.reserved_bytes, step, 0});
   }
   // The level before the event was in force at the beginning of this interval.
-  push(state, start,
-       live >= level ? TimelinePoint{now, live, account.reserved_bytes, step, 1}
-                     : TimelinePoint{start + (now - start) / state.interval * state.interval, level,
-                                     account.reserved_bytes, step, 1});
-  state.interval_end = start + ((now - start) / state.interval + 1) * state.interval;
-  clock_refresh(writer.header().clock);
+  const bool rose = live >= level;
+  const std::uint64_t begin = start + interval_of(state, start, now) * state.interval;
+  push(state, start, TimelinePoint{rose ? now : begin, rose ? live : level, account.reserved_bytes, step, 1});
+  state.interval_end = start + (interval_of(state, start, now) + 1) * state.interval;
+  clock_refresh(header.clock);
 }
 
 }  // namespace vramtrack::ledger
