@@ -6,7 +6,8 @@
 
 namespace vramtrack {
 
-/// Re-entrancy guard: only the outermost hook on a thread records. Also keeps errno.
+/// Re-entrancy guard: only the outermost hook on a thread records. It covers the real call too: what that calls in turn
+/// (the runtime its driver) is the same event. errno is the real call's business: the functions below keep it.
 class HookScope {
  public:
   HookScope() noexcept;
@@ -17,20 +18,22 @@ class HookScope {
 
  private:
   bool outermost_;
-  int saved_errno_;
 };
 
 /// True when events are to be recorded now (starts the trace lazily on a process's first event).
 bool recording() noexcept;
+
+/// Same, but never starts a trace: for frees (a process that only frees what its parent made leaves no file).
+bool tracing() noexcept;
 
 void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept;
 ledger::Removed record_free(const FreeEvent& event) noexcept;
 void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
                 const CaptureStart& start) noexcept;
 
-/// The exit moment: what is live now is what the report calls alive at exit. Called by the agent at the end of its atexit
-/// analysis (the script's globals still live), else by the library's own exit path. Later events are forwarded to the
-/// real functions but not recorded, so that the tear-down of the interpreter does not empty the report. Writes
+/// The exit moment: what is live now is what the report calls alive at exit. Called by the agent at the end of its
+/// atexit analysis (the script's globals still live), else by the library's own exit path. Later events are forwarded
+/// to the real functions but not recorded, so that the tear-down of the interpreter does not empty the report. Writes
 /// Header::end_ticks; end_kind and end_code are still written when the process really ends. Idempotent.
 void freeze() noexcept;
 

@@ -1,0 +1,140 @@
+// The way from a hook into the trace (interpose/recorder.hpp). Any thread; the hook's guard is held.
+#include "interpose/recorder.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+
+#include "interpose/agent.hpp"
+#include "interpose/hooks/cuda_facts.hpp"
+#include "interpose/hooks/options.hpp"
+#include "interpose/hooks/session.hpp"
+#include "interpose/stacks.hpp"
+#include "interpose/support/lock.hpp"
+#include "interpose/support/saved_errno.hpp"
+#include "interpose/support/say.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack {
+
+namespace {
+
+enum class State : int { idle, on, frozen, off };
+
+std::atomic<State> g_state{State::idle};
+std::atomic<bool> g_facts_due{false};
+SpinLock g_start_lock;
+std::uint32_t g_forked_from = 0;
+
+thread_local int t_depth = 0;
+
+bool start() noexcept {
+  const SavedErrno keep;
+  const LockGuard guard(g_start_lock);
+  if (g_state.load(std::memory_order_acquire) != State::idle) return g_state.load() == State::on;
+  const bool opened = session::open(g_forked_from);
+  g_state.store(opened ? State::on : State::off, std::memory_order_release);
+  if (opened) {
+    g_facts_due.store(true, std::memory_order_relaxed);
+    agent::schedule();
+  }
+  return opened;
+}
+
+/// Not on, or on with the trace gone: this process was forked by a way that ran no fork handler (clone, _Fork).
+bool recording_slow() noexcept {
+  const State state = g_state.load(std::memory_order_acquire);
+  if (state == State::on) session::after_fork_in_child();
+  return g_state.load(std::memory_order_acquire) == State::idle && start();
+}
+
+std::uint64_t live_on(std::int16_t device) noexcept {
+  trace::Writer* writer = trace::active();
+  if (writer == nullptr) return 0;
+  for (const trace::Account& account : writer->header().accounts)
+    if (account.used && account.layer == static_cast<std::uint8_t>(Layer::cuda) && account.device == device &&
+        account.kind == static_cast<std::uint8_t>(Kind::all))
+      return account.live_bytes;
+  return 0;
+}
+
+}  // namespace
+
+HookScope::HookScope() noexcept : outermost_(t_depth == 0) { ++t_depth; }
+HookScope::~HookScope() { --t_depth; }
+
+bool recording() noexcept {
+  if (g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr) [[likely]]
+    return true;
+  return recording_slow();
+}
+
+void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
+  const SavedErrno keep;
+  stacks::Captured captured;
+  if (event.bytes >= g_host_options.min_size) [[likely]]
+    captured = stacks::capture(start);
+  ledger::add(event, captured.stack, captured.forward);
+  // A first CUDA allocation has succeeded, so the driver is up and can be asked; the caching allocator's own events
+  // may come under its lock and are left alone.
+  if (event.layer == Layer::cuda && g_facts_due.load(std::memory_order_relaxed)) [[unlikely]] {
+    if (g_facts_due.exchange(false)) cuda_facts::write_once();
+  }
+}
+
+ledger::Removed record_free(const FreeEvent& event) noexcept {
+  const SavedErrno keep;
+  return ledger::remove(event);
+}
+
+void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
+                const CaptureStart& start) noexcept {
+  const SavedErrno keep;
+  const stacks::Captured captured = stacks::capture(start);
+  if (layer == Layer::cuda) live = live_on(device);
+  const std::uint32_t n = ledger::snapshot_oom(layer, device, requested, live, reserved, captured.stack);
+  if (n == 0) return;
+  cuda_facts::write_memory(n);
+  agent::note_oom(n);
+}
+
+bool tracing() noexcept { return g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr; }
+
+void freeze() noexcept {
+  if (tracing()) {
+    const SavedErrno keep;
+    const HookScope scope;  // the driver calls below are not the host's
+    cuda_facts::write_memory(0);
+  }
+  session::freeze_quietly();
+}
+
+void stop_recording(const char* why) noexcept {
+  if (g_state.exchange(State::off) == State::off) return;
+  say("recording stopped: ", why, ". The program goes on untraced.");
+}
+
+namespace session {
+
+bool started() noexcept {
+  const State state = g_state.load(std::memory_order_acquire);
+  return (state == State::on || state == State::frozen) && trace::active() != nullptr;
+}
+
+void freeze_quietly() noexcept {
+  State on = State::on;
+  if (trace::active() == nullptr || !g_state.compare_exchange_strong(on, State::frozen)) return;
+  trace::active()->finish(trace::EndKind::running, 0);
+}
+
+bool inside_hook() noexcept { return t_depth > 0; }
+
+void reset_recorder(std::uint32_t forked_from) noexcept {
+  g_start_lock.reset();
+  g_forked_from = forked_from;
+  if (g_state.load() != State::off) g_state.store(State::idle);
+}
+
+}  // namespace session
+
+}  // namespace vramtrack

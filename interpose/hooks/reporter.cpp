@@ -1,0 +1,105 @@
+// Without a launcher, the process itself starts the program that writes its report, as its last act. Nothing of the
+// report is made in here.
+#include <dlfcn.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "interpose/hooks/options.hpp"
+#include "interpose/hooks/session.hpp"
+#include "interpose/support/memory.hpp"
+#include "interpose/support/say.hpp"
+
+extern char** environ;
+
+namespace vramtrack::session {
+
+namespace {
+
+/// The program beside this library: lib/libvramtrack.so -> bin/vramtrack.
+bool find_program(char (&path)[PATH_MAX]) noexcept {
+  if (*g_host_options.reporter != 0) return std::snprintf(path, sizeof path, "%s", g_host_options.reporter) < PATH_MAX;
+  Dl_info info;
+  char library[PATH_MAX];
+  if (dladdr(reinterpret_cast<void*>(&find_program), &info) == 0 || realpath(info.dli_fname, library) == nullptr)
+    return false;
+  for (int levels = 0; levels < 2; ++levels)
+    if (char* slash = std::strrchr(library, '/')) *slash = 0;
+  return static_cast<std::size_t>(std::snprintf(path, sizeof path, "%s/bin/vramtrack", library)) < sizeof path &&
+         ::access(path, X_OK) == 0;
+}
+
+/// The environment without what makes a traced process.
+char** reporter_environment() noexcept {
+  std::size_t count = 0;
+  for (char** v = environ; v != nullptr && *v != nullptr; ++v) ++count;
+  auto** kept = static_cast<char**>(map_pages((count + 1) * sizeof(char*)));
+  if (kept == nullptr) return nullptr;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    if (std::strncmp(environ[i], "LD_PRELOAD=", 11) != 0 && std::strncmp(environ[i], "CUDA_INJECTION64_PATH=", 22) != 0)
+      kept[used++] = environ[i];
+  return kept;
+}
+
+/// Exit code, or -1.
+int run(const char* program, char* const* arguments) noexcept {
+  char** variables = reporter_environment();
+  pid_t child = 0;
+  if (variables == nullptr) return -1;
+  // The host's SIGCHLD handler must not see our child; the process is ending, so it stays blocked.
+  sigset_t chld;
+  sigemptyset(&chld);
+  sigaddset(&chld, SIGCHLD);
+  pthread_sigmask(SIG_BLOCK, &chld, nullptr);
+  posix_spawnattr_t attributes;
+  if (posix_spawnattr_init(&attributes) != 0) return -1;
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &chld);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  // Its stdout is our stderr: stdout is the program's alone.
+  posix_spawn_file_actions_t actions;
+  if (posix_spawn_file_actions_init(&actions) != 0) return -1;
+  posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  const int failed = posix_spawn(&child, program, &actions, &attributes, arguments, variables);
+  if (failed != 0) return -1;
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return 0;  // the host ignores SIGCHLD: no status is kept, the child has ended
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+void write_report(const char* trace_path) noexcept {
+  char program[PATH_MAX] = "vramtrack", report[PATH_MAX];
+  const std::size_t stem = std::strlen(trace_path) - std::strlen(".vtrace");
+  std::snprintf(report, sizeof report, "%.*s.json", static_cast<int>(stem), trace_path);
+  const bool found = find_program(program);
+  char* const json[] = {program,
+                        const_cast<char*>("report"),
+                        const_cast<char*>(trace_path),
+                        const_cast<char*>("--format"),
+                        const_cast<char*>("json"),
+                        const_cast<char*>("-o"),
+                        report,
+                        nullptr};
+  if (!found || run(program, json) != 0) {
+    say("the report was not written. Write it with: vramtrack report ", trace_path, " --format json -o ", report);
+    return;
+  }
+  if (g_host_options.quiet) return;
+  char* const text[] = {program, const_cast<char*>("report"), report, nullptr};
+  run(program, text);
+}
+
+}  // namespace vramtrack::session
