@@ -111,18 +111,6 @@ void write_site(JsonWriter& out, const Diff& diff, const SiteChange& change, Fra
   out.end_object();
 }
 
-void write_frame(JsonWriter& out, const Frame& frame) {
-  out.begin_object();
-  out.field("kind", frame.kind);
-  out.field("function", frame.function);
-  out.field("file", frame.file);
-  out.field("line", frame.line);
-  out.field("module", frame.module);
-  out.field("inlined", frame.inlined);
-  out.field("source", frame.source);
-  out.end_object();
-}
-
 }  // namespace
 
 void diff_json(const Diff& diff, std::ostream& stream) {

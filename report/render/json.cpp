@@ -168,18 +168,6 @@ void write_allocation(JsonWriter& out, const AllocationReport& allocation) {
   out.end_object();
 }
 
-void write_frame(JsonWriter& out, const Frame& frame) {
-  out.begin_object();
-  out.field("kind", frame.kind);
-  out.field("function", frame.function);
-  out.field("file", frame.file);
-  out.field("line", frame.line);
-  out.field("module", frame.module);
-  out.field("inlined", frame.inlined);
-  out.field("source", frame.source);
-  out.end_object();
-}
-
 void write_timeline_entry(JsonWriter& out, const TimelineEntry& entry) {
   out.begin_object();
   out.field("time", entry.time);
@@ -245,37 +233,53 @@ void write_array(JsonWriter& out, std::string_view name, const std::vector<T>& i
 
 }  // namespace
 
+void write_frame(JsonWriter& out, const Frame& frame) {
+  out.begin_object();
+  out.field("kind", frame.kind);
+  out.field("function", frame.function);
+  out.field("file", frame.file);
+  out.field("line", frame.line);
+  out.field("module", frame.module);
+  out.field("inlined", frame.inlined);
+  out.field("source", frame.source);
+  out.end_object();
+}
+
+void write_report_fields(JsonWriter& out, const Report& report) {
+  out.field("schema", "vramtrack-report/1");
+  out.field("vramtrack_version", VRAMTRACK_VERSION);
+  out.field("at", report.at);
+  out.key("process");
+  write_process(out, report.process);
+  out.key("environment");
+  write_environment(out, report.environment);
+  write_array(out, "totals", report.totals, write_total);
+  write_array(out, "ledger", report.ledger, write_ledger_entry);
+  out.key("steps");
+  out.begin_object();
+  out.field("count", report.steps);
+  out.field("source", report.step_source);
+  out.end_object();
+  write_array(out, "findings", report.findings, write_finding);
+  write_array(out, "sites", report.sites, write_site);
+  write_array(out, "allocations", report.allocations, write_allocation);
+  out.key("allocations_omitted");
+  out.begin_object();
+  out.field("count", report.omitted_count);
+  out.field("bytes", report.omitted_bytes);
+  out.end_object();
+  write_array(out, "frames", report.frames, write_frame);
+  write_array(out, "timeline", report.timeline, write_timeline_entry);
+  write_array(out, "ooms", report.ooms, write_oom);
+  out.key("losses");
+  write_losses(out, report.losses);
+}
+
 void json(const Report& report, std::ostream& stream) {
   {
     JsonWriter out(stream);
     out.begin_object(true);
-    out.field("schema", "vramtrack-report/1");
-    out.field("vramtrack_version", VRAMTRACK_VERSION);
-    out.field("at", report.at);
-    out.key("process");
-    write_process(out, report.process);
-    out.key("environment");
-    write_environment(out, report.environment);
-    write_array(out, "totals", report.totals, write_total);
-    write_array(out, "ledger", report.ledger, write_ledger_entry);
-    out.key("steps");
-    out.begin_object();
-    out.field("count", report.steps);
-    out.field("source", report.step_source);
-    out.end_object();
-    write_array(out, "findings", report.findings, write_finding);
-    write_array(out, "sites", report.sites, write_site);
-    write_array(out, "allocations", report.allocations, write_allocation);
-    out.key("allocations_omitted");
-    out.begin_object();
-    out.field("count", report.omitted_count);
-    out.field("bytes", report.omitted_bytes);
-    out.end_object();
-    write_array(out, "frames", report.frames, write_frame);
-    write_array(out, "timeline", report.timeline, write_timeline_entry);
-    write_array(out, "ooms", report.ooms, write_oom);
-    out.key("losses");
-    write_losses(out, report.losses);
+    write_report_fields(out, report);
     out.end_object();
   }
   stream << '\n';

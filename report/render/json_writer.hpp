@@ -87,4 +87,8 @@ class JsonWriter {
   bool after_key_ = false;
 };
 
+/// Parts of the JSON report that other documents hold as well.
+void write_frame(JsonWriter& out, const Frame& frame);
+void write_report_fields(JsonWriter& out, const Report& report);  // into an open object
+
 }  // namespace vramtrack::render

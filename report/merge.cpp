@@ -1,0 +1,379 @@
+#include "report/merge.hpp"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "report/sites.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack {
+namespace {
+
+constexpr Bytes least_difference = 64 * 1024;  // smaller ones are never worth a word
+constexpr std::size_t most_notes = 50, most_ooms = 1000;
+
+using FrameKey = std::tuple<std::string, std::string, std::string, std::string, int, bool>;
+
+/// A stack in the merged report's frames; `forward` holds the forward stack of a backward allocation.
+struct PlaceKey {
+  std::string layer, kind, owner;
+  bool backward = false;
+  std::vector<FrameId> stack, forward;
+  auto operator<=>(const PlaceKey&) const = default;
+};
+
+struct Place {
+  std::map<int, std::size_t> site_by_device;            // index into the merged sites
+  std::map<std::size_t, std::pair<Bytes, Bytes>> sums;  // by rank: live, peak
+};
+
+/// The verdict that matters most to someone who looks at many ranks at once.
+int weight(const std::string& verdict) {
+  const char* const order[] = {"one-off", "cache", "recent", "steady", "growing"};
+  for (int i = 0; i < 5; ++i) {
+    if (verdict == order[i]) return i;
+  }
+  return -1;
+}
+
+std::string rank_name(const Process& process) {
+  if (process.rank) return std::to_string(*process.rank);
+  return "pid " + std::to_string(process.pid) + (process.hostname.empty() ? "" : " on " + process.hostname);
+}
+
+}  // namespace
+
+struct Merger::State {
+  MergedReport merged;
+  std::map<FrameKey, FrameId> frames;
+  std::map<PlaceKey, Place> places;
+  std::vector<Bytes> largest_share;  // by merged site: of the process that its verdict comes from
+  std::map<std::string, std::size_t> ranks;
+  std::map<std::tuple<std::string, int, std::string>, Total> totals;
+  std::map<std::pair<std::string, int>, std::pair<Bytes, std::optional<Bytes>>> gpus;  // host, device: total, used
+  std::map<int, LedgerEntry> ledger;
+  std::set<std::string> notes;
+
+  FrameId frame(const Frame& frame);
+  std::vector<FrameId> stack(const Report& report, const std::vector<FrameId>& ids);
+  void add_process(const Report& report);
+  void add_environment(const Environment& environment);
+  void add_totals(const Report& report);
+  void add_ledger(const Report& report);
+  std::vector<std::uint32_t> add_sites(const Report& report, std::size_t rank);
+  void add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
+  void add_losses(const Report& report);
+  void sort_sites();
+  void finish_places();
+  void find_outlier();
+};
+
+FrameId Merger::State::frame(const Frame& frame) {
+  const auto [at, fresh] =
+      frames.emplace(FrameKey{frame.kind, frame.function, frame.file, frame.module, frame.line, frame.inlined},
+                     static_cast<FrameId>(merged.report.frames.size()));
+  if (fresh) merged.report.frames.push_back(frame);
+  return at->second;
+}
+
+std::vector<FrameId> Merger::State::stack(const Report& report, const std::vector<FrameId>& ids) {
+  std::vector<FrameId> mapped;
+  for (const FrameId id : ids) {
+    if (id < report.frames.size()) mapped.push_back(frame(report.frames[id]));
+  }
+  return mapped;
+}
+
+void Merger::State::add_process(const Report& report) {
+  Process& all = merged.report.process;
+  const Process& one = report.process;
+  const bool first = merged.members.size() == 1;
+  if (first) {
+    all = one;
+    all.pid = all.ppid = 0;
+    all.rank.reset();
+    all.local_rank.reset();
+    all.forked_from.reset();
+    merged.report.at = report.at;
+  } else {
+    if (!one.started_at.empty() && one.started_at < all.started_at) all.started_at = one.started_at;
+    all.ended_at = std::max(all.ended_at, one.ended_at);
+    all.duration = std::max(all.duration, one.duration);
+    if (all.hostname != one.hostname) all.hostname.clear();
+    if (one.world_size) all.world_size = std::max(all.world_size.value_or(0), *one.world_size);
+    const bool failed = one.end.kind != "exit" || one.end.code.value_or(0) != 0;
+    if (failed && all.end.kind == "exit" && all.end.code.value_or(0) == 0) all.end = one.end;
+  }
+  merged.report.steps = std::max(merged.report.steps, report.steps);
+  if (report.step_source != "none") merged.report.step_source = report.step_source;
+  for (OomReport oom : report.ooms) {
+    if (merged.report.ooms.size() >= most_ooms) break;
+    oom.n = static_cast<std::uint32_t>(merged.report.ooms.size() + 1);
+    oom.stack = stack(report, oom.stack);
+    merged.report.ooms.push_back(std::move(oom));
+  }
+}
+
+void Merger::State::add_environment(const Environment& environment) {
+  Environment& all = merged.report.environment;
+  if (merged.members.size() == 1) {
+    all = environment;
+    return;
+  }
+  for (const Device& device : environment.devices) {
+    const auto same = [&](const Device& known) { return known.index == device.index; };
+    if (std::none_of(all.devices.begin(), all.devices.end(), same)) all.devices.push_back(device);
+  }
+}
+
+void Merger::State::add_totals(const Report& report) {
+  for (const Total& one : report.totals) {
+    const auto [at, fresh] = totals.try_emplace({one.layer, one.device, one.kind}, one);
+    if (fresh) continue;
+    Total& all = at->second;
+    all.live_bytes += one.live_bytes;
+    all.live_count += one.live_count;
+    all.peak_bytes += one.peak_bytes;
+    all.allocated_bytes += one.allocated_bytes;
+    all.allocated_count += one.allocated_count;
+    all.freed_bytes += one.freed_bytes;
+    all.freed_count += one.freed_count;
+    all.peak_at_time = std::max(all.peak_at_time, one.peak_at_time);
+    all.peak_at_step = std::max(all.peak_at_step, one.peak_at_step);
+  }
+}
+
+/// What the driver reports is of a GPU, not of a process: processes that share one must not add it up.
+void Merger::State::add_ledger(const Report& report) {
+  for (const LedgerEntry& one : report.ledger) {
+    LedgerEntry& all = ledger[one.device];
+    all.device = one.device;
+    auto& [total, used] = gpus[{report.process.hostname, one.device}];
+    total = std::max(total, one.total_bytes);
+    if (one.driver_used_bytes) used = std::max(used.value_or(0), *one.driver_used_bytes);
+    all.tensors_live_bytes += one.tensors_live_bytes;
+    all.cached_bytes += one.cached_bytes;
+    all.largest_free_cached_block_bytes =
+        std::max(all.largest_free_cached_block_bytes, one.largest_free_cached_block_bytes);
+    for (const Owner& owner : one.owners) {
+      const auto same = [&](const Owner& known) { return known.owner == owner.owner; };
+      const auto at = std::find_if(all.owners.begin(), all.owners.end(), same);
+      if (at == all.owners.end()) {
+        all.owners.push_back(owner);
+      } else {
+        at->bytes += owner.bytes;
+      }
+    }
+    if (one.context_and_other_bytes) {
+      all.context_and_other_bytes = all.context_and_other_bytes.value_or(0) + *one.context_and_other_bytes;
+    }
+  }
+}
+
+/// Returns the merged site of each of the report's sites, by position.
+std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::size_t rank) {
+  std::vector<std::uint32_t> merged_ids;
+  std::vector<SiteReport>& sites = merged.report.sites;
+  for (const SiteReport& one : report.sites) {
+    PlaceKey key{one.layer, one.kind, one.owner, one.backward_of.has_value(), stack(report, one.stack), {}};
+    if (one.backward_of) key.forward = stack(report, *one.backward_of);
+    Place& place = places[key];
+    auto& [live, peak] = place.sums[rank];
+    live += one.live_bytes;
+    peak += one.peak_bytes;
+    const auto [at, fresh] = place.site_by_device.emplace(one.device, sites.size());
+    merged_ids.push_back(static_cast<std::uint32_t>(at->second));
+    if (fresh) {
+      SiteReport site = one;
+      site.id = static_cast<std::uint32_t>(at->second);
+      site.stack = key.stack;
+      if (one.backward_of) site.backward_of = key.forward;
+      sites.push_back(std::move(site));
+      largest_share.push_back(one.live_bytes);
+      continue;
+    }
+    SiteReport& all = sites[at->second];
+    all.live_bytes += one.live_bytes;
+    all.live_count += one.live_count;
+    all.peak_bytes += one.peak_bytes;
+    all.allocated_bytes += one.allocated_bytes;
+    all.allocated_count += one.allocated_count;
+    all.largest_bytes = std::max(all.largest_bytes, one.largest_bytes);
+    all.first_time = std::min(all.first_time, one.first_time);
+    all.last_time = std::max(all.last_time, one.last_time);
+    all.growth.bytes_per_second += one.growth.bytes_per_second;
+    if (one.growth.bytes_per_step) {
+      all.growth.bytes_per_step = all.growth.bytes_per_step.value_or(0) + *one.growth.bytes_per_step;
+    }
+    all.growth.steps_spanned = std::max(all.growth.steps_spanned, one.growth.steps_spanned);
+    Bytes& share = largest_share[at->second];
+    if (std::pair(weight(one.verdict), one.live_bytes) > std::pair(weight(all.verdict), share)) {
+      all.verdict = one.verdict;
+      all.evidence = "rank " + merged.ranks[rank] + ": " + one.evidence;
+      share = one.live_bytes;
+    }
+  }
+  return merged_ids;
+}
+
+/// The same finding of many ranks is one finding; its evidence says in which ranks, and holds the worst one's numbers.
+void Merger::State::add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites) {
+  for (Finding one : report.findings) {
+    if (one.site) {
+      const auto at = std::find_if(report.sites.begin(), report.sites.end(),
+                                   [&](const SiteReport& site) { return site.id == *one.site; });
+      one.site = at == report.sites.end() ? std::nullopt
+                                          : std::optional(sites[static_cast<std::size_t>(at - report.sites.begin())]);
+    }
+    if (!one.evidence.is_object()) one.evidence = Json{{"value", one.evidence}};
+    const auto same = [&](const Finding& known) {
+      return std::tie(known.code, known.file, known.line, known.variable, known.site) ==
+             std::tie(one.code, one.file, one.line, one.variable, one.site);
+    };
+    std::vector<Finding>& all = merged.report.findings;
+    const auto at = std::find_if(all.begin(), all.end(), same);
+    if (at == all.end()) {
+      one.evidence["ranks"] = Json::array({merged.ranks[rank]});
+      all.push_back(std::move(one));
+      continue;
+    }
+    Json named = at->evidence["ranks"];
+    if (std::find(named.begin(), named.end(), Json(merged.ranks[rank])) == named.end()) {
+      named.push_back(merged.ranks[rank]);
+    }
+    if (one.bytes > at->bytes) *at = std::move(one);
+    at->evidence["ranks"] = std::move(named);
+  }
+}
+
+void Merger::State::add_losses(const Report& report) {
+  LossReport& all = merged.report.losses;
+  all.dropped_events += report.losses.dropped_events;
+  all.unresolved_frames += report.losses.unresolved_frames;
+  all.unknown_frees += report.losses.unknown_frees;
+  all.torn_records += report.losses.torn_records;
+  for (const std::string& note : report.losses.notes) {
+    if (notes.size() < most_notes) notes.insert(note);
+  }
+}
+
+Merger::Merger() : state_(std::make_unique<State>()) {}
+Merger::~Merger() = default;
+
+std::size_t Merger::size() const { return state_->merged.members.size(); }
+
+void Merger::add(const Report& report, const std::string& input) {
+  State& state = *state_;
+  MergedReport& merged = state.merged;
+  const auto [at, fresh] = state.ranks.emplace(rank_name(report.process), merged.ranks.size());
+  const std::size_t rank = at->second;
+  if (fresh) merged.ranks.push_back(at->first);
+  merged.members.push_back(
+      {input, report.at, report.process, report.totals, report.findings.size(), report.ooms.size()});
+  state.add_process(report);
+  state.add_environment(report.environment);
+  state.add_totals(report);
+  state.add_ledger(report);
+  const std::vector<std::uint32_t> sites = state.add_sites(report, rank);
+  state.add_findings(report, rank, sites);
+  state.add_losses(report);
+  for (const auto& [module, build_id] : report.build_ids) merged.report.build_ids.emplace(module, build_id);
+}
+
+/// The largest first, as in every report; ids stay, since findings and places name them.
+void Merger::State::sort_sites() {
+  std::stable_sort(merged.report.sites.begin(), merged.report.sites.end(),
+                   [](const SiteReport& a, const SiteReport& b) {
+                     return std::tie(b.live_bytes, a.stack) < std::tie(a.live_bytes, b.stack);
+                   });
+}
+
+void Merger::State::finish_places() {
+  for (auto& [key, place] : places) {
+    RankSite one;
+    one.layer = key.layer;
+    one.kind = key.kind;
+    one.owner = key.owner;
+    for (const auto& [device, site] : place.site_by_device) one.sites.push_back(static_cast<std::uint32_t>(site));
+    one.live_bytes.assign(merged.ranks.size(), 0);  // a rank without the site holds nothing there
+    one.peak_bytes.assign(merged.ranks.size(), 0);
+    for (const auto& [rank, sums] : place.sums) std::tie(one.live_bytes[rank], one.peak_bytes[rank]) = sums;
+    merged.places.push_back(std::move(one));
+  }
+  const auto spread = [](const RankSite& place) {
+    const Spread live = spread_of(place.live_bytes), peak = spread_of(place.peak_bytes);
+    return std::pair(live.max_bytes - live.min_bytes, peak.max_bytes - peak.min_bytes);
+  };
+  std::vector<std::pair<std::pair<Bytes, Bytes>, std::size_t>> order;
+  for (std::size_t i = 0; i < merged.places.size(); ++i) order.emplace_back(spread(merged.places[i]), i);
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<RankSite> sorted;
+  for (const auto& [bytes, index] : order) sorted.push_back(std::move(merged.places[index]));
+  merged.places = std::move(sorted);
+}
+
+/// The tensor layer speaks first: a cuda-layer segment that differs usually follows from tensors that differ.
+void Merger::State::find_outlier() {
+  for (const auto& [measure, values] :
+       {std::pair("live_bytes", &RankSite::live_bytes), std::pair("peak_bytes", &RankSite::peak_bytes)}) {
+    std::vector<Bytes> sums(merged.ranks.size(), 0);
+    for (const RankSite& place : merged.places) {
+      for (std::size_t rank = 0; rank < sums.size(); ++rank) sums[rank] += (place.*values)[rank];
+    }
+    const Bytes least = sums.empty() ? 0 : std::max(least_difference, spread_of(sums).median_bytes / 100);
+    for (const bool tensors : {true, false}) {
+      for (std::size_t i = 0; i < merged.places.size(); ++i) {
+        if ((merged.places[i].layer == "tensor") != tensors) continue;
+        const std::optional<Outlier> found = vramtrack::find_outlier(merged.places[i].*values, least);
+        if (!found) continue;
+        if (!merged.outlier || found->distance() > merged.outlier->outlier.distance()) {
+          merged.outlier = RankOutlier{measure, i, *found};
+        }
+      }
+      if (merged.outlier) return;
+    }
+  }
+}
+
+MergedReport Merger::finish() {
+  State& state = *state_;
+  Report& report = state.merged.report;
+  for (auto& [key, total] : state.totals) report.totals.push_back(total);
+  for (const auto& [gpu, figures] : state.gpus) {
+    LedgerEntry& entry = state.ledger[gpu.second];
+    entry.total_bytes += figures.first;
+    if (figures.second) entry.driver_used_bytes = entry.driver_used_bytes.value_or(0) + *figures.second;
+  }
+  for (auto& [device, entry] : state.ledger) report.ledger.push_back(std::move(entry));
+  report.losses.notes.assign(state.notes.begin(), state.notes.end());
+  for (const SiteReport& site : report.sites) {  // blocks of different processes share addresses: only counted
+    report.omitted_bytes += site.live_bytes;
+    report.omitted_count += site.live_count;
+  }
+  state.sort_sites();
+  state.finish_places();
+  state.find_outlier();
+  return std::move(state.merged);
+}
+
+std::string describe_outlier(const MergedReport& merged) {
+  if (!merged.outlier) return "";
+  const RankOutlier& found = *merged.outlier;
+  const RankSite& place = merged.places[found.place];
+  std::string where = "(stack unknown)";
+  for (const SiteReport& site : merged.report.sites) {
+    if (site.id != place.sites.front()) continue;
+    if (const std::optional<FrameId> own = own_frame(merged.report, site)) {
+      where = frame_label(merged.report.frames[*own]);
+    }
+  }
+  const bool more = found.outlier.bytes > found.outlier.median_bytes;
+  const std::string& name = merged.ranks[found.outlier.rank];
+  return (name.starts_with("pid") ? name : "rank " + name) + (found.measure == "peak_bytes" ? " held " : " holds ") +
+         human_bytes(found.outlier.distance()) + (more ? " more" : " less") + " than the median rank at " + where +
+         (found.measure == "peak_bytes" ? " at its peak" : "") + ": " + human_bytes(found.outlier.bytes) + ", median " +
+         human_bytes(found.outlier.median_bytes);
+}
+
+}  // namespace vramtrack

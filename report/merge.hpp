@@ -1,0 +1,69 @@
+// Joins the reports of many processes (the ranks of a job, the workers of a service) into one. Takes them one by one
+// and keeps sums only: memory grows with distinct call sites and ranks, not with the size of the inputs.
+#pragma once
+
+#include <iosfwd>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/model.hpp"
+#include "report/rank_statistics.hpp"
+
+namespace vramtrack {
+
+/// One merged process.
+struct Member {
+  std::string input;  // path
+  std::string at;
+  Process process;
+  std::vector<Total> totals;
+  std::size_t findings = 0, ooms = 0;
+};
+
+/// One place in the program over all ranks; sites that differ in their device only are the same place.
+struct RankSite {
+  std::vector<std::uint32_t> sites;  // SiteReport::id of the merged report
+  std::string layer, kind, owner;
+  std::vector<Bytes> live_bytes, peak_bytes;  // by rank
+};
+
+struct RankOutlier {
+  std::string measure;    // live_bytes | peak_bytes
+  std::size_t place = 0;  // index into MergedReport::places
+  Outlier outlier;
+};
+
+struct MergedReport {
+  Report report;  // sums over all; `peak_bytes` adds up each process's own peak
+  std::vector<Member> members;
+  std::vector<std::string> ranks;  // "3" for rank 3, "pid 4242 on host" for a process without a rank
+  std::vector<RankSite> places;    // the largest spread first
+  std::optional<RankOutlier> outlier;
+};
+
+class Merger {
+ public:
+  Merger();
+  ~Merger();
+  void add(const Report& report, const std::string& input);
+  std::size_t size() const;
+  MergedReport finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// One sentence: which rank holds how much more or less than the others, and where. Empty without an outlier.
+std::string describe_outlier(const MergedReport& merged);
+
+namespace render {
+
+/// "vramtrack-report/1" with the keys `ranks`, `rank_sites` and `outlier` added.
+void merged_json(const MergedReport& merged, std::ostream& out);
+
+}  // namespace render
+}  // namespace vramtrack

@@ -1,0 +1,61 @@
+// vramtrack merge: the traces or reports of many processes in one report. One input is in memory at a time.
+
+#include "report/load.hpp"
+#include "report/merge.hpp"
+#include "report/support/units.hpp"
+#include "tools/command.hpp"
+#include "tools/formats.hpp"
+#include "tools/input_files.hpp"
+
+namespace vramtrack::tools {
+namespace {
+
+void summarise(const MergedReport& merged, std::size_t skipped, std::ostream& out) {
+  out << "merged " << plural(merged.members.size(), "process") << ", " << plural(merged.ranks.size(), "rank");
+  if (skipped > 0) out << " (" << plural(skipped, "input") << " skipped)";
+  out << '\n';
+  for (const Total& total : merged.report.totals) {
+    if (total.live_bytes == 0 && total.peak_bytes == 0) continue;
+    out << "  " << total.layer << ' ' << total.kind << " on "
+        << (total.device < 0 ? "host" : "cuda:" + std::to_string(total.device)) << ": live "
+        << human_bytes(total.live_bytes) << ", peaks " << human_bytes(total.peak_bytes) << '\n';
+  }
+  const std::string outlier = describe_outlier(merged);
+  out << (outlier.empty() ? "no rank stands out" : outlier) << '\n';
+}
+
+}  // namespace
+
+int cmd_merge(const Arguments& arguments) {
+  std::vector<std::string> inputs;
+  std::string output, at = "exit";
+  bool skip = false;
+  CLI::App app("Joins the traces or reports of many processes into one report and names the rank that differs.",
+               "vramtrack merge");
+  app.add_option("INPUT", inputs, "traces, reports, or folders that hold them")->required();
+  app.add_option("-o,--output", output, "file to write (default: standard output)");
+  app.add_option("--at", at, "moment of traces: exit, peak, live, oom or oom:N")->capture_default_str();
+  app.add_flag("--skip-unreadable", skip, "leave out inputs that cannot be read, with a warning");
+  parse(app, arguments);
+  AnalyseOptions options;
+  parse_at(at, options);
+  options.max_allocations = 0;
+  Merger merger;
+  std::size_t skipped = 0;
+  for (const std::string& input : expand_inputs(inputs, at == "exit")) {
+    try {
+      merger.add(load(input, options), input);
+    } catch (const std::exception& error) {
+      if (!skip) throw;
+      std::cerr << "warning: " << error.what() << '\n';
+      ++skipped;
+    }
+  }
+  if (merger.size() == 0) throw std::runtime_error("nothing to merge: no trace or report among the inputs");
+  const MergedReport merged = merger.finish();
+  write_output(output, [&](std::ostream& out) { render::merged_json(merged, out); });
+  if (!output.empty() && output != "-") summarise(merged, skipped, std::cout);
+  return 0;
+}
+
+}  // namespace vramtrack::tools
