@@ -11,7 +11,8 @@ namespace vramtrack::tools {
 namespace {
 
 void summarise(const MergedReport& merged, std::size_t skipped, std::ostream& out) {
-  out << "merged " << plural(merged.members.size(), "process") << ", " << plural(merged.ranks.size(), "rank");
+  out << "merged " << merged.members.size() << (merged.members.size() == 1 ? " process, " : " processes, ")
+      << plural(merged.ranks.size(), "rank");
   if (skipped > 0) out << " (" << plural(skipped, "input") << " skipped)";
   out << '\n';
   for (const Total& total : merged.report.totals) {
