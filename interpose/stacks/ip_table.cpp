@@ -38,6 +38,13 @@ Entry* find(Table* table, std::uintptr_t ip) noexcept {
   }
 }
 
+void store(Entry& entry, UnwindRule rule, std::uint64_t stamp) noexcept {
+  entry.stamp.store(0, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  entry.rule.store(rule.bits, std::memory_order_release);
+  entry.stamp.store(stamp, std::memory_order_release);
+}
+
 [[gnu::noinline]] IpInfo fill(std::uintptr_t ip) noexcept {
   // The loader is asked before the lock is taken. What it says stays true while this thread stands in that code.
   const std::uint32_t maps = g_maps.load(std::memory_order_acquire);
@@ -65,10 +72,7 @@ Entry* find(Table* table, std::uintptr_t ip) noexcept {
   }
   Entry* const entry = find(table, ip);
   if (entry->ip.load(std::memory_order_relaxed) == 0) ++table->used;
-  entry->stamp.store(0, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);
-  entry->rule.store(info.rule.bits, std::memory_order_release);
-  entry->stamp.store(std::uint64_t{maps} << 32 | info.module, std::memory_order_release);
+  store(*entry, info.rule, std::uint64_t{maps} << 32 | info.module);
   entry->ip.store(ip, std::memory_order_release);
   return info;
 }
@@ -86,6 +90,13 @@ IpInfo ip_info(std::uintptr_t ip) noexcept {
       return {UnwindRule{rule}, static_cast<std::uint32_t>(stamp)};
   }
   return fill(ip);
+}
+
+void replace_rule(std::uintptr_t ip, UnwindRule rule) noexcept {
+  const IpInfo info = ip_info(ip);
+  const LockGuard guard(g_lock);
+  Entry* const entry = find(g_table.load(std::memory_order_relaxed), ip);
+  store(*entry, rule, std::uint64_t{g_maps.load(std::memory_order_relaxed)} << 32 | info.module);
 }
 
 bool refresh_ip_table() noexcept {

@@ -15,6 +15,9 @@ struct IpInfo {
 
 IpInfo ip_info(std::uintptr_t ip) noexcept;
 
+/// For tests of the checks: makes the rule of a known address another one, until the table is refreshed.
+void replace_rule(std::uintptr_t ip, UnwindRule rule) noexcept;
+
 /// Takes note of libraries that came or went; every address is looked up again after that.
 /// True when some did.
 bool refresh_ip_table() noexcept;
