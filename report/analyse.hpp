@@ -10,7 +10,7 @@
 namespace vramtrack {
 
 namespace trace {
-class TraceFile;
+struct TraceFile;
 }
 
 struct AnalyseOptions {

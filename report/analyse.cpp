@@ -1,0 +1,376 @@
+#include "report/analyse.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+#include "interpose/trace/notes.hpp"
+#include "interpose/trace/reader.hpp"
+#include "report/device_ledger.hpp"
+#include "report/findings/findings.hpp"
+#include "report/input_error.hpp"
+#include "report/process_facts.hpp"
+#include "report/stack_resolver.hpp"
+#include "report/support/utf8.hpp"
+#include "report/tensor_facts.hpp"
+#include "report/timeline.hpp"
+#include "report/verdict.hpp"
+
+namespace vramtrack {
+namespace {
+
+using trace::Kind;
+using trace::Layer;
+
+const char* layer_name(std::uint8_t layer) {
+  return layer == static_cast<std::uint8_t>(Layer::tensor) ? "tensor" : "cuda";
+}
+
+const char* kind_name(std::uint8_t kind) {
+  constexpr std::array<const char*, 11> names = {"device", "pool", "managed",  "host_pinned", "array", "vmm",
+                                                 "graph",  "ipc",  "external", "registered",  "block"};
+  return kind < names.size() ? names[kind] : "device";
+}
+
+/// cuBLAS and cuDNN workspaces that torch allocates look like any tensor: their callers tell. The one size that
+/// nothing else has (cuBLAS's default before sm_90: 2 x 4 MiB + 8 x 16 KiB) tells without native frames too.
+bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes largest) {
+  constexpr Bytes cublas_default = 8519680;
+  constexpr std::size_t innermost = 16;
+  for (std::size_t i = 0; i < std::min(stack.size(), innermost); ++i) {
+    const Frame& frame = report.frames[stack[i]];
+    if (frame.kind == "python") break;
+    for (const char* name :
+         {"getCurrentCUDABlasHandle", "getNewWorkspace", "getCUDABlasLtWorkspace", "cudnn::Workspace",
+          "CUDABlasLtWorkspace", "getNewCUDABlasLtWorkspace", "cublasCommonArgs"}) {
+      if (frame.function.find(name) != std::string::npos) return true;
+    }
+  }
+  return largest == cublas_default;
+}
+
+class Analysis {
+ public:
+  Analysis(const trace::TraceFile& trace, const AnalyseOptions& options)
+      : trace_(trace),
+        options_(options),
+        stacks_(trace, options.symbols, options.source_text, report_),
+        n_(options.at == "oom" ? options.oom : 0) {
+    if (n_ != 0) {
+      for (const trace::Oom& oom : trace.ooms) {
+        if (oom.record.n == n_) oom_ = &oom;
+      }
+      if (oom_ == nullptr) {
+        throw InputError(trace.path, std::nullopt,
+                         "has no out-of-memory event " + std::to_string(n_) + " (there are " +
+                             std::to_string(trace.ooms.size()) + ")",
+                         "choose another moment with --at");
+      }
+    }
+  }
+
+  Report run() {
+    report_.at = options_.at;
+    report_.process = process_facts(trace_);
+    report_.environment = environment_facts(trace_);
+    report_.steps = oom_ != nullptr ? oom_->record.step : trace_.header.steps;
+    report_.step_source = trace_.header.step_source == 1 ? "optimizer" : "none";
+    read_notes();
+    collect_blocks();
+    add_totals();
+    add_sites();
+    add_allocations();
+    add_ledger();
+    report_.timeline = timeline(trace_);
+    add_ooms();
+    add_losses();
+    stacks_.finish();
+    report_.findings = findings::find_all(report_);
+    return std::move(report_);
+  }
+
+ private:
+  bool at_peak() const { return options_.at == "peak"; }
+  double now() const { return oom_ != nullptr ? trace_.seconds(oom_->record.time) : report_.process.duration; }
+
+  void read_notes() {
+    for (const trace::Note& note : trace_.notes) {
+      if (note.n != n_ && !(note.n == 0 && report_.notes.count(note.key) == 0)) continue;
+      Json value = Json::parse(note.value, nullptr, false);
+      if (value.is_discarded()) value = utf8::sanitise(note.value);
+      const bool adds_up = note.key.size() > 2 && note.key.compare(note.key.size() - 2, 2, "[]") == 0;
+      if (!adds_up) {
+        report_.notes[note.key] = std::move(value);
+        continue;
+      }
+      Json& list = report_.notes[note.key];
+      if (!list.is_array()) list = Json::array();
+      if (value.is_array()) {
+        list.insert(list.end(), value.begin(), value.end());
+      } else {
+        list.push_back(std::move(value));
+      }
+    }
+  }
+
+  /// The live blocks of the moment. Nothing is known of single blocks at the peak: only what each site held.
+  void collect_blocks() {
+    blocks_of_site_.resize(trace_.sites.size());
+    if (at_peak()) return;
+    const std::vector<trace::Block>& all = oom_ != nullptr ? oom_->blocks : trace_.blocks;
+    for (const trace::Block& block : all) {
+      if (block.site < trace_.sites.size()) blocks_of_site_[block.site].push_back(&block);
+    }
+  }
+
+  void add_totals() {
+    for (const trace::Account& account : trace_.accounts) {
+      if (account.used != 1 || account.kind == static_cast<std::uint8_t>(Kind::all)) continue;
+      Total total;
+      total.layer = layer_name(account.layer);
+      total.kind = kind_name(account.kind);
+      total.device = account.device;
+      total.live_bytes = account.live_bytes;
+      total.live_count = account.live_count;
+      total.peak_bytes = account.peak_bytes;
+      total.peak_at_time = trace_.seconds(account.peak_time);
+      total.peak_at_step = account.peak_step;
+      total.allocated_bytes = account.allocated_bytes;
+      total.allocated_count = account.allocated_count;
+      total.freed_bytes = account.freed_bytes;
+      total.freed_count = account.freed_count;
+      // The tensor layer has one kind: its sum has the same figures and the exact peak.
+      report_.totals.push_back(std::move(total));
+      temporaries_[{account.layer, account.device}] += account.freed_count;
+    }
+    if (oom_ != nullptr) set_totals_from_blocks();
+    std::stable_sort(report_.totals.begin(), report_.totals.end(), [](const Total& a, const Total& b) {
+      return std::tuple(a.layer != "tensor", a.device < 0, a.device, a.kind) <
+             std::tuple(b.layer != "tensor", b.device < 0, b.device, b.kind);
+    });
+  }
+
+  void set_totals_from_blocks() {
+    for (Total& total : report_.totals) {
+      total.live_bytes = 0;
+      total.live_count = 0;
+      for (std::size_t i = 0; i < trace_.sites.size(); ++i) {
+        const trace::Site& site = trace_.sites[i];
+        if (total.layer != layer_name(site.layer) || total.device != site.device ||
+            total.kind != kind_name(site.kind)) {
+          continue;
+        }
+        for (const trace::Block* block : blocks_of_site_[i]) {
+          total.live_bytes += block->bytes;
+          ++total.live_count;
+        }
+      }
+    }
+  }
+
+  void add_sites() {
+    owners_.resize(trace_.sites.size());
+    for (std::uint32_t i = 0; i < trace_.sites.size(); ++i) {
+      if (trace_.sites[i].used == 1) add_site(i);
+    }
+    std::sort(report_.sites.begin(), report_.sites.end(), [](const SiteReport& a, const SiteReport& b) {
+      if (a.live_bytes != b.live_bytes) return a.live_bytes > b.live_bytes;
+      return a.stack != b.stack ? a.stack < b.stack : a.id < b.id;
+    });
+  }
+
+  void add_site(std::uint32_t index) {
+    const trace::Site& site = trace_.sites[index];
+    const ResolvedStack& stack = stacks_.resolve(site.stack);
+    SiteReport result;
+    result.id = index;
+    result.layer = layer_name(site.layer);
+    result.kind = kind_name(site.kind);
+    result.device = site.device;
+    result.owner = site.layer == static_cast<std::uint8_t>(Layer::tensor) ? "torch" : stack.owner;
+    owners_[index] = result.owner;
+    result.live_bytes = site.live_bytes;
+    result.live_count = site.live_count;
+    if (at_peak()) {
+      result.live_bytes = trace_.bytes_at_peak(site);
+      result.live_count = trace_.count_at_peak(site);
+    } else if (oom_ != nullptr) {
+      result.live_bytes = 0;
+      for (const trace::Block* block : blocks_of_site_[index]) result.live_bytes += block->bytes;
+      result.live_count = blocks_of_site_[index].size();
+    }
+    if (result.live_bytes < options_.min_size) return;
+    result.largest_bytes = site.largest_bytes;
+    result.peak_bytes = site.own_peak_bytes;
+    result.allocated_bytes = site.allocated_bytes;
+    result.allocated_count = site.allocated_count;
+    result.first_time = trace_.seconds(site.first_time);
+    result.last_time = trace_.seconds(site.last_time);
+    result.stack = stack.frames;
+    if (site.forward != trace::no_stack) result.backward_of = stacks_.resolve(site.forward).frames;
+    judge_site(index, result);
+    report_.sites.push_back(std::move(result));
+  }
+
+  void judge_site(std::uint32_t index, SiteReport& result) {
+    const trace::Site& site = trace_.sites[index];
+    SiteHistory history;
+    // At the peak single blocks are not known; those alive at the end stand for them: verdicts are about the run.
+    if (at_peak()) {
+      if (peak_blocks_.empty()) {
+        peak_blocks_.resize(trace_.sites.size());
+        for (const trace::Block& block : trace_.blocks) peak_blocks_[block.site].push_back(&block);
+      }
+    }
+    for (const trace::Block* block : at_peak() ? peak_blocks_[index] : blocks_of_site_[index]) {
+      history.survivors.push_back({block->step, trace_.seconds(block->time), block->bytes});
+    }
+    history.allocated_count = site.allocated_count;
+    history.freed_count =
+        site.allocated_count - std::min<std::uint64_t>(site.allocated_count, history.survivors.size());
+    history.first_time = result.first_time;
+    history.last_time = result.last_time;
+    history.last_free_time = trace_.seconds(site.last_free_time);
+    history.first_step = site.first_step;
+    if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0) {
+      history.purpose = Purpose::allocator_segment;
+    } else if (result.owner == "cublas" || result.owner == "cudnn" ||
+               is_workspace(report_, result.stack, result.largest_bytes)) {
+      history.purpose = Purpose::workspace;
+    }
+    const auto temporaries = temporaries_.find({site.layer, site.device});
+    const RunClock clock{report_.steps, now(), temporaries == temporaries_.end() ? 0 : temporaries->second};
+    Verdict verdict = judge(history, clock);
+    result.verdict = std::move(verdict.verdict);
+    result.growth = verdict.growth;
+    result.evidence = std::move(verdict.evidence);
+  }
+
+  void add_allocations() {
+    if (at_peak()) {
+      for (const SiteReport& site : report_.sites) {
+        report_.omitted_count += site.live_count;
+        report_.omitted_bytes += site.live_bytes;
+      }
+      return;
+    }
+    std::vector<const trace::Block*> blocks;
+    for (const SiteReport& site : report_.sites) {
+      const auto& own = blocks_of_site_[site.id];
+      blocks.insert(blocks.end(), own.begin(), own.end());
+    }
+    const auto larger = [](const trace::Block* a, const trace::Block* b) {
+      if (a->bytes != b->bytes) return a->bytes > b->bytes;
+      return a->site != b->site ? a->site < b->site : a->address < b->address;
+    };
+    const std::size_t listed = std::min(blocks.size(), options_.max_allocations);
+    std::partial_sort(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(listed), blocks.end(), larger);
+    const auto tensors = report_.notes.find(std::string(trace::note_key::tensors));
+    const TensorIndex index(tensors == report_.notes.end() ? Json(nullptr) : tensors->second);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const trace::Block& block = *blocks[i];
+      if (i >= listed || block.bytes < options_.min_size) {
+        ++report_.omitted_count;
+        report_.omitted_bytes += block.bytes;
+        continue;
+      }
+      const trace::Site& site = trace_.sites[block.site];
+      AllocationReport result;
+      result.address = block.address;
+      result.bytes = block.bytes;
+      result.layer = layer_name(site.layer);
+      result.kind = kind_name(site.kind);
+      result.device = site.device;
+      result.stream = block.stream;
+      result.site = block.site;
+      result.time = trace_.seconds(block.time);
+      result.step = block.step;
+      result.thread = block.thread;
+      if (result.layer == "tensor") result.tensor = index.find(block.address, block.bytes);
+      report_.allocations.push_back(std::move(result));
+    }
+  }
+
+  void add_ledger() {
+    std::vector<std::string> owners;
+    std::unordered_map<std::string, std::uint32_t> known;
+    const auto owner_id = [&](const std::string& owner) {
+      const auto [at, added] = known.try_emplace(owner, static_cast<std::uint32_t>(owners.size()));
+      if (added) owners.push_back(owner);
+      return at->second;
+    };
+    std::vector<LedgerBlock> blocks;
+    for (std::uint32_t i = 0; i < trace_.sites.size(); ++i) {
+      const trace::Site& site = trace_.sites[i];
+      if (site.used != 1) continue;
+      const auto layer = static_cast<Layer>(site.layer);
+      const auto kind = static_cast<Kind>(site.kind);
+      if (at_peak()) {  // one block stands for all of a site; holes are not known
+        const Bytes bytes = trace_.bytes_at_peak(site);
+        if (bytes > 0) blocks.push_back({layer, kind, site.device, 0, bytes, owner_id(owners_[i])});
+        continue;
+      }
+      for (const trace::Block* block : blocks_of_site_[i]) {
+        blocks.push_back({layer, kind, site.device, block->address, block->bytes, owner_id(owners_[i])});
+      }
+    }
+    const auto info = report_.notes.find(std::string(trace::note_key::memory_info));
+    const bool usable = info != report_.notes.end() && !at_peak();
+    report_.ledger = device_ledger(blocks, owners, report_.environment.devices, usable ? info->second : Json(nullptr));
+    if (at_peak()) {
+      for (LedgerEntry& entry : report_.ledger) entry.largest_free_cached_block_bytes = 0;
+    }
+  }
+
+  void add_ooms() {
+    for (const trace::Oom& oom : trace_.ooms) {
+      const trace::OomRecord& record = oom.record;
+      OomReport result;
+      result.n = record.n;
+      result.time = trace_.seconds(record.time);
+      result.device = record.device;
+      result.layer = layer_name(record.layer);
+      result.requested_bytes = record.requested_bytes;
+      result.live_bytes = record.live_bytes;
+      result.reserved_bytes = record.reserved_bytes;
+      result.stack = stacks_.resolve(record.stack).frames;
+      report_.ooms.push_back(std::move(result));
+    }
+  }
+
+  void add_losses() {
+    const trace::Losses& losses = trace_.header.losses;
+    LossReport& out = report_.losses;
+    out.dropped_events = losses.dropped_events;
+    out.unknown_frees = losses.unknown_frees;
+    out.torn_records = trace_.torn_records;
+    for (const std::string& warning : trace_.warnings) out.notes.push_back(utf8::sanitise(warning));
+    const auto add = [&](std::uint64_t count, const char* what) {
+      if (count > 0) out.notes.push_back(std::to_string(count) + " " + what);
+    };
+    add(losses.dropped_stacks, "stacks could not be stored");
+    add(losses.dropped_history, "history events could not be kept up with");
+    add(losses.truncated_stacks, "stacks are cut: more frames than the limit");
+    add(losses.python_unreadable, "stacks have no Python part: the interpreter's frames could not be read");
+    add(losses.replaced_blocks, "blocks were replaced by another at the same address: their free was not seen");
+    add(losses.dropped_ooms, "out-of-memory events have no snapshot: only the first ones keep one");
+  }
+
+  const trace::TraceFile& trace_;
+  const AnalyseOptions& options_;
+  Report report_;
+  StackResolver stacks_;
+  std::uint32_t n_;
+  const trace::Oom* oom_ = nullptr;
+  std::vector<std::vector<const trace::Block*>> blocks_of_site_, peak_blocks_;
+  std::vector<std::string> owners_;  // of each site
+  std::map<std::pair<std::uint8_t, std::int16_t>, std::uint64_t> temporaries_;
+};
+
+}  // namespace
+
+Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) { return Analysis(trace, options).run(); }
+
+}  // namespace vramtrack

@@ -1,0 +1,214 @@
+#include "report/render/site_table.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <unordered_map>
+
+#include "report/sites.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack::render {
+namespace {
+
+/// What is known about the tensors of one site.
+struct TensorSummary {
+  std::map<std::string, Bytes> roles;
+  std::vector<std::string> names;  // patterns: digits between dots become *
+};
+
+/// "model.layers.3.mlp.weight" -> "model.layers.*.mlp.weight", so that one name stands for a whole stack of layers.
+std::string name_pattern(const std::string& name) {
+  std::string pattern;
+  for (std::size_t i = 0; i <= name.size();) {
+    const std::size_t end = std::min(name.find('.', i), name.size());
+    const bool number = end > i && std::all_of(name.begin() + static_cast<std::ptrdiff_t>(i),
+                                               name.begin() + static_cast<std::ptrdiff_t>(end),
+                                               [](unsigned char c) { return std::isdigit(c) != 0; });
+    pattern += number ? "*" : name.substr(i, end - i);
+    if (end < name.size()) pattern += '.';
+    i = end + 1;
+  }
+  return pattern;
+}
+
+std::unordered_map<std::uint32_t, TensorSummary> summarise_tensors(const Report& report) {
+  constexpr std::size_t names_kept = 8;
+  std::unordered_map<std::uint32_t, TensorSummary> summaries;
+  for (const AllocationReport& allocation : report.allocations) {
+    if (!allocation.tensor) continue;
+    TensorSummary& summary = summaries[allocation.site];
+    summary.roles[allocation.tensor->role] += allocation.bytes;
+    const std::string& name = allocation.tensor->name.empty() ? allocation.tensor->holder : allocation.tensor->name;
+    if (name.empty() || summary.names.size() >= names_kept) continue;
+    const std::string pattern = name_pattern(name);
+    if (std::find(summary.names.begin(), summary.names.end(), pattern) == summary.names.end()) {
+      summary.names.push_back(pattern);
+    }
+  }
+  return summaries;
+}
+
+std::string role_words(const std::string& role) {
+  if (role == "parameter") return "parameters";
+  if (role == "gradient") return "gradients";
+  if (role == "optimizer_state") return "optimizer state";
+  if (role == "buffer") return "buffers";
+  if (role == "saved_for_backward") return "saved for backward";
+  return "";
+}
+
+std::string tensor_note(const TensorSummary& summary) {
+  const auto largest = std::max_element(summary.roles.begin(), summary.roles.end(),
+                                        [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::string note = largest == summary.roles.end() ? "" : role_words(largest->first);
+  if (summary.names.empty()) return note;
+  if (!note.empty()) note += "  ";
+  return note + "(" + summary.names.front() + (summary.names.size() > 1 ? " ...)" : ")");
+}
+
+bool matches(const Report& report, const SiteReport& site, const std::string& filter) {
+  if (filter.empty() || site.owner.find(filter) != std::string::npos) return true;
+  const auto frame_matches = [&](FrameId id) {
+    const Frame& frame = report.frames[id];
+    return frame.file.find(filter) != std::string::npos || frame.function.find(filter) != std::string::npos ||
+           frame.module.find(filter) != std::string::npos;
+  };
+  if (std::any_of(site.stack.begin(), site.stack.end(), frame_matches)) return true;
+  return site.backward_of && std::any_of(site.backward_of->begin(), site.backward_of->end(), frame_matches);
+}
+
+double growth_rate(const SiteReport& site) {
+  return site.verdict == "growing" ? site.growth.bytes_per_step.value_or(site.growth.bytes_per_second) : 0;
+}
+
+TableRow site_row(const Report& report, const SiteReport& site, const TensorSummary* tensors) {
+  TableRow row{.bytes = site.live_bytes,
+               .peak = site.peak_bytes,
+               .count = site.live_count,
+               .growth = growth_rate(site),
+               .verdict = site.verdict,
+               .path = {},
+               .place = {},
+               .function = {},
+               .note = {}};
+  const std::optional<FrameId> own = own_frame(report, site);
+  if (!own) {
+    row.place = "(no stack)";
+  } else if (const Frame& frame = report.frames[*own]; frame.file.empty()) {
+    row.place = frame.function.empty() ? "??" : frame.function;
+    row.function = file_name(frame.module);
+  } else {
+    row.path = display_path(report, frame.file);
+    row.place = frame.line > 0 ? ":" + std::to_string(frame.line) : "";
+    row.function = frame.function;
+  }
+  if (site.growth.bytes_per_step && site.verdict == "growing") {
+    row.note = signed_bytes(*site.growth.bytes_per_step) + "/step";
+  } else if (site.verdict == "growing") {
+    row.note = signed_bytes(site.growth.bytes_per_second) + "/s";
+  }
+  const auto append = [&row](const std::string& more) {
+    if (!more.empty()) row.note += (row.note.empty() ? "" : "  ") + more;
+  };
+  if (site.backward_of) append("in backward");
+  if (tensors != nullptr) append(tensor_note(*tensors));
+  if (site.layer == "cuda") append(site.owner + (site.kind == "device" ? "" : ", " + site.kind));
+  return row;
+}
+
+std::string group_of(const Report& report, const SiteReport& site, const std::string& group_by) {
+  if (group_by == "owner") return site.owner.empty() ? "unknown" : site.owner;
+  const std::optional<FrameId> own = own_frame(report, site);
+  if (!own) return "(no stack)";
+  const Frame& frame = report.frames[*own];
+  if (group_by == "module") return frame.module.empty() ? frame.file : frame.module;
+  return frame.file.empty() ? frame.module : display_path(report, frame.file);
+}
+
+void add_to(TableRow& row, const SiteReport& site) {
+  row.bytes += site.live_bytes;
+  row.peak += site.peak_bytes;
+  row.count += site.live_count;
+  row.growth += growth_rate(site);
+  if (row.verdict.empty() || site.verdict == "growing") row.verdict = site.verdict;
+}
+
+/// By role of the tensors: from the listed blocks, what they leave over is unknown.
+std::vector<TableRow> rows_by_role(const Report& report, const std::vector<const SiteReport*>& sites) {
+  std::unordered_map<std::uint32_t, const SiteReport*> kept;
+  TableRow rest;
+  rest.place = "unknown";
+  for (const SiteReport* site : sites) {
+    kept[site->id] = site;
+    rest.bytes += site->live_bytes;
+    rest.count += site->live_count;
+  }
+  std::map<std::string, TableRow> groups;
+  for (const AllocationReport& allocation : report.allocations) {
+    if (!allocation.tensor || kept.count(allocation.site) == 0) continue;
+    const std::string& role = allocation.tensor->role;
+    if (role.empty() || role == "unknown") continue;
+    TableRow& row = groups[role];
+    row.place = role;
+    row.bytes += allocation.bytes;
+    ++row.count;
+    rest.bytes -= std::min(rest.bytes, allocation.bytes);
+    rest.count -= std::min<std::uint64_t>(rest.count, 1);
+  }
+  std::vector<TableRow> rows;
+  for (auto& [role, row] : groups) rows.push_back(std::move(row));
+  if (rest.bytes > 0) rows.push_back(std::move(rest));
+  return rows;
+}
+
+void sort_rows(std::vector<TableRow>& rows, const std::string& sort) {
+  std::stable_sort(rows.begin(), rows.end(), [&](const TableRow& a, const TableRow& b) {
+    if (sort == "count" && a.count != b.count) return a.count > b.count;
+    if (sort == "peak" && a.peak != b.peak) return a.peak > b.peak;
+    if (sort == "growth" && a.growth != b.growth) return a.growth > b.growth;
+    return a.bytes > b.bytes;
+  });
+}
+
+}  // namespace
+
+std::string display_path(const Report& report, const std::string& path) {
+  const std::string& cwd = report.process.cwd;
+  if (cwd.size() > 1 && path.size() > cwd.size() && path.compare(0, cwd.size(), cwd) == 0 && path[cwd.size()] == '/') {
+    return path.substr(cwd.size() + 1);
+  }
+  return path;
+}
+
+std::vector<TableRow> table_rows(const Report& report, const TextOptions& options) {
+  std::vector<const SiteReport*> sites;
+  for (const SiteReport& site : report.sites) {
+    const bool shown = site.live_bytes > 0 || (options.sort == "peak" && site.peak_bytes > 0);
+    if (shown && is_main_layer(report, site) && matches(report, site, options.filter)) sites.push_back(&site);
+  }
+
+  std::vector<TableRow> rows;
+  if (options.group_by == "role") {
+    rows = rows_by_role(report, sites);
+  } else if (options.group_by.empty() || options.group_by == "site") {
+    const auto tensors = summarise_tensors(report);
+    for (const SiteReport* site : sites) {
+      const auto found = tensors.find(site->id);
+      rows.push_back(site_row(report, *site, found == tensors.end() ? nullptr : &found->second));
+    }
+  } else {
+    std::map<std::string, TableRow> groups;
+    for (const SiteReport* site : sites) {
+      const std::string group = group_of(report, *site, options.group_by);
+      TableRow& row = groups[group];
+      (options.group_by == "file" ? row.path : row.place) = group;
+      add_to(row, *site);
+    }
+    for (auto& [name, row] : groups) rows.push_back(std::move(row));
+  }
+  sort_rows(rows, options.sort);
+  return rows;
+}
+
+}  // namespace vramtrack::render

@@ -1,0 +1,33 @@
+// The text of source lines, read from the files that the traced program used, as long as they are still there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace vramtrack {
+
+class SourceLines {
+ public:
+  /// With `enabled` false, never reads a file.
+  explicit SourceLines(bool enabled) : enabled_(enabled) {}
+
+  /// Line `line` (from 1) of `file`, valid UTF-8, at most 200 bytes. Nothing when the file is not a readable regular
+  /// file, is too large, or has no such line.
+  std::optional<std::string> line(const std::string& file, int line);
+
+ private:
+  struct Text {
+    std::string content;
+    std::vector<std::uint32_t> starts;  // of each line
+  };
+  const Text& open(const std::string& file);
+
+  bool enabled_;
+  std::size_t bytes_ = 0;
+  std::unordered_map<std::string, Text> files_;
+};
+
+}  // namespace vramtrack

@@ -1,0 +1,55 @@
+// From the stacks of a trace to frames of a report: Python lines, native symbols, merged and interned.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "interpose/trace/reader.hpp"
+#include "report/merge_stack.hpp"
+#include "report/model.hpp"
+#include "report/source_lines.hpp"
+#include "report/symbolize/symbolizer.hpp"
+
+namespace vramtrack {
+
+struct ResolvedStack {
+  std::vector<FrameId> frames;  // innermost first
+  std::string owner;            // see owner.hpp
+};
+
+class StackResolver {
+ public:
+  /// Frames are added to report.frames, losses and notes to report.losses (the latter by finish()).
+  StackResolver(const trace::TraceFile& trace, bool symbols, bool source_text, Report& report);
+
+  /// The same object for the same id; an unknown id has no frames.
+  const ResolvedStack& resolve(std::uint32_t stack);
+
+  /// Adds what was lost to the report. Once, at the end.
+  void finish();
+
+ private:
+  struct NativeAddress {
+    std::vector<FrameId> frames;  // innermost first, inlined ones included
+    NativeRole role = NativeRole::plain;
+  };
+
+  FrameId python_frame(std::uint64_t word);
+  const NativeAddress& native_address(const trace::Module* module, std::uint64_t address);
+  FrameId intern(Frame frame);
+
+  const trace::TraceFile& trace_;
+  const bool symbols_;
+  Report& report_;
+  Symbolizer symbolizer_;
+  SourceLines source_;
+  std::unordered_map<std::uint32_t, ResolvedStack> stacks_;
+  std::unordered_map<std::uint64_t, FrameId> python_;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, NativeAddress> native_;  // by module id + 1 (0: none), address
+  std::unordered_map<std::string, FrameId> frames_;                          // by all fields
+};
+
+}  // namespace vramtrack

@@ -1,0 +1,202 @@
+#include "report/verdict.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/support/units.hpp"
+
+namespace vramtrack {
+namespace {
+
+// The distance (Kolmogorov-Smirnov) of the births from an even spread that a leak may have. A leak in every step has
+// about 1/n; one in every k-th step 1/m for its m blocks; an exponential look-alike (random replacement, saturating
+// cache) has more than 0.5 once it is older than two of its time constants.
+constexpr double most_uneven = 0.34;
+constexpr std::size_t least_steps = 4;   // with births that are neither the first step's nor the last two's
+constexpr std::size_t least_births = 8;  // without a step clock
+
+/// How evenly positions (ascending) lie in [begin, end].
+double unevenness(const std::vector<double>& positions, double begin, double end) {
+  const double length = end - begin;
+  if (!(length > 0) || positions.empty()) return 1;
+  const double n = static_cast<double>(positions.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    const double expected = (positions[i] - begin) / length;
+    const double below = static_cast<double>(i) / n, above = static_cast<double>(i + 1) / n;
+    worst = std::max({worst, std::fabs(expected - below), std::fabs(expected - above)});
+  }
+  return worst;
+}
+
+double median_gap(const std::vector<double>& positions) {
+  std::vector<double> gaps;
+  for (std::size_t i = 1; i < positions.size(); ++i) gaps.push_back(positions[i] - positions[i - 1]);
+  if (gaps.empty()) return 0;
+  const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
+  std::nth_element(gaps.begin(), middle, gaps.end());
+  return *middle;
+}
+
+std::string number(double value) { return human_count(static_cast<std::uint64_t>(std::llround(value))); }
+
+class Judge {
+ public:
+  Judge(const SiteHistory& history, const RunClock& clock) : history_(history), clock_(clock) {
+    survivors_ = history.survivors;
+    std::sort(survivors_.begin(), survivors_.end(),
+              [](const Birth& a, const Birth& b) { return a.step != b.step ? a.step < b.step : a.time < b.time; });
+    for (const Birth& birth : survivors_) {
+      bytes_ += birth.bytes;
+      if (steps_.empty() || steps_.back() != birth.step) steps_.push_back(birth.step);
+    }
+  }
+
+  Verdict decide() const {
+    if (history_.purpose == Purpose::allocator_segment) {
+      return verdict("cache",
+                     "memory that a caching allocator keeps to hand out again; its blocks are listed as tensors");
+    }
+    if (survivors_.empty()) return nothing_alive();
+    const bool one_moment = steps_.size() == 1;
+    Verdict grows = clock_.steps > 0 && !one_moment ? growing_by_step() : growing_by_time();
+    if (history_.purpose == Purpose::workspace && grows.verdict.empty()) {
+      return verdict("cache", "a library's workspace: allocated once per handle and stream and kept on purpose");
+    }
+    if (!grows.verdict.empty()) return grows;
+    return not_growing();
+  }
+
+ private:
+  Verdict verdict(const char* name, std::string evidence) const {
+    Verdict result{name, {}, std::move(evidence)};
+    if (clock_.steps > 0) result.growth.bytes_per_step = 0;
+    if (!steps_.empty()) result.growth.steps_spanned = steps_.back() - steps_.front() + 1;
+    return result;
+  }
+
+  Verdict nothing_alive() const {
+    if (history_.allocated_count <= 1) return verdict("one-off", "allocated once and freed again");
+    return verdict("recent",
+                   "allocated " + number(static_cast<double>(history_.allocated_count)) + " times, all freed again");
+  }
+
+  std::uint32_t last_step() const { return clock_.steps; }
+
+  /// The oldest survivors must reach back to the site's own beginning: a bounded buffer's do not. Unless nothing was
+  /// freed since the oldest survivor was born: then the site began to keep its blocks only then.
+  bool reaches_back(double first_survivor, double first_allocation, double gap, double first_survivor_time) const {
+    if (first_survivor - first_allocation <= 2.5 * gap) return true;
+    return history_.freed_count == 0 || history_.last_free_time <= first_survivor_time;
+  }
+
+  Verdict growing_by_step() const {
+    const std::uint32_t last = last_step();
+    // Births between the warm-up and the last two steps: what is neither set-up nor the current step's temporaries.
+    std::vector<double> middle;
+    double first_time = 0;
+    Bytes middle_bytes = 0;
+    for (const Birth& birth : survivors_) {
+      const bool in_middle = birth.step > steps_.front() && birth.step + 1 < last;
+      if (!in_middle) continue;
+      if (middle.empty() || middle.back() != birth.step) middle.push_back(birth.step);
+      middle_bytes += birth.bytes;
+    }
+    if (middle.size() < least_steps) return {};
+    first_time = survivors_.front().time;
+    std::vector<double> all(steps_.begin(), steps_.end());
+    const double gap = std::max(1.0, median_gap(all));
+    const double begin = all.front(), end = last;
+    const bool goes_on = end - all.back() <= 2.5 * gap + 1;
+    if (!goes_on || !reaches_back(begin, history_.first_step, gap, first_time)) return {};
+    const double uneven = unevenness(middle, begin, end);
+    if (uneven > most_uneven) return {};
+
+    Verdict result = verdict("growing", "");
+    const double span = middle.back() - middle.front() + gap;
+    result.growth.bytes_per_step = static_cast<double>(middle_bytes) / span;
+    result.growth.bytes_per_second = per_second();
+    const double share = static_cast<double>(steps_.size()) / (all.back() - begin + 1);
+    result.evidence = number(static_cast<double>(survivors_.size())) + " blocks alive that were born in " +
+                      number(static_cast<double>(steps_.size())) + " different steps, " + number(begin) + " to " +
+                      number(all.back()) + " of " + number(last) + ", evenly spread (" +
+                      number(100 * std::min(1.0, share)) + " % of the steps left one), and still at the end";
+    return result;
+  }
+
+  double per_second() const {
+    double first = survivors_.front().time, last = first;
+    for (const Birth& birth : survivors_) {
+      first = std::min(first, birth.time);
+      last = std::max(last, birth.time);
+    }
+    return last > first ? static_cast<double>(bytes_) / (last - first) : 0;
+  }
+
+  /// Without a step clock, or for what was all born between two steps (an evaluation loop). Setting a model up also
+  /// allocates evenly over its time: so the run must go on after that, and free other blocks meanwhile.
+  Verdict growing_by_time() const {
+    if (survivors_.size() < least_births || clock_.temporaries < 2 * survivors_.size()) return {};
+    if (clock_.steps > 0 && steps_.front() != last_step()) return {};  // between two earlier steps, and never again
+    std::vector<double> times;
+    for (const Birth& birth : survivors_) times.push_back(birth.time);
+    std::sort(times.begin(), times.end());
+    const double begin = times.front(), length = clock_.now - begin;
+    const double gap = median_gap(times);
+    if (!(length > 0) || !reaches_back(begin, history_.first_time, gap, begin)) return {};
+    if (clock_.now - times.back() > std::max(0.15 * length, 3 * gap)) return {};
+    if (unevenness(times, begin, clock_.now) > most_uneven) return {};
+
+    Verdict result = verdict("growing", "");
+    result.growth.bytes_per_step.reset();
+    result.growth.bytes_per_second = per_second();
+    result.evidence = number(static_cast<double>(survivors_.size())) + " blocks alive that were born evenly over " +
+                      human_duration(length) + ", and still at the end, while " +
+                      number(static_cast<double>(clock_.temporaries)) + " other blocks were freed";
+    return result;
+  }
+
+  Verdict not_growing() const {
+    const std::uint32_t last = last_step();
+    const std::uint32_t first = steps_.front();
+    const std::string alive = plural(survivors_.size(), "block");
+    if (clock_.steps == 0) {
+      if (history_.freed_count == 0) return verdict("steady", alive + " alive, none ever freed");
+      return verdict("recent", alive + " alive of " + plural(history_.allocated_count, "allocation") +
+                                   ", the others were freed again");
+    }
+    const bool in_last_steps = last >= 2 && first + 1 >= last;
+    if (in_last_steps && history_.freed_count > 0) {
+      return verdict("recent", alive + " of the last two steps; those of earlier steps were freed");
+    }
+    // "Early": the first two steps, or the first tenth of a long run.
+    const std::uint32_t early = std::max<std::uint32_t>(1, last / 10);
+    if (steps_.back() <= early) {
+      return verdict(
+          "steady", alive + " born in the first " + (early <= 1 ? "steps" : plural(early, "step")) + " and kept since");
+    }
+    if (steps_.size() == 1 && history_.allocated_count == survivors_.size()) {
+      return verdict("one-off", alive + " born in step " + number(first) + " of " + number(last) + ", never again");
+    }
+    if (history_.freed_count > 0 && history_.first_step < first) {
+      return verdict("recent", alive + " of the last " + plural(last - first + 1, "step") +
+                                   "; older ones are freed as new ones come");
+    }
+    const auto early_births = std::count_if(survivors_.begin(), survivors_.end(),
+                                            [&](const Birth& birth) { return birth.step <= first + early; });
+    return verdict("steady", number(static_cast<double>(early_births)) + " of " + alive + " born by step " +
+                                 number(first + early) + " of " + number(last) + "; no even growth after that");
+  }
+
+  const SiteHistory& history_;
+  const RunClock& clock_;
+  std::vector<Birth> survivors_;
+  std::vector<std::uint32_t> steps_;  // distinct, ascending
+  Bytes bytes_ = 0;
+};
+
+}  // namespace
+
+Verdict judge(const SiteHistory& history, const RunClock& clock) { return Judge(history, clock).decide(); }
+
+}  // namespace vramtrack
