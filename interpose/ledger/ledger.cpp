@@ -44,27 +44,48 @@ std::uint32_t site_tag(const AllocEvent& event, StackId stack, StackId forward) 
   return static_cast<std::uint32_t>(mix64((std::uint64_t{stack} << 32 | forward) + (where << 40)) >> 16);
 }
 
-// The slot of the block sought: addresses of one space.
+// Whether a slot holds the block sought (an address of one space); remembers it.
 struct BlockIs {
   Writer& writer;
   Kind kind;
   std::uint64_t address;
-  bool operator()(std::uint32_t slot) const {
-    const Block& block = *writer.block(slot);
-    return block.address == address &&
-           address_space(static_cast<Kind>(writer.site(block.site)->kind)) == address_space(kind);
+  Block* block = nullptr;
+  Site* site = nullptr;
+  bool operator()(std::uint32_t slot) {
+    block = writer.block(slot);
+    if (block->address != address) return false;
+    site = writer.site(block->site);
+    return address_space(static_cast<Kind>(site->kind)) == address_space(kind);
   }
 };
 
+struct SiteRef {
+  std::uint32_t index = TagTable::none;
+  Site* site = nullptr;
+};
+
+struct SlotRef {
+  std::uint32_t slot = Shard::no_slot;
+  Block* block = nullptr;
+};
+
+DeviceState* accounts_of(Writer& writer, Shard& shard, Layer layer, Kind kind, std::int16_t device) {
+  if (shard.device != nullptr && kind == Kind::block) [[likely]]
+    return shard.device;
+  DeviceState* const state = device_state(writer, layer, kind, device);
+  if (layer == Layer::tensor && kind == Kind::block) shard.device = state;
+  return state;
+}
+
 // ---- sites -------------------------------------------------------------------------------------------------------
 
-[[gnu::noinline]] std::uint32_t new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event,
-                                         StackId stack, StackId forward, const Account& account, std::uint64_t now) {
+[[gnu::noinline]] SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event,
+                                   StackId stack, StackId forward, const Account& account, std::uint64_t now) {
   const LockGuard guard(g_registry_lock);
   Header& header = writer.header();
   const auto index = static_cast<std::uint32_t>(header.sites);
   Site* const site = writer.site(index);
-  if (site == nullptr || !shard.sites.insert(tag, index)) return TagTable::none;
+  if (site == nullptr || !shard.sites.insert(tag, index)) return {};
   site->stack = stack;
   site->forward = forward;
   site->layer = static_cast<std::uint8_t>(event.layer);
@@ -75,18 +96,19 @@ struct BlockIs {
   site->peak_epoch = account.peak_epoch;  // it held nothing at the last peak
   std::atomic_ref(site->used).store(1, std::memory_order_release);
   std::atomic_ref(header.sites).store(index + 1, std::memory_order_release);
-  return index;
+  return {index, site};
 }
 
-std::uint32_t site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
-                      const Account& account, std::uint64_t now) {
+SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+                const Account& account, std::uint64_t now) {
   const std::uint32_t tag = site_tag(event, stack, forward);
-  const std::uint32_t known = shard.sites.find(tag, [&](std::uint32_t index) {
-    const Site& site = *writer.site(index);
+  SiteRef known;
+  known.index = shard.sites.find(tag, [&](std::uint32_t index) {
+    const Site& site = *(known.site = writer.site(index));
     return site.stack == stack && site.forward == forward && site.kind == static_cast<std::uint8_t>(event.kind) &&
            site.device == event.device;
   });
-  if (known != TagTable::none) [[likely]]
+  if (known.index != TagTable::none) [[likely]]
     return known;
   return new_site(writer, shard, tag, event, stack, forward, account, now);
 }
@@ -101,26 +123,28 @@ void keep_peak(Site& site, const Account& account) {
 
 // ---- slots -------------------------------------------------------------------------------------------------------
 
-[[gnu::noinline]] std::uint32_t fresh_slot(Writer& writer, Shard& shard) {
+[[gnu::noinline]] SlotRef fresh_slot(Writer& writer, Shard& shard) {
   if (shard.fresh_slot == shard.fresh_end) {
     const LockGuard guard(g_registry_lock);
     std::uint64_t& slots = writer.header().block_slots;
-    if (slots + slot_batch >= TagTable::none) return Shard::no_slot;
+    if (slots + slot_batch >= TagTable::none) return {};
     const auto first = static_cast<std::uint32_t>(slots);
-    if (writer.block(first + slot_batch - 1) == nullptr) return Shard::no_slot;
+    if (writer.block(first + slot_batch - 1) == nullptr) return {};
     shard.fresh_slot = first;
     shard.fresh_end = first + slot_batch;
     std::atomic_ref(slots).store(shard.fresh_end, std::memory_order_release);
   }
-  return shard.fresh_slot++;
+  const std::uint32_t slot = shard.fresh_slot++;
+  return {slot, writer.block(slot)};
 }
 
-std::uint32_t take_slot(Writer& writer, Shard& shard) {
+SlotRef take_slot(Writer& writer, Shard& shard) {
   const std::uint32_t slot = shard.free_slots;
   if (slot == Shard::no_slot) [[unlikely]]
     return fresh_slot(writer, shard);
-  shard.free_slots = static_cast<std::uint32_t>(writer.block(slot)->bytes);
-  return slot;
+  Block* const block = writer.block(slot);
+  shard.free_slots = static_cast<std::uint32_t>(block->bytes);
+  return {slot, block};
 }
 
 void give_slot(Shard& shard, std::uint32_t slot, Block& block) {
@@ -142,8 +166,8 @@ void change_accounts(Header& header, DeviceState& device, Kind kind, std::uint64
     change(*state.account);
     if (state.timeline != nullptr) timeline_event(header, state, now, level);
   };
-  apply(device.of(kind));
   if (trace::is_device_memory(kind)) apply(device.all);
+  if (kind != Kind::block) apply(device.of(kind));
 }
 
 void raise_peak(Account& account, Header& header, std::uint64_t now) {
@@ -167,7 +191,7 @@ void book_free(Writer& writer, Shard& shard, std::uint32_t slot, Block& block, S
   give_slot(shard, slot, block);
   const auto kind = static_cast<Kind>(site.kind);
   const auto layer = static_cast<Layer>(site.layer);
-  DeviceState* const device = device_state(writer, layer, kind, site.device);
+  DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
   if (device == nullptr) return;
   keep_peak(site, device->peak_account(kind));
   site.live_bytes -= bytes;
@@ -185,8 +209,7 @@ void book_free(Writer& writer, Shard& shard, std::uint32_t slot, Block& block, S
 }
 
 // Stores the block in its slot; it appears with its address.
-void store_block(Writer& writer, std::uint32_t slot, const Block& block) {
-  Block& stored = *writer.block(slot);
+void store_block(Block& stored, const Block& block) {
   stored.bytes = block.bytes;
   stored.time = block.time;
   stored.stream = block.stream;
@@ -249,6 +272,7 @@ void reset() noexcept {
     shard.free_slots = Shard::no_slot;
     shard.fresh_slot = shard.fresh_end = 0;
     shard.last_time = 0;
+    shard.device = nullptr;
     shard.blocks = TagTable();
     shard.sites = TagTable();
   }
@@ -270,27 +294,32 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   block.thread = thread_id();
 
   const LockGuard guard(shard->lock);
-  DeviceState* const device = device_state(*writer, event.layer, event.kind, event.device);
+  DeviceState* const device = accounts_of(*writer, *shard, event.layer, event.kind, event.device);
   if (device == nullptr) return count_loss(header.losses.dropped_events);
   block.time = shard->stamp();
   block.step = current_step(header);
+  const SiteRef site = site_of(*writer, *shard, event, stack, forward, device->peak_account(event.kind), block.time);
+  const SlotRef slot = site.site == nullptr ? SlotRef{} : take_slot(*writer, *shard);
+  if (slot.block == nullptr) [[unlikely]]
+    return count_loss(header.losses.dropped_events);
+  block.site = site.index;
+
   const std::uint32_t tag = block_tag(event.kind, event.address);
-  const std::uint32_t stale = shard->blocks.erase(tag, BlockIs{*writer, event.kind, event.address});
-  if (stale != TagTable::none) [[unlikely]] {
+  BlockIs same{*writer, event.kind, event.address};
+  std::uint32_t stale;
+  bool indexed = shard->blocks.insert_new(tag, slot.slot, same, stale);
+  if (stale != TagTable::none) [[unlikely]] {  // its free was not seen
     count_loss(header.losses.replaced_blocks);
-    Block& old = *writer->block(stale);
-    book_free(*writer, *shard, stale, old, *writer->site(old.site), event.reserved_bytes, block.time);
+    shard->blocks.erase(tag, same);
+    book_free(*writer, *shard, stale, *same.block, *same.site, event.reserved_bytes, block.time);
+    indexed = shard->blocks.insert(tag, slot.slot);
   }
-  block.site = site_of(*writer, *shard, event, stack, forward, device->peak_account(event.kind), block.time);
-  const std::uint32_t slot = block.site == TagTable::none ? Shard::no_slot : take_slot(*writer, *shard);
-  if (slot == Shard::no_slot) [[unlikely]]
-    return count_loss(header.losses.dropped_events);
-  if (!shard->blocks.insert(tag, slot)) [[unlikely]] {
-    give_slot(*shard, slot, *writer->block(slot));
+  if (!indexed) [[unlikely]] {
+    give_slot(*shard, slot.slot, *slot.block);
     return count_loss(header.losses.dropped_events);
   }
-  store_block(*writer, slot, block);
-  book_alloc(*writer, *device, *writer->site(block.site), block, event.reserved_bytes);
+  store_block(*slot.block, block);
+  book_alloc(*writer, *device, *site.site, block, event.reserved_bytes);
 }
 
 Removed remove(const FreeEvent& event) noexcept {
@@ -303,17 +332,16 @@ Removed remove(const FreeEvent& event) noexcept {
     return removed;
   }
   const LockGuard guard(shard->lock);
-  const std::uint32_t slot =
-      shard->blocks.erase(block_tag(event.kind, event.address), BlockIs{*writer, event.kind, event.address});
+  BlockIs same{*writer, event.kind, event.address};
+  const std::uint32_t slot = shard->blocks.erase(block_tag(event.kind, event.address), same);
   if (slot == TagTable::none) [[unlikely]] {
     count_loss(writer->header().losses.unknown_frees);
     return removed;
   }
-  Block& block = *writer->block(slot);
   removed.found = true;
-  removed.block = block;
-  removed.site = writer->site(block.site);
-  book_free(*writer, *shard, slot, block, *removed.site, event.reserved_bytes, shard->stamp());
+  removed.block = *same.block;
+  removed.site = same.site;
+  book_free(*writer, *shard, slot, *same.block, *same.site, event.reserved_bytes, shard->stamp());
   return removed;
 }
 
@@ -326,11 +354,11 @@ void restore(const Removed& removed) noexcept {
   Shard* const shard = shard_of(layer, site.device);
   if (shard == nullptr) return;
   const LockGuard guard(shard->lock);
-  DeviceState* const device = device_state(*writer, layer, kind, site.device);
-  const std::uint32_t slot = device == nullptr ? Shard::no_slot : take_slot(*writer, *shard);
-  if (slot == Shard::no_slot || !shard->blocks.insert(block_tag(kind, removed.block.address), slot))
+  DeviceState* const device = accounts_of(*writer, *shard, layer, kind, site.device);
+  const SlotRef slot = device == nullptr ? SlotRef{} : take_slot(*writer, *shard);
+  if (slot.block == nullptr || !shard->blocks.insert(block_tag(kind, removed.block.address), slot.slot))
     return count_loss(writer->header().losses.dropped_events);
-  store_block(*writer, slot, removed.block);
+  store_block(*slot.block, removed.block);
   book_again(*writer, *device, site, removed.block, shard->stamp());
 }
 

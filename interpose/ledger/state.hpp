@@ -24,10 +24,10 @@ struct AccountState {
 
 /// The accounts of one device in one layer.
 struct DeviceState {
-  AccountState kinds[kind_count];
+  AccountState kinds[kind_count];  // Kind::block is not used: in the tensor layer `all` is the only account
   AccountState all;
 
-  AccountState& of(Kind kind) { return kinds[static_cast<std::size_t>(kind)]; }
+  AccountState& of(Kind kind) { return kind == Kind::block ? all : kinds[static_cast<std::size_t>(kind)]; }
   /// The account that a site of this kind is measured at.
   trace::Account& peak_account(Kind kind) { return *(trace::is_device_memory(kind) ? all : of(kind)).account; }
 };
@@ -40,9 +40,10 @@ struct alignas(64) Shard {
   std::uint32_t free_slots = no_slot;  // head of a list through Block::bytes of free blocks
   std::uint32_t fresh_slot = 0;        // slots taken from the trace in a batch and not yet used
   std::uint32_t fresh_end = 0;
-  std::uint64_t last_time = 0;  // times within a shard increase strictly
-  TagTable blocks;              // (address space, address) -> slot
-  TagTable sites;               // site key -> site
+  std::uint64_t last_time = 0;    // times within a shard increase strictly
+  DeviceState* device = nullptr;  // tensor layer: of the one device
+  TagTable blocks;                // (address space, address) -> slot
+  TagTable sites;                 // site key -> site
 
   /// Strictly increasing, so that the order of a shard's events can be told from their times.
   std::uint64_t stamp() noexcept {

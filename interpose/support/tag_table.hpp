@@ -47,6 +47,27 @@ class TagTable {
     return true;
   }
 
+  /// Adds a value unless find() would find one: `known` is that one, or none. False when memory is out.
+  template <class Equal>
+  bool insert_new(std::uint32_t tag, std::uint32_t value, Equal&& equal, std::uint32_t& known) noexcept {
+    if (old_.entries == nullptr && used_ < limit_) [[likely]] {
+      std::size_t at = tag & current_.mask;
+      for (; current_.entries[at] != 0; at = (at + 1) & current_.mask) {
+        const std::uint64_t entry = current_.entries[at];
+        if (entry >> 32 == tag && equal(value_of(entry))) {
+          known = value_of(entry);
+          return true;
+        }
+      }
+      current_.entries[at] = static_cast<std::uint64_t>(tag) << 32 | (value + 1);
+      ++used_;
+      known = none;
+      return true;
+    }
+    known = find(tag, equal);
+    return known != none || insert(tag, value);
+  }
+
   /// Takes the value out that find() would give; returns it, or none.
   template <class Equal>
   std::uint32_t erase(std::uint32_t tag, Equal&& equal) noexcept {

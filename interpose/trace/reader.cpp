@@ -292,6 +292,15 @@ class Reader {
     while (!out_.accounts.empty() && out_.accounts.back().used != 1) out_.accounts.pop_back();
     for (Account& account : out_.accounts)
       if (account.used != 1 || account.layer > 1) account.used = 0;
+    // The tensor layer has one kind of memory and therefore one account in the file; here it has both, as other layers.
+    for (std::size_t i = 0, count = out_.accounts.size(); i < count; ++i) {
+      Account account = out_.accounts[i];
+      if (account.used != 1 || account.layer != static_cast<std::uint8_t>(Layer::tensor) ||
+          account.kind != static_cast<std::uint8_t>(Kind::all))
+        continue;
+      account.kind = static_cast<std::uint8_t>(Kind::block);
+      out_.accounts.push_back(account);
+    }
 
     for (const Part& part : sites_) {
       if (part.ordinal >= extents_in_file_) {

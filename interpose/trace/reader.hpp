@@ -78,7 +78,7 @@ struct TraceFile {
   std::string path;
   std::uint64_t file_bytes = 0;
   Header header{};                // a copy; of its accounts use `accounts`
-  std::vector<Account> accounts;  // the used ones and holes (used == 0); same indices as in the header
+  std::vector<Account> accounts;  // of the header, same indices (holes: used == 0); then each tensor account as `block`
   std::vector<std::string> strings;
   std::vector<Module> modules;  // in the order in which they were loaded
   std::vector<Code> codes;      // by id
