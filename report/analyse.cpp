@@ -97,10 +97,10 @@ class Analysis {
 
   void read_notes() {
     for (const trace::Note& note : trace_.notes) {
-      if (note.n != n_ && !(note.n == 0 && report_.notes.count(note.key) == 0)) continue;
+      const bool adds_up = note.key.size() > 2 && note.key.compare(note.key.size() - 2, 2, "[]") == 0;
+      if (note.n != n_ && !(note.n == 0 && (adds_up || report_.notes.count(note.key) == 0))) continue;
       Json value = Json::parse(note.value, nullptr, false);
       if (value.is_discarded()) value = utf8::sanitise(note.value);
-      const bool adds_up = note.key.size() > 2 && note.key.compare(note.key.size() - 2, 2, "[]") == 0;
       if (!adds_up) {
         report_.notes[note.key] = std::move(value);
         continue;

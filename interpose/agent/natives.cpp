@@ -70,6 +70,11 @@ Object* native_state(Object*, Object*) noexcept {
   return tuple;
 }
 
+Object* native_suspect(Object*, Object*) noexcept {
+  suspect();
+  return none_or_error();
+}
+
 Object* native_fork(Object*, Object* arguments) noexcept {
   const auto* state = reinterpret_cast<const void*>(integer_argument(arguments, 0));
   before_fork(state, text_argument(arguments, 1), static_cast<std::uint32_t>(integer_argument(arguments, 2)));
@@ -101,6 +106,7 @@ MethodDef g_methods[] = {
     {"native_source", native_source, method_varargs, nullptr},
     {"native_last_oom", native_last_oom, method_varargs, nullptr},
     {"native_state", native_state, method_varargs, nullptr},
+    {"native_suspect", native_suspect, method_varargs, nullptr},
     {"native_fork", native_fork, method_varargs, nullptr},
     {"native_forked", native_forked, method_varargs, nullptr},
     {"native_interrupt", native_interrupt, method_varargs, nullptr},

@@ -25,6 +25,7 @@ std::uint32_t g_stride = 1;
 LiveState g_last_boundary{};
 std::uint32_t g_next_check = 4;
 std::uint64_t g_blocks_at_last_check = 0;
+bool g_suspect = false;  // since the last check
 
 void remember_sequence(std::uint64_t sequence) noexcept {
   if (!g_sequences_reserved) g_sequences_reserved = g_sequences.reserve(max_sequences);
@@ -79,14 +80,16 @@ bool step_done(std::uint64_t sequence) noexcept {
   const LiveState state = live_state();
   remember_boundary(state);
   if (state.step < g_next_check) return false;
-  // Looks at steps 4, 8, 16, ... as long as more blocks survive each time: log2(steps) of them in a leaking program,
-  // two in a healthy one.
-  const bool grew = state.blocks > g_blocks_at_last_check;
-  const bool due = g_next_check <= 8 || grew;
+  // Looks at steps 4, 8, 16, ... as long as more blocks survive each time or graphs reach over steps: log2(steps) of
+  // them in a leaking program. In a healthy one at 4, 8, 64, 512, ...
+  const bool watch_closely = g_next_check < 8 || g_suspect || state.blocks > g_blocks_at_last_check;
+  g_suspect = false;
   g_blocks_at_last_check = state.blocks;
-  g_next_check = state.step * 2;
-  return due;
+  g_next_check = state.step * (watch_closely ? 2 : 8);
+  return true;
 }
+
+void suspect() noexcept { g_suspect = true; }
 
 std::int64_t step_of(std::uint64_t sequence) noexcept {
   if (g_sequence_count == 0) return -1;

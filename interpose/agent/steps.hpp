@@ -9,6 +9,9 @@ namespace vramtrack::agent {
 /// An optimizer step ended; `sequence` is the thread's autograd sequence number now. True when a look is due.
 bool step_done(std::uint64_t sequence) noexcept;
 
+/// A look saw a graph that spans several steps: look again soon.
+void suspect() noexcept;
+
 /// How many steps had ended when a graph node with this number was made; -1 when unknown.
 std::int64_t step_of(std::uint64_t sequence) noexcept;
 

@@ -124,7 +124,8 @@ void before_fork(const void* state, std::string_view file, std::uint32_t line) n
   g_state = nullptr;
   if (state == nullptr || g_self != nullptr) return;  // grandchildren are not watched
   if (g_children == nullptr) {
-    void* page = ::mmap(nullptr, max_children * sizeof(Child), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* page =
+        ::mmap(nullptr, max_children * sizeof(Child), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return;
     g_children = static_cast<Child*>(page);
   }
@@ -164,8 +165,8 @@ void note_worker_rng() noexcept {
     static const char* const names[] = {"untouched", "drawn", "reseeded"};
     Line line;
     line << "[{\"pid\":" << child.pid << ",\"change\":\"" << names[change - 1] << "\",\"inherited\":\"";
-    line.hex(child.inherited) << "\",\"draws\":" << child.draws.load(std::memory_order_relaxed) << ",\"l\":"
-                              << child.line << ",\"f\":\"";
+    line.hex(child.inherited) << "\",\"draws\":" << child.draws.load(std::memory_order_relaxed)
+                              << ",\"l\":" << child.line << ",\"f\":\"";
     for (const char* c = g_files[child.file]; *c != '\0'; ++c) {
       if (*c == '"' || *c == '\\') line << "\\";
       line << std::string_view(c, 1);

@@ -45,18 +45,18 @@ def _mentions(node, name):
 
 
 def growth_line(path, function, first_line, name):
-    """Line of the statement that makes `name` (a variable or an attribute) grow, or 0.
+    """(line, grows) of the statement that makes `name` (a variable or an attribute) grow; (0, False): none found.
 
     Preferred: augmented assignment, append and the like, item assignment, `x = x + ...`, inside a loop or function;
     then any assignment in a loop; then the last assignment."""
     tree = _tree(path)
     if tree is None:
-        return 0
+        return 0, False
     for scope in (_scope(tree, function, first_line), tree):
         best = _best_in(scope, name)
         if best[0]:
-            return best[1]
-    return 0
+            return best[1], best[0] >= 4
+    return 0, False
 
 
 def _best_in(scope, name):

@@ -38,7 +38,7 @@ def _dead_entry(item):
     total, count, name, frame, thread, module = item
     code = frame.f_code
     return {"v": name, "b": total, "c": count, "fn": frame_name(frame), "f": code.co_filename,
-            "l": growth_line(code.co_filename, code.co_name, code.co_firstlineno, name) or frame.f_lineno,
+            "l": growth_line(code.co_filename, code.co_name, code.co_firstlineno, name)[0] or frame.f_lineno,
             "at": frame.f_lineno, "module": bool(module)}
 
 
@@ -118,16 +118,20 @@ def _where(walk, at):
                 file, function, first = getattr(module, "__file__", file) or file, "", 0
         name = str(label)
     question = (file, function, first, name)
-    line = _looks["lines"].get(question)
-    if line is None:
-        line = _looks["lines"][question] = growth_line(file, function, first, name) if file and name else 0
+    found = _looks["lines"].get(question)
+    if found is None:
+        found = _looks["lines"][question] = _growth(file, function, first, name)
     variable = pattern(walk.text(at))
     while variable.endswith("[]"):
         variable = variable[:-2]
     for word in (" closure ", " default ", " local "):
         if word in variable:
             variable = variable[variable.rindex(word) + len(word):]
-    return variable, file, line, root.name if root.frame_local else ""
+    return variable, file, found[0], root.name if root.frame_local else "", found[1]
+
+
+def _growth(file, function, first, name):
+    return growth_line(file, function, first, name) if file and name else (0, False)
 
 
 def _group_entries(walk, groups, top=12):
@@ -139,15 +143,19 @@ def _group_entries(walk, groups, top=12):
             chosen[group.text] = group
     entries = []
     for group in chosen.values():
-        variable, file, line, function = _where(walk, group.at)
+        variable, file, line, function, grows = _where(walk, group.at)
         entry = {"h": group.text, "v": variable, "f": file, "l": line, "fn": function, "c": group.count,
                  "b": group.bytes, "g": group.graph}
+        if grows:
+            entry["k"] = 1
         if group.bounded:
             entry["max"] = group.bounded
         span = group.span
         if span is not None:
             entry["nodes"], entry["all"] = span.nodes, span.complete
             entry["steps"] = len(span.steps)
+            if len(span.steps) > 2:
+                native_suspect(1)
             if span.steps:
                 entry["s0"], entry["s1"] = min(span.steps), max(span.steps)
             entry["uses"] = span.most_used
@@ -166,7 +174,34 @@ def _module_note(access, walk, step):
     if total <= _looks["module_bytes"] * 1.01:
         return None
     _looks["module_bytes"] = total
+    for entry in entries[:2]:
+        entry["f"], entry["l"] = _module_line(walk, entry["n"])
     return {"step": step, "total": total, "modules": entries}
+
+
+def _module_line(walk, name):
+    """(file, line) of the statement that makes a module, `model.net.0`: the nearest name above it that is assigned in
+    the user's own class or module."""
+    parts = name.split(".")
+    for at in walk.modules:
+        text = walk.text(at)
+        if name != text and not name.startswith(text + "."):
+            continue
+        chain = [walk.objects[at]]
+        for part in name[len(text):].strip(".").split(".") if name != text else ():
+            values = object.__getattribute__(chain[-1], "__dict__")
+            chain.append((values.get("_modules") or {}).get(part))
+        while len(chain) > 1:
+            owner = type(chain[-2])
+            if walk.user_type(owner):
+                file = getattr(sys.modules.get(owner.__module__), "__file__", "") or ""
+                line = _growth(file, "", 0, parts[-1])[0]
+                if line:
+                    return file, line
+            chain.pop()
+            parts.pop()
+        return _where(walk, at)[1:3]
+    return "", 0
 
 
 def exit_analysis():

@@ -1,0 +1,96 @@
+// A tensor that outlives its step and still carries its autograd graph, so that every step's graph stays alive.
+// Evidence: the nodes of one variable's graphs come from many optimizer steps (each node's sequence number is mapped
+// to a step), from an early step on, until the end. Without optimizer steps: the number of nodes and the uses of one
+// parameter grow from look to look.
+#include <algorithm>
+#include <set>
+
+#include "report/findings/registry.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack::findings {
+namespace {
+
+constexpr std::uint64_t least_steps = 5;
+
+/// A window that slides (the last k losses) has a first step that moves on; accumulation keeps its first step.
+bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
+  const Holder& last = seen.back();
+  if (last.steps < least_steps || last.bound != 0) return false;
+  const double possible = static_cast<double>(last.step) - last.first_step;
+  if (static_cast<double>(last.steps) < possible / 2) return false;
+  for (const Holder& earlier : seen)
+    if (earlier.steps >= 2 && last.first_step > earlier.first_step + 2 && earlier.step != last.step) return false;
+  if (seen.size() == 1 && last.first_step > last.step / 2) return false;
+  // Looks go on, at doubling steps, as long as graphs reach over steps: a last look long ago means that it ended.
+  if (!last.at_end && last.step * 2 + 1 < report.steps) return false;
+  return last.at_end || growth_went_on(report, last.step);
+}
+
+bool grows_without_steps(const Report& report, const std::vector<Holder>& seen) {
+  if (report.steps != 0 || seen.size() < 3) return false;
+  for (std::size_t i = 1; i < seen.size(); ++i)
+    if (seen[i].nodes <= seen[i - 1].nodes || seen[i].uses < seen[i - 1].uses) return false;
+  return seen.back().uses >= 8 && seen.back().uses > seen.front().uses && seen.back().bound == 0;
+}
+
+Finding describe(const Holder& last, bool with_steps) {
+  Finding finding = make("history-accumulation", "warning",
+                         "`" + last.variable + "` keeps the autograd graph of every " + (with_steps ? "step" : "pass"));
+  finding.file = last.file;
+  if (last.line > 0) finding.line = last.line;
+  finding.variable = last.variable;
+  finding.bytes = last.bytes;
+  const double times = static_cast<double>(with_steps ? last.steps : last.uses);
+  const auto nodes_each = static_cast<std::uint64_t>(static_cast<double>(last.nodes) / times + 0.5);
+  const std::string owner = last.function.empty() ? "a global" : "a local of " + last.function;
+  finding.message = "`" + last.variable + "` (" + owner + ", " + place(last.file, last.line) +
+                    ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +
+                    (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) +
+                    " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
+                    plural(last.count, "tensor") + " of " + human_bytes(last.bytes) +
+                    ", and all that those nodes hold. A value kept for statistics does not need its history.";
+  finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
+                                 "`.detach()` (and `.cpu()`) otherwise."
+                               : "Add the number, not the tensor: `" + last.variable +
+                                     " += loss.item()`, or `.detach()` it first.";
+  finding.evidence = {{"steps_spanned", last.steps}, {"first_step", last.first_step}, {"last_step", last.last_step},
+                      {"graph_nodes", last.nodes},   {"nodes_per_step", nodes_each},  {"tensors", last.count},
+                      {"parameter_uses", last.uses}, {"observed_at_step", last.step}, {"holder", last.chain}};
+  return finding;
+}
+
+}  // namespace
+
+Findings history_accumulation(const Report& report) {
+  struct Guilty {
+    Holder last;
+    bool with_steps;
+  };
+  std::vector<Guilty> guilty;
+  for (std::vector<Holder>& seen : holders_by_variable(report)) {
+    std::erase_if(seen, [](const Holder& holder) { return holder.graphs == 0; });
+    if (seen.empty()) continue;
+    if (spans_the_run(report, seen))
+      guilty.push_back({seen.back(), true});
+    else if (grows_without_steps(report, seen))
+      guilty.push_back({seen.back(), false});
+  }
+  // One accumulation is often reachable by several names (`self.total` and a `total` computed from it, a global and
+  // the local that refers to it): the one that a statement adds to is the cause; of equals, one per file and line.
+  const bool any_grows = std::any_of(guilty.begin(), guilty.end(), [](const Guilty& g) { return g.last.grows; });
+  std::stable_sort(guilty.begin(), guilty.end(), [](const Guilty& a, const Guilty& b) {
+    return std::pair(a.last.steps, a.last.at_end) > std::pair(b.last.steps, b.last.at_end);
+  });
+  std::set<std::pair<std::string, int>> told;
+  Findings found;
+  for (const Guilty& g : guilty) {
+    if (any_grows && !g.last.grows) continue;
+    if (!told.insert({g.last.file, g.last.line}).second) continue;
+    found.push_back(describe(g.last, g.with_steps));
+    if (found.size() == 5) break;
+  }
+  return found;
+}
+
+}  // namespace vramtrack::findings

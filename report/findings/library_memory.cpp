@@ -1,0 +1,57 @@
+// A library other than the framework and the program itself holds much device memory.
+#include <algorithm>
+#include <array>
+
+#include "report/findings/registry.hpp"
+#include "report/sites.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack::findings {
+namespace {
+
+constexpr Bytes least_bytes = Bytes{128} << 20;
+
+bool is_library(const std::string& owner) {
+  constexpr std::array own = {"torch", "program", "python", "unknown", "tensorflow", "jax", ""};
+  return std::none_of(own.begin(), own.end(), [&](const char* name) { return owner == name; });
+}
+
+}  // namespace
+
+Findings library_memory(const Report& report) {
+  Findings found;
+  for (const LedgerEntry& entry : report.ledger) {
+    Bytes all = 0;
+    for (const Owner& owner : entry.owners) all += owner.bytes;
+    for (const Owner& owner : entry.owners) {
+      if (!is_library(owner.owner) || owner.bytes < least_bytes || owner.bytes < all / 10) continue;
+      const SiteReport* largest = nullptr;
+      for (const SiteReport& site : report.sites)
+        if (site.layer == "cuda" && site.device == entry.device && site.owner == owner.owner &&
+            (largest == nullptr || site.live_bytes > largest->live_bytes))
+          largest = &site;
+      Finding finding =
+          make("library-memory", "info", owner.owner + " holds " + human_bytes(owner.bytes) + " outside the framework");
+      finding.bytes = owner.bytes;
+      finding.message =
+          owner.owner + " has " + human_bytes(owner.bytes) + " on cuda:" + std::to_string(entry.device) +
+          " that it took from CUDA itself. Neither torch.cuda.memory_allocated() nor memory_reserved() counts it.";
+      if (largest != nullptr) {
+        finding.site = largest->id;
+        if (const auto frame = own_frame(report, *largest)) {
+          finding.file = report.frames[*frame].file;
+          if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
+          finding.message += " The largest part was allocated at " + frame_label(report.frames[*frame]) + ".";
+        }
+      }
+      finding.fix =
+          "Look at that call: free its objects when done, or use the library's own limit for its pool or buffers.";
+      finding.evidence = {
+          {"device", entry.device}, {"owner", owner.owner}, {"bytes", owner.bytes}, {"all_owners_bytes", all}};
+      found.push_back(std::move(finding));
+    }
+  }
+  return found;
+}
+
+}  // namespace vramtrack::findings

@@ -1,0 +1,128 @@
+// What was asked for, what filled the device, and which variable would give most of it back.
+#include <algorithm>
+#include <map>
+
+#include "report/agent_facts.hpp"
+#include "report/findings/registry.hpp"
+#include "report/sites.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack::findings {
+namespace {
+
+struct Held {
+  Bytes bytes = 0;
+  std::uint64_t count = 0;
+};
+
+/// Live bytes by holder expression, model and optimizer memory left out: what the script itself could let go.
+std::vector<std::pair<std::string, Held>> held_by_script(const Report& report) {
+  std::map<std::string, Held> sums;
+  for (const AllocationReport& allocation : report.allocations) {
+    if (!allocation.tensor || allocation.tensor->holder.empty()) continue;
+    const std::string& role = allocation.tensor->role;
+    if (role == "parameter" || role == "gradient" || role == "buffer" || role == "optimizer_state") continue;
+    Held& held = sums[blank_indices(allocation.tensor->holder)];
+    held.bytes += allocation.bytes;
+    ++held.count;
+  }
+  std::vector<std::pair<std::string, Held>> sorted(sums.begin(), sums.end());
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+  return sorted;
+}
+
+/// The variable of a chain, `losses` of `__main__.losses[]` or `train() local losses[]`.
+std::string variable_of(const Report& report, const std::string& chain) {
+  for (const auto& seen : holders_by_variable(report))
+    for (const Holder& holder : seen)
+      if (holder.chain == chain) return holder.variable;
+  std::string text = chain;
+  if (const auto at = text.rfind(" local "); at != std::string::npos)
+    text = text.substr(at + 7);
+  else if (const auto dot = text.find('.'); dot != std::string::npos)
+    text = text.substr(dot + 1);
+  while (text.ends_with("[]")) text.resize(text.size() - 2);
+  return text;
+}
+
+const Frame* own_of(const Report& report, const std::vector<FrameId>& stack) {
+  for (const FrameId id : stack)
+    if (is_own_frame(report.frames[id])) return &report.frames[id];
+  return nullptr;
+}
+
+Finding describe(const Report& report, const OomReport& oom) {
+  Finding finding =
+      make("out-of-memory", "error",
+           "Out of memory: " + human_bytes(oom.requested_bytes) + " did not fit on cuda:" + std::to_string(oom.device));
+  finding.bytes = oom.requested_bytes;
+  if (const Frame* frame = own_of(report, oom.stack)) {
+    finding.file = frame->file;
+    if (frame->line > 0) finding.line = frame->line;
+  }
+  finding.message =
+      (finding.file ? place(*finding.file, finding.line.value_or(0)) + " asked" : std::string("The program asked")) +
+      " for " + human_bytes(oom.requested_bytes) + " while tensors held " + human_bytes(oom.live_bytes) +
+      (oom.reserved_bytes > oom.live_bytes
+           ? " and the allocator had " + human_bytes(oom.reserved_bytes) + " from the device"
+           : std::string()) +
+      ".";
+  finding.evidence = {{"n", oom.n},
+                      {"requested_bytes", oom.requested_bytes},
+                      {"live_bytes", oom.live_bytes},
+                      {"reserved_bytes", oom.reserved_bytes}};
+  finding.fix =
+      "Free what you do not need (see the other findings), use a smaller batch, or accumulate gradients over several.";
+  if (report.at != "oom") return finding;  // the sites below are those of another moment
+
+  std::vector<const SiteReport*> sites;
+  for (const SiteReport& site : report.sites)
+    if (is_main_layer(report, site) && site.device == oom.device && site.live_bytes > 0) sites.push_back(&site);
+  std::sort(sites.begin(), sites.end(), [](const auto* a, const auto* b) { return a->live_bytes > b->live_bytes; });
+  if (sites.size() > 3) sites.resize(3);
+  Json largest = Json::array();
+  for (const SiteReport* site : sites) {
+    std::string where = "?";
+    if (const auto frame = own_frame(report, *site)) where = frame_label(report.frames[*frame]);
+    largest.push_back(
+        {{"site", site->id}, {"bytes", site->live_bytes}, {"blocks", site->live_count}, {"where", where}});
+    finding.message +=
+        (site == sites.front() ? " Most of it came from " : ", ") + where + " (" + human_bytes(site->live_bytes) + ")";
+  }
+  if (!sites.empty()) {
+    finding.message += ".";
+    finding.site = sites.front()->id;
+  }
+  finding.evidence["largest_sites"] = std::move(largest);
+
+  const auto held = held_by_script(report);
+  Json holders = Json::array();
+  for (const auto& [chain, sum] : held) {
+    holders.push_back(
+        {{"holder", chain}, {"variable", variable_of(report, chain)}, {"bytes", sum.bytes}, {"tensors", sum.count}});
+    if (holders.size() == 5) break;
+  }
+  if (!held.empty()) {
+    const auto& [chain, sum] = held.front();
+    finding.variable = variable_of(report, chain);
+    finding.message += " `" + *finding.variable + "` (" + chain + ") alone holds " + plural(sum.count, "tensor") +
+                       " of " + human_bytes(sum.bytes) + "; letting it go would return that.";
+    finding.evidence["freeable_bytes"] = sum.bytes;
+  }
+  finding.evidence["holders"] = std::move(holders);
+  return finding;
+}
+
+}  // namespace
+
+Findings out_of_memory(const Report& report) {
+  if (report.ooms.empty()) return {};
+  // An OOM report has its own event first or alone; at exit the first one is the one to understand.
+  const OomReport* chosen = &report.ooms.front();
+  if (const Json* n = note(report, "oom_number"); n != nullptr && n->is_number_unsigned())
+    for (const OomReport& oom : report.ooms)
+      if (oom.n == n->get<std::uint32_t>()) chosen = &oom;
+  return {describe(report, *chosen)};
+}
+
+}  // namespace vramtrack::findings

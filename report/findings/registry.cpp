@@ -1,0 +1,108 @@
+#include "report/findings/registry.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "report/sites.hpp"
+
+namespace vramtrack::findings {
+
+Finding make(std::string_view code, std::string_view severity, std::string title) {
+  Finding finding;
+  finding.code = code;
+  finding.severity = severity;
+  finding.title = std::move(title);
+  finding.docs = "docs/findings/" + finding.code + ".md";
+  return finding;
+}
+
+const Json* note(const Report& report, const std::string& key) {
+  const auto at = report.notes.find(key);
+  return at == report.notes.end() || at->second.is_null() ? nullptr : &at->second;
+}
+
+namespace {
+
+Holder read_holder(const Json& entry) {
+  Holder holder;
+  holder.chain = value<std::string>(entry, "h", "");
+  holder.variable = value<std::string>(entry, "v", "");
+  holder.file = value<std::string>(entry, "f", "");
+  holder.function = value<std::string>(entry, "fn", "");
+  holder.line = value<int>(entry, "l", 0);
+  holder.grows = value<bool>(entry, "k", false);
+  holder.count = value<std::uint64_t>(entry, "c", 0);
+  holder.graphs = value<std::uint64_t>(entry, "g", 0);
+  holder.bound = value<std::uint64_t>(entry, "max", 0);
+  holder.nodes = value<std::uint64_t>(entry, "nodes", 0);
+  holder.steps = value<std::uint64_t>(entry, "steps", 0);
+  holder.uses = value<std::uint64_t>(entry, "uses", 0);
+  holder.bytes = value<Bytes>(entry, "b", 0);
+  holder.first_step = value<std::uint32_t>(entry, "s0", 0);
+  holder.last_step = value<std::uint32_t>(entry, "s1", 0);
+  return holder;
+}
+
+}  // namespace
+
+std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
+  std::map<std::tuple<std::string, std::string, std::string>, std::vector<Holder>> grouped;
+  const auto add = [&](const Json& entries, std::uint32_t step, Bytes live, bool at_end) {
+    if (!entries.is_array()) return;
+    for (const Json& entry : entries) {
+      Holder holder = read_holder(entry);
+      holder.step = step;
+      holder.live = live;
+      holder.at_end = at_end;
+      grouped[{holder.file, holder.variable, holder.function}].push_back(std::move(holder));
+    }
+  };
+  if (const Json* looks = note(report, "looks[]"); looks != nullptr && looks->is_array())
+    for (const Json& look : *looks)
+      if (look.is_object() && look.contains("holders"))
+        add(look["holders"], value<std::uint32_t>(look, "step", 0), value<Bytes>(look, "live", 0), false);
+  if (const Json* end = note(report, "history_graph"); end != nullptr && end->is_object() && end->contains("holders"))
+    add((*end)["holders"], value<std::uint32_t>(*end, "step", 0), 0, true);
+  std::vector<std::vector<Holder>> result;
+  for (auto& [key, holders] : grouped) result.push_back(std::move(holders));
+  return result;
+}
+
+Bytes peak_bytes(const Report& report) {
+  Bytes tensors = 0, cuda = 0;
+  for (const Total& total : report.totals) {
+    if (total.layer == "tensor" && (total.kind == "block" || total.kind == "all"))
+      tensors += total.peak_bytes;
+    else if (total.layer == "cuda" && total.device >= 0)
+      cuda += total.peak_bytes;
+  }
+  return tensors != 0 ? tensors : cuda;
+}
+
+bool growth_went_on(const Report& report, std::uint32_t step) {
+  const Json* series = note(report, "step_live");
+  if (series == nullptr || !series->is_array() || series->size() < 4) return true;
+  const auto at = [&](std::size_t i) {
+    const Json& point = (*series)[i];
+    return point.is_array() && point.size() >= 3 ? std::pair{point[0].get<double>(), point[2].get<double>()}
+                                                 : std::pair{0.0, 0.0};
+  };
+  std::size_t here = 0;
+  while (here + 1 < series->size() && at(here).first < step) ++here;
+  const auto [first_step, first_blocks] = at(0);
+  const auto [here_step, here_blocks] = at(here);
+  const auto [last_step, last_blocks] = at(series->size() - 1);
+  if (last_step - here_step < 4 || here_step <= first_step) return true;
+  const double pace = (here_blocks - first_blocks) / (here_step - first_step);
+  if (pace <= 0) return true;  // not visible in the number of blocks: no say
+  return (last_blocks - here_blocks) / (last_step - here_step) > pace / 4;
+}
+
+std::string place(std::string_view file, int line) {
+  std::string text(file_name(file));
+  if (line > 0) text += ":" + std::to_string(line);
+  return text;
+}
+
+}  // namespace vramtrack::findings

@@ -1,0 +1,72 @@
+// The findings of one report, one function in one file each, and what they share. Pure: report in, findings out.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/model.hpp"
+
+namespace vramtrack::findings {
+
+using Findings = std::vector<Finding>;
+
+Findings out_of_memory(const Report& report);
+Findings history_accumulation(const Report& report);
+Findings growing_site(const Report& report);
+Findings dead_local(const Report& report);
+Findings long_bptt(const Report& report);
+Findings large_layer(const Report& report);
+Findings cache_not_leak(const Report& report);
+Findings library_memory(const Report& report);
+Findings workspace(const Report& report);
+Findings reference_cycle(const Report& report);
+Findings duplicate_worker_rng(const Report& report);
+
+/// A finding with its code, severity, title and docs link filled in.
+Finding make(std::string_view code, std::string_view severity, std::string title);
+
+/// Value of a note, or nullptr.
+const Json* note(const Report& report, const std::string& key);
+
+/// One holder expression as the agent saw it at one moment (docs/agent-notes.md: H).
+struct Holder {
+  std::uint32_t step = 0;  // of the observation
+  bool at_end = false;     // seen by the analysis at exit or OOM, not by a look on the way
+  Bytes live = 0;          // of the process at that moment; 0 at the end
+  std::string chain, variable, file, function;
+  int line = 0;
+  bool grows = false;  // `line` is a statement that adds to it, not a plain assignment
+  std::uint64_t count = 0, graphs = 0, bound = 0, nodes = 0, steps = 0, uses = 0;
+  Bytes bytes = 0;
+  std::uint32_t first_step = 0, last_step = 0;
+};
+
+/// Every observation of every holder, in order of time; holders of one variable share chain, variable, file.
+std::vector<std::vector<Holder>> holders_by_variable(const Report& report);
+
+/// The most that the tensor layer (or, without one, the cuda layer) held, all devices.
+Bytes peak_bytes(const Report& report);
+
+/// Whether blocks kept surviving after `step`, at the pace seen before, until the last step (note `step_live`).
+/// True as well when too few steps followed to tell.
+bool growth_went_on(const Report& report, std::uint32_t step);
+
+/// "train.py:27" of a file and line.
+std::string place(std::string_view file, int line);
+
+/// A value of a JSON object as a type, or the fallback when it is missing or of another type.
+template <class T>
+T value(const Json& object, const char* key, T fallback) {
+  if (!object.is_object()) return fallback;
+  const auto at = object.find(key);
+  if (at == object.end()) return fallback;
+  if constexpr (std::is_same_v<T, std::string>)
+    return at->is_string() ? at->template get<T>() : fallback;
+  else if constexpr (std::is_same_v<T, bool>)
+    return at->is_boolean() ? at->template get<bool>() : at->is_number() ? at->template get<double>() != 0 : fallback;
+  else
+    return at->is_number() ? at->template get<T>() : fallback;
+}
+
+}  // namespace vramtrack::findings

@@ -1,0 +1,100 @@
+#include "report/findings/run_findings.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "report/findings/registry.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack::findings {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+bool has_variable(const std::string& environment, const std::string& assignment) {
+  for (std::size_t at = 0; at < environment.size();) {
+    const std::size_t end = std::min(environment.find('\0', at), environment.size());
+    if (environment.compare(at, end - at, assignment) == 0) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
+std::vector<std::string> open_devices(const fs::path& process) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(process / "fd", error)) {
+    const std::string target = fs::read_symlink(entry.path(), error).string();
+    if (target.starts_with("/dev/nvidia") && std::find(found.begin(), found.end(), target) == found.end())
+      found.push_back(target);
+  }
+  return found;
+}
+
+bool is_gone(const fs::path& process) {
+  const std::string stat = read_file(process / "stat");
+  const std::size_t name_end = stat.rfind(") ");
+  return name_end == std::string::npos || name_end + 2 >= stat.size() || stat[name_end + 2] == 'Z' ||
+         stat[name_end + 2] == 'X';
+}
+
+}  // namespace
+
+std::vector<Leftover> leftover_processes(const std::string& run_id) {
+  std::vector<Leftover> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename().string();
+    std::int64_t pid = 0;
+    const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (failed != std::errc() || end != name.data() + name.size() || pid == ::getpid()) continue;
+    if (!has_variable(read_file(entry.path() / "environ"), "VRAMTRACK_RUN_ID=" + run_id) || is_gone(entry.path()))
+      continue;
+    Leftover leftover;
+    leftover.pid = pid;
+    leftover.command = read_file(entry.path() / "cmdline");
+    std::replace(leftover.command.begin(), leftover.command.end(), '\0', ' ');
+    while (leftover.command.ends_with(' ')) leftover.command.pop_back();
+    leftover.devices = open_devices(entry.path());
+    found.push_back(std::move(leftover));
+  }
+  return found;
+}
+
+std::vector<Finding> run_findings(const std::vector<Leftover>& leftovers, const std::vector<Report>& reports) {
+  std::vector<Finding> found;
+  for (const Leftover& leftover : leftovers) {
+    Bytes held = 0;
+    for (const Report& report : reports)
+      if (report.process.pid == leftover.pid)
+        for (const Total& total : report.totals)
+          if (total.layer == "cuda" && total.device >= 0 && total.kind != "all") held += total.live_bytes;
+    if (held == 0 && leftover.devices.empty()) continue;
+    Finding finding = make("leftover-process", "warning",
+                           "Process " + std::to_string(leftover.pid) + " still runs and holds the GPU");
+    finding.bytes = held;
+    finding.message =
+        "The command has ended, but a process that it started is still alive: " + std::to_string(leftover.pid) + " (" +
+        leftover.command + ")" + (held != 0 ? ", holding " + human_bytes(held) + " of GPU memory" : std::string()) +
+        ". Its memory stays taken until it ends.";
+    finding.fix = "If it should not be there, end it with `kill " + std::to_string(leftover.pid) +
+                  "` (`kill -9` if that does not help); in the "
+                  "script, join or terminate workers before exiting, or make them daemons.";
+    finding.evidence = {
+        {"pid", leftover.pid}, {"command", leftover.command}, {"devices", leftover.devices}, {"live_bytes", held}};
+    found.push_back(std::move(finding));
+  }
+  return found;
+}
+
+}  // namespace vramtrack::findings

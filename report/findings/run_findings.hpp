@@ -1,0 +1,27 @@
+// Findings about a whole run, made by its launcher: what one process cannot say about itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "report/model.hpp"
+
+namespace vramtrack::findings {
+
+/// A process of a run that outlived the run's command.
+struct Leftover {
+  std::int64_t pid = 0;
+  std::string command;
+  std::vector<std::string> devices;  // GPU device files that it has open, or "simulated"
+};
+
+/// Processes, other than the caller's, whose environment has VRAMTRACK_RUN_ID=run_id. Reads /proc; processes that the
+/// user may not read are left out.
+std::vector<Leftover> leftover_processes(const std::string& run_id);
+
+/// `leftover-process` findings for those that hold a GPU: they have a device file open, or their report (from
+/// `reports`, matched by pid) shows live device memory.
+std::vector<Finding> run_findings(const std::vector<Leftover>& leftovers, const std::vector<Report>& reports);
+
+}  // namespace vramtrack::findings
