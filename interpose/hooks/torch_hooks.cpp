@@ -11,6 +11,7 @@
 #include <atomic>
 #include <string_view>
 
+#include "interpose/agent.hpp"
 #include "interpose/hooks/elf.hpp"
 #include "interpose/hooks/torch.hpp"
 #include "interpose/recorder.hpp"
@@ -46,7 +47,7 @@ class RealFunction {
   std::atomic<void*> found_{nullptr};
 };
 
-void record_block(void* pointer, std::int64_t size, std::uint64_t reserved, Device device,
+void record_block(void* pointer, std::int64_t size, std::uint64_t allocated, std::uint64_t reserved, Device device,
                   const CaptureStart& here) noexcept {
   if (device.type != cuda_device || size == 0) return;
   const HookScope scope;
@@ -58,6 +59,7 @@ void record_block(void* pointer, std::int64_t size, std::uint64_t reserved, Devi
                  here);
   else
     record_free({Layer::tensor, device.index, Kind::block, address, reserved});
+  agent::watch(size > 0, allocated);
 }
 
 }  // namespace
@@ -75,7 +77,7 @@ void record_block(void* pointer, std::int64_t size, std::uint64_t reserved, Devi
 #define MEMORY_HOOK(name)                                                                                              \
   EXPORT void name(void* pointer, std::int64_t size, std::uint64_t allocated, std::uint64_t reserved, Device device) { \
     const CaptureStart here = VRAMTRACK_HERE();                                                                        \
-    record_block(pointer, size, reserved, device, here);                                                               \
+    record_block(pointer, size, allocated, reserved, device, here);                                                    \
     static constinit RealFunction<void(void*, std::int64_t, std::uint64_t, std::uint64_t, Device)> real;               \
     if (auto* forward = real.get("libc10.so", NAME_OF(name))) forward(pointer, size, allocated, reserved, device);     \
   }
