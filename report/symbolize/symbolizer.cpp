@@ -1,12 +1,169 @@
 #include "report/symbolize/symbolizer.hpp"
 
+#include <elfutils/libdwfl.h>
+#include <gelf.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "report/sites.hpp"
+#include "report/symbolize/debug_lines.hpp"
+#include "report/symbolize/demangle.hpp"
+#include "report/symbolize/elf_symbols.hpp"
+
 namespace vramtrack {
+namespace {
 
-struct Symbolizer::Module {};
+char* g_debug_path = nullptr;  // libdwfl's default: beside the file, .debug/, /usr/lib/debug, by build-id
 
-Symbolizer::Symbolizer() = default;
+constexpr Dwfl_Callbacks callbacks = {
+    .find_elf = dwfl_build_id_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .section_address = dwfl_offline_section_address,
+    .debuginfo_path = &g_debug_path,
+};
+
+std::string hex_of(const unsigned char* bytes, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += "0123456789abcdef"[bytes[i] >> 4];
+    text += "0123456789abcdef"[bytes[i] & 15];
+  }
+  return text;
+}
+
+Elf_Scn* section_of_type(Elf* elf, std::uint32_t type) {
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) != nullptr && header.sh_type == type) return section;
+  }
+  return nullptr;
+}
+
+/// libdw of Debian 12 cannot read them; without a word it would look as if there were no debug information.
+bool has_zstd_debug_sections(Elf* elf) {
+  constexpr std::uint32_t zstd = 2;  // ELFCOMPRESS_ZSTD; not in older elf.h
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
+    GElf_Shdr header;
+    GElf_Chdr compression;
+    if (gelf_getshdr(section, &header) != nullptr && (header.sh_flags & SHF_COMPRESSED) != 0 &&
+        gelf_getchdr(section, &compression) != nullptr && compression.ch_type == zstd) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+struct Symbolizer::Module {
+  Module() = default;
+  ~Module() {
+    lines.reset();
+    if (dwfl != nullptr) dwfl_end(dwfl);
+  }
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  void read_symbols(Elf* elf);
+  void read_lines(Elf* elf);
+
+  Dwfl* dwfl = nullptr;
+  Dwfl_Module* module = nullptr;
+  bool usable = false;
+  GElf_Addr elf_bias = 0, dwarf_bias = 0;
+  ElfSymbols symbols;
+  std::unique_ptr<DebugLines> lines;
+  std::unordered_map<std::string_view, std::string> names;  // mangled -> shown
+};
+
+void Symbolizer::Module::read_symbols(Elf* elf) {
+  if (Elf_Scn* section = section_of_type(elf, SHT_SYMTAB)) {
+    symbols.add_section(elf, section);
+  } else {
+    // libdwfl knows where else to look: a separate debug file, .gnu_debugdata, .dynsym. One copy of its table, since
+    // its own search is a scan.
+    const int count = dwfl_module_getsymtab(module);
+    for (int i = 1; i < count; ++i) {
+      GElf_Sym symbol;
+      GElf_Addr address = 0;
+      GElf_Word section_index = 0;
+      const char* name = dwfl_module_getsym_info(module, i, &symbol, &address, &section_index, nullptr, nullptr);
+      const auto type = GELF_ST_TYPE(symbol.st_info);
+      if (name == nullptr || section_index == SHN_UNDEF || (type != STT_FUNC && type != STT_GNU_IFUNC)) continue;
+      symbols.add(address - elf_bias, symbol.st_size, name, GELF_ST_BIND(symbol.st_info) == STB_GLOBAL);
+    }
+  }
+  symbols.sort();
+}
+
+void Symbolizer::Module::read_lines(Elf*) {
+  Dwarf* const dwarf = dwfl_module_getdwarf(module, &dwarf_bias);
+  if (dwarf != nullptr) lines = std::make_unique<DebugLines>(dwarf);
+}
+
+Symbolizer::Symbolizer() {
+  // elfutils would ask the servers of DEBUGINFOD_URLS for every library, gigabytes for PyTorch's: only if wanted.
+  if (std::getenv("VRAMTRACK_DEBUGINFOD") == nullptr) unsetenv("DEBUGINFOD_URLS");
+}
+
 Symbolizer::~Symbolizer() = default;
 
-std::vector<NativeFrame> Symbolizer::resolve(const std::string&, const std::string&, std::uint64_t) { return {}; }
+Symbolizer::Module& Symbolizer::open(const std::string& path, const std::string& build_id) {
+  std::unique_ptr<Module>& slot = modules_[path + '\n' + build_id];
+  if (slot != nullptr) return *slot;
+  slot = std::make_unique<Module>();
+  Module& module = *slot;
+  if (path.empty() || path.front() != '/') return module;  // [vdso], anonymous code
+  if (access(path.c_str(), R_OK) != 0) {
+    notes_.push_back(path + " is not there any more: its functions have no names");
+    return module;
+  }
+  module.dwfl = dwfl_begin(&callbacks);
+  if (module.dwfl == nullptr) return module;
+  module.module = dwfl_report_offline(module.dwfl, path.c_str(), path.c_str(), -1);
+  dwfl_report_end(module.dwfl, nullptr, nullptr);
+  Elf* const elf = module.module == nullptr ? nullptr : dwfl_module_getelf(module.module, &module.elf_bias);
+  if (elf == nullptr) {
+    notes_.push_back(path + " cannot be read as an ELF file: its functions have no names");
+    return module;
+  }
+  const unsigned char* bits = nullptr;
+  GElf_Addr where = 0;
+  const int count = dwfl_module_build_id(module.module, &bits, &where);
+  const std::string on_disk = count > 0 ? hex_of(bits, count) : std::string();
+  if (!build_id.empty() && on_disk != build_id) {
+    notes_.push_back(path + " has changed since the run (build-id " + (on_disk.empty() ? "none" : on_disk) + ", was " +
+                     build_id + "): its functions have no names");
+    return module;
+  }
+  module.usable = true;
+  module.read_symbols(elf);
+  module.read_lines(elf);
+  if (module.lines == nullptr && has_zstd_debug_sections(elf)) {
+    notes_.push_back(path +
+                     " has debug information compressed with zstd, which this build of elfutils cannot read: "
+                     "function names only");
+  }
+  return module;
+}
+
+std::vector<NativeFrame> Symbolizer::resolve(const std::string& path, const std::string& build_id,
+                                             std::uint64_t address) {
+  Module& module = open(path, build_id);
+  if (!module.usable) return {};
+  std::vector<NativeFrame> frames;
+  if (module.lines != nullptr) frames = module.lines->find(address + module.elf_bias - module.dwarf_bias);
+  const std::string_view mangled = module.symbols.find(address);
+  if (mangled.empty()) return frames;
+  const auto [name, added] = module.names.try_emplace(mangled);
+  if (added) name->second = function_name(mangled);
+  // The symbol table knows the outermost function best (DWARF has no scope for parts that were moved away).
+  if (frames.empty()) frames.emplace_back();
+  frames.back().function = name->second;
+  return frames;
+}
 
 }  // namespace vramtrack
