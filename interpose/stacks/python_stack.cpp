@@ -10,73 +10,140 @@ namespace vramtrack::stacks {
 namespace {
 
 constexpr std::uint8_t owned_by_generator = 1;
+constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;  // user addresses have nothing above
 
-// Keys. With interpreter frames, the instruction pointer says which code object and which offset: it lies inside the
-// code object. The owner says whether an early instruction hides the frame. Bits 48 and up of a user address are 0.
-constexpr int owner_shift = 56;
-constexpr std::uint64_t entry_key = 1ull << 63;
-constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;
-// With frame objects: the code object and f_lasti (-1 before the start) above it; 0 (never equal) if it does not fit.
-constexpr std::int32_t lasti_limit = 0xfffe;
-
-std::uint32_t walk_interpreter_frames(const PythonLayout& l, const std::byte* frame, PythonMemo& memo,
-                                      std::uint32_t& flags) noexcept {
-  std::uint32_t n = 0;
-  for (; frame != nullptr; frame = read_at<const std::byte*>(frame, l.previous)) {
-    const auto owner = read_at<std::uint8_t>(frame, l.owner);
-    if (owner >= l.owner_shim) {
-      if (n > 0) memo.new_key[n - 1] |= entry_key;
-      continue;
-    }
-    if (n == max_python) {
-      flags |= trace::stack_truncated;
-      break;
-    }
-    std::uint64_t key = read_at<std::uint64_t>(frame, l.instruction) | std::uint64_t{owner} << owner_shift;
-    if (l.is_entry >= 0 && read_at<std::uint8_t>(frame, static_cast<std::size_t>(l.is_entry)) != 0) key |= entry_key;
-    memo.new_key[n] = key;
-    memo.new_frame[n++] = frame;
+/// What decides a frame's word. With interpreter frames: the instruction pointer, which lies inside the code object and
+/// so says which one and which offset, and above it the owner (and is_entry), which say whether the frame shows.
+struct InterpreterFrames {
+  const PythonLayout& l;
+  std::uint64_t key(const std::byte* frame) const noexcept {
+    return read_at<std::uint64_t>(frame, l.instruction) |
+           std::uint64_t{static_cast<std::uint16_t>(read_at<std::uint16_t>(frame, l.flags) & l.flags_mask)} << 48;
   }
-  return n;
-}
+  bool usable(std::uint64_t) const noexcept { return true; }
+};
 
-std::uint32_t walk_frame_objects(const PythonLayout& l, const std::byte* frame, PythonMemo& memo,
-                                 std::uint32_t& flags) noexcept {
-  std::uint32_t n = 0;
-  for (; frame != nullptr; frame = read_at<const std::byte*>(frame, l.previous)) {
-    if (n == max_python) {
-      flags |= trace::stack_truncated;
-      break;
-    }
-    const auto last = read_at<std::int32_t>(frame, l.instruction);
-    const auto code = read_at<std::uint64_t>(frame, l.code);
-    memo.new_key[n] = last >= -1 && last < lasti_limit ? code | static_cast<std::uint64_t>(last + 1) << 48 : 0;
-    memo.new_frame[n++] = frame;
+/// With frame objects: the code object, and f_lasti + 1 above it; no_key if that does not fit.
+struct FrameObjects {
+  static constexpr std::uint64_t no_key = ~0ull;
+  const PythonLayout& l;
+  std::uint64_t key(const std::byte* frame) const noexcept {
+    const auto last = static_cast<std::uint64_t>(std::int64_t{read_at<std::int32_t>(frame, l.instruction)} + 1);
+    return last < 0xffff ? read_at<std::uint64_t>(frame, l.code) | last << 48 : no_key;
   }
-  return n;
+  bool usable(std::uint64_t key) const noexcept { return key != no_key; }
+};
+
+bool is_shim(const PythonLayout& l, std::uint64_t key) noexcept {
+  return l.interpreter_frames && static_cast<std::uint8_t>(key >> l.owner_shift) >= l.owner_shim;
 }
 
 /// The word of one frame; 0: hidden by CPython. False: its code object could not be recorded.
-bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, std::uint64_t& word) noexcept {
+bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, bool below_shim,
+             std::uint64_t& word) noexcept {
   const PythonLayout& l = python.layout;
+  word = 0;
+  if (is_shim(l, key)) return true;
   const auto* const code = read_at<const std::byte*>(frame, l.code);
   std::int64_t offset = 0;
-  std::uint64_t entry = 0;
-  word = 0;
+  bool entry = true;
   if (l.interpreter_frames) {
     offset = reinterpret_cast<const std::byte*>(key & pointer_mask) - (code + l.instructions);
-    entry = (key & entry_key) != 0 ? trace::entry_bit : 0;
-    const auto owner = static_cast<std::uint8_t>(key >> owner_shift & 0x7f);
-    if (owner != owned_by_generator && offset < 2 * std::int64_t{read_at<std::int32_t>(code, l.first_traceable)})
+    entry = below_shim || (l.is_entry >= 0 && (key >> 48 & 1) != 0);
+    if (static_cast<std::uint8_t>(key >> l.owner_shift) != owned_by_generator &&
+        offset < 2 * std::int64_t{read_at<std::int32_t>(code, l.first_traceable)})
       return true;
   } else {
     offset = std::int64_t{read_at<std::int32_t>(frame, l.instruction)} * l.lasti_scale;
-    entry = trace::entry_bit;
   }
   const std::uint32_t id = code_id(python, code);
   if (id == no_code) return false;
   const auto where = offset < 0 ? trace::unknown_offset : static_cast<std::uint32_t>(offset);
-  word = trace::python_frame_bit | entry | std::uint64_t{id} << 32 | where;
+  word = trace::python_frame_bit | (entry ? trace::entry_bit : 0) | std::uint64_t{id} << 32 | where;
+  return true;
+}
+
+/// Follows the memo outwards from its frame `top`, which is the chain's frame `frame`, as long as the chain is the
+/// same. `changed` becomes the outermost index whose key differs (or stays). Returns the frame where the chain leaves
+/// the memo; nullptr when it ended together with it.
+///
+/// The loads do not wait for each other: their addresses come from the memo, not from the frame before. A frame is read
+/// only after the chain was seen to lead to it, since what the memo remembers may have been unmapped.
+template <class Kind>
+const std::byte* follow(const Kind& kind, const PythonMemo& memo, std::int64_t top, const std::byte* frame,
+                        std::uint32_t& changed) noexcept {
+  const std::uint32_t previous = kind.l.previous;
+  std::int64_t lowest = changed;
+  for (std::int64_t i = top; i >= 0; --i) {
+    const std::byte* at = memo.frame[i];
+    if (at != frame) [[unlikely]]
+      return frame;
+    asm("" : "+r"(at));  // keep the compiler from using `frame`, which it knows to be equal
+    const std::uint64_t key = kind.key(at);
+    if (key != memo.key[i] || !kind.usable(key)) lowest = i;
+    frame = read_at<const std::byte*>(at, previous);
+  }
+  changed = static_cast<std::uint32_t>(lowest);
+  return frame;
+}
+
+/// Brings the memo's frames and keys up to date with the chain from `innermost`. Returns the index of the outermost
+/// entry that is new or changed; memo.count when nothing is.
+template <class Kind>
+std::uint32_t update(const Kind& kind, PythonMemo& memo, const std::byte* innermost, std::uint32_t& flags) noexcept {
+  const PythonLayout& l = kind.l;
+  std::uint32_t changed = memo.count;
+  std::uint32_t fresh = 0;  // frames in new_frame
+  std::uint32_t kept = 0;   // the memo's outer frames that stay
+  const std::byte* frame = innermost;
+  // Inwards frames are new more often than outer ones: chase the chain until it joins the memo.
+  for (std::int64_t j = std::int64_t{memo.count} - 1; frame != nullptr;) {
+    // Frames of one stack chunk lie in the order of calls; where that does not hold, a joint is missed, no more.
+    while (j >= 0 && memo.frame[j] > frame) --j;
+    if (j >= 0 && memo.frame[j] == frame) {
+      changed = static_cast<std::uint32_t>(j + 1);
+      const std::byte* const left = follow(kind, memo, j, frame, changed);
+      if (left == nullptr) {
+        kept = static_cast<std::uint32_t>(j + 1);
+        break;
+      }
+      j = -1;  // the memo is of another chain further out: chase all of it
+      continue;
+    }
+    if (fresh == max_python) {
+      flags |= trace::stack_truncated;
+      break;
+    }
+    memo.new_frame[fresh++] = frame;
+    frame = read_at<const std::byte*>(frame, l.previous);
+  }
+  if (kept == 0) changed = 0;
+  if (kept + fresh > max_python) {
+    // The outermost frames fall away, so nothing is where it was.
+    flags |= trace::stack_truncated;
+    memo.count = 0;
+    return update(kind, memo, innermost, flags);
+  }
+  if (changed > kept) changed = kept;
+  for (std::uint32_t i = 0; i < fresh; ++i) memo.frame[kept + i] = memo.new_frame[fresh - 1 - i];
+  memo.count = kept + fresh;
+  return changed;
+}
+
+template <class Kind>
+bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::byte* innermost,
+          std::uint32_t& flags) noexcept {
+  const std::uint32_t changed = update(kind, memo, innermost, flags);
+  Hash128 hash = changed > 0 ? memo.hash[changed - 1] : Hash128{};
+  for (std::uint32_t i = changed; i < memo.count; ++i) {
+    const std::uint64_t key = kind.key(memo.frame[i]);
+    const bool below_shim = i > 0 && is_shim(kind.l, memo.key[i - 1]);
+    if (!resolve(python, memo.frame[i], key, below_shim, memo.word[i])) [[unlikely]]
+      return false;
+    if (memo.word[i] != 0) hash = hash.plus(memo.word[i]);
+    memo.key[i] = key;
+    memo.hash[i] = hash;
+  }
   return true;
 }
 
@@ -104,27 +171,14 @@ PythonStack walk_python(ThreadState& state) noexcept {
   }
   const PythonLayout& l = python->layout;
   const std::byte* const innermost = innermost_frame(l, thread_state);
-  const std::uint32_t n = l.interpreter_frames ? walk_interpreter_frames(l, innermost, memo, stack.flags)
-                                               : walk_frame_objects(l, innermost, memo, stack.flags);
-  const std::uint32_t known = memo.count < n ? memo.count : n;
-  std::uint32_t same = 0;
-  while (same < known && memo.key[same] == memo.new_key[n - 1 - same]) ++same;
-  Hash128 hash = same > 0 ? memo.hash[same - 1] : Hash128{};
-  for (std::uint32_t i = same; i < n; ++i) {
-    const std::uint64_t key = memo.new_key[n - 1 - i];
-    std::uint64_t word = 0;
-    if (!resolve(*python, memo.new_frame[n - 1 - i], key, word)) [[unlikely]] {
-      memo.count = 0;
-      stack.flags |= trace::stack_python_unreadable;
-      return stack;
-    }
-    if (word != 0) hash = hash.plus(word);
-    memo.key[i] = key != 0 ? key : ~0ull;
-    memo.word[i] = word;
-    memo.hash[i] = hash;
+  const bool read = l.interpreter_frames ? walk(*python, InterpreterFrames{l}, memo, innermost, stack.flags)
+                                         : walk(*python, FrameObjects{l}, memo, innermost, stack.flags);
+  if (!read) [[unlikely]] {
+    memo.count = 0;
+    stack.flags |= trace::stack_python_unreadable;
+  } else if (memo.count > 0) {
+    stack.hash = memo.hash[memo.count - 1];
   }
-  memo.count = n;
-  stack.hash = hash;
   return stack;
 }
 

@@ -7,16 +7,17 @@
 
 namespace vramtrack::stacks {
 
-/// What a thread remembers of its last walk, outermost frame first: what it read of each frame (`key`), what that
-/// means (`word`, 0 for a frame that CPython itself does not show), and the hash of all words up to there. A walk reads
-/// every frame's key again; it works out words and hashes only from the first key that differs.
+/// What a thread remembers of its last walk, outermost frame first: where each frame is, what was read of it (`key`),
+/// what that means (`word`, 0 for a frame that CPython itself does not show), and the hash of all words up to there.
+/// A walk reads every frame's link and key again; words and hashes are worked out only from the outermost frame on that
+/// differs.
 struct PythonMemo {
   std::uint32_t count;
+  const std::byte* frame[max_python];
   std::uint64_t key[max_python];
   std::uint64_t word[max_python];
   Hash128 hash[max_python];
-  // This walk, innermost first.
-  std::uint64_t new_key[max_python];
+  // Frames of this walk that were not met at their place, innermost first.
   const std::byte* new_frame[max_python];
 };
 

@@ -101,8 +101,9 @@ StackId capture_stack(ThreadState& state, const CaptureStart& start) noexcept {
 
 /// The calling thread's state, brought up to date; nullptr: nothing can be captured.
 ThreadState* current_state() noexcept {
+  if (trace::active() == nullptr) return nullptr;
   ThreadState* const state = this_thread();
-  if (state == nullptr || trace::active() == nullptr) return nullptr;
+  if (state == nullptr) return nullptr;
   const std::uint64_t generation = g_generation.load(std::memory_order_acquire);
   if (state->generation != generation) [[unlikely]]
     catch_up(*state, generation);
