@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,6 +40,11 @@ void append_number(std::string& out, Integer value) {
 /// Seconds rounded to 0.1 ms: enough for the page, and a third of the digits.
 inline double page_seconds(double seconds) { return std::round(seconds * 1e4) / 1e4; }
 
+/// Writes a column in the shortest of four forms: one number (all rows are equal), {"runs": [value, rows, ...]},
+/// {"of": [values], "codes": "one letter of the base64 alphabet a row"} (at most 64 values), or a plain array.
+/// Doubles are exact for integers below 2^53, which is also all that JavaScript can read.
+void write_column(std::string& out, std::span<const double> values);
+
 /// A JSON object written key by key.
 class ObjectWriter {
  public:
@@ -53,33 +59,13 @@ class ObjectWriter {
     return x_out;
   }
 
-  /// A column: value(row) for every row, as an array, or as the one number when all are equal.
+  /// A column: value(row) for every row, in the shortest of the forms of write_column().
   template <typename Rows, typename Value>
   void column(std::string_view name, const Rows& rows, Value value) {
-    std::string& out = key(name);
-    const std::size_t start = out.size();
-    bool constant = true, first = true;
-    std::size_t first_end = 0, previous = 0;
-    out += '[';
-    for (const auto& row : rows) {
-      if (!first) out += ',';
-      const std::size_t begin = out.size();
-      append_number(out, value(row));
-      if (first) {
-        first_end = out.size();
-        previous = begin;
-      } else if (constant) {
-        constant = std::string_view(out).substr(begin) == std::string_view(out).substr(previous, first_end - previous);
-      }
-      first = false;
-    }
-    if (!first && constant) {
-      const std::string only = out.substr(previous, first_end - previous);
-      out.resize(start);
-      out += only;
-    } else {
-      out += ']';
-    }
+    std::vector<double> values;
+    values.reserve(std::size(rows));
+    for (const auto& row : rows) values.push_back(static_cast<double>(value(row)));
+    write_column(key(name), values);
   }
 
   void close() { x_out += '}'; }

@@ -36,7 +36,10 @@ class StackTree {
 
   void write(std::string& out) const {
     ObjectWriter object(out);
-    object.column("parent", x_parents, [](auto parent) { return parent; });
+    object.key("count") += std::to_string(x_parents.size());
+    // How far above its own number a node's parent stands: mostly 1.
+    std::int64_t node = 0;
+    object.column("up", x_parents, [&](auto parent) { return node++ - static_cast<std::int64_t>(parent); });
     object.column("frame", x_frames, [](auto frame) { return frame; });
     object.close();
   }
@@ -260,7 +263,10 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
     const auto place = site_index.find(block->site);
     return place == site_index.end() ? std::int64_t{-1} : place->second;
   });
-  object.column("time", blocks, [](Block block) { return page_seconds(block->time); });
+  // Whole multiples of a unit that divides the run in 100,000 to 1,000,000.
+  const double unit = std::pow(10.0, std::ceil(std::log10(std::max(report.process.duration, 1e-3))) - 6);
+  append_number(object.key("time_unit"), unit);
+  object.column("time", blocks, [&](Block block) { return std::round(block->time / unit); });
   object.column("step", blocks, [](Block block) { return block->step; });
   object.column("thread", blocks, [](Block block) { return block->thread; });
   const auto fact = [&](auto member) {
@@ -315,9 +321,9 @@ std::string page_data(const Report& report, std::string_view tab) {
                                 {"torn_records", report.losses.torn_records},
                                 {"notes", report.losses.notes}});
   object.key("omitted") += dump({{"count", report.omitted_count}, {"bytes", report.omitted_bytes}});
-  write_frames(object.key("frames"), report, strings);
+  write_blocks(object.key("blocks"), report, strings);  // first: the longest columns get the shortest string numbers
   write_sites(object.key("sites"), report, strings, tree);
-  write_blocks(object.key("blocks"), report, strings);
+  write_frames(object.key("frames"), report, strings);
   write_timeline(object.key("timeline"), report.timeline, strings);
   tree.write(object.key("tree"));
   object.key("strings") += dump(Json(strings.strings()));

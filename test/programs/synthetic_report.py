@@ -241,17 +241,19 @@ def filler(report, arena):
     while len(report.sites) < options.sites:
         n = len(report.sites)
         stack = list(top)
-        width = max(1, options.frames // max(1, options.sites) // 2)
+        width = max(1, options.frames // max(1, options.sites) - 13)
         for depth in range(3 + n % 12):
             which = (n % roots if depth < 3 else n) * 31 + depth
             own = (n + depth) % 3
             if own:
-                stack.append(report.py(f"Layer{which % 997}.forward", f"/home/ada/nano/blocks/part{which % 89}.py",
-                                       10 + which % 400, f"y = self.step_{depth}(x)"))
+                layer = which % 499
+                stack.append(report.py(f"Layer{layer}.forward", f"/home/ada/nano/blocks/part{layer % 89}.py",
+                                       10 + depth * 3, f"y = self.step_{depth}(x)"))
             else:
                 stack += module_call(report)
         for extra in range(width):
-            stack.append(report.py(f"helper_{n % 5000}_{extra}", f"/home/ada/nano/util/u{n % 211}.py", 5 + extra))
+            pick = (n * 7 + extra * 131) % 3989
+            stack.append(report.py(f"helper_{pick}", f"/home/ada/nano/util/u{pick % 211}.py", 5 + pick % 200))
         stack += aten(report, rng.choice(["add", "mul", "cat", "gelu", "bmm", "native_layer_norm"]))
         size = int(512 * 2 ** rng.uniform(0, 9)) // 512 * 512
         add_site(report, stack, verdict=rng.choice(["recent", "recent", "steady", "one-off"]),
@@ -270,9 +272,10 @@ def filler(report, arena):
                                                             f"Layer{n % 997}.cache"), arena)
 
 
-def timeline(report, live, reserved, cuda):
+def timeline(report, live, peak, reserved, cuda):
     options, rng = report.options, report.random
     points = max(2, options.points // 2)
+    top_at = int(0.993 * (points - 1))
     entries, steps = [], options.steps
     for index in range(points):
         t = options.duration * index / (points - 1)
@@ -281,8 +284,9 @@ def timeline(report, live, reserved, cuda):
         within = ((t - 3) / (options.duration - 3) * steps) % 1 if t > 3 else 0
         wave = max(0.0, 1 - abs(within - 0.45) * 2.2)
         leak = step / steps
-        at = int(live * (0.30 * ramp + 0.34 * wave * ramp + 0.36 * leak)) if index < points - 1 else live
-        held = int(max(at, reserved * min(1.0, 0.55 * ramp + 0.45 * leak)))
+        at = min(int(peak * (0.34 * ramp + 0.28 * wave * ramp + 0.36 * leak)), peak)
+        at = peak if index == top_at else live if index == points - 1 else at
+        held = int(max(at, min(reserved, reserved * (0.62 * ramp + 0.40 * leak))))
         entries.append({"time": round(t, 4), "step": step, "layer": "tensor", "device": 0, "live_bytes": at, "reserved_bytes": held})
         entries.append({"time": round(t, 4), "step": step, "layer": "cuda", "device": 0,
                         "live_bytes": held + (cuda - reserved if t > 1 else 0), "reserved_bytes": None})
@@ -312,10 +316,12 @@ def build(options):
     if options.hostile:
         make_hostile(report)
     live = sum(s["live_bytes"] for s in report.sites if s["layer"] == "tensor")
+    peak = sum(s["peak_bytes"] for s in report.sites if s["layer"] == "tensor")
     cuda = sum(s["live_bytes"] for s in report.sites if s["layer"] == "cuda" and s["device"] == 0)
     order = sorted(report.sites, key=lambda s: (-s["live_bytes"], s["stack"]))
     report.blocks.sort(key=lambda b: (-b["bytes"], b["site"]))
     device = 24 * GIB if not options.big_device else 80 * GIB
+    reserved = max(reserved, peak)
     biggest_hole = 96 * MIB
     duration = options.duration
     owners = {}
@@ -338,7 +344,7 @@ def build(options):
         "sites": order, "allocations": report.blocks,
         "allocations_omitted": {"count": 0, "bytes": 0},
         "frames": report.frames,
-        "timeline": timeline(report, live, reserved, cuda),
+        "timeline": timeline(report, live, peak, reserved, cuda),
         "ooms": [{"n": 1, "time": round(duration * 0.995, 3), "device": 0, "layer": "tensor", "requested_bytes": 2 * GIB,
                   "stack": leak["stack"], "live_bytes": live, "reserved_bytes": reserved}] if options.oom else [],
         "findings": findings_of(leak, options, live, reserved),

@@ -14,12 +14,22 @@ export const ROLES = [
 ];
 export const ROLE_KEYS = ROLES.map(([key]) => key);
 
+const LETTER = new Uint8Array(128);
+[..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].forEach((c, i) => (LETTER[c.charCodeAt(0)] = i));
+
+/** A column in any of the forms that column_json.cpp writes. */
 function column(table, name, Type = Float64Array) {
   const value = table[name];
   if (Array.isArray(value)) return Type.from(value);
-  const filled = new Type(table.count ?? 0);
-  if (value) filled.fill(value);
-  return filled;
+  const out = new Type(table.count);
+  if (typeof value === "number") return out.fill(value);
+  if (value?.runs) {
+    let at = 0;
+    for (let i = 0; i < value.runs.length; i += 2) out.fill(value.runs[i], at, (at += value.runs[i + 1]));
+  } else if (value?.codes) {
+    for (let i = 0; i < out.length; ++i) out[i] = value.of[LETTER[value.codes.charCodeAt(i)]];
+  }
+  return out;
 }
 
 function columns(table, names) {
@@ -37,12 +47,8 @@ export function decode(text) {
     native: Uint8Array, own: Uint8Array, function: Int32Array, file: Int32Array, module: Int32Array, line: Int32Array,
     inlined: Uint8Array, source: Int32Array,
   });
-  const parents = Array.isArray(raw.tree.parent) ? raw.tree.parent : [0];
-  model.tree = {
-    count: parents.length,
-    parent: Int32Array.from(parents),
-    frame: Array.isArray(raw.tree.frame) ? Int32Array.from(raw.tree.frame) : new Int32Array(parents.length).fill(raw.tree.frame),
-  };
+  model.tree = columns(raw.tree, { up: Int32Array, frame: Int32Array });
+  model.tree.parent = model.tree.up.map((up, node) => node - up);
   model.sites = columns(raw.sites, {
     id: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, owner: Int32Array, verdict: Int32Array,
     evidence: Int32Array, live: Float64Array, count_live: Float64Array, largest: Float64Array, peak: Float64Array,
@@ -56,6 +62,7 @@ export function decode(text) {
     role: Int32Array, holder: Int32Array,
   });
   model.blocks.address = addresses(raw.blocks);
+  for (let i = 0; i < model.blocks.count; ++i) model.blocks.time[i] *= raw.blocks.time_unit;
   model.timeline = columns(raw.timeline, {
     time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
   });
@@ -71,7 +78,6 @@ export function decode(text) {
 
 function addresses(raw) {
   const steps = column(raw, "address_step");
-  if (!Array.isArray(raw.address_step) && raw.count > 1) steps.fill(raw.address_step);
   let at = 0;
   for (let i = 0; i < steps.length; ++i) {
     at += steps[i];
@@ -121,7 +127,7 @@ function addRoles(model, strings) {
 function addDevices(model) {
   const seen = new Set(model.ledger.map((entry) => entry.device));
   for (const device of model.sites.device) seen.add(device);
-  model.devices = [...seen].sort((a, b) => a - b);
+  model.devices = [...seen].sort((a, b) => (a < 0) - (b < 0) || a - b);
   model.deviceName = (index) => (index < 0 ? "host memory" : `cuda:${index}`);
 }
 

@@ -33,15 +33,23 @@ class Builder {
   }
 }
 
-/** The innermost frame worth a name below the last kept one: a library's Python function, else a native one. */
+// The native frames that say what was computed, and those that only start threads and programs.
+const OPERATION = /^(at::_ops::|torch::autograd::generated::|nccl[A-Z]|cublas|cudnn)/;
+const STARTS = /^(clone|start_thread|_start$|__libc_start|Py_|execute_native_thread_routine)/;
+
+/** The frame worth a name below the last kept one: a library's Python function, else the operation, else what was called. */
 function callee(model, node, keep) {
   const { tree, frames } = model;
   let native = -1;
+  let operation = -1;
   for (let at = node; at > 0 && !keep[tree.frame[at]]; at = tree.parent[at]) {
-    if (!frames.native[tree.frame[at]]) return tree.frame[at];
-    native = tree.frame[at];
+    const frame = tree.frame[at];
+    if (!frames.native[frame]) return frame;
+    const name = model.text(frames.function[frame]);
+    if (OPERATION.test(name)) operation = frame;
+    if (!STARTS.test(name)) native = frame;
   }
-  return native; // the outermost native frame: what the program called
+  return operation >= 0 ? operation : native;
 }
 
 /**

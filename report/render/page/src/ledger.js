@@ -24,13 +24,13 @@ export function ledgerRows(model, entry) {
   ROLES.forEach(([key, text], i) => {
     if (sums[i] > 0) rows.push({ key, text, bytes: sums[i], why: key === "unknown" ? WORDS.rest : `Live tensors: ${text}.` });
   });
-  if (entry.cached_bytes) rows.push({ key: "cached", text: "cached, no tensor in it", bytes: entry.cached_bytes, why: `${WORDS.cached} Largest free piece: ${bytes(entry.largest_free_cached_block_bytes)}.` });
+  if (entry.cached_bytes) rows.push({ key: "cached", text: "cached, no tensor in it", short: "cached", bytes: entry.cached_bytes, why: `${WORDS.cached} Largest free piece: ${bytes(entry.largest_free_cached_block_bytes)}.` });
   // torch's own entry is the segments that the rows above already divide.
   for (const owner of entry.owners) {
     if (owner.owner === "torch" && entry.tensors_live_bytes + entry.cached_bytes > 0) continue;
     if (owner.bytes) rows.push({ key: "other", owner: true, text: owner.owner, bytes: owner.bytes, why: "Memory that this library or program asked CUDA for itself." });
   }
-  if (entry.context_and_other_bytes) rows.push({ key: "context", text: "CUDA context and other processes", bytes: entry.context_and_other_bytes, why: WORDS.context });
+  if (entry.context_and_other_bytes) rows.push({ key: "context", text: "CUDA context and other processes", short: "context, others", bytes: entry.context_and_other_bytes, why: WORDS.context });
   const used = rows.reduce((sum, row) => sum + row.bytes, 0);
   const free = entry.total_bytes - used;
   if (free > 0) rows.push({ key: "free", text: entry.driver_used_bytes === null ? "free, or used by others (driver not asked)" : "free", bytes: free, why: WORDS.free });
@@ -50,7 +50,7 @@ function deviceBar(model, entry) {
   const device = model.environment.devices.find((d) => d.index === entry.device);
   const magnified = used < 0.45 * whole;
   const segments = (list, sum, withText) => list.map((row) => {
-    const part = h(`div.part.c-${row.key}`, { title: `${row.text}: ${bytes(row.bytes)} (${percent(row.bytes, whole)} of the device)` }, withText && row.bytes / sum > 0.07 ? h("span", null, label(row), h("b", null, bytes(row.bytes))) : null);
+    const part = h(`div.part.c-${row.key}`, { title: `${row.text}: ${bytes(row.bytes)} (${percent(row.bytes, whole)} of the device)` }, withText && row.bytes / sum > 0.02 ? h("span", null, h("bdi", null, row.owner ? show(row.text).slice(0, 60) : row.short ?? row.text), h("b", null, bytes(row.bytes))) : null);
     part.style.flexGrow = String(row.bytes / sum);
     return part;
   });

@@ -83,6 +83,7 @@ function start() {
   });
   installPrint(model, scope);
   update(everything);
+  if (model.tab && !location.hash) $("views").scrollIntoView();
   let timer = 0;
   new ResizeObserver(() => {
     clearTimeout(timer);

@@ -83,7 +83,7 @@ export function segmentsView(root, model, store, scope) {
   /** Is this block part of what is selected or searched? */
   function lit(block) {
     const site = store.get("site");
-    if (site >= 0) return model.blocks.site[block] === site;
+    if (site >= 0 && model.sites.layer[site] === model.tensorLayer) return model.blocks.site[block] === site;
     return !scope.blockMatches || scope.blockMatches[block] === 1;
   }
 

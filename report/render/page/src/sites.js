@@ -17,13 +17,13 @@ export function sitesView(root, model, store, scope) {
   };
   const now = { exit: "At exit", peak: "At peak", oom: "When out of memory", live: "Now" }[model.at] ?? "Bytes";
   const table = new Table(root, [
-    { key: "live", title: now, hint: "Bytes alive at the report's moment", width: "104px", number: true, value: (i) => sites.live[i], cell: (i) => share(sites.live[i], largest, isGrowing(i) ? "grow" : "plain") },
-    { key: "peak", title: "At peak", hint: "Bytes this site held when the device was fullest", width: "92px", number: true, value: (i) => sites.peak[i], cell: (i) => bytes(sites.peak[i]) },
-    { key: "count", title: "Blocks", hint: "Blocks alive at the report's moment", width: "68px", number: true, value: (i) => sites.count_live[i], cell: (i) => count(sites.count_live[i]) },
-    { key: "step", title: "Per step", hint: "How much more is alive after each step", width: "88px", number: true, value: (i) => (isGrowing(i) ? Math.max(sites.per_step[i], 0) : 0), cell: (i) => (isGrowing(i) && sites.per_step[i] > 0 ? h("b.growing", null, `+${bytes(sites.per_step[i])}`) : h("span.muted", null, "–")) },
-    { key: "verdict", title: "Verdict", hint: "What the births of the survivors say", width: "92px", value: (i) => model.text(sites.verdict[i]), cell: (i) => verdict(model.text(sites.verdict[i])) },
-    { key: "role", title: "Holds mostly", hint: "What most of the bytes are", width: "156px", value: (i) => (sites.layer[i] === model.tensorLayer ? ROLES[sites.role[i]][1] : model.text(sites.owner[i])), cell: (i) => (sites.layer[i] === model.tensorLayer ? role(sites.role[i]) : name(show(model.text(sites.owner[i])).slice(0, 60))) },
-    { key: "site", title: "Call site (your own line first)", width: "minmax(300px, 1fr)", value: place, cell: (i) => siteCell(model, i) },
+    { key: "live", title: now, hint: "Bytes alive at the report's moment", width: "96px", number: true, value: (i) => sites.live[i], cell: (i) => share(sites.live[i], largest, isGrowing(i) ? "grow" : "plain") },
+    { key: "site", title: "Call site (your own line first)", width: "minmax(270px, 1fr)", value: place, cell: (i) => siteCell(model, i) },
+    { key: "step", title: "Per step", hint: "How much more is alive after each step", width: "82px", number: true, value: (i) => (isGrowing(i) ? Math.max(sites.per_step[i], 0) : 0), cell: (i) => (isGrowing(i) && sites.per_step[i] > 0 ? h("b.growing", null, `+${bytes(sites.per_step[i])}`) : h("span.muted", null, "–")) },
+    { key: "verdict", title: "Verdict", hint: "What the births of the survivors say", width: "78px", value: (i) => model.text(sites.verdict[i]), cell: (i) => verdict(model.text(sites.verdict[i])) },
+    { key: "role", title: "Holds mostly", hint: "What most of the bytes are", width: "150px", value: (i) => (sites.layer[i] === model.tensorLayer ? ROLES[sites.role[i]][1] : model.text(sites.owner[i])), cell: (i) => (sites.layer[i] === model.tensorLayer ? role(sites.role[i]) : name(show(model.text(sites.owner[i])).slice(0, 60))) },
+    { key: "peak", title: "At peak", hint: "Bytes this site held when the device was fullest", width: "82px", number: true, value: (i) => sites.peak[i], cell: (i) => bytes(sites.peak[i]) },
+    { key: "count", title: "Blocks", hint: "Blocks alive at the report's moment", width: "56px", number: true, value: (i) => sites.count_live[i], cell: (i) => count(sites.count_live[i]) },
   ], { id: "site", label: "Call sites", sort: "live", onSelect: (site) => store.set({ site, block: -1 }), empty: () => "No call site matches." });
 
   const isGrowing = (i) => sites.verdict[i] === model.growing;

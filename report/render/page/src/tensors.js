@@ -1,6 +1,6 @@
 // Every live block: shape, type, name, role, holder, step. 100,000 rows and more.
 import { ROLES, addressText, siteParts } from "./data.js";
-import { bytes, count, plural, seconds, shorten } from "./format.js";
+import { bytes, count, plural, shorten } from "./format.js";
 import { fill, h, name } from "./dom.js";
 import { role, share, siteCell, verdict } from "./cells.js";
 import { Table } from "./table.js";
@@ -19,16 +19,15 @@ export function tensorsView(root, model, store, scope) {
   const verdictOf = (i) => (blocks.site[i] < 0 ? "" : model.text(sites.verdict[blocks.site[i]]));
   const fact = (column, limit) => (i) => (blocks[column][i] < 0 || model.text(blocks[column][i]) === "" ? h("span.muted", null, "–") : name(shorten(model.text(blocks[column][i]), limit)));
   const table = new Table(root, [
-    { key: "bytes", title: "Bytes", width: "96px", number: true, value: (i) => blocks.bytes[i], cell: (i) => share(blocks.bytes[i], largest, verdictOf(i) === "growing" ? "grow" : "plain") },
-    { key: "shape", title: "Shape", width: "minmax(90px, 0.7fr)", value: (i) => model.text(blocks.shape[i]), cell: fact("shape", 40) },
-    { key: "dtype", title: "Type", width: "72px", value: (i) => model.text(blocks.dtype[i]), cell: fact("dtype", 20) },
-    { key: "role", title: "Role", width: "160px", value: (i) => ROLES[blocks.roleIndex[i]][1], cell: (i) => (blocks.layer[i] === model.tensorLayer ? role(blocks.roleIndex[i]) : name(shorten(model.text(blocks.site[i] < 0 ? -1 : sites.owner[blocks.site[i]]), 30))) },
-    { key: "name", title: "Name", hint: "Qualified name in its module", width: "minmax(110px, 1fr)", value: (i) => model.text(blocks.name[i]), cell: fact("name", 90) },
-    { key: "holder", title: "Who holds it", hint: "The chain of references that keeps it alive", width: "minmax(130px, 1.2fr)", value: (i) => model.text(blocks.holder[i]), cell: fact("holder", 110) },
-    { key: "step", title: "Step", hint: "Step in which it was allocated", width: "52px", number: true, value: (i) => blocks.step[i], cell: (i) => count(blocks.step[i]) },
-    { key: "time", title: "Time", hint: "When it was allocated", width: "66px", number: true, value: (i) => blocks.time[i], cell: (i) => seconds(blocks.time[i]) },
-    { key: "verdict", title: "Verdict", width: "88px", value: verdictOf, cell: (i) => verdict(verdictOf(i)) },
-    { key: "site", title: "Allocated at", width: "minmax(190px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
+    { key: "bytes", title: "Bytes", width: "88px", number: true, value: (i) => blocks.bytes[i], cell: (i) => share(blocks.bytes[i], largest, verdictOf(i) === "growing" ? "grow" : "plain") },
+    { key: "shape", title: "Shape", width: "minmax(104px, 0.7fr)", value: (i) => model.text(blocks.shape[i]), cell: fact("shape", 40) },
+    { key: "dtype", title: "Type", width: "62px", value: (i) => model.text(blocks.dtype[i]), cell: fact("dtype", 20) },
+    { key: "role", title: "Role", width: "148px", value: (i) => ROLES[blocks.roleIndex[i]][1], cell: (i) => (blocks.layer[i] === model.tensorLayer ? role(blocks.roleIndex[i]) : name(shorten(model.text(blocks.site[i] < 0 ? -1 : sites.owner[blocks.site[i]]), 30))) },
+    { key: "name", title: "Name", hint: "Qualified name in its module", width: "minmax(90px, 1fr)", value: (i) => model.text(blocks.name[i]), cell: fact("name", 90) },
+    { key: "holder", title: "Who holds it", hint: "The chain of references that keeps it alive", width: "minmax(110px, 1.2fr)", value: (i) => model.text(blocks.holder[i]), cell: fact("holder", 110) },
+    { key: "step", title: "Step", hint: "Step in which it was allocated", width: "42px", number: true, value: (i) => blocks.step[i], cell: (i) => count(blocks.step[i]) },
+    { key: "verdict", title: "Verdict", width: "78px", value: verdictOf, cell: (i) => verdict(verdictOf(i)) },
+    { key: "site", title: "Allocated at", width: "minmax(130px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
   ], { id: "block", label: "Live blocks", sort: "bytes", onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.count ? "No block matches." : "No live block is listed in this report.") });
 
   function inScope(i) {

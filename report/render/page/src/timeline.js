@@ -58,12 +58,12 @@ export function timelineView(root, model, store, scope) {
     const fillOf = (make) => (plot) => make(plot.ctx);
     view.plot = new uPlot({
       width: Math.max(300, box.clientWidth),
-      height: 190,
+      height: 170,
       padding: [16, 12, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       scales: { x: { time: false }, y: { range: [0, top] } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((t) => seconds(t)), space: 70 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t ? bytes(t) : "0")), splits: (_, __, low, high) => splits(high), space: 30 }],
+      axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map((t) => clock(t, ticks)), space: 70 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t ? bytes(t).replace(/\.0+ /, " ") : "0")), splits: (_, __, low, high) => splits(high), space: 30 }],
       series: [{},
         { stroke: c.other, width: 1, fill: c.other, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
         { stroke: c.muted, width: 1, fill: fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached"))), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
@@ -214,8 +214,19 @@ export function timelineView(root, model, store, scope) {
       if (!view.plot || changed.has("device") || changed.has("theme")) build();
       else if (["from", "to", "at"].some((key) => changed.has(key))) showSelection();
     },
-    resize: () => view.plot?.setSize({ width: Math.max(300, box.clientWidth), height: 190 }),
+    resize: () => view.plot?.setSize({ width: Math.max(300, box.clientWidth), height: 170 }),
   };
+}
+
+/** Time on the axis: "2.5 s", "40 s", "12:30", with no more digits than the ticks need. */
+function clock(time, ticks) {
+  if (time === 0) return "0";
+  const step = ticks.length > 1 ? ticks[1] - ticks[0] : time;
+  if (ticks.at(-1) >= 300) {
+    const [h, m, s] = [Math.floor(time / 3600), Math.floor((time % 3600) / 60), Math.floor(time % 60)];
+    return h ? `${h}:${String(m).padStart(2, "0")} h` : `${m}:${String(s).padStart(2, "0")} min`;
+  }
+  return step >= 1 ? `${time.toFixed(0)} s` : step >= 0.001 ? `${Math.round(time * 1000)} ms` : `${(time * 1000).toFixed(2)} ms`;
 }
 
 /** Round byte amounts for the axis: 4 to 7 of them, powers of two or their halves. */

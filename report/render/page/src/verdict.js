@@ -27,13 +27,13 @@ export function verdictView(root, model, store) {
   const warnings = found.filter((f) => f.severity === "warning");
   const worst = problems[0] ?? warnings[0];
   const moment = { exit: "at exit", peak: "at its peak", oom: "when it ran out of memory", live: "now" }[model.at] ?? model.at;
-  const title = worst ? h("h1", null, shorten(worst.title, 240)) : h("h1.calm", null, "No problem found.");
+  const title = worst ? h("h1", null, quoted(worst.title)) : h("h1.calm", null, "No problem found.");
   const lines = [];
   if (worst) lines.push(h("p", null, quoted(worst.message)));
   else lines.push(h("p", null, calmWords(model, moment)));
   const chips = found.map((finding, index) => h(`button.chip.s-${SEVERITY[finding.severity] ? finding.severity : "info"}`, { type: "button", onclick: () => open(model, store, index) },
     h("b", null, SEVERITY[finding.severity] ?? "note"), " ", show(finding.code), finding.file ? h("span.muted", null, " ", name(shorten(place(finding), 60))) : null, finding.bytes ? ` ${bytes(finding.bytes)}` : null));
-  fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact))), chips.length ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips) : null);
+  fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("div.outline", null, h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact))), chips.length ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips) : null));
   root.dataset.mood = problems.length ? "error" : warnings.length ? "warning" : "calm";
 }
 
