@@ -1,6 +1,6 @@
 // Builds dist/page.html: template + style + script, with a Content-Security-Policy that admits exactly these two.
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -33,5 +33,9 @@ const page = read("src/template.html").replace("@CSP@", () => csp).replace("@STY
 if (page.split("@VRAMTRACK_DATA@").length !== 2) throw new Error("the data mark must stand in the page exactly once");
 mkdirSync(dirname(out), { recursive: true });
 writeFileSync(out, page);
+// What it was built from, in the form of sha256sum: the tests compare it without needing node.
+const sources = ["build.mjs", "package-lock.json", ...["licences", "src"].flatMap((folder) => readdirSync(join(here, folder)).map((file) => `${folder}/${file}`))].sort();
+const hex = (bytes) => createHash("sha256").update(bytes).digest("hex");
+writeFileSync(join(dirname(out), "sources.sha256"), sources.map((file) => `${hex(readFileSync(join(here, file)))}  ${file}\n`).join("") + `${hex(page)}  dist/page.html\n`);
 console.log(`${out}: ${page.length} bytes (script ${script.length}, style ${style.length})`);
 if (page.length > 150 * 1024) throw new Error("the page without data is over its budget of 150 KiB");

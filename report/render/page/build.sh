@@ -14,6 +14,7 @@ if [ "${1:-}" = "--check" ]; then
   trap 'rm -rf "$fresh"' EXIT
   node build.mjs "$fresh/page.html"
   cmp "$fresh/page.html" dist/page.html || { echo "error: dist/page.html is stale: run report/render/page/build.sh" >&2; exit 1; }
+  cmp "$fresh/sources.sha256" dist/sources.sha256
   cmp node_modules/uplot/LICENSE licences/uplot.txt
 else
   node build.mjs
