@@ -32,14 +32,14 @@ enum class State : int { idle, scheduled, waits_for_torch, installed, off };
 std::atomic<State> g_state{State::idle};
 std::atomic<bool> g_child{false};
 std::atomic<bool> g_look_pending{false};
-std::atomic<std::uint64_t> g_look_ns{0};  // spent in looks so far
+std::atomic<std::uint64_t> g_look_ns{0};  // processor time spent in looks so far
 std::uint64_t g_start_ns = 0;
 Object* g_globals = nullptr;  // the agent's namespace; owned, never freed
 __thread std::uint32_t t_last_oom = 0;
 
-std::uint64_t now_ns() noexcept {
+std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
   timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  ::clock_gettime(clock, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
@@ -198,12 +198,12 @@ void schedule() noexcept {
 void look_now(const char* why) noexcept {
   const PythonApi* api = python_api();
   if (api == nullptr || g_globals == nullptr || !look_affordable()) return;
-  const std::uint64_t start = now_ns();
+  const std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
   {
     PythonScope scope(*api);
     call(*api, "on_look", why);
   }
-  g_look_ns.fetch_add(now_ns() - start, std::memory_order_relaxed);
+  g_look_ns.fetch_add(now_ns(CLOCK_THREAD_CPUTIME_ID) - start, std::memory_order_relaxed);
 }
 
 void detail::reached(std::uint64_t bytes, std::uint64_t blocks) noexcept {

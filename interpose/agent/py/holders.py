@@ -206,6 +206,8 @@ class Walk:
         if what == "t":
             self._expand_tensor(o, at)
             return
+        if what == "o" and not self.wide:
+            return
         line = type.__dict__["__mro__"].__get__(t)
         if dict in line:
             self._expand_dict(o, at)
@@ -235,6 +237,8 @@ class Walk:
                     self.seen.add(id(value))
                     for key, inner in list(value.items()):
                         self._reach(inner, at, ATTRIBUTE, key)
+                elif what == "m" and type(value) in (dict, collections.OrderedDict, set, list) and not value:
+                    continue  # the many empty hook tables
                 else:
                     self._reach(value, at, ATTRIBUTE, name)
         elif self.wide and dict not in line and list not in line and tuple not in line:

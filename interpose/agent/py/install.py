@@ -27,14 +27,16 @@ def install():
     if torch is None or optimizer is None or not hasattr(torch, "autograd"):
         return False
     _state["torch"] = True
-    register = getattr(optimizer, "register_optimizer_step_post_hook", None)
-    if register is not None:
-        _state["sequence"] = getattr(torch.autograd, "_get_sequence_nr", None) or (lambda: 0)
-        register(on_step)
-    attach = getattr(torch._C, "_cuda_attach_out_of_memory_observer", None)
-    if attach is not None:
-        attach(on_oom)
     native_note("python", _environment(torch), 0)
+    _state["sequence"] = getattr(torch.autograd, "_get_sequence_nr", None) or (lambda: 0)
+    for owner, name, hook in (
+        (optimizer, "register_optimizer_step_post_hook", on_step),
+        (torch._C, "_cuda_attach_out_of_memory_observer", on_oom),
+    ):
+        try:
+            getattr(owner, name)(hook)
+        except Exception:
+            native_note("agent_error[]", '["%s is not usable here"]' % name, 0)
     return True
 
 

@@ -2,9 +2,18 @@
 # Order inside each: refcount questions first, then walks that hold objects, then everything is dropped, then I/O.
 
 import json
+import re
 import sys
 
 _looks = {"module_bytes": 0, "lines": {}}
+
+
+def _note(key, value, n):
+    """Writes a value as JSON. A path may hold bytes that are not text: their escapes are no valid UTF-8."""
+    text = json.dumps(value, separators=(",", ":"))
+    if "\\ud" in text:
+        text = re.sub(r"\\ud[89a-f][0-9a-f]{2}", "?", text)
+    native_note(key, text, n)
 
 
 def take_look(why):
@@ -29,9 +38,9 @@ def take_look(why):
         groups.clear()
     _trees.clear()
     note = {"why": why, "step": step, "live": live_bytes, "blocks": live_count, "holders": entries, "dead": dead}
-    native_note("looks[]", "[" + json.dumps(note) + "]", 0)
+    _note("looks[]", [note], 0)
     if modules is not None:
-        native_note("modules", json.dumps(modules), 0)
+        _note("modules", modules, 0)
 
 
 def _dead_entry(item):
@@ -223,7 +232,7 @@ def _full_analysis(n, frames, dead):
     access = Access(torch)
     collector = real_gc()
     step, live_bytes, live_count = native_state()
-    texts = {}
+    values = {}
     with guard(torch):
         objects = collector.get_objects()
         tensors, modules, optimizers = [], [], []
@@ -265,12 +274,12 @@ def _full_analysis(n, frames, dead):
         saved = walk_graph(access, starts, 20000, saved=True).saved
         starts = None
         _spans(access, groups, 40000)
-        texts["history_graph"] = json.dumps({"step": step, "holders": _group_entries(walk, groups)})
+        values["history_graph"] = {"step": step, "holders": _group_entries(walk, groups)}
         groups.clear()
-        texts["tensors"] = _tensor_note(access, walk, tensors, position, roles, saved)
+        values["tensors"] = _tensor_note(access, walk, tensors, position, roles, saved)
         note = _module_note(access, walk, step)
         if note is not None:
-            texts["modules"] = json.dumps(note)
+            values["modules"] = note
         if walk.wanted and walk.complete:
             garbage = garbage_tensors(access, tensors, walk.seen, objects, collector)
             cycles = {}
@@ -284,18 +293,18 @@ def _full_analysis(n, frames, dead):
             if cycles:
                 for entry in cycles.values():
                     entry["f"], entry["l"] = _class_line(entry["c"])
-                texts["cycles"] = json.dumps(list(cycles.values())[:20])
+                values["cycles"] = list(cycles.values())[:20]
         if dead is not None:
-            texts["dead_locals"] = json.dumps({"live": live_bytes, "step": step, "dead": dead})
-        texts["state"] = json.dumps({"step": step, "live": live_bytes, "blocks": live_count,
-                                     "tensors": len(tensors), "complete": walk.complete})
+            values["dead_locals"] = {"live": live_bytes, "step": step, "dead": dead}
+        values["state"] = {"step": step, "live": live_bytes, "blocks": live_count, "tensors": len(tensors),
+                          "complete": walk.complete}
         walk.clear()
         for part in (objects, tensors, modules, optimizers, frames):
             part.clear()
         position = names = roles = saved = None
     _trees.clear()
-    for key, text in texts.items():
-        native_note(key, text, n)
+    for key, value in values.items():
+        _note(key, value, n)
 
 
 def _tensor_note(access, walk, tensors, position, roles, saved):
@@ -319,7 +328,7 @@ def _tensor_note(access, walk, tensors, position, roles, saved):
         if address not in done:
             parts.append({"a": address, "s": shape, "d": dtype, "n": "%s.%s" % (node, name),
                           "r": "saved_for_backward", "h": "autograd graph", "q": 0})
-    return json.dumps({"tensors": parts}, separators=(",", ":"))
+    return {"tensors": parts}
 
 
 def _class_line(name):
