@@ -64,11 +64,17 @@ class Top {
 
   int once() {
     refresh();
+    std::string problem;
+    std::size_t readable = 0;
+    for (const TopSource& source : sources_) {
+      if (source.sample().problem.empty())
+        ++readable;
+      else
+        problem = source.sample().problem;
+    }
+    if (readable == 0) throw std::runtime_error(problem);
     view_.interactive = false;
     for (const std::string& line : draw()) std::cout << line << '\n';
-    for (const TopSource& source : sources_) {
-      if (!source.sample().problem.empty()) throw std::runtime_error(source.sample().problem);
-    }
     return 0;
   }
 
