@@ -29,13 +29,12 @@ double unevenness(const std::vector<double>& positions, double begin, double end
   return worst;
 }
 
-double median_gap(const std::vector<double>& positions) {
-  std::vector<double> gaps;
-  for (std::size_t i = 1; i < positions.size(); ++i) gaps.push_back(positions[i] - positions[i - 1]);
-  if (gaps.empty()) return 0;
-  const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
-  std::nth_element(gaps.begin(), middle, gaps.end());
-  return *middle;
+/// How long a pause between births may be before it means that they had not begun yet, or have ended: a quarter more
+/// than the longest one seen between two births.
+double longest_pause(const std::vector<double>& positions) {
+  double longest = 0;
+  for (std::size_t i = 1; i < positions.size(); ++i) longest = std::max(longest, positions[i] - positions[i - 1]);
+  return 1.25 * longest;
 }
 
 std::string number(double value) { return human_count(static_cast<std::uint64_t>(std::llround(value))); }
@@ -85,8 +84,8 @@ class Judge {
 
   /// The oldest survivors must reach back to the site's own beginning: a bounded buffer's do not. Unless nothing was
   /// freed since the oldest survivor was born: then the site began to keep its blocks only then.
-  bool reaches_back(double first_survivor, double first_allocation, double gap, double first_survivor_time) const {
-    if (first_survivor - first_allocation <= 2.5 * gap) return true;
+  bool reaches_back(double first_survivor, double first_allocation, double pause, double first_survivor_time) const {
+    if (first_survivor - first_allocation <= pause) return true;
     return history_.freed_count == 0 || history_.last_free_time <= first_survivor_time;
   }
 
@@ -105,15 +104,15 @@ class Judge {
     if (middle.size() < least_steps) return {};
     first_time = survivors_.front().time;
     std::vector<double> all(steps_.begin(), steps_.end());
-    const double gap = std::max(1.0, median_gap(all));
+    const double pause = longest_pause(all);
     const double begin = all.front(), end = last;
-    const bool goes_on = end - all.back() <= 2.5 * gap + 1;
-    if (!goes_on || !reaches_back(begin, history_.first_step, gap, first_time)) return {};
+    const bool goes_on = end - all.back() <= pause + 1;
+    if (!goes_on || !reaches_back(begin, history_.first_step, pause, first_time)) return {};
     const double uneven = unevenness(middle, begin, end);
     if (uneven > most_uneven) return {};
 
     Verdict result = verdict("growing", "");
-    const double span = middle.back() - middle.front() + gap;
+    const double span = (middle.back() - middle.front()) * (1 + 1.0 / static_cast<double>(middle.size() - 1));
     result.growth.bytes_per_step = static_cast<double>(middle_bytes) / span;
     result.growth.bytes_per_second = per_second();
     const double share = static_cast<double>(steps_.size()) / (all.back() - begin + 1);
@@ -136,15 +135,15 @@ class Judge {
   /// Without a step clock, or for what was all born between two steps (an evaluation loop). Setting a model up also
   /// allocates evenly over its time: so the run must go on after that, and free other blocks meanwhile.
   Verdict growing_by_time() const {
-    if (survivors_.size() < least_births || clock_.temporaries < 2 * survivors_.size()) return {};
+    if (survivors_.size() < least_births || clock_.temporaries < survivors_.size()) return {};
     if (clock_.steps > 0 && steps_.front() != last_step()) return {};  // between two earlier steps, and never again
     std::vector<double> times;
     for (const Birth& birth : survivors_) times.push_back(birth.time);
     std::sort(times.begin(), times.end());
     const double begin = times.front(), length = clock_.now - begin;
-    const double gap = median_gap(times);
-    if (!(length > 0) || !reaches_back(begin, history_.first_time, gap, begin)) return {};
-    if (clock_.now - times.back() > std::max(0.15 * length, 3 * gap)) return {};
+    const double pause = longest_pause(times);
+    if (!(length > 0) || !reaches_back(begin, history_.first_time, pause, begin)) return {};
+    if (clock_.now - times.back() > std::max(0.15 * length, pause)) return {};
     if (unevenness(times, begin, clock_.now) > most_uneven) return {};
 
     Verdict result = verdict("growing", "");

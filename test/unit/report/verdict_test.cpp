@@ -1,0 +1,229 @@
+// Histories of sites as training programs make them: the guilty must be "growing", the innocent must not.
+#include "report/verdict.hpp"
+
+#include <catch2/catch.hpp>
+#include <deque>
+#include <functional>
+#include <random>
+
+using namespace vramtrack;
+
+namespace {
+
+/// A run of `steps` steps of 0.1 s; births are added as a program would make them.
+struct Run {
+  std::uint32_t steps;
+  SiteHistory history;
+  std::uint64_t temporaries = 1000;
+
+  explicit Run(std::uint32_t count) : steps(count) {
+    history.first_step = 0;
+    history.first_time = 0.01;
+  }
+  static double time_of(double step) { return 0.05 + 0.1 * step; }
+  void keep(std::uint32_t step, Bytes bytes = 512, double within = 0) {
+    history.survivors.push_back({step, time_of(step + within), bytes});
+    ++history.allocated_count;
+  }
+  void freed(std::uint64_t count, double last_step) {
+    history.freed_count += count;
+    history.allocated_count += count;
+    history.last_free_time = time_of(last_step);
+  }
+  void starts_at(std::uint32_t step) {
+    history.first_step = step;
+    history.first_time = time_of(step);
+  }
+  Verdict verdict() const { return judge(history, {steps, time_of(steps), temporaries}); }
+};
+
+std::string name(const Run& run) { return run.verdict().verdict; }
+
+}  // namespace
+
+TEST_CASE("a block kept in every step is growing, with its rate") {
+  const std::uint32_t steps = GENERATE(8u, 10u, 20u, 118u, 5000u);
+  Run run(steps);
+  for (std::uint32_t step = 0; step < steps; ++step) run.keep(step, 512);
+  const Verdict verdict = run.verdict();
+  INFO(steps << " " << verdict.evidence);
+  CHECK(verdict.verdict == "growing");
+  REQUIRE(verdict.growth.bytes_per_step);
+  CHECK(*verdict.growth.bytes_per_step == Approx(512).epsilon(0.1));
+  CHECK(verdict.growth.bytes_per_second == Approx(5120).epsilon(0.2));
+  CHECK(verdict.growth.steps_spanned == steps);
+}
+
+TEST_CASE("several blocks a step, a block every tenth step, and a leak among temporaries are growing") {
+  Run several(50);
+  for (std::uint32_t step = 0; step < 50; ++step) {
+    for (int i = 0; i < 30; ++i) several.keep(step, 1 << 20);
+  }
+  CHECK(name(several) == "growing");
+  CHECK(*several.verdict().growth.bytes_per_step == Approx(30 << 20).epsilon(0.1));
+
+  Run seldom(200);
+  for (std::uint32_t step = 0; step < 200; step += 10) seldom.keep(step);
+  CHECK(name(seldom) == "growing");
+
+  Run among(200);
+  for (std::uint32_t step = 0; step < 200; step += 10) among.keep(step);
+  among.freed(20000, 199);
+  CHECK(name(among) == "growing");
+
+  std::mt19937 random(3);
+  Run chance(400);
+  for (std::uint32_t step = 0; step < 400; ++step) {
+    if (random() % 7 == 0) chance.keep(step);
+  }
+  chance.freed(400, 399);
+  CHECK(name(chance) == "growing");
+}
+
+TEST_CASE("a leak that begins late is growing") {
+  // The site's own first allocation comes late.
+  Run late(300);
+  late.starts_at(200);
+  for (std::uint32_t step = 200; step < 300; ++step) late.keep(step);
+  CHECK(name(late) == "growing");
+
+  // The site frees what it allocates for 100 steps, then keeps everything.
+  Run turned(300);
+  turned.freed(100, 99);
+  for (std::uint32_t step = 100; step < 300; ++step) turned.keep(step);
+  CHECK(name(turned) == "growing");
+}
+
+TEST_CASE("parameters and optimizer state are steady") {
+  Run parameters(500);
+  for (int i = 0; i < 48; ++i) parameters.keep(0, 4 << 20, 0.01 * i);
+  CHECK(name(parameters) == "steady");
+  CHECK(*parameters.verdict().growth.bytes_per_step == 0);
+
+  Run ema(500);
+  for (int i = 0; i < 48; ++i) ema.keep(1, 4 << 20);
+  CHECK(name(ema) == "steady");
+
+  // Optimizer state is made in the first step of each parameter: experts that are used for the first time later on.
+  Run experts(500);
+  for (const std::uint32_t step : {0u, 0u, 0u, 0u, 1u, 1u, 2u, 3u, 5u, 8u, 13u, 40u}) experts.keep(step);
+  CHECK(name(experts) == "steady");
+}
+
+TEST_CASE("gradients and the last step's activations are recent") {
+  Run gradients(100);
+  for (int i = 0; i < 48; ++i) gradients.keep(99, 4 << 20);
+  gradients.freed(48 * 99, 99);
+  CHECK(name(gradients) == "recent");
+
+  // Accumulated over 4 backward passes: born in the last step's first pass, or at the end.
+  Run two(100);
+  for (int i = 0; i < 20; ++i) two.keep(98 + static_cast<std::uint32_t>(i) % 3, 4 << 20);
+  two.freed(2000, 99);
+  CHECK(name(two) == "recent");
+
+  Run temporaries(100);
+  temporaries.freed(4000, 99);
+  CHECK(name(temporaries) == "recent");
+}
+
+TEST_CASE("bounded buffers are not growing") {
+  const std::uint32_t capacity = GENERATE(3u, 10u, 50u, 200u, 350u, 480u);
+  INFO("the last " << capacity << " of 500 steps");
+  Run window(500);
+  for (std::uint32_t step = 500 - capacity; step < 500; ++step) window.keep(step);
+  window.freed(500 - capacity, 499);
+  CHECK(name(window) != "growing");
+
+  // Replacement at random: the number alive at each age falls off exponentially.
+  std::mt19937 random(capacity);
+  std::vector<std::uint32_t> slots(capacity);
+  const std::uint32_t steps = 20 * capacity;
+  for (std::uint32_t step = 0; step < steps; ++step) {
+    slots[step < capacity ? step : random() % capacity] = step;
+  }
+  Run replaced(steps);
+  for (const std::uint32_t step : slots) replaced.keep(step);
+  replaced.freed(steps - capacity, steps - 1);
+  CHECK(name(replaced) != "growing");
+}
+
+TEST_CASE("a list that is cleared now and then is not growing") {
+  Run cleared(100);  // cleared every 20 steps, the last time at step 80
+  for (std::uint32_t step = 80; step < 100; ++step) cleared.keep(step);
+  cleared.freed(80, 80);
+  // The frees ended as the oldest survivor was born: seen from the end this is one cycle of a bounded list.
+  cleared.history.last_free_time = Run::time_of(80.5);
+  CHECK(name(cleared) != "growing");
+}
+
+TEST_CASE("caches that fill up are not growing") {
+  Run shapes(1000);  // one entry for each new length seen: fewer and fewer
+  std::mt19937 random(5);
+  std::vector<bool> seen(64);
+  for (std::uint32_t step = 0; step < 1000; ++step) {
+    const std::size_t length = random() % 64;
+    if (!seen[length]) shapes.keep(step);
+    seen[length] = true;
+  }
+  CHECK(name(shapes) == "steady");
+}
+
+TEST_CASE("a few steps are no evidence") {
+  Run run(4);
+  for (std::uint32_t step = 0; step < 4; ++step) run.keep(step);
+  CHECK(name(run) != "growing");
+}
+
+TEST_CASE("segments and workspaces are cache, growing or not") {
+  Run segments(100);
+  for (std::uint32_t step = 0; step < 100; ++step) segments.keep(step);
+  segments.history.purpose = Purpose::allocator_segment;
+  CHECK(name(segments) == "cache");
+
+  Run workspace(100);
+  workspace.keep(0, 8519680);
+  workspace.history.purpose = Purpose::workspace;
+  CHECK(name(workspace) == "cache");
+
+  Run leaked(100);  // a handle made in every step: its workspaces are a leak all the same
+  for (std::uint32_t step = 0; step < 100; ++step) leaked.keep(step, 8519680);
+  leaked.history.purpose = Purpose::workspace;
+  CHECK(name(leaked) == "growing");
+}
+
+TEST_CASE("one-off") {
+  Run run(100);
+  run.starts_at(50);
+  run.keep(50);
+  CHECK(name(run) == "one-off");
+  Run freed(100);
+  freed.freed(1, 50);
+  CHECK(name(freed) == "one-off");
+}
+
+TEST_CASE("without a step clock time tells, if other blocks come and go") {
+  SiteHistory history;
+  history.first_time = 1;
+  for (int i = 0; i < 100; ++i) history.survivors.push_back({0, 1 + 0.1 * i, 4096});
+  history.allocated_count = 100;
+  const Verdict verdict = judge(history, {0, 11, 5000});
+  CHECK(verdict.verdict == "growing");
+  CHECK_FALSE(verdict.growth.bytes_per_step);
+  CHECK(verdict.growth.bytes_per_second == Approx(41400).epsilon(0.02));
+
+  CHECK(judge(history, {0, 11, 3}).verdict == "steady");     // a model being built: nothing else comes and goes
+  CHECK(judge(history, {0, 60, 5000}).verdict == "steady");  // it stopped long before the end
+}
+
+TEST_CASE("an evaluation loop after training is judged by time") {
+  SiteHistory history;  // predictions kept while evaluating, after step 100 of 100
+  history.first_time = 50;
+  history.first_step = 100;
+  for (int i = 0; i < 60; ++i) history.survivors.push_back({100, 50 + 0.1 * i, 4096});
+  history.allocated_count = 60;
+  CHECK(judge(history, {100, 56, 9000}).verdict == "growing");
+
+  for (Birth& birth : history.survivors) birth.step = 0;  // the model, built before training
+  CHECK(judge(history, {100, 56, 9000}).verdict == "steady");
+}
