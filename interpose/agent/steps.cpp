@@ -67,7 +67,7 @@ LiveState live_state() noexcept {
   for (const trace::Account& account : header.accounts) {
     if (__atomic_load_n(&account.used, __ATOMIC_ACQUIRE) == 0) continue;
     if (account.layer != static_cast<std::uint8_t>(Layer::tensor)) continue;
-    if (account.kind != static_cast<std::uint8_t>(Kind::block)) continue;
+    if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
     state.bytes += __atomic_load_n(&account.live_bytes, __ATOMIC_RELAXED);
     state.blocks += __atomic_load_n(&account.live_count, __ATOMIC_RELAXED);
   }

@@ -4,8 +4,6 @@
 import os
 import sys
 
-_TOP = object()
-
 
 def real_gc():
     """The collector itself, also where the script put something else into sys.modules under its name."""
@@ -36,6 +34,15 @@ def is_user_file(path, _prefixes=[]):
     if "/site-packages/" in path or "/dist-packages/" in path:
         return False
     return not path.startswith(_prefixes[0])
+
+
+def module_file(name):
+    """The file of a loaded module, or ""."""
+    if name == "__main__":
+        return os.path.abspath(_state["main"]) if _state["main"] else ""
+    module = sys.modules.get(name) if type(name) is str else None
+    file = module.__dict__.get("__file__") if type(module) is type(sys) else None
+    return file if type(file) is str else ""
 
 
 def all_frames():

@@ -118,9 +118,8 @@ class Walk:
         known = self._user_types.get(id(t))
         if known is None:
             name = type.__dict__["__dict__"].__get__(t).get("__module__")
-            module = sys.modules.get(name) if type(name) is str else None
-            file = getattr(module, "__file__", None) if type(module) is types.ModuleType else None
-            known = name == "__main__" or (type(file) is str and is_user_file(file))
+            file = module_file(name)
+            known = name == "__main__" or (bool(file) and is_user_file(file))
             self._user_types[id(t)] = known
         return known
 
@@ -344,8 +343,8 @@ def add_frame_roots(walk, frames, user_only=False):
 
 
 def add_module_root(walk, space):
-    name, file = space.get("__name__"), space.get("__file__")
-    walk.add_namespace(space, Root(str(name), file if type(file) is str else ""))
+    name = space.get("__name__")
+    walk.add_namespace(space, Root(str(name), module_file(name)))
 
 
 def add_user_modules(walk):
@@ -354,8 +353,8 @@ def add_user_modules(walk):
         add_module_root(walk, main.__dict__)
     for name, module in list(sys.modules.items()):
         if type(module) is types.ModuleType:
-            file = module.__dict__.get("__file__")
-            if type(file) is str and is_user_file(file):
+            file = module_file(name)
+            if file and is_user_file(file):
                 add_module_root(walk, module.__dict__)
 
 

@@ -18,6 +18,8 @@ def install():
         _state["pid"] = os.getpid()
         import atexit
 
+        main = sys.modules.get("__main__")
+        _state["main"] = getattr(main, "__file__", None) or ""  # gone from the module when atexit runs
         atexit.register(on_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=before_fork, after_in_child=native_forked)

@@ -123,8 +123,7 @@ def _where(walk, at):
         elif kind == ATTRIBUTE and walk.parents[position] not in walk.roots:
             owner = source if type(source) is type else type(source)
             if walk.user_type(owner):
-                module = sys.modules.get(owner.__module__)
-                file, function, first = getattr(module, "__file__", file) or file, "", 0
+                file, function, first = module_file(owner.__module__) or file, "", 0
         name = str(label)
     question = (file, function, first, name)
     found = _looks["lines"].get(question)
@@ -203,7 +202,7 @@ def _module_line(walk, name):
         while len(chain) > 1:
             owner = type(chain[-2])
             if walk.user_type(owner):
-                file = getattr(sys.modules.get(owner.__module__), "__file__", "") or ""
+                file = module_file(owner.__module__)
                 line = _growth(file, "", 0, parts[-1])[0]
                 if line:
                     return file, line
@@ -335,9 +334,9 @@ def _class_line(name):
     """(file, line) of a user class of that name, for cycles."""
     import ast
 
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None) if type(module) is type(sys) else None
-        if type(file) is str and is_user_file(file):
+    for module in list(sys.modules):
+        file = module_file(module)
+        if file and is_user_file(file):
             tree = _tree(file)
             if tree is not None:
                 for node in ast.walk(tree):
