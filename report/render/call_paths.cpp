@@ -1,5 +1,6 @@
 #include "report/render/call_paths.hpp"
 #include "report/sites.hpp"
+#include "report/support/utf8.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -51,7 +52,7 @@ const std::vector<Measure>& measures() {
   static const std::vector<Measure> all = {
       {"live_bytes", "bytes", "live", [](const SiteReport& s) { return s.live_bytes; }},
       {"live_count", "count", "live blocks", [](const SiteReport& s) { return s.live_count; }},
-      {"peak_bytes", "bytes", "at the peak", [](const SiteReport& s) { return s.peak_bytes; }},
+      {"peak_bytes", "bytes", "most ever held, site by site", [](const SiteReport& s) { return s.peak_bytes; }},
       {"allocated_bytes", "bytes", "allocated in all", [](const SiteReport& s) { return s.allocated_bytes; }},
       {"allocated_count", "count", "allocations", [](const SiteReport& s) { return s.allocated_count; }},
   };
@@ -75,12 +76,10 @@ std::string compartment_title(const Compartment& compartment) {
 }
 
 std::string document_title(const Report& report) {
-  std::string title = "vramtrack:";
-  for (const std::string& word : report.process.command) {
-    title += ' ' + word;
-    if (title.size() > 200) break;
-  }
-  return title + " (pid " + std::to_string(report.process.pid) + ")";
+  std::string command;
+  for (const std::string& word : report.process.command) command += ' ' + word;
+  return "vramtrack:" + utf8::shorten_middle(utf8::printable(command), 200) + " (pid " +
+         std::to_string(report.process.pid) + ")";
 }
 
 }  // namespace vramtrack::render

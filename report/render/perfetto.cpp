@@ -1,5 +1,5 @@
-// A Perfetto trace: the heap profiles draw flame graphs (one heap per layer and device, now and at the peak), counter
-// tracks draw memory over time, instants mark out-of-memory events. Times are nanoseconds since process start.
+// A Perfetto trace: heap profiles draw flame graphs (one heap per layer and device), counter tracks draw memory over
+// time, instants mark peaks and out-of-memory events. Times are nanoseconds since process start.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -122,7 +122,8 @@ class TraceBuilder {
   std::uint64_t mapping(const std::string& path);
   void intern_frame(FrameId id);
   std::uint64_t callstack(const std::vector<FrameId>& path);
-  ProtobufMessage heap(const Compartment& compartment, bool at_peak);
+  double moment(const Compartment& compartment) const;
+  ProtobufMessage heap(const Compartment& compartment);
   void write_heaps();
 
   const Report& report_;
@@ -284,45 +285,47 @@ std::uint64_t TraceBuilder::callstack(const std::vector<FrameId>& path) {
   return at->second;
 }
 
-ProtobufMessage TraceBuilder::heap(const Compartment& compartment, bool at_peak) {
-  double time = report_.process.duration;
-  Bytes largest = 0;
-  if (at_peak) {
-    for (const Total& total : report_.totals) {
-      if (Compartment{total.layer, total.device} != compartment || total.peak_bytes < largest) continue;
-      largest = total.peak_bytes;
-      time = total.peak_at_time;
-    }
-  }
+/// What is live at the report's moment. At the peak nothing else is known, so that allocated = live there.
+ProtobufMessage TraceBuilder::heap(const Compartment& compartment) {
   ProtobufMessage dump;
   dump.integer(dump_field::pid, report_.process.pid);
-  dump.text(dump_field::heap_name, compartment_title(compartment) + (at_peak ? " (at the peak)" : ""));
-  dump.number(dump_field::timestamp, nanoseconds(time));
+  dump.text(dump_field::heap_name, compartment_title(compartment) + (report_.at == "peak" ? " (at the peak)" : ""));
+  dump.number(dump_field::timestamp, nanoseconds(moment(compartment)));
   dump.number(dump_field::sampling_interval_bytes, 1);  // every allocation is recorded
   for (const SiteReport& site : report_.sites) {
     if (Compartment{site.layer, site.device} != compartment) continue;
-    if (at_peak && site.peak_bytes == 0) continue;
+    const bool peak = report_.at == "peak";
+    const std::uint64_t bytes = peak ? site.live_bytes : std::max(site.allocated_bytes, site.live_bytes);
+    const std::uint64_t count = peak ? site.live_count : std::max(site.allocated_count, site.live_count);
     ProtobufMessage sample;
     sample.number(heap_sample_field::callstack_id, callstack(paths_.path(site)));
-    if (at_peak) {
-      sample.number(heap_sample_field::self_allocated, site.peak_bytes);
-    } else {
-      const auto difference = [](std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0; };
-      sample.number(heap_sample_field::self_allocated, std::max(site.allocated_bytes, site.live_bytes));
-      sample.number(heap_sample_field::self_freed, difference(site.allocated_bytes, site.live_bytes));
-      sample.number(heap_sample_field::alloc_count, std::max(site.allocated_count, site.live_count));
-      sample.number(heap_sample_field::free_count, difference(site.allocated_count, site.live_count));
-    }
+    sample.number(heap_sample_field::self_allocated, bytes);
+    sample.number(heap_sample_field::self_freed, bytes - site.live_bytes);
+    sample.number(heap_sample_field::alloc_count, count);
+    sample.number(heap_sample_field::free_count, count - site.live_count);
     dump.message(dump_field::samples, sample);
   }
   return dump;
 }
 
+/// Seconds since start of what the report shows.
+double TraceBuilder::moment(const Compartment& compartment) const {
+  double time = report_.process.duration;
+  Bytes largest = 0;
+  for (const Total& total : report_.totals) {
+    if (report_.at != "peak" || Compartment{total.layer, total.device} != compartment) continue;
+    if (total.peak_bytes < largest) continue;
+    largest = total.peak_bytes;
+    time = total.peak_at_time;
+  }
+  if (report_.at == "oom" && report_.ooms.size() == 1) time = report_.ooms.front().time;
+  return time;
+}
+
 void TraceBuilder::write_heaps() {
   ProtobufMessage profile;
   for (const Compartment& compartment : compartments(report_)) {
-    profile.message(profile_field::process_dumps, heap(compartment, false));
-    profile.message(profile_field::process_dumps, heap(compartment, true));
+    profile.message(profile_field::process_dumps, heap(compartment));
   }
   profile.number(profile_field::index, 0);
   ProtobufMessage packet;
