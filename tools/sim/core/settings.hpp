@@ -1,0 +1,31 @@
+// What the user asked for with --sim=SIZE or the environment: how many devices, how large.
+// Used by the launcher (to refuse a bad size early) and by the simulated driver (in the traced process).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace vramtrack::sim {
+
+struct Settings {
+  int devices = 1;
+  std::uint64_t device_bytes = 80ull << 30;
+  std::uint64_t context_bytes = 0;  // what a context takes of its device
+};
+
+inline constexpr int max_devices = 16;
+inline constexpr const char* size_variable = "VRAMTRACK_SIM";             // 80GiB, 2x24GiB, ...
+inline constexpr const char* context_variable = "VRAMTRACK_SIM_CONTEXT";  // size of a context, for example 0 or 500MiB
+inline constexpr const char* state_variable = "VRAMTRACK_SIM_STATE";      // file shared by the processes of one run
+
+/// "80GiB", "24 GB", "512MiB", "1048576" -> bytes. False when the text is no size.
+bool parse_bytes(std::string_view text, std::uint64_t& bytes);
+
+/// "[Nx]SIZE" -> settings. On failure false, and `why` is one sentence.
+bool parse_settings(std::string_view text, Settings& settings, std::string& why);
+
+/// What a context takes unless told otherwise: 1/64 of the device, at most 480 MiB, in whole 2 MiB pages.
+std::uint64_t default_context_bytes(std::uint64_t device_bytes);
+
+}  // namespace vramtrack::sim
