@@ -37,6 +37,13 @@ std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::ui
 std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live,
                            std::uint64_t reserved, StackId stack) noexcept;
 
+/// Starts the event history (--history) of the active trace: from now on every event is also kept, in order. Once per
+/// trace, after set_active(). Starts one thread, which blocks all signals and never holds up the program.
+void start_history() noexcept;
+
+/// Puts what is still queued into the trace (before the process ends). Any thread; does nothing without a history.
+void flush_history() noexcept;
+
 /// Advances the step clock (optimizer step finished). Any thread.
 void step() noexcept;
 

@@ -2,6 +2,7 @@
 // outside this library is called under it.
 #include "interpose/ledger.hpp"
 
+#include "interpose/ledger/history.hpp"
 #include "interpose/ledger/state.hpp"
 #include "interpose/support/thread_id.hpp"
 
@@ -183,10 +184,19 @@ void set_reserved(Account& account, std::uint64_t reserved) {
   if (reserved > account.peak_reserved_bytes) account.peak_reserved_bytes = reserved;
 }
 
+// The event history sees what was booked, in the order in which it was.
+void keep_event(Shard& shard, const Block& block, std::uint64_t now, std::uint32_t step, bool is_free) {
+  if (!history_is_on()) [[likely]]
+    return;
+  if (HistoryRing* const ring = history_ring(static_cast<std::uint32_t>(&shard - g_shards)); ring != nullptr)
+    ring->put({now, block.address, block.bytes, block.site, step << 1 | (is_free ? 1u : 0u)});
+}
+
 // A block has left the index: empties its slot and books the free.
 void book_free(Writer& writer, Shard& shard, std::uint32_t slot, Block& block, Site& site, std::uint64_t reserved,
                std::uint64_t now) {
   const std::uint64_t bytes = block.bytes;
+  keep_event(shard, block, now, current_step(writer.header()), true);
   set_address(block, 0);
   give_slot(shard, slot, block);
   const auto kind = static_cast<Kind>(site.kind);
@@ -278,6 +288,7 @@ void reset() noexcept {
   }
   g_registry_lock.reset();
   forget_accounts();
+  forget_history();
   forget_thread_id();
 }
 
@@ -320,6 +331,7 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   }
   store_block(*slot.block, block);
   book_alloc(*writer, *device, *site.site, block, event.reserved_bytes);
+  keep_event(*shard, block, block.time, block.step, false);
 }
 
 Removed remove(const FreeEvent& event) noexcept {
@@ -359,7 +371,9 @@ void restore(const Removed& removed) noexcept {
   if (slot.block == nullptr || !shard->blocks.insert(block_tag(kind, removed.block.address), slot.slot))
     return count_loss(writer->header().losses.dropped_events);
   store_block(*slot.block, removed.block);
-  book_again(*writer, *device, site, removed.block, shard->stamp());
+  const std::uint64_t now = shard->stamp();
+  book_again(*writer, *device, site, removed.block, now);
+  keep_event(*shard, removed.block, now, current_step(writer->header()), false);
 }
 
 void remove_device(std::int16_t device) noexcept {

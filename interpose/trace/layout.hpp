@@ -238,6 +238,22 @@ struct Timeline {  // payload of an extent of type timeline
 };
 static_assert(sizeof(Timeline) <= payload_bytes);
 
+/// A chunk of the event history (--history): payload of an extent run of type history, followed by `used` bytes of
+/// coded events (history_codec.hpp). Each chunk can be decoded alone; those of one shard follow each other in time.
+struct HistoryChunk {
+  std::uint32_t shard;        // 0: the cuda layer; 1 + d: device d of the tensor layer
+  std::uint32_t time_shift;   // times are kept in units of 2^time_shift ticks
+  std::uint64_t first_time;   // in units: the first event's delta counts from here
+  std::uint64_t first_event;  // events of this shard in earlier chunks
+  std::uint32_t first_step;
+  std::uint32_t events;       // in this chunk
+  std::uint32_t used;         // bytes of whole events, stored last (release)
+  std::uint32_t reserved0;
+  std::uint64_t reserved[3];
+};
+static_assert(sizeof(HistoryChunk) == 64);
+inline constexpr std::uint32_t history_run = 8;  // extents of a chunk
+
 // ---- log records -------------------------------------------------------------------------------------------------
 // A record starts at a multiple of 8 after its extent's header: RecordHeader, payload, padding to 8. `bytes` is stored
 // when the space is reserved, `type` last (release). bytes == 0 ends an extent; type == 0 is a torn record: skip it.

@@ -58,29 +58,13 @@ class Reader {
     Bytes payload;
   };
 
-  [[noreturn]] void fail(std::uint64_t offset, std::string what, std::string fix) const {
-    throw TraceError(out_.path, offset, std::move(what), std::move(fix));
-  }
   void warn_once(const std::string& what) {
     if (++warned_[what] == 1) order_.push_back(what);
   }
 
   void header() {
-    constexpr std::size_t at = sizeof(ExtentHeader);
-    if (bytes_.size() < at + sizeof magic || std::memcmp(bytes_.data() + at, magic, sizeof magic) != 0)
-      fail(std::min<std::uint64_t>(at, bytes_.size()), "is not a vramtrack trace", "name a .vtrace file");
-    if (bytes_.size() < at + sizeof(Header))
-      fail(bytes_.size(), "the header is cut off", "nothing can be read from it; copy the file again from its source");
-    out_.header = read_at<Header>(bytes_, at);
-    Header& header = out_.header;
-    if (header.version > format_version)
-      fail(at + offsetof(Header, version),
-           "has trace format " + std::to_string(header.version) + ", newer than this program's " +
-               std::to_string(format_version),
-           "use the vramtrack that wrote it, or a newer one");
-    if (header.version == 0)
-      fail(at + offsetof(Header, version), "has no valid trace format", "copy the file again from its source");
-    if (header.extent_bytes != extent_bytes || header.header_bytes < offsetof(Header, accounts))
+    out_.header = check_header(bytes_, out_.path);
+    if (out_.header.extent_bytes != extent_bytes || out_.header.header_bytes < offsetof(Header, accounts))
       warn_once("the header is damaged; the usual sizes are assumed");
   }
 
@@ -380,6 +364,26 @@ class Reader {
 };
 
 }  // namespace
+
+Header check_header(Bytes bytes, const std::string& path) {
+  const auto fail = [&path](std::uint64_t offset, std::string what, std::string fix) {
+    throw TraceError(path, offset, std::move(what), std::move(fix));
+  };
+  constexpr std::size_t at = sizeof(ExtentHeader);
+  if (bytes.size() < at + sizeof magic || std::memcmp(bytes.data() + at, magic, sizeof magic) != 0)
+    fail(std::min<std::uint64_t>(at, bytes.size()), "is not a vramtrack trace", "name a .vtrace file");
+  if (bytes.size() < at + sizeof(Header))
+    fail(bytes.size(), "the header is cut off", "nothing can be read from it; copy the file again from its source");
+  const auto header = read_at<Header>(bytes, at);
+  if (header.version > format_version)
+    fail(at + offsetof(Header, version),
+         "has trace format " + std::to_string(header.version) + ", newer than this program's " +
+             std::to_string(format_version),
+         "use the vramtrack that wrote it, or a newer one");
+  if (header.version == 0)
+    fail(at + offsetof(Header, version), "has no valid trace format", "copy the file again from its source");
+  return header;
+}
 
 TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path) { return Reader(bytes, path).read(); }
 

@@ -122,6 +122,9 @@ struct TraceFile {
   std::vector<std::uint64_t> highest_end_;  // of the modules up to and including this one
 };
 
+/// Throws TraceError unless this is a trace of a version known here with a whole header; returns a copy of that.
+Header check_header(std::span<const std::byte> bytes, const std::string& path);
+
 /// Throws TraceError.
 TraceFile read_trace(const std::string& path);
 

@@ -1,0 +1,45 @@
+// The event history of --history: shards put events into bounded rings, one thread of ours codes them into the trace.
+// Private to interpose/ledger, except start_history() and flush_history() (ledger.hpp).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack::ledger {
+
+struct RingEvent {
+  std::uint64_t time, address, bytes;
+  std::uint32_t site;
+  std::uint32_t step_and_free;  // step << 1 | is_free
+};
+
+/// One producer at a time (it holds the shard's lock), one consumer (it holds the history's lock).
+struct HistoryRing {
+  static constexpr std::uint32_t capacity = 1u << 17;
+  RingEvent* events = nullptr;
+  std::atomic<std::uint64_t> written{0};
+  std::atomic<std::uint64_t> taken{0};
+  std::atomic<std::uint64_t> dropped{0};
+  std::uint64_t dropped_told = 0;     // of `dropped`, what the coded events say; the consumer's
+  std::uint64_t dropped_counted = 0;  // of `dropped`, what is in the trace's losses; the consumer's
+
+  /// Never waits: an event that does not fit is counted as dropped.
+  void put(const RingEvent& event) noexcept {
+    const std::uint64_t at = written.load(std::memory_order_relaxed);
+    if (at - taken.load(std::memory_order_acquire) >= capacity) [[unlikely]] {
+      dropped.store(dropped.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      return;
+    }
+    events[at % capacity] = event;
+    written.store(at + 1, std::memory_order_release);
+  }
+};
+
+/// The ring of a shard, or nullptr while no history is recorded.
+HistoryRing* history_ring(std::uint32_t shard) noexcept;
+bool history_is_on() noexcept;
+void forget_history() noexcept;  // in a forked child
+
+}  // namespace vramtrack::ledger
