@@ -124,6 +124,7 @@ bool started() noexcept {
 void freeze_quietly() noexcept {
   State on = State::on;
   if (trace::active() == nullptr || !g_state.compare_exchange_strong(on, State::frozen)) return;
+  ledger::flush_history();
   trace::active()->finish(trace::EndKind::running, 0);
 }
 

@@ -166,6 +166,7 @@ bool open(std::uint32_t forked_from) noexcept {
   trace::Writer* writer = trace::Writer::create(path, forked_from);
   if (writer == nullptr) return false;
   trace::set_active(writer);
+  if (g_host_options.history) ledger::start_history();
   write_notes(*writer);
   return true;
 }
