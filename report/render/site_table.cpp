@@ -49,6 +49,12 @@ std::unordered_map<std::uint32_t, TensorSummary> summarise_tensors(const Report&
   return summaries;
 }
 
+std::string trimmed(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+}
+
 std::string role_words(const std::string& role) {
   if (role == "parameter") return "parameters";
   if (role == "gradient") return "gradients";
@@ -101,12 +107,8 @@ TableRow site_row(const Report& report, const SiteReport& site, const TensorSumm
   } else {
     row.path = display_path(report, frame.file);
     row.place = frame.line > 0 ? ":" + std::to_string(frame.line) : "";
-    row.function = frame.function;
-  }
-  if (site.growth.bytes_per_step && site.verdict == "growing") {
-    row.note = signed_bytes(*site.growth.bytes_per_step) + "/step";
-  } else if (site.verdict == "growing") {
-    row.note = signed_bytes(site.growth.bytes_per_second) + "/s";
+    // Code outside of functions has no name; its text says more than "<module>".
+    row.function = frame.function == "<module>" && frame.source ? trimmed(*frame.source) : frame.function;
   }
   const auto append = [&row](const std::string& more) {
     if (!more.empty()) row.note += (row.note.empty() ? "" : "  ") + more;
@@ -115,6 +117,20 @@ TableRow site_row(const Report& report, const SiteReport& site, const TensorSumm
   if (tensors != nullptr) append(tensor_note(*tensors));
   if (site.layer == "cuda") append(site.owner + (site.kind == "device" ? "" : ", " + site.kind));
   return row;
+}
+
+/// Adds up two rows of one line; the notes of the larger site, which comes first, stay.
+void join(TableRow& row, const TableRow& other) {
+  row.bytes += other.bytes;
+  row.peak += other.peak;
+  row.count += other.count;
+  row.growth += other.growth;
+  if (row.note.empty()) row.note = other.note;
+}
+
+void add_rate(TableRow& row, bool has_steps) {
+  if (row.verdict != "growing") return;
+  row.note = signed_bytes(row.growth) + (has_steps ? "/step" : "/s") + (row.note.empty() ? "" : "  ") + row.note;
 }
 
 std::string group_of(const Report& report, const SiteReport& site, const std::string& group_by) {
@@ -193,10 +209,22 @@ std::vector<TableRow> table_rows(const Report& report, const TextOptions& option
     rows = rows_by_role(report, sites);
   } else if (options.group_by.empty() || options.group_by == "site") {
     const auto tensors = summarise_tensors(report);
+    std::unordered_map<std::string, std::size_t> known;
     for (const SiteReport* site : sites) {
       const auto found = tensors.find(site->id);
-      rows.push_back(site_row(report, *site, found == tensors.end() ? nullptr : &found->second));
+      TableRow row = site_row(report, *site, found == tensors.end() ? nullptr : &found->second);
+      // Several sites below one line of the user's code (an allocation in each operator that it calls) are one row:
+      // the report itself keeps them apart.
+      std::string key = site->layer + '\0' + site->owner + '\0' + row.verdict;
+      for (const std::string* part : {&row.path, &row.place, &row.function}) key.append(1, '\0').append(*part);
+      const auto [at, added] = known.try_emplace(std::move(key), rows.size());
+      if (added) {
+        rows.push_back(std::move(row));
+      } else {
+        join(rows[at->second], row);
+      }
     }
+    for (TableRow& row : rows) add_rate(row, report.steps > 0);
   } else {
     std::map<std::string, TableRow> groups;
     for (const SiteReport* site : sites) {
