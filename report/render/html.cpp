@@ -15,13 +15,14 @@ void write_page(const std::string& data, std::ostream& out) {
 
 }  // namespace
 
-PageShell page_shell() {
-  // The shell is made by build.sh, which checks that the mark stands in it exactly once.
+PageShell split_shell(std::string_view page) {
+  // The page is made by build.sh, which checks that the mark stands in it exactly once.
   static constexpr std::string_view k_mark = "@VRAMTRACK_DATA@";
-  const std::string_view shell = page_shell_bytes();
-  const std::size_t mark = shell.find(k_mark);
-  return {shell.substr(0, mark), shell.substr(mark + k_mark.size())};
+  const std::size_t mark = page.find(k_mark);
+  return {page.substr(0, mark), page.substr(mark + k_mark.size())};
 }
+
+PageShell page_shell() { return split_shell(page_shell_bytes()); }
 
 void html(const Report& report, std::ostream& out) { write_page(page_data(report, ""), out); }
 

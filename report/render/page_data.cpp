@@ -1,62 +1,19 @@
 #include "report/render/page_data.hpp"
 
 #include <algorithm>
-#include <ranges>
-#include <span>
 #include <tuple>
 
-#include "report/render/column_json.hpp"
-#include "report/sites.hpp"
+#include "report/render/page_columns.hpp"
 
 namespace vramtrack::render {
 namespace {
 
 constexpr Bytes k_exact = Bytes{1} << 53;  // JavaScript numbers are exact up to here
 
-/// All stacks as one tree, outermost frame first; node 0 is the root. A parent comes before its children.
-class StackTree {
- public:
-  explicit StackTree(std::size_t frame_count) : x_frame_count(frame_count) {}
-
-  /// The node of a stack (given innermost first).
-  std::uint32_t insert(std::span<const FrameId> stack) {
-    std::uint32_t node = 0;
-    for (const FrameId frame : stack | std::views::reverse) {
-      if (frame >= x_frame_count) continue;
-      const auto next = static_cast<std::uint32_t>(x_parents.size());
-      const auto [place, added] = x_children.try_emplace((std::uint64_t{node} << 32) | frame, next);
-      if (added) {
-        x_parents.push_back(node);
-        x_frames.push_back(frame);
-      }
-      node = place->second;
-    }
-    return node;
-  }
-
-  void write(std::string& out) const {
-    ObjectWriter object(out);
-    object.key("count") += std::to_string(x_parents.size());
-    // How far above its own number a node's parent stands: mostly 1.
-    std::int64_t node = 0;
-    object.column("up", x_parents, [&](auto parent) { return node++ - static_cast<std::int64_t>(parent); });
-    object.column("frame", x_frames, [](auto frame) { return frame; });
-    object.close();
-  }
-
- private:
-  std::size_t x_frame_count;
-  std::unordered_map<std::uint64_t, std::uint32_t> x_children;
-  std::vector<std::uint32_t> x_parents{0};
-  std::vector<FrameId> x_frames{0};  // the root's is unused
-};
-
 template <typename T>
 Json optional_json(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
-
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json process_json(const Process& process) {
   return {{"pid", process.pid},
@@ -155,63 +112,6 @@ Json ooms_json(const std::vector<OomReport>& ooms, StackTree& tree) {
                     {"node", tree.insert(oom.stack)}});
   }
   return rows;
-}
-
-// "own": the user's code. In a program without Python that is the executable itself.
-void write_frames(std::string& out, const Report& report, StringTable& strings) {
-  const std::vector<Frame>& frames = report.frames;
-  const bool python = std::ranges::any_of(frames, [](const Frame& frame) { return frame.kind == "python"; });
-  ObjectWriter object(out);
-  object.key("count") += std::to_string(frames.size());
-  object.column("native", frames, [](const Frame& frame) { return frame.kind == "python" ? 0 : 1; });
-  object.column("own", frames, [&](const Frame& frame) {
-    const bool of_program = !python && !frame.module.empty() && frame.module == report.process.executable;
-    return is_own_frame(frame) || of_program ? 1 : 0;
-  });
-  object.column("function", frames, [&](const Frame& frame) { return strings(frame.function); });
-  object.column("file", frames, [&](const Frame& frame) { return strings(frame.file); });
-  object.column("module", frames, [&](const Frame& frame) { return strings(frame.module); });
-  object.column("line", frames, [](const Frame& frame) { return frame.line; });
-  object.column("inlined", frames, [](const Frame& frame) { return frame.inlined ? 1 : 0; });
-  object.column("source", frames, [&](const Frame& frame) {
-    return frame.source ? static_cast<std::int64_t>(strings(*frame.source)) : std::int64_t{-1};
-  });
-  object.close();
-}
-
-void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree) {
-  using Site = const SiteReport&;
-  const std::vector<SiteReport>& sites = report.sites;
-  ObjectWriter object(out);
-  object.key("count") += std::to_string(sites.size());
-  object.column("id", sites, [](Site site) { return site.id; });
-  object.column("layer", sites, [&](Site site) { return strings(site.layer); });
-  object.column("kind", sites, [&](Site site) { return strings(site.kind); });
-  object.column("device", sites, [](Site site) { return site.device; });
-  object.column("owner", sites, [&](Site site) { return strings(site.owner); });
-  object.column("verdict", sites, [&](Site site) { return strings(site.verdict); });
-  object.column("evidence", sites, [&](Site site) { return strings(site.evidence); });
-  object.column("live", sites, [](Site site) { return site.live_bytes; });
-  object.column("count_live", sites, [](Site site) { return site.live_count; });
-  object.column("largest", sites, [](Site site) { return site.largest_bytes; });
-  object.column("peak", sites, [](Site site) { return site.peak_bytes; });
-  object.column("allocated", sites, [](Site site) { return site.allocated_bytes; });
-  object.column("count_allocated", sites, [](Site site) { return site.allocated_count; });
-  object.column("first", sites, [](Site site) { return page_seconds(site.first_time); });
-  object.column("last", sites, [](Site site) { return page_seconds(site.last_time); });
-  object.column("per_step", sites, [](Site site) { return std::round(site.growth.bytes_per_step.value_or(-1)); });
-  object.column("per_second", sites, [](Site site) { return std::round(site.growth.bytes_per_second); });
-  object.column("spanned", sites, [](Site site) { return site.growth.steps_spanned; });
-  object.column("node", sites, [&](Site site) { return tree.insert(site.stack); });
-  object.column("line", sites, [&](Site site) {
-    const std::optional<FrameId> frame = own_frame(report, site);
-    return frame ? static_cast<std::int64_t>(*frame) : std::int64_t{-1};
-  });
-  object.column("main", sites, [&](Site site) { return is_main_layer(report, site) ? 1 : 0; });
-  object.column("backward", sites, [&](Site site) {
-    return site.backward_of ? static_cast<std::int64_t>(tree.insert(*site.backward_of)) : std::int64_t{-1};
-  });
-  object.close();
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {

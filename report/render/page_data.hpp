@@ -12,10 +12,11 @@ namespace vramtrack::render {
 /// JSON text that is safe inside <script type="application/json">. `tab` is the tab that the page opens at.
 std::string page_data(const Report& report, std::string_view tab);
 
-/// The page with `data` (already safe for a script element) in it, in pieces: before, data, after.
+/// A built page without its data: the data block's text (safe for a script element) goes between the two.
 struct PageShell {
   std::string_view before, after;
 };
-PageShell page_shell();
+PageShell split_shell(std::string_view page);
+PageShell page_shell();  // of the report page
 
 }  // namespace vramtrack::render

@@ -296,7 +296,7 @@ def test_the_checked_in_page_is_what_the_sources_give():
     """By the hashes that build.sh writes beside the page; `build.sh --check` builds it anew and needs node."""
     folder = ROOT / "report" / "render" / "page"
     listed = dict(reversed(line.split("  ")) for line in (folder / "dist" / "sources.sha256").read_text().splitlines())
-    files = {"build.mjs", "package-lock.json", "dist/page.html", *(f"{d}/{f.name}" for d in ("src", "licences") for f in (folder / d).iterdir())}
+    files = {"build.mjs", "package-lock.json", "dist/page.html", "dist/diff.html", *(f"{d}/{f.name}" for d in ("src", "licences") for f in (folder / d).iterdir())}
     fresh = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
     assert fresh == listed, "run report/render/page/build.sh and commit dist/"
 

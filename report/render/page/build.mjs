@@ -1,4 +1,4 @@
-// Builds dist/page.html: template + style + script, with a Content-Security-Policy that admits exactly these two.
+// Builds dist/page.html and dist/diff.html: template + style + script, with a Content-Security-Policy that admits exactly these two.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -6,36 +6,44 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = process.argv[2] ?? join(here, "dist", "page.html");
+const out = process.argv[2] ?? join(here, "dist");
 const read = (path) => readFileSync(join(here, path), "utf8");
 
-const script = (await build({
-  entryPoints: [join(here, "src/main.js")],
-  bundle: true, minify: true, format: "iife", target: ["chrome111", "firefox113", "safari16.4"], charset: "ascii",
-  loader: { ".txt": "text" }, write: false, legalComments: "none",
-})).outputFiles[0].text.trim();
+const targets = ["chrome111", "firefox113", "safari16.4"];
+const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+const hex = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-const css = read("src/style.css").replaceAll("@DARK@", () => read("src/dark.css"));
-const style = (await build({
-  stdin: { contents: css + readFileSync(join(here, "node_modules/uplot/dist/uPlot.min.css"), "utf8"), loader: "css", resolveDir: here },
-  bundle: true, minify: true, target: ["chrome111", "firefox113", "safari16.4"], charset: "ascii", write: false,
-})).outputFiles[0].text.trim();
-
-// The one text that would end an inline script early, and the data block's mark, must not stand in the code.
-for (const [what, text] of [["script", script], ["style", style]]) {
-  if (/<\/(script|style)|<!--/i.test(text)) throw new Error(`the built ${what} holds a text that would end its element`);
-  if (/@[A-Z_]+@/.test(text)) throw new Error(`the built ${what} holds a template mark`);
+/** One page from its entry script, template and style sheets; throws when it is over `budget` bytes. */
+async function page(name, entry, template, styles, budget) {
+  const script = (await build({
+    entryPoints: [join(here, entry)],
+    bundle: true, minify: true, format: "iife", target: targets, charset: "ascii",
+    loader: { ".txt": "text" }, write: false, legalComments: "none",
+  })).outputFiles[0].text.trim();
+  const style = (await build({
+    stdin: { contents: styles.join("\n"), loader: "css", resolveDir: here },
+    bundle: true, minify: true, target: targets, charset: "ascii", write: false,
+  })).outputFiles[0].text.trim();
+  // The one text that would end an inline script early, and the data block's mark, must not stand in the code.
+  for (const [what, text] of [["script", script], ["style", style]]) {
+    if (/<\/(script|style)|<!--/i.test(text)) throw new Error(`${name}: the ${what} holds a text that would end its element`);
+    if (/@[A-Z_]+@/.test(text)) throw new Error(`${name}: the ${what} holds a template mark`);
+  }
+  const csp = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; base-uri 'none'; form-action 'none'`;
+  const text = read(template).replace("@CSP@", () => csp).replace("@STYLE@", () => style).replace("@SCRIPT@", () => script);
+  if (text.split("@VRAMTRACK_DATA@").length !== 2) throw new Error(`${name}: the data mark must stand in the page exactly once`);
+  writeFileSync(join(out, name), text);
+  console.log(`${name}: ${text.length} bytes (script ${script.length}, style ${style.length})`);
+  if (text.length > budget) throw new Error(`${name} without data is over its budget of ${budget} bytes`);
+  return `${hex(text)}  dist/${name}\n`;
 }
 
-const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-const csp = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; base-uri 'none'; form-action 'none'`;
-const page = read("src/template.html").replace("@CSP@", () => csp).replace("@STYLE@", () => style).replace("@SCRIPT@", () => script);
-if (page.split("@VRAMTRACK_DATA@").length !== 2) throw new Error("the data mark must stand in the page exactly once");
-mkdirSync(dirname(out), { recursive: true });
-writeFileSync(out, page);
+mkdirSync(out, { recursive: true });
+const style = read("src/style.css").replaceAll("@DARK@", () => read("src/dark.css"));
+const built = [
+  await page("diff.html", "src/diff_main.js", "src/diff_template.html", [style], 80 * 1024),
+  await page("page.html", "src/main.js", "src/template.html", [style, read("node_modules/uplot/dist/uPlot.min.css")], 150 * 1024),
+];
 // What it was built from, in the form of sha256sum: the tests compare it without needing node.
 const sources = ["build.mjs", "package-lock.json", ...["licences", "src"].flatMap((folder) => readdirSync(join(here, folder)).map((file) => `${folder}/${file}`))].sort();
-const hex = (bytes) => createHash("sha256").update(bytes).digest("hex");
-writeFileSync(join(dirname(out), "sources.sha256"), sources.map((file) => `${hex(readFileSync(join(here, file)))}  ${file}\n`).join("") + `${hex(page)}  dist/page.html\n`);
-console.log(`${out}: ${page.length} bytes (script ${script.length}, style ${style.length})`);
-if (page.length > 150 * 1024) throw new Error("the page without data is over its budget of 150 KiB");
+writeFileSync(join(out, "sources.sha256"), sources.map((file) => `${hex(readFileSync(join(here, file)))}  ${file}\n`).join("") + built.join(""));

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds the report page from its sources and the pinned npm packages.
-#   build.sh          writes dist/page.html, which is checked in: a C++ build needs no node
-#   build.sh --check  fails when the checked-in file is not what the sources give
+# Builds the report page and the diff page from its sources and the pinned npm packages.
+#   build.sh          writes dist/, which is checked in: a C++ build needs no node
+#   build.sh --check  fails when the checked-in files are not what the sources give
 set -eu
 cd "$(dirname "$0")"
 command -v node >/dev/null || { echo "error: node is needed to build the page (Debian: apt-get install nodejs npm)" >&2; exit 1; }
@@ -12,9 +12,8 @@ fi
 if [ "${1:-}" = "--check" ]; then
   fresh=$(mktemp -d)
   trap 'rm -rf "$fresh"' EXIT
-  node build.mjs "$fresh/page.html"
-  cmp "$fresh/page.html" dist/page.html || { echo "error: dist/page.html is stale: run report/render/page/build.sh" >&2; exit 1; }
-  cmp "$fresh/sources.sha256" dist/sources.sha256
+  node build.mjs "$fresh"
+  diff -rq "$fresh" dist || { echo "error: dist/ is stale: run report/render/page/build.sh" >&2; exit 1; }
   cmp node_modules/uplot/LICENSE licences/uplot.txt
 else
   node build.mjs

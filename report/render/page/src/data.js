@@ -32,14 +32,14 @@ function column(table, name, Type = Float64Array) {
   return out;
 }
 
-function columns(table, names) {
+export function columns(table, names) {
   const out = { count: table.count };
   for (const [name, Type] of Object.entries(names)) out[name] = column(table, name, Type);
   return out;
 }
 
-export function decode(text) {
-  const raw = JSON.parse(text);
+/** The part that the report and the diff page share: strings, frames, stacks, sites. */
+export function decodeStacks(raw) {
   const model = { ...raw };
   const strings = raw.strings;
   model.text = (id) => (id < 0 ? "" : strings[id]);
@@ -56,6 +56,17 @@ export function decode(text) {
     per_step: Float64Array, per_second: Float64Array, spanned: Float64Array, node: Int32Array, line: Int32Array,
     main: Uint8Array, backward: Int32Array,
   });
+  model.siteById = new Map();
+  for (let i = 0; i < model.sites.count; ++i) model.siteById.set(model.sites.id[i], i);
+  model.byId = (id) => (id === null || id === undefined ? -1 : (model.siteById.get(id) ?? -1));
+  model.growing = strings.indexOf("growing");
+  model.tensorLayer = strings.indexOf("tensor");
+  return model;
+}
+
+export function decode(text) {
+  const raw = JSON.parse(text);
+  const model = decodeStacks(raw);
   model.blocks = columns(raw.blocks, {
     bytes: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, stream: Float64Array, site: Int32Array,
     time: Float64Array, step: Float64Array, thread: Float64Array, shape: Int32Array, dtype: Int32Array, name: Int32Array,
@@ -66,12 +77,7 @@ export function decode(text) {
   model.timeline = columns(raw.timeline, {
     time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
   });
-  model.siteById = new Map();
-  for (let i = 0; i < model.sites.count; ++i) model.siteById.set(model.sites.id[i], i);
-  model.byId = (id) => (id === null || id === undefined ? -1 : (model.siteById.get(id) ?? -1));
-  model.growing = strings.indexOf("growing");
-  model.tensorLayer = strings.indexOf("tensor");
-  addRoles(model, strings);
+  addRoles(model, raw.strings);
   addDevices(model);
   return model;
 }

@@ -99,21 +99,20 @@ export function buildFlame(model, values, { by, frames: mode }) {
   const place = by === "leaf" ? inverted : caller;
   for (let site = 0; site < sites.count; ++site) if (values[site] > 0) leaf[site] = place(site);
   const n = builder.parent.length;
-  const value = new Float64Array(n);
-  const growing = new Float64Array(n);
-  for (let site = 0; site < sites.count; ++site) {
-    if (leaf[site] < 0) continue;
-    value[leaf[site]] += values[site];
-    if (sites.verdict[site] === model.growing) growing[leaf[site]] += values[site];
-  }
-  const parent = Int32Array.from(builder.parent);
-  for (let node = n - 1; node > 0; --node) {
-    value[parent[node]] += value[node];
-    growing[parent[node]] += growing[node];
-  }
+  const bare = { n, parent: Int32Array.from(builder.parent), leaf };
+  const value = sumUp(bare, (site) => values[site]);
+  const growing = sumUp(bare, (site) => (sites.verdict[site] === model.growing ? values[site] : 0));
   let hidden = 0;
   for (let i = 0; i < keep.length; ++i) hidden += keep[i] ? 0 : 1;
-  return layout({ n, parent, frame: Int32Array.from(builder.frame), value, growing, leaf, hidden });
+  return layout({ ...bare, frame: Int32Array.from(builder.frame), value, growing, hidden });
+}
+
+/** What each node and all below it hold, by a figure of the sites. */
+export function sumUp({ n, parent, leaf }, figure) {
+  const sums = new Float64Array(n);
+  for (let site = 0; site < leaf.length; ++site) if (leaf[site] >= 0) sums[leaf[site]] += figure(site);
+  for (let node = n - 1; node > 0; --node) sums[parent[node]] += sums[node];
+  return sums;
 }
 
 /** Adds where each node lies: x (fraction of the root, 0 to 1), width, depth; and children, largest first. */

@@ -24,7 +24,9 @@ const FLAGS = new Set(["only"]);
 const NUMBERS = new Set(["from", "to", "site", "block"]);
 
 export class Store {
-  constructor(initial) {
+  /** `tabs`: the keys that "tab" may have. */
+  constructor(initial, tabs) {
+    this.tabs = tabs;
     this.values = { ...DEFAULTS, ...initial };
     this.base = { ...this.values };
     this.listeners = [];
@@ -87,6 +89,7 @@ export class Store {
         // not ours
       }
     }
+    if (!this.tabs.includes(next.tab)) next.tab = this.base.tab;
     const differs = Object.keys(DEFAULTS).some((key) => next[key] !== this.values[key]);
     this.values = next;
     return differs;

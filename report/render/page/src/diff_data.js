@@ -1,0 +1,30 @@
+// The diff page's data block: the sites of both runs with both figures.
+import { bytes } from "./format.js";
+import { columns, decodeStacks } from "./data.js";
+
+export const CHANGES = {
+  appeared: "only in B",
+  grew: "more in B",
+  shrank: "less in B",
+  went: "only in A",
+  same: "equal in both",
+};
+
+export const signed = (value) => (value === 0 ? "±0" : (value > 0 ? "+" : "−") + bytes(Math.abs(value)));
+
+export function decodeDiff(text) {
+  const model = decodeStacks(JSON.parse(text));
+  model.changes = columns(model.changes, { a: Float64Array, b: Float64Array, count_a: Float64Array, count_b: Float64Array, change: Int32Array });
+  model.at = "exit";
+  model.byWords = { live: "alive at the compared moment", peak: "at peak", allocated: "allocated over the run" }[model.by] ?? model.by;
+  // The scope of the report page also counts blocks: a diff has none.
+  model.blocks = { count: 0 };
+  model.devices = [...new Set(model.sites.device)].sort((a, b) => a - b);
+  model.deviceName = (index) => (index < 0 ? "host memory" : `cuda:${index}`);
+  return model;
+}
+
+/** A run in one line. */
+export function runWords(run) {
+  return `${run.command.length ? run.command.join(" ") : run.executable || "a program"} (pid ${run.pid}${run.started_at ? `, ${run.started_at}` : ""})`;
+}

@@ -1,0 +1,39 @@
+// The parts of a page's data block that the report page and the diff page share: stacks, frames, sites.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "report/model.hpp"
+#include "report/render/column_json.hpp"
+
+namespace vramtrack::render {
+
+/// All stacks as one tree, outermost frame first; node 0 is the root. A parent comes before its children.
+class StackTree {
+ public:
+  /// Frames of a stack that are not below `frame_count` are left out.
+  explicit StackTree(std::size_t frame_count) : x_frame_count(frame_count) {}
+
+  /// The node of a stack (given innermost first).
+  std::uint32_t insert(std::span<const FrameId> stack);
+
+  void write(std::string& out) const;
+
+ private:
+  std::size_t x_frame_count;
+  std::unordered_map<std::uint64_t, std::uint32_t> x_children;  // parent and frame -> node
+  std::vector<std::uint32_t> x_parents{0};
+  std::vector<FrameId> x_frames{0};  // the root's is unused
+};
+
+/// JSON text; invalid UTF-8 becomes U+FFFD.
+std::string dump(const Json& json);
+
+void write_frames(std::string& out, const Report& report, StringTable& strings);
+void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree);
+
+}  // namespace vramtrack::render
