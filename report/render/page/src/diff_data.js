@@ -24,7 +24,7 @@ export function decodeDiff(text) {
   return model;
 }
 
-/** A run in one line. */
-export function runWords(run) {
-  return `${run.command.length ? run.command.join(" ") : run.executable || "a program"} (pid ${run.pid}${run.started_at ? `, ${run.started_at}` : ""})`;
-}
+export const runCommand = (run) => (run.command.length ? run.command.join(" ") : run.executable || "a program");
+
+/** What tells two runs of one command apart. */
+export const runFacts = (run) => `pid ${run.pid}${run.started_at ? `, ${run.started_at.replace("T", " ").replace("Z", " UTC")}` : ""}`;

@@ -1,6 +1,6 @@
 // Starts the diff page: two runs, what changed between them.
 import { frameParts, siteParts, stackOf } from "./data.js";
-import { CHANGES, decodeDiff, runWords, signed } from "./diff_data.js";
+import { CHANGES, decodeDiff, runCommand, runFacts, signed } from "./diff_data.js";
 import { diffFlame } from "./diff_flame.js";
 import { $, choice, fill, h, name } from "./dom.js";
 import { bytes, count, plural, shorten, show } from "./format.js";
@@ -17,7 +17,8 @@ guarded(() => {
   const hasTensors = model.sites.layer.includes(model.tensorLayer);
   const store = new Store({ tab: "flame", layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all" }, ["flame", "sites"]);
   const scope = new Scope(model, store);
-  fill($("what"), name(shorten(`A ${runWords(model.a)}`, 90), "bdi.command"), name(shorten(`B ${runWords(model.b)}`, 90), "bdi.command"));
+  const [a, b] = [runCommand(model.a), runCommand(model.b)];
+  fill($("what"), name(shorten(a === b ? a : `A ${a}`, 90), "bdi.command"), a === b ? null : name(shorten(`B ${b}`, 90), "bdi.command"), h("span.muted", null, name(shorten(`A ${runFacts(model.a)} · B ${runFacts(model.b)}`, 200))));
   document.title = `${shorten(model.b.command.join(" "), 50)} · vramtrack diff`;
   fill($("foot"), h("span", null, `vramtrack ${model.version}, Apache-2.0`));
   const tabs = new Tabs([
