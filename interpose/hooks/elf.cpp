@@ -155,7 +155,34 @@ void* symbol(const Module& module, const char* name, const char* version) noexce
   return at;
 }
 
+struct NextSearch {
+  std::uintptr_t self;
+  const char* name;
+  bool passed = false;
+  void* found = nullptr;
+};
+
+int visit_next(dl_phdr_info* info, std::size_t, void* data) noexcept {
+  NextSearch& search = *static_cast<NextSearch*>(data);
+  if (is_vdso(*info)) return 0;
+  if (search.passed) {
+    search.found = symbol(module_from(*info), search.name, nullptr);
+    return search.found != nullptr;
+  }
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& p = info->dlpi_phdr[i];
+    if (p.p_type == PT_LOAD && search.self - (info->dlpi_addr + p.p_vaddr) < p.p_memsz) search.passed = true;
+  }
+  return 0;
+}
+
 }  // namespace
+
+void* symbol_after(const void* self, const char* name) noexcept {
+  NextSearch search{reinterpret_cast<std::uintptr_t>(self), name};
+  dl_iterate_phdr(visit_next, &search);
+  return search.found;
+}
 
 Module find_module(std::string_view soname) noexcept {
   Search search{soname, 0, {}};

@@ -24,6 +24,9 @@ std::string_view soname_of(const Module& module) noexcept;
 bool needs(const Module& module, std::string_view soname) noexcept;
 /// A defined dynamic function symbol of this object only (its default version), or nullptr.
 void* symbol_of(const Module& module, const char* name) noexcept;
+/// The first definition of `name` in an object loaded after the one that holds `self`: the next interposer's in the
+/// preload order, else the real one. nullptr when there is none.
+void* symbol_after(const void* self, const char* name) noexcept;
 /// Symbol versions are ignored above; this finds name@version.
 void* versioned_symbol_of(const Module& module, const char* name, const char* version) noexcept;
 

@@ -28,7 +28,9 @@ struct Device {  // c10::Device
 };
 constexpr std::int8_t cuda_device = 1;
 
-/// The real function behind one of these exports. A failed search is remembered too: these are hot.
+constexpr char own_address = 0;  // an address in this library
+
+/// The real function behind one of these exports, or the next interposer's. A failed search is remembered too: these are hot.
 template <class Function>
 class RealFunction {
  public:
@@ -36,7 +38,9 @@ class RealFunction {
     void* found = found_.load(std::memory_order_acquire);
     if (found == nullptr) [[unlikely]] {
       const SavedErrno keep;
-      found = hooks::symbol_of(hooks::find_module(soname), name);
+      // Another interposer of the same function (the simulated GPU is one) must see the call too.
+      found = hooks::symbol_after(&own_address, name);
+      if (found == nullptr) found = hooks::symbol_of(hooks::find_module(soname), name);
       found_.store(found == nullptr ? absent() : found, std::memory_order_release);
     }
     return found == nullptr || found == absent() ? nullptr : reinterpret_cast<Function*>(found);

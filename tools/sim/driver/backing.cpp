@@ -74,8 +74,8 @@ std::uint64_t Backing::offset_of(int device, std::uint64_t address) const {
   return index * m_arena_bytes + (address - m_arenas[index].base);
 }
 
-void Backing::give(int device, std::uint64_t address, std::uint64_t size, bool touched) {
-  if (touched) {
+void Backing::give(int device, std::uint64_t address, std::uint64_t size, bool written) {
+  if (written) {
     // Whole pages go back to the system; fallocate itself writes zeros over the partial pages at both ends.
     const auto offset = static_cast<off_t>(offset_of(device, address));
     fallocate(m_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, static_cast<off_t>(size));

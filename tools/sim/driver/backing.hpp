@@ -27,8 +27,8 @@ class Backing {
 
   /// Address of `size` bytes in the device's arena, or 0. Contents are zero.
   std::uint64_t take(int device, std::uint64_t size, std::uint64_t alignment);
-  /// `touched`: it was written, so its pages go back to the system and it reads as zero again.
-  void give(int device, std::uint64_t address, std::uint64_t size, bool touched);
+  /// `written`: it was written, so its pages go back to the system and it reads as zero again.
+  void give(int device, std::uint64_t address, std::uint64_t size, bool written);
 
   /// File offset of `size` bytes of physical memory (a multiple of big_page).
   std::uint64_t take_physical(std::uint64_t size);

@@ -1,4 +1,5 @@
-// Copies and fills between host and simulated device memory.
+// Copies and fills between host and simulated device memory. Device memory that nothing ever wrote reads as zero, and
+// neither reading nor zeroing it touches it: a model that is only computed with costs the host no memory.
 #pragma once
 
 #include "tools/sim/driver/state.hpp"
@@ -8,9 +9,11 @@ namespace vramtrack::sim {
 /// Whether [address, address + bytes) lies in simulated memory as a whole.
 bool is_simulated(std::uint64_t address, std::uint64_t bytes);
 
-/// Copies; either side may be ordinary host memory. Memory that was never written reads as zero without being
-/// touched, so that it costs the host nothing. Call without the lock.
+/// Copies; either side may be ordinary host memory. Call without the lock.
 void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes);
 void fill_bytes(std::uint64_t target, std::uint64_t value, unsigned value_bytes, std::uint64_t count);
+
+/// Makes device memory read as zero again. Memory that is not the device's is left alone. Call without the lock.
+void forget_bytes(std::uint64_t address, std::uint64_t bytes);
 
 }  // namespace vramtrack::sim

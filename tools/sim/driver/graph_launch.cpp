@@ -81,6 +81,7 @@ namespace vramtrack::sim {
 
 void release_graph_block(Allocation& allocation) {
   device_at(allocation.device).graph_used -= allocation.span;
+  driver().written.remove(allocation.base, allocation.base + allocation.span);
   held().erase(allocation.base);
 }
 

@@ -50,7 +50,6 @@ CUresult allocate_host(void** out, size_t bytes, unsigned flags) {
   allocation.device = entry.context().device;
   allocation.context = &entry.context();
   allocation.flags = flags;
-  allocation.touched = true;
   record(allocation);
   *out = memory;
   return CUDA_SUCCESS;
@@ -71,7 +70,6 @@ CUresult host_register(void* pointer, size_t bytes, unsigned flags) {
   allocation.device = entry.context().device;
   allocation.context = &entry.context();
   allocation.flags = flags;
-  allocation.touched = true;
   record(allocation);
   return CUDA_SUCCESS;
 }
@@ -202,7 +200,6 @@ CUresult cuMemAllocManaged(CUdeviceptr* out, size_t bytes, unsigned flags) {
   allocation.device = entry.context().device;
   allocation.context = &entry.context();
   allocation.flags = flags;
-  allocation.touched = true;
   *out = record(allocation).base;
   return CUDA_SUCCESS;
 }

@@ -140,6 +140,12 @@ Allocation& record(Allocation allocation) {
   return state.allocations[allocation.base] = allocation;
 }
 
+namespace {
+bool was_written(const Allocation& allocation) {
+  return !driver().written.remove(allocation.base, allocation.base + allocation.span).empty();
+}
+}  // namespace
+
 void release(std::map<std::uint64_t, Allocation>::iterator position) {
   Driver& state = driver();
   Allocation allocation = position->second;
@@ -149,11 +155,11 @@ void release(std::map<std::uint64_t, Allocation>::iterator position) {
   switch (allocation.kind) {
     case Kind::device:
     case Kind::module:
-      state.backing.give(allocation.device, allocation.base, allocation.span, allocation.touched);
+      state.backing.give(allocation.device, allocation.base, allocation.span, was_written(allocation));
       device.release_allocation(allocation.bytes);
       break;
     case Kind::pool:
-      state.backing.give(allocation.device, allocation.base, allocation.span, allocation.touched);
+      state.backing.give(allocation.device, allocation.base, allocation.span, was_written(allocation));
       release_pool_block(allocation);
       break;
     case Kind::graph:

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "tools/sim/core/intervals.hpp"
 #include "tools/sim/core/settings.hpp"
 #include "tools/sim/core/unsupported.h"
 #include "tools/sim/driver/backing.hpp"
@@ -45,7 +46,6 @@ struct Allocation {
   Context* context = nullptr;
   std::uint64_t serial = 0;
   unsigned flags = 0;          // host allocations: cuMemHostAlloc's flags
-  bool touched = false;        // written by a copy or a fill: otherwise it reads as zero
   Pool* pool = nullptr;        // pool blocks
   Handle* handle = nullptr;    // VMM mappings
   std::uint64_t offset = 0;    // VMM mappings: into the handle
@@ -75,6 +75,7 @@ struct Driver {
   std::deque<Context> primaries;  // one per device
   Live<Context> contexts;         // all, primaries included
   std::map<std::uint64_t, Allocation> allocations;
+  Intervals written;  // device memory that a copy or a fill wrote; all other reads as zero
   std::uint64_t next_serial = 1;
   unsigned long long next_context = 1;
 };

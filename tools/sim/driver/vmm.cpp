@@ -24,6 +24,7 @@ struct Handle {
   bool imported = false;   // another process owns the memory: not counted as used here
   bool multicast = false;  // counts no memory of its own
   bool on_host = false;
+  bool mapped_before = false;
 };
 
 }  // namespace vramtrack::sim
@@ -88,6 +89,7 @@ bool reserved(std::uint64_t address, std::uint64_t size) {
 namespace vramtrack::sim {
 
 void release_mapping(Allocation& allocation) {
+  driver().written.remove(allocation.base, allocation.base + allocation.span);
   Backing::unmap_at(allocation.base, allocation.span);
   --allocation.handle->mappings;
   remove_if_done(allocation.handle);
@@ -202,7 +204,9 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGeneric
   mapping.handle = handle;
   mapping.offset = offset;
   mapping.identity = handle->serial;
-  mapping.touched = true;  // the memory may have been written through another mapping
+  // The memory may have been written through another mapping, or by another process.
+  if (handle->mapped_before || handle->imported) entry->written.add(address, address + bytes);
+  handle->mapped_before = true;
   ++handle->mappings;
   record(mapping);
   return CUDA_SUCCESS;

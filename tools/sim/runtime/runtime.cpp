@@ -84,8 +84,6 @@ Call::Call(Needs needs) : m_api(load_driver()) {
     m_error = static_cast<cudaError_t>(initialized);
     return;
   }
-  static const bool prepared = (prepare_frameworks(), true);
-  (void)prepared;
   if (needs == driver) return;
   CUcontext current = nullptr;
   CUresult status = m_api->cuCtxGetCurrent(&current);

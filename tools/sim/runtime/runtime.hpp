@@ -51,9 +51,6 @@ class Call {
 /// The calling thread's device.
 int current_device(const DriverApi& api);
 
-/// Called once, before the first CUDA call does its work: tells PyTorch what is not simulated (torch.cpp).
-void prepare_frameworks();
-
 inline CUdeviceptr address(const void* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
 
 }  // namespace vramtrack::sim
