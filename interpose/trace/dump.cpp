@@ -304,4 +304,14 @@ void dump(const TraceFile& trace, std::ostream& stream) {
   dump_rest(trace, out);
 }
 
+void dump_history(const TraceFile& trace, HistoryReader& history, std::ostream& stream) {
+  Text out(stream);
+  history.for_each_event([&](const HistoryEvent& e) {
+    out.record(e.is_free ? "free" : "alloc").hex("address", e.address).field("bytes", e.bytes).field("site", e.site);
+    out.field("time", trace.seconds(e.time)).field("step", e.step).end();
+  });
+  out.record("history").field("dropped", history.dropped_events()).end();
+  for (const std::string& warning : history.warnings()) out.record("warning ").plain(escaped(warning)).end();
+}
+
 }  // namespace vramtrack::trace

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "interpose/trace/history_reader.hpp"
 #include "interpose/trace/reader.hpp"
 
 namespace vramtrack::trace {
@@ -16,5 +17,8 @@ std::string_view name_of(Kind kind);
 std::string escaped(std::string_view text);
 
 void dump(const TraceFile& trace, std::ostream& out);
+
+/// One line for each event of the history, in order of time.
+void dump_history(const TraceFile& trace, HistoryReader& history, std::ostream& out);
 
 }  // namespace vramtrack::trace

@@ -10,7 +10,13 @@ HistoryReader::Stream::Stream(const Shard& shard)
     : shard_(shard), model_(std::make_unique<history::Model>()), decoder_(*model_) {}
 
 HistoryReader::HistoryReader(const std::string& path) : input_(std::make_shared<MappedInput>(path)) {
-  const std::span<const std::byte> bytes = input_->bytes();
+  open(input_->bytes(), path);
+}
+
+HistoryReader::HistoryReader(std::span<const std::byte> bytes, const std::string& path) { open(bytes, path); }
+
+// Finds the chunks; nothing is decoded yet.
+void HistoryReader::open(std::span<const std::byte> bytes, const std::string& path) {
   check_header(bytes, path);
   const std::size_t extents = (bytes.size() + extent_bytes - 1) / extent_bytes;
   for (std::size_t extent = 1; extent * extent_bytes + sizeof(ExtentHeader) <= bytes.size();) {

@@ -21,6 +21,8 @@ namespace vramtrack::trace {
 class HistoryReader {
  public:
   explicit HistoryReader(const std::string& path);
+  /// From memory that outlives the reader; `path` is only for messages.
+  HistoryReader(std::span<const std::byte> bytes, const std::string& path);
 
   bool empty() const noexcept { return shards_.empty(); }
   std::uint64_t coded_bytes() const noexcept;  // of all events together
@@ -62,6 +64,7 @@ class HistoryReader {
     history::Decoder decoder_;
   };
 
+  void open(std::span<const std::byte> bytes, const std::string& path);
   void note_damage(std::uint64_t damaged);
 
   std::shared_ptr<MappedInput> input_;
