@@ -81,7 +81,7 @@ int free(const Call& call, std::uint64_t pointer, Kind kind) noexcept {
   const int result = call.real();
   if (result != success) {
     const SavedErrno keep;
-    ledger::restore(removed);
+    take_back(removed);
     contexts::restore(pointer, owned);
   }
   return result;

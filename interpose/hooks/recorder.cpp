@@ -87,6 +87,15 @@ ledger::Removed record_free(const FreeEvent& event) noexcept {
   return ledger::remove(event);
 }
 
+void take_back(const ledger::Removed& removed) noexcept {
+  const SavedErrno keep;
+  trace::Writer* writer = trace::active();
+  if (removed.found)
+    ledger::restore(removed);
+  else if (writer != nullptr)
+    std::atomic_ref(writer->header().losses.unknown_frees).fetch_sub(1, std::memory_order_relaxed);
+}
+
 void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
                 const CaptureStart& start) noexcept {
   const SavedErrno keep;

@@ -68,7 +68,7 @@ int Special::free_pointer(std::uint64_t pointer) const noexcept {
   const int result = call_.real();
   if (result != success) {
     const SavedErrno keep;
-    ledger::restore(removed);
+    take_back(removed);
     contexts::restore(pointer, owned);
     if (imported) opened(pointer);
   }

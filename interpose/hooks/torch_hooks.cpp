@@ -30,7 +30,8 @@ constexpr std::int8_t cuda_device = 1;
 
 constexpr char own_address = 0;  // an address in this library
 
-/// The real function behind one of these exports, or the next interposer's. A failed search is remembered too: these are hot.
+/// The real function behind one of these exports, or the next interposer's. A failed search is remembered too: these
+/// are hot.
 template <class Function>
 class RealFunction {
  public:

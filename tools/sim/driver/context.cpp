@@ -18,12 +18,15 @@ bool activate(Context& context) {
   return true;
 }
 
+// cuda.h: cuCtxDestroy() does not destroy allocations by cuMemCreate, cuMemAllocAsync and cuMemAllocFromPoolAsync.
+bool dies_with_context(Kind kind) { return kind != Kind::vmm && kind != Kind::pool && kind != Kind::graph; }
+
 void release_contents(Context& context) {
   if (!context.active) return;
   Driver& state = driver();
   for (auto next = state.allocations.begin(); next != state.allocations.end();) {
     const auto allocation = next++;
-    if (allocation->second.context == &context && allocation->second.kind != Kind::vmm) release(allocation);
+    if (allocation->second.context == &context && dies_with_context(allocation->second.kind)) release(allocation);
   }
   release_arrays(context);
   release_streams(context);

@@ -25,7 +25,9 @@ const DriverApi* look_up_driver() {
   CUdriverProcAddressQueryResult status;
 #define DRIVER(name, version) \
   look_up(#name, reinterpret_cast<void**>(&api.name), version, CU_GET_PROC_ADDRESS_DEFAULT, &status);
-#define DRIVER_OF_TYPE(name, version, type) DRIVER(name, version)
+// Not by way of DRIVER: cuda.h's macros would rename the argument to its _v2 name, which the look-up does not know.
+#define DRIVER_OF_TYPE(name, version, type) \
+  look_up(#name, reinterpret_cast<void**>(&api.name), version, CU_GET_PROC_ADDRESS_DEFAULT, &status);
 #include "tools/sim/runtime/driver_api.def"
 #undef DRIVER_OF_TYPE
 #undef DRIVER

@@ -1,0 +1,27 @@
+// The linked way: references to every name of the table, bound by the dynamic linker with the version of the runtime
+// that the program was linked to. Weak, since a few names exist in one major only.
+#include <cstring>
+
+#include "test/programs/doors/doors.hpp"
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+#define DO_PRAGMA(text) _Pragma(#text)
+#define WEAK(name) DO_PRAGMA(weak name)
+#define HOOK(api, since, name, parameters, arguments, policy) WEAK(name)
+#include "interpose/hooks/cuda_hooks.def"
+#undef HOOK
+
+#ifdef DOOR_USER  // built as a library that is opened with RTLD_LOCAL
+#define FIND extern "C" __attribute__((visibility("default"))) void* door_user_find
+#else
+#define FIND void* doors::find_linked
+#endif
+
+FIND(const char* wanted) {
+#define HOOK(api, since, name, parameters, arguments, policy) \
+  if (std::strcmp(#name, wanted) == 0) return reinterpret_cast<void*>(&::name);
+#include "interpose/hooks/cuda_hooks.def"
+#undef HOOK
+  return nullptr;
+}

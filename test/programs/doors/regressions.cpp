@@ -1,0 +1,224 @@
+// The bugs that other interposers shipped, one mode each: door_regressions MODE. What is printed must be the same with
+// and without vramtrack in the process; test/e2e/test_hooks_regressions.py names the reports.
+#include <dlfcn.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "interpose/hooks/cuda_headers.hpp"
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace {
+
+void* g_cuda = nullptr;
+void* g_cudart = nullptr;
+#define DRIVER(name) (reinterpret_cast<decltype(&::name)>(dlsym(g_cuda, #name)))
+#define RUNTIME(name) (reinterpret_cast<decltype(&::name)>(dlsym(g_cudart, #name)))
+#define SHOW(expression) std::printf("%s = %lld\n", #expression, static_cast<long long>(expression))
+
+void block(const char* what, unsigned long long address, unsigned long long bytes) {
+  std::printf("block %s 0x%llx %llu\n", what, address, bytes);
+}
+
+void open_cuda() {
+  g_cuda = dlopen("libcuda.so.1", RTLD_NOW);
+  g_cudart = dlopen("libcudart.so.13", RTLD_NOW);
+  if (g_cuda == nullptr) std::exit(3);
+  DRIVER(cuInit)(0);
+}
+
+// HAMi-core#192: allocations while a stream is being captured.
+void capture() {
+  open_cuda();
+  cudaStream_t s = nullptr;
+  cudaGraph_t graph = nullptr;
+  void *p = nullptr, *q = nullptr;
+  RUNTIME(cudaStreamCreate)(&s);
+  SHOW(RUNTIME(cudaStreamBeginCapture)(s, cudaStreamCaptureModeGlobal));
+  SHOW(RUNTIME(cudaMallocAsync)(&p, 1 << 20, s));
+  SHOW(RUNTIME(cudaMallocAsync)(&q, 1 << 20, s));
+  SHOW(RUNTIME(cudaFreeAsync)(q, s));
+  SHOW(RUNTIME(cudaMalloc)(&q, 4096));  // refused in this mode; and invalidates the capture just the same
+  SHOW(RUNTIME(cudaStreamEndCapture)(s, &graph));
+  SHOW(graph != nullptr);
+  SHOW(RUNTIME(cudaGetLastError)());
+}
+
+// HAMi-core#172: cuMemCreate on a thread that never had a context (torch's expandable segments).
+void no_context() {
+  open_cuda();
+  std::thread([] {
+    CUcontext current = nullptr;
+    SHOW(DRIVER(cuCtxGetCurrent)(&current));
+    SHOW(current != nullptr);
+    CUmemAllocationProp prop{};
+    prop.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+    prop.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+    prop.location.id = 1;
+    CUmemGenericAllocationHandle handle = 0;
+    SHOW(DRIVER(cuMemCreate)(&handle, 2 << 20, &prop, 0));
+    block("created", handle, 2 << 20);
+    CUdeviceptr p = 0;
+    SHOW(DRIVER(cuMemAlloc_v2)(&p, 4096));  // 201: needs a context, and we give it none
+    SHOW(DRIVER(cuCtxGetCurrent)(&current));
+    SHOW(current != nullptr);
+  }).join();
+}
+
+// HAMi-core#187: physical memory that is not on a device.
+void host_location() {
+  open_cuda();
+  for (const int type :
+       {CU_MEM_LOCATION_TYPE_HOST, CU_MEM_LOCATION_TYPE_HOST_NUMA, CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT}) {
+    CUmemAllocationProp prop{};
+    prop.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+    prop.location.type = static_cast<CUmemLocationType>(type);
+    CUmemGenericAllocationHandle handle = 0;
+    const int code = DRIVER(cuMemCreate)(&handle, 2 << 20, &prop, 0);
+    SHOW(code);
+    if (code == 0) block("host", handle, 2 << 20);
+  }
+}
+
+// HAMi-core#333: NULL out-parameters.
+void null_out() {
+  open_cuda();
+  CUcontext context = nullptr;
+  DRIVER(cuDevicePrimaryCtxRetain)(&context, 0);
+  DRIVER(cuCtxSetCurrent)(context);
+  SHOW(DRIVER(cuMemGetInfo_v2)(nullptr, nullptr));
+  SHOW(DRIVER(cuMemAlloc_v2)(nullptr, 4096));
+  SHOW(DRIVER(cuMemAllocAsync)(nullptr, 4096, nullptr));
+  SHOW(DRIVER(cuMemAllocHost_v2)(nullptr, 4096));
+  SHOW(DRIVER(cuMemCreate)(nullptr, 4096, nullptr, 0));
+  SHOW(DRIVER(cuMemPoolCreate)(nullptr, nullptr));
+  SHOW(DRIVER(cuGetProcAddress_v2)(nullptr, nullptr, 12000, 0, nullptr));
+  SHOW(RUNTIME(cudaMalloc)(nullptr, 4096));
+  SHOW(RUNTIME(cudaMallocHost)(nullptr, 4096));
+  SHOW(RUNTIME(cudaFree)(nullptr));
+  SHOW(RUNTIME(cudaGetLastError)());
+}
+
+// HAMi-core#57 and #52: the answer is for the version that was asked, never the newest.
+void versions() {
+  open_cuda();
+  auto* get = DRIVER(cuGetProcAddress_v2);
+  void *create_2000 = nullptr, *create_3020 = nullptr, *create_11040 = nullptr, *create_12050 = nullptr, *far = nullptr;
+  CUdriverProcAddressQueryResult status{};
+  SHOW(get("cuCtxCreate", &create_2000, 2000, 0, &status));
+  SHOW(get("cuCtxCreate", &create_3020, 3020, 0, &status));
+  SHOW(get("cuCtxCreate", &create_11040, 11040, 0, &status));
+  SHOW(get("cuCtxCreate", &create_12050, 12050, 0, &status));
+  SHOW(get("cuMemAlloc", &far, 99990, 0, &status));
+  SHOW(create_2000 != create_3020);
+  SHOW(create_3020 != create_11040);
+  SHOW(create_11040 != create_12050);
+  CUcontext context = nullptr;
+  SHOW(reinterpret_cast<decltype(&::cuCtxCreate_v2)>(create_3020)(&context, 0, 1));
+  SHOW(DRIVER(cuCtxDestroy_v2)(context));
+  SHOW(reinterpret_cast<decltype(&::cuCtxCreate_v3)>(create_11040)(&context, nullptr, 0, 0, 1));
+  SHOW(DRIVER(cuCtxDestroy_v2)(context));
+  // The same question twice gives the same pointer.
+  void* again = nullptr;
+  SHOW(get("cuCtxCreate", &again, 3020, 0, &status));
+  SHOW(again == create_3020);
+  // Asked for itself, it answers with something that works.
+  void* self = nullptr;
+  SHOW(get("cuGetProcAddress", &self, 12000, 0, &status));
+  SHOW(reinterpret_cast<decltype(get)>(self)("cuMemAlloc", &again, 3020, 0, &status));
+  SHOW(again != nullptr);
+  SHOW(get("", &again, 0, 0, &status));
+}
+
+// The per-thread stream flag, which HAMi-core ignores.
+void per_thread() {
+  open_cuda();
+  void *plain = nullptr, *per_thread = nullptr, *legacy = nullptr;
+  CUdriverProcAddressQueryResult status{};
+  auto* get = DRIVER(cuGetProcAddress_v2);
+  SHOW(get("cuMemAllocAsync", &plain, 12000, CU_GET_PROC_ADDRESS_DEFAULT, &status));
+  SHOW(get("cuMemAllocAsync", &legacy, 12000, CU_GET_PROC_ADDRESS_LEGACY_STREAM, &status));
+  SHOW(get("cuMemAllocAsync", &per_thread, 12000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &status));
+  SHOW(plain == legacy);
+  SHOW(plain != per_thread);
+  SHOW(per_thread == reinterpret_cast<void*>(DRIVER(cuMemAllocAsync_ptsz)));
+}
+
+// HAMi-core#215: names that only begin like CUDA's, and RTLD_NEXT asked by a library for itself.
+void self_handle() {
+  void* library =
+      dlopen((std::string(std::getenv("PROGRAMS")) + "/libcudnn_double.so").c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) std::exit(3);
+  SHOW(reinterpret_cast<int (*)(int)>(dlsym(library, "cudnnCreate"))(0));
+  SHOW(reinterpret_cast<int (*)(int)>(dlsym(library, "cublasCreate_v2"))(0));
+  SHOW(dlsym(library, "cudnnDestroy") != nullptr);
+  SHOW(dlerror() != nullptr);
+  SHOW(dlsym(RTLD_DEFAULT, "cudnnCreate") != nullptr);
+  SHOW(dlsym(RTLD_NEXT, "cu") != nullptr);
+  SHOW(dlsym(RTLD_NEXT, "c") != nullptr);
+  dlerror();
+}
+
+// HAMi-core#36: a driver without cuGetProcAddress_v2; also internal entries, and versions from the future.
+void old_driver() {
+  g_cuda = dlopen((std::string(std::getenv("PROGRAMS")) + "/libold_driver.so").c_str(), RTLD_NOW);
+  if (g_cuda == nullptr) std::exit(3);
+  SHOW(dlsym(g_cuda, "cuGetProcAddress_v2") != nullptr);
+  void *internal = nullptr, *future = nullptr, *unknown = nullptr;
+  SHOW(DRIVER(cuGetProcAddress)("cuMemAlloc", &internal, 11000, 0));
+  SHOW(DRIVER(cuGetProcAddress)("cuMemAlloc", &future, 99000, 0));
+  SHOW(DRIVER(cuGetProcAddress)("cuMemFree", &unknown, 11000, 0));
+  CUdeviceptr p = 0;
+  SHOW(reinterpret_cast<decltype(&::cuMemAlloc_v2)>(internal)(&p, 777));
+  block("internal", p, 777);
+  SHOW(reinterpret_cast<CUresult (*)(int, CUdeviceptr*, size_t)>(future)(42, &p, 888));
+  SHOW(DRIVER(cuMemFree_v2)(p));
+  SHOW(DRIVER(cuMemAlloc_v2)(&p, 999));
+  block("exported", p, 999);
+}
+
+// A program without CUDA: looks for it, does not find it, goes on; leaves no trace.
+void absent() {
+  SHOW(dlsym(RTLD_DEFAULT, "cudaMalloc") != nullptr);
+  SHOW(dlsym(RTLD_DEFAULT, "cuMemAlloc_v2") != nullptr);
+  void* self = dlopen(nullptr, RTLD_NOW);
+  SHOW(dlsym(self, "cudaMalloc") != nullptr);
+  SHOW(dlerror() != nullptr);
+  SHOW(dlopen("libcuda_that_is_not_there.so.1", RTLD_NOW) != nullptr);
+  errno = 4242;
+  SHOW(dlsym(self, "main_that_is_not_there") != nullptr);
+  SHOW(errno);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  if (mode == "capture")
+    capture();
+  else if (mode == "no_context")
+    no_context();
+  else if (mode == "host_location")
+    host_location();
+  else if (mode == "null_out")
+    null_out();
+  else if (mode == "versions")
+    versions();
+  else if (mode == "per_thread")
+    per_thread();
+  else if (mode == "self_handle")
+    self_handle();
+  else if (mode == "old_driver")
+    old_driver();
+  else if (mode == "absent")
+    absent();
+  else
+    return 2;
+  return 0;
+}
