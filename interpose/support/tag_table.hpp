@@ -88,6 +88,11 @@ class TagTable {
     return value;
   }
 
+  /// The entry will be looked up soon.
+  void prefetch(std::uint32_t tag) const noexcept {
+    if (current_.entries != nullptr) __builtin_prefetch(&current_.entries[tag & current_.mask]);
+  }
+
   std::size_t size() const noexcept { return used_; }
   std::size_t memory_bytes() const noexcept { return (current_.capacity() + old_.capacity()) * sizeof(std::uint64_t); }
 

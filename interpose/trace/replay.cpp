@@ -89,7 +89,8 @@ std::uint64_t space_of(const Site& site) {
 std::vector<ReplayTimeline> replay_timelines(HistoryReader& history, const TraceFile& trace, std::size_t buckets) {
   std::vector<ReplayTimeline> lines;
   std::vector<std::uint64_t> levels;
-  const auto [first, last] = history.time_range();
+  const auto range = history.time_range();
+  const std::uint64_t first = range.first, last = range.second;
   const std::uint64_t interval = std::max<std::uint64_t>(1, (last - first) / std::max<std::size_t>(1, buckets) + 1);
   constexpr std::uint32_t not_shown = ~0u;
   std::vector<std::uint32_t> line_of(trace.sites.size(), not_shown);
