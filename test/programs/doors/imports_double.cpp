@@ -13,7 +13,8 @@
 namespace {
 
 int g_mallocs = 0, g_frees = 0;
-CUdeviceptr g_imported[8];
+CUdeviceptr g_imported[16];
+int g_next = 5;  // mappings of external memory are new ones each time
 int g_array;
 
 // Each kind gets one block, the same at each opening, as the driver does it. It is real memory of the simulated device,
@@ -57,11 +58,11 @@ EXPORT CUresult cuMemPoolImportPointer(CUdeviceptr* p, CUmemoryPool, CUmemPoolPt
 }
 EXPORT cudaError_t cudaExternalMemoryGetMappedBuffer(void** p, cudaExternalMemory_t,
                                                      const cudaExternalMemoryBufferDesc*) {
-  return static_cast<cudaError_t>(give(p, 5));
+  return static_cast<cudaError_t>(give(p, g_next++));
 }
 EXPORT CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr* p, CUexternalMemory,
                                                 const CUDA_EXTERNAL_MEMORY_BUFFER_DESC*) {
-  return static_cast<CUresult>(give(p, 6));
+  return static_cast<CUresult>(give(p, g_next++));
 }
 EXPORT cudaError_t cudaExternalMemoryGetMappedMipmappedArray(cudaMipmappedArray_t* a, cudaExternalMemory_t,
                                                              const cudaExternalMemoryMipmappedArrayDesc*) {

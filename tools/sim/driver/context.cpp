@@ -114,10 +114,24 @@ CUresult cuCtxCreate_v4(CUcontext* out, CUctxCreateParams*, unsigned flags, CUde
 CUresult cuCtxDestroy(CUcontext context) { return destroy_context(context); }
 CUresult cuCtxDestroy_v2(CUcontext context) { return destroy_context(context); }
 
-CUresult cuCtxDetach(CUcontext context) { return destroy_context(context); }
 CUresult cuCtxAttach(CUcontext* out, unsigned) {
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  return cuCtxGetCurrent(out);
+  const CUresult status = cuCtxGetCurrent(out);
+  Entry entry(Needs::driver);
+  auto* context = reinterpret_cast<Context*>(*out);
+  if (status == CUDA_SUCCESS && entry->contexts.has(context)) ++context->references;
+  return status;
+}
+CUresult cuCtxDetach(CUcontext handle) {
+  {
+    Entry entry(Needs::driver);
+    auto* context = reinterpret_cast<Context*>(handle);
+    if (entry && entry->contexts.has(context) && context->references > 1) {
+      --context->references;
+      return CUDA_SUCCESS;
+    }
+  }
+  return destroy_context(handle);
 }
 
 CUresult cuCtxPushCurrent_v2(CUcontext handle) {
