@@ -12,6 +12,7 @@
 #include "report/findings/findings.hpp"
 #include "report/input_error.hpp"
 #include "report/process_facts.hpp"
+#include "report/sites.hpp"
 #include "report/stack_resolver.hpp"
 #include "report/support/utf8.hpp"
 #include "report/tensor_facts.hpp"
@@ -88,6 +89,7 @@ class Analysis {
     add_losses();
     stacks_.finish();
     report_.findings = findings::find_all(report_);
+    mark_growing_graphs();
     return std::move(report_);
   }
 
@@ -337,6 +339,22 @@ class Analysis {
       result.reserved_bytes = record.reserved_bytes;
       result.stack = stacks_.resolve(record.stack).frames;
       report_.ooms.push_back(std::move(result));
+    }
+  }
+
+  /// A tensor whose autograd graph grows is one small block that never moves: its births show nothing. The finding
+  /// knows better, and the site that it names is growing.
+  void mark_growing_graphs() {
+    for (const Finding& finding : report_.findings) {
+      if (finding.code != "history-accumulation" || !finding.file || !finding.line) continue;
+      for (SiteReport& site : report_.sites) {
+        if (site.live_bytes == 0 || site.layer != "tensor" || site.verdict == "growing") continue;
+        const std::optional<FrameId> own = own_frame(report_, site);
+        if (!own || report_.frames[*own].line != *finding.line || report_.frames[*own].file != *finding.file) continue;
+        site.verdict = "growing";
+        site.evidence = "few bytes on the device, but the tensor's autograd graph grows with every step: see " +
+                        finding.code;
+      }
     }
   }
 

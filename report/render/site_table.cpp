@@ -130,7 +130,9 @@ void join(TableRow& row, const TableRow& other) {
 
 void add_rate(TableRow& row, bool has_steps) {
   if (row.verdict != "growing") return;
-  row.note = signed_bytes(row.growth) + (has_steps ? "/step" : "/s") + (row.note.empty() ? "" : "  ") + row.note;
+  const std::string rate =
+      row.growth < 0.5 ? "its graph grows" : signed_bytes(row.growth) + (has_steps ? "/step" : "/s");
+  row.note = rate + (row.note.empty() ? "" : "  ") + row.note;
 }
 
 std::string group_of(const Report& report, const SiteReport& site, const std::string& group_by) {
