@@ -7,10 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import jsonschema
 import pytest
+from google.protobuf.unknown_fields import UnknownFieldSet
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2
 
 from conftest import PYTHON, ROOT
@@ -79,8 +79,8 @@ def test_pprof_top_agrees_on_bytes(exported, layer):
         expected = sums(report, measure, layer=layer)
         out = go_pprof("-top", "-unit=B", f"-sample_index={layer}_{measure}", path)
         found = re.search(r"Total samples = (\d+)", out)
-        assert int(found.group(1)) if found else 0 == expected, out[:500]
-        assert expected > 0 or "live" in measure
+        assert (int(found.group(1)) if found else 0) == expected, out[:500]
+        assert expected > 0
 
 
 def test_pprof_shows_tensors_first_and_labels_every_site(exported):
@@ -181,7 +181,7 @@ def test_perfetto_is_decoded_by_the_official_classes(exported):
     report, path = exported("perfetto")
     trace = perfetto_trace_pb2.Trace()
     trace.ParseFromString(path.read_bytes())
-    assert not trace.UnknownFields() if hasattr(trace, "UnknownFields") else True
+    assert all(len(UnknownFieldSet(part)) == 0 for part in (trace, *trace.packet))
     packet = next(p for p in trace.packet if p.HasField("profile_packet"))
     interned = packet.interned_data
     strings = {s.iid: s.str for s in interned.function_names}
@@ -287,10 +287,6 @@ def test_snapshot_at_the_peak_has_the_peaks_bytes(real, vramtrack, tmp_path):
 # ---- hostile names ---------------------------------------------------------------------------------------------------
 
 
-def expected_names():
-    return [name for name in synthetic_report.HOSTILE]
-
-
 def test_hostile_names_survive_every_format(synthetic, vramtrack, tmp_path):
     def export(name):
         path = tmp_path / f"hostile.{name}"
@@ -298,7 +294,7 @@ def test_hostile_names_survive_every_format(synthetic, vramtrack, tmp_path):
         assert done.returncode == 0, done.stderr
         return path.read_bytes()
 
-    names = expected_names()
+    names = synthetic_report.HOSTILE
     speedscope = {f["name"] for f in json.loads(export("speedscope"))["shared"]["frames"]}
     assert set(names) <= speedscope
     trace = perfetto_trace_pb2.Trace()
@@ -311,4 +307,4 @@ def test_hostile_names_survive_every_format(synthetic, vramtrack, tmp_path):
     assert set(names) <= seen
     raw = gzip.decompress(export("pprof"))
     assert all(name.encode() in raw for name in names)
-    assert export("folded").count(b"\n") == len(export("folded").splitlines())
+    assert all(re.fullmatch(rb".+ \d+", line) for line in export("folded").split(b"\n")[:-1])

@@ -1,0 +1,87 @@
+// vramtrack report and vramtrack flamegraph: one or more inputs, rendered.
+#include <unistd.h>
+
+#include "tools/command.hpp"
+#include "tools/formats.hpp"
+
+namespace vramtrack::tools {
+namespace {
+
+struct Options {
+  std::vector<std::string> inputs;
+  std::string format = "text";
+  std::string at = "exit";
+  std::string output;
+  std::string min_size = "0";
+  AnalyseOptions analyse;
+  render::TextOptions text;
+};
+
+void add_common(CLI::App& app, Options& options) {
+  app.add_option("--at", options.at, "moment: exit, peak, live, oom or oom:N")->capture_default_str();
+  app.add_option("-o,--output", options.output, "file to write (default: standard output)");
+  app.add_option("--max-allocations", options.analyse.max_allocations, "live blocks listed one by one")
+      ->capture_default_str();
+  app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this");
+}
+
+void finish_common(Options& options) {
+  parse_at(options.at, options.analyse);
+  options.analyse.min_size = parse_size(options.min_size, "--min-size");
+}
+
+}  // namespace
+
+int cmd_report(const Arguments& arguments) {
+  Options options;
+  options.text = text_options(STDOUT_FILENO);
+  CLI::App app("Renders a trace (.vtrace) or a report (.json).", "vramtrack report");
+  app.add_option("INPUT", options.inputs, "trace or report; several are rendered one after the other")->required();
+  app.add_option("--format", options.format, "text, json, html, folded, speedscope, pprof, perfetto, torch-snapshot")
+      ->capture_default_str();
+  add_common(app, options);
+  app.add_option("--top", options.text.top, "text: rows of the table")->capture_default_str();
+  app.add_option("--sort", options.text.sort, "text: bytes, count, peak or growth")
+      ->check(CLI::IsMember({"bytes", "count", "peak", "growth"}));
+  app.add_option("--filter", options.text.filter,
+                 "text: only sites whose file, function, module or owner contains this");
+  app.add_option("--group-by", options.text.group_by, "text: site, module, owner, role or file")
+      ->check(CLI::IsMember({"site", "module", "owner", "role", "file"}));
+  app.add_option("--width", options.text.width, "text: columns")->check(CLI::Range(40, 1000));
+  bool html = false;
+  app.add_flag("--html", html, "same as --format html");
+  parse(app, arguments);
+  if (html) options.format = "html";
+  const Format& format = find_format(options.format);
+  finish_common(options);
+  if (options.inputs.size() > 1 && options.format != "text") {
+    throw UsageError("--format " + options.format + " takes one input; join several with `vramtrack merge`");
+  }
+  write_output(options.output, [&](std::ostream& out) {
+    for (const std::string& input : options.inputs) {
+      const Report report = load(input, options.analyse);
+      if (format.render == nullptr) {
+        if (!options.output.empty() && options.output != "-") options.text.colour = false;
+        render::text(report, out, options.text);
+      } else {
+        format.render(report, out);
+      }
+    }
+  });
+  return 0;
+}
+
+int cmd_flamegraph(const Arguments& arguments) {
+  Options options;
+  std::string input;
+  CLI::App app("Writes the self-contained report page, opened at its flame graph.", "vramtrack flamegraph");
+  app.add_option("INPUT", input, "trace or report")->required();
+  add_common(app, options);
+  parse(app, arguments);
+  finish_common(options);
+  const Report report = load(input, options.analyse);
+  write_output(options.output, [&](std::ostream& out) { render::flamegraph(report, out); });
+  return 0;
+}
+
+}  // namespace vramtrack::tools

@@ -1,0 +1,66 @@
+#include "tools/formats.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tools/command.hpp"
+
+namespace vramtrack::tools {
+
+const std::vector<Format>& formats() {
+  static const std::vector<Format> table = {
+      {"text", nullptr},
+      {"json", render::json},
+      {"html", render::html},
+      {"folded", render::folded},
+      {"speedscope", render::speedscope},
+      {"pprof", render::pprof},
+      {"perfetto", render::perfetto},
+      {"torch-snapshot", render::torch_snapshot},
+  };
+  return table;
+}
+
+const Format& find_format(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Format& format : formats()) {
+    if (name == format.name) return format;
+    names.emplace_back(format.name);
+  }
+  std::string message = "--format " + name + ": unknown format";
+  if (const std::string near = nearest(name, names); !near.empty()) message += "; did you mean " + near + "?";
+  message += " (known:";
+  for (const std::string& known : names) message += " " + known;
+  throw UsageError(message + ")");
+}
+
+void parse_at(const std::string& text, AnalyseOptions& options) {
+  options.at = text;
+  options.oom = 1;
+  if (text.starts_with("oom:")) {
+    const std::string number = text.substr(4);
+    if (number.empty() || number.size() > 9 || !std::all_of(number.begin(), number.end(), ::isdigit) ||
+        std::stoul(number) == 0) {
+      throw UsageError("--at " + text + ": the number of the out-of-memory event is from 1 on, as in oom:2");
+    }
+    options.at = "oom";
+    options.oom = static_cast<std::uint32_t>(std::stoul(number));
+  } else if (text != "exit" && text != "peak" && text != "oom" && text != "live") {
+    throw UsageError("--at " + text + ": choose exit, peak, live, oom or oom:N");
+  }
+}
+
+render::TextOptions text_options(int descriptor) {
+  render::TextOptions options;
+  if (isatty(descriptor) == 0) return options;
+  const char* no_colour = std::getenv("NO_COLOR");
+  options.colour = no_colour == nullptr || *no_colour == '\0';
+  winsize size{};
+  if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40) options.width = size.ws_col;
+  return options;
+}
+
+}  // namespace vramtrack::tools

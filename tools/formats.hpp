@@ -1,0 +1,28 @@
+// The output formats by name, shared by `report`, `flamegraph` and `run`.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "report/load.hpp"
+#include "report/render/render.hpp"
+
+namespace vramtrack::tools {
+
+struct Format {
+  const char* name;
+  void (*render)(const Report&, std::ostream&);  // null: text, which takes options
+};
+const std::vector<Format>& formats();
+
+/// The format of that name; UsageError with the nearest name when there is none.
+const Format& find_format(const std::string& name);
+
+/// Parses --at: exit | peak | oom | oom:N | live. UsageError otherwise.
+void parse_at(const std::string& text, AnalyseOptions& options);
+
+/// Text options for an output file descriptor: colour on a terminal without NO_COLOR, width of the terminal.
+render::TextOptions text_options(int descriptor);
+
+}  // namespace vramtrack::tools
