@@ -35,7 +35,7 @@ Object* none_or_error() noexcept { return api().error_occurred() != nullptr ? nu
 
 Object* native_step(Object*, Object* arguments) noexcept {
   SavedErrno keep;
-  if (step_done(integer_argument(arguments, 0))) look_now("step");
+  if (const char* why = step_done(integer_argument(arguments, 0))) look_now(why);
   return none_or_error();
 }
 

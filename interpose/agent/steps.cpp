@@ -74,19 +74,20 @@ LiveState live_state() noexcept {
   return state;
 }
 
-bool step_done(std::uint64_t sequence) noexcept {
+const char* step_done(std::uint64_t sequence) noexcept {
   ledger::step();
   remember_sequence(sequence);
   const LiveState state = live_state();
   remember_boundary(state);
-  if (state.step < g_next_check) return false;
+  if (state.step < g_next_check) return nullptr;
   // Looks at steps 4, 8, 16, ... as long as more blocks survive each time or graphs reach over steps: log2(steps) of
   // them in a leaking program. In a healthy one at 4, 8, 64, 512, ...
-  const bool watch_closely = g_next_check < 8 || g_suspect || state.blocks > g_blocks_at_last_check;
+  const bool grows = state.step > 4 && (g_suspect || state.blocks > g_blocks_at_last_check);
+  const bool watch_closely = g_next_check < 8 || grows;
   g_suspect = false;
   g_blocks_at_last_check = state.blocks;
   g_next_check = state.step * (watch_closely ? 2 : 8);
-  return true;
+  return grows ? "growth" : "step";
 }
 
 void suspect() noexcept { g_suspect = true; }

@@ -6,8 +6,9 @@
 
 namespace vramtrack::agent {
 
-/// An optimizer step ended; `sequence` is the thread's autograd sequence number now. True when a look is due.
-bool step_done(std::uint64_t sequence) noexcept;
+/// An optimizer step ended; `sequence` is the thread's autograd sequence number now. When a look is due, why:
+/// "growth" when blocks survive or graphs reach over steps, else "step"; nullptr when none is due.
+const char* step_done(std::uint64_t sequence) noexcept;
 
 /// A look saw a graph that spans several steps: look again soon.
 void suspect() noexcept;

@@ -44,22 +44,36 @@ def _mentions(node, name):
     return any(_last_name(inner) == name for inner in ast.walk(node) if isinstance(inner, (ast.Name, ast.Attribute)))
 
 
-def growth_line(path, function, first_line, name):
+def _other_key(node, key):
+    """Whether `node` is a subscript with a constant key that is not `key`."""
+    index = node.slice if isinstance(node, ast.Subscript) else None
+    index = getattr(index, "value", index) if type(index).__name__ == "Index" else index  # before 3.9
+    return key is not None and isinstance(index, ast.Constant) and index.value != key
+
+
+def growth_line(path, function, first_line, name, key=None):
     """(line, grows) of the statement that makes `name` (a variable or an attribute) grow; (0, False): none found.
 
     Preferred: augmented assignment, append and the like, item assignment, `x = x + ...`, inside a loop or function;
-    then any assignment in a loop; then the last assignment."""
+    then any assignment in a loop; then the last assignment. With `key`, statements on other keys do not count."""
     tree = _tree(path)
     if tree is None:
         return 0, False
     for scope in (_scope(tree, function, first_line), tree):
-        best = _best_in(scope, name)
+        best = _best_in(scope, name, key)
         if best[0]:
             return best[1], best[0] >= 4
     return 0, False
 
 
-def _best_in(scope, name):
+def _adds_to(node, name, key):
+    """`x.append`, `x[k].append`, `x.setdefault(k, []).append`: the receiver is `name`, or an element of it."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("setdefault", "get"):
+        node = node.func.value
+    return _last_name(node) == name and not _other_key(node, key)
+
+
+def _best_in(scope, name, key):
     best = (0, 0)
     loops = set()
     for node in ast.walk(scope):
@@ -69,19 +83,22 @@ def _best_in(scope, name):
     for node in ast.walk(scope):
         score = 0
         if isinstance(node, ast.AugAssign) and _last_name(node.target) == name:
-            score = 4
+            score = 0 if _other_key(node.target, key) else 4
         elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
                 for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
-                    if _last_name(part) == name:
+                    if _last_name(part) == name and not _other_key(part, key):
                         if isinstance(part, ast.Subscript) or (node.value is not None and _mentions(node.value, name)):
                             score = max(score, 4)
                         else:
                             score = max(score, 1)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in _ADDERS and _last_name(node.func.value) == name:
+            if node.func.attr in _ADDERS and _adds_to(node.func.value, name, key):
                 score = 4
+        elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)) and _last_name(node.target) == name:
+            if not isinstance(node, ast.comprehension):
+                score = 0.5
         if score:
             score += 0.5 if id(node) in loops else 0
             if score >= best[0]:

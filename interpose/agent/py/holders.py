@@ -342,6 +342,19 @@ def add_frame_roots(walk, frames, user_only=False):
         add_module_root(walk, space)
 
 
+def add_suspended_roots(walk):
+    """Frames of suspended generators and coroutines of the user's code: a `for` that drives one has no name for it."""
+    for o in real_gc().get_objects():
+        attribute = _SUSPENDED.get(type(o))
+        if attribute is not None and id(o) not in walk.seen:
+            frame = getattr(o, attribute)
+            if frame is not None and is_user_file(frame.f_code.co_filename):
+                code = frame.f_code
+                root = Root(frame_name(frame) + "()", code.co_filename, code.co_name, code.co_firstlineno, True)
+                walk.hide(o)
+                walk.add_namespace(frame_locals(frame), root, LOCAL, keep=True)
+
+
 def add_module_root(walk, space):
     name = space.get("__name__")
     walk.add_namespace(space, Root(str(name), module_file(name)))

@@ -28,6 +28,8 @@ def take_look(why):
         walk = Walk(access, max_objects=60000, seconds=0.03, wide=False)
         walk.hide(globals())
         add_frame_roots(walk, frames, user_only=True)
+        if why == "growth":
+            add_suspended_roots(walk)
         frames.clear()
         walk.run()
         groups = _groups(access, walk)
@@ -111,10 +113,11 @@ def _where(walk, at):
     """(variable, file, line of the statement that makes it grow, function) of a holder."""
     way = walk.path(at)
     root = walk.roots.get(way[0]) or Root("?")
-    file, function, first, name = root.file, root.function, root.first_line, ""
+    file, function, first, name, key = root.file, root.function, root.first_line, "", None
     for position in way[1:]:
         kind, label = walk.kinds[position], walk.labels[position]
         if kind in (INDEX, KEY, MEMBER, ANY):
+            key = label if kind == KEY and type(label) is str else None
             break
         source = walk.objects[walk.parents[position]]
         if kind in (CLOSURE, DEFAULT) and type(source) is type(_where):
@@ -125,10 +128,10 @@ def _where(walk, at):
             if walk.user_type(owner):
                 file, function, first = module_file(owner.__module__) or file, "", 0
         name = str(label)
-    question = (file, function, first, name)
+    question = (file, function, first, name, key)
     found = _looks["lines"].get(question)
     if found is None:
-        found = _looks["lines"][question] = _growth(file, function, first, name)
+        found = _looks["lines"][question] = _growth(*question)
     variable = pattern(walk.text(at))
     while variable.endswith("[]"):
         variable = variable[:-2]
@@ -138,8 +141,8 @@ def _where(walk, at):
     return variable, file, found[0], root.name if root.frame_local else "", found[1]
 
 
-def _growth(file, function, first, name):
-    return growth_line(file, function, first, name) if file and name else (0, False)
+def _growth(file, function, first, name, key=None):
+    return growth_line(file, function, first, name, key) if file and name else (0, False)
 
 
 def _group_entries(walk, groups, top=12):

@@ -1,0 +1,18 @@
+"""Each worker has a generator of its own."""
+import multiprocessing
+
+import numpy as np
+import torch
+
+
+def worker(index):
+    np.random.default_rng([7, index]).standard_normal(100)
+
+
+torch.zeros(8, device="cuda")
+context = multiprocessing.get_context("fork")
+workers = [context.Process(target=worker, args=(i,)) for i in range(3)]
+for process in workers:
+    process.start()
+for process in workers:
+    process.join()
