@@ -26,6 +26,9 @@ struct Watch {
   std::atomic<std::uint64_t> blocks{0};       // live blocks of the caching allocator
   std::atomic<std::uint64_t> next_bytes{0};   // look at the frames when its total reaches this
   std::atomic<std::uint64_t> next_blocks{0};  // ... or its blocks
+  std::atomic<std::uint64_t> events{0};       // allocations and frees so far
+  std::atomic<std::uint64_t> next_event{
+      32};  // ... or these: 32, 512, 8192, ..., for programs that are soon at their height
 };
 extern Watch g_watch;
 void reached(std::uint64_t bytes, std::uint64_t blocks) noexcept;
@@ -38,8 +41,11 @@ inline void watch(bool allocated, std::uint64_t allocated_bytes) noexcept {
   auto& w = detail::g_watch;
   const std::uint64_t blocks = w.blocks.load(std::memory_order_relaxed) + (allocated ? 1 : -1ull);
   w.blocks.store(blocks, std::memory_order_relaxed);
+  const std::uint64_t events = w.events.load(std::memory_order_relaxed) + 1;
+  w.events.store(events, std::memory_order_relaxed);
   if (allocated && (allocated_bytes >= w.next_bytes.load(std::memory_order_relaxed) ||
-                    blocks >= w.next_blocks.load(std::memory_order_relaxed))) [[unlikely]]
+                    blocks >= w.next_blocks.load(std::memory_order_relaxed) ||
+                    events >= w.next_event.load(std::memory_order_relaxed))) [[unlikely]]
     detail::reached(allocated_bytes, blocks);
 }
 

@@ -21,6 +21,7 @@
 namespace vramtrack::agent {
 
 void look_now(const char* why) noexcept;
+std::uint64_t look_height() noexcept;
 
 namespace detail {
 Watch g_watch;
@@ -33,6 +34,7 @@ std::atomic<State> g_state{State::idle};
 std::atomic<bool> g_child{false};
 std::atomic<bool> g_look_pending{false};
 std::atomic<std::uint64_t> g_look_ns{0};  // processor time spent in looks so far
+std::atomic<std::uint64_t> g_height{0};   // the allocator's total that asked for the pending look
 std::uint64_t g_start_ns = 0;
 Object* g_globals = nullptr;  // the agent's namespace; owned, never freed
 __thread std::uint32_t t_last_oom = 0;
@@ -206,14 +208,18 @@ void look_now(const char* why) noexcept {
   g_look_ns.fetch_add(now_ns(CLOCK_THREAD_CPUTIME_ID) - start, std::memory_order_relaxed);
 }
 
+std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
+
 void detail::reached(std::uint64_t bytes, std::uint64_t blocks) noexcept {
   // Heights grow by a fifth from one look to the next: a bounded number of looks for any amount of memory.
   constexpr std::uint64_t least_bytes = 1 << 20, least_blocks = 64;
   const State state = g_state.load(std::memory_order_relaxed);
   if (state == State::idle || state == State::waits_for_torch) schedule();
+  if (g_watch.events.load() >= g_watch.next_event.load()) g_watch.next_event.store(g_watch.next_event.load() * 16);
   g_watch.next_bytes.store(std::max(g_watch.next_bytes.load(), bytes + bytes / 5 + least_bytes));
   g_watch.next_blocks.store(std::max(g_watch.next_blocks.load(), blocks + blocks / 5 + least_blocks));
   if (state != State::installed || !look_affordable()) return;
+  g_height.store(bytes, std::memory_order_relaxed);
   if (g_look_pending.exchange(true)) return;
   const PythonApi* api = python_api();
   if (api == nullptr || !python_usable(*api) || api->add_pending_call(run_look, nullptr) != 0)

@@ -10,7 +10,9 @@
 
 namespace vramtrack::agent {
 
-void look_now(const char* why) noexcept;  // agent.cpp
+// agent.cpp
+void look_now(const char* why) noexcept;
+std::uint64_t look_height() noexcept;
 
 namespace {
 
@@ -62,11 +64,12 @@ Object* native_last_oom(Object*, Object*) noexcept { return api().new_integer(la
 
 Object* native_state(Object*, Object*) noexcept {
   const LiveState state = live_state();
-  Object* tuple = api().new_tuple(3);
+  Object* tuple = api().new_tuple(4);
   if (tuple == nullptr) return nullptr;
   api().tuple_set(tuple, 0, api().new_unsigned(state.step));
   api().tuple_set(tuple, 1, api().new_unsigned(state.bytes));
   api().tuple_set(tuple, 2, api().new_unsigned(state.blocks));
+  api().tuple_set(tuple, 3, api().new_unsigned(look_height()));
   return tuple;
 }
 

@@ -54,7 +54,8 @@ Findings dead_local(const Report& report) {
   std::map<std::tuple<std::string, std::string, std::string>, Dead> largest;
   const auto add = [&](const Json& moment, Bytes least_live) {
     if (!moment.is_object() || !moment.contains("dead") || !moment["dead"].is_array()) return;
-    const auto live = value<Bytes>(moment, "live", 0);
+    // A look runs a moment after the height that asked for it, when temporaries may be gone again.
+    const Bytes live = std::max(value<Bytes>(moment, "live", 0), value<Bytes>(moment, "height", 0));
     if (live < least_live) return;
     for (const Json& entry : moment["dead"]) {
       const auto bytes = value<Bytes>(entry, "b", 0);

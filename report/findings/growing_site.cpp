@@ -17,7 +17,9 @@ bool keeps_graphs(const Holder& holder) { return holder.graphs * 2 > holder.coun
 
 /// Length per step, or 0 when it does not grow throughout.
 double pace(const std::vector<Holder>& seen) {
-  if (seen.size() < 3 || seen.back().bound != 0) return 0;
+  // Two observations suffice when it had one for nearly every step from the start.
+  if (seen.size() < 2 || seen.back().bound != 0) return 0;
+  if (seen.size() == 2 && (seen[0].count * 3 < seen[0].step * 2 || seen[0].step < 4)) return 0;
   for (std::size_t i = 1; i < seen.size(); ++i)
     if (seen[i].count < seen[i - 1].count || (seen[i].step > seen[i - 1].step && seen[i].count == seen[i - 1].count))
       return 0;

@@ -30,29 +30,33 @@ Findings long_bptt(const Report& report) {
         longest = &holder;
   if (longest == nullptr) return {};
 
-  Bytes repeated = 0;
+  Bytes repeated = 0, scratch = 0;  // scratch: workspaces, which have nothing to do with the sequence
   const SiteReport* largest = nullptr;
   double times = 0;
   for (const SiteReport& site : report.sites) {
     if (site.layer != "tensor" || site.verdict == "growing") continue;
+    if (site.verdict == "cache") scratch += std::min(site.peak_bytes, site.live_bytes);
     const double blocks = blocks_at_peak(site);
     if (blocks < static_cast<double>(longest->uses) / 2) continue;
     repeated += site.peak_bytes;
     times = std::max(times, blocks);
     if (largest == nullptr || site.peak_bytes > largest->peak_bytes) largest = &site;
   }
-  const Bytes peak = peak_bytes(report);
+  const Bytes peak = peak_bytes(report) - std::min(scratch, peak_bytes(report));
   if (largest == nullptr || repeated < peak * 4 / 10 || repeated < (1 << 20)) return {};
 
   const auto steps = static_cast<std::uint64_t>(std::max(times + 0.5, static_cast<double>(longest->uses)));
   Finding finding = make("long-bptt", "warning", "Memory grows with the length of the sequence");
   finding.site = largest->id;
   finding.bytes = repeated;
-  finding.variable = longest->variable;
   if (const auto frame = own_frame(report, *largest)) {
     finding.file = report.frames[*frame].file;
     if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
   }
+  for (const auto& seen : all)  // the variable that the repeated line sets, if it was seen
+    for (const Holder& holder : seen)
+      if (holder.uses * 2 >= longest->uses && finding.file == holder.file && finding.line == holder.line)
+        finding.variable = holder.variable;
   finding.message = "Within one step the same code ran about " + human_count(steps) +
                     " times and every pass kept its intermediate "
                     "results for backward: " +

@@ -19,7 +19,7 @@ def _note(key, value, n):
 def take_look(why):
     """A short look at the running frames: what their variables hold, how far its graphs reach, dead locals."""
     torch = sys.modules["torch"]
-    step, live_bytes, live_count = native_state()
+    step, live_bytes, live_count, height = native_state()
     access = Access(torch)
     modules = None
     with guard(torch):
@@ -40,6 +40,8 @@ def take_look(why):
         groups.clear()
     _trees.clear()
     note = {"why": why, "step": step, "live": live_bytes, "blocks": live_count, "holders": entries, "dead": dead}
+    if why == "height":
+        note["height"] = height
     _note("looks[]", [note], 0)
     if modules is not None:
         _note("modules", modules, 0)
@@ -233,7 +235,7 @@ def _full_analysis(n, frames, dead):
     torch = sys.modules["torch"]
     access = Access(torch)
     collector = real_gc()
-    step, live_bytes, live_count = native_state()
+    step, live_bytes, live_count, _ = native_state()
     values = {}
     with guard(torch):
         objects = collector.get_objects()

@@ -12,7 +12,7 @@ def build():
 def main():
     project = build()  # <- large-layer: project
     x = torch.randn(4, 8192, device="cuda")
-    for _ in range(3):
+    for _ in range(30):
         x = project(x)
     return x.sum()
 

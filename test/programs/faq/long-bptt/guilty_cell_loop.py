@@ -10,7 +10,7 @@ def train(length):
     for _ in range(2):
         h = c = torch.zeros(256, 64, device="cuda")
         for t in range(length):
-            h, c = cell(torch.ones(256, 64, device="cuda"), (h, c))  # <- long-bptt: h
+            h, c = cell(torch.ones(256, 64, device="cuda"), (h, c))  # <- long-bptt: -
         loss = head(h).mean()
         optimizer.zero_grad()
         loss.backward()

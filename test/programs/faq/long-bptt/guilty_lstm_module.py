@@ -10,7 +10,7 @@ class Tagger(nn.Module):
         self.head = nn.Linear(64, 4)
 
     def forward(self, x):
-        out, state = self.lstm(x)  # <- long-bptt: out
+        out, state = self.lstm(x)  # <- long-bptt: -
         return self.head(out[-1])
 
 

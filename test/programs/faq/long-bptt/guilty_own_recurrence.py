@@ -11,7 +11,7 @@ class Recurrent(nn.Module):
     def forward(self, x, length):
         states = []
         for _ in range(length):
-            x = torch.tanh(self.mix(x))  # <- long-bptt: states
+            x = torch.tanh(self.mix(x))  # <- long-bptt: -
             states.append(x)
         return torch.stack(states).mean()
 

@@ -1,0 +1,116 @@
+"""Runs every program of test/programs/faq under `vramtrack run --sim`: guilty ones must yield their finding with the
+right file, line and variable, innocent ones none of the leak codes. Prints the table that docs/findings/README.md
+keeps; VRAMTRACK_ACCEPT=1 writes it there."""
+
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from conftest import PYTHON, ROOT, VRAMTRACK
+
+PROGRAMS = ROOT / "test" / "programs" / "faq"
+README = ROOT / "docs" / "findings" / "README.md"
+# What an innocent program must not be accused of. The rest (cache, workspace, library memory, a large layer) is
+# information that may be true of any program.
+LEAK_CODES = {"history-accumulation", "growing-site", "dead-local", "reference-cycle", "long-bptt",
+              "duplicate-worker-rng", "out-of-memory", "leftover-process"}
+MARK = re.compile(r"# <- ([\w-]+): (.+)$")
+EXPECT = re.compile(r"# expect: ([\w-]+)$")
+PROGRAM_FILES = sorted(PROGRAMS.glob("*/*.py"))
+
+Outcome = collections.namedtuple("Outcome", "findings stderr code")
+
+
+def run(path, out):
+    done = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), "--sim=80GiB", "--", PYTHON, str(path)],
+                          capture_output=True, text=True, timeout=300, cwd=out.parent)
+    findings = []
+    for report in sorted(out.glob("vramtrack-*.json")):
+        findings += json.loads(report.read_text())["findings"]
+    return Outcome(findings, done.stderr, done.returncode)
+
+
+@pytest.fixture(scope="session")
+def outcomes(tmp_path_factory):
+    """All programs, run two at a time; by path."""
+    base = tmp_path_factory.mktemp("faq")
+
+    def one(path):
+        folder = base / path.parent.name / path.stem
+        folder.mkdir(parents=True)
+        return path, run(path, folder / "out")
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(one, PROGRAM_FILES))
+
+
+def expected(path):
+    """[(line, code, variable)] that the program's own marks ask for (variable "-": any); line and variable None for `expect:`."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if mark := MARK.search(line):
+            found.append((number, mark.group(1), mark.group(2)))
+        elif mark := EXPECT.search(line):
+            found.append((None, mark.group(1), None))
+    return found
+
+
+def fits(finding, path, line, code, variable):
+    if finding["code"] != code:
+        return False
+    if line is None:
+        return True
+    return finding["line"] == line and pathlib.Path(finding["file"]) == path and (
+        variable == "-" or variable in (finding["variable"] or ""))
+
+
+@pytest.mark.parametrize("path", PROGRAM_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_program(path, outcomes):
+    outcome = outcomes[path]
+    told = [(f["code"], f["file"], f["line"], f["variable"]) for f in outcome.findings]
+    if path.stem.startswith("guilty"):
+        wanted = expected(path)
+        assert wanted, "a guilty program marks its line"
+        for line, code, variable in wanted:
+            assert any(fits(f, path, line, code, variable) for f in outcome.findings), (line, code, variable, told)
+        for finding in outcome.findings:
+            assert finding["message"] and finding["fix"] and finding["evidence"]
+            assert (ROOT / finding["docs"]).is_file()
+    else:
+        accused = {f["code"] for f in outcome.findings} & (LEAK_CODES | {path.parent.name})
+        assert not accused, told
+        assert outcome.code == 0, outcome.stderr
+
+
+def test_three_of_each():
+    for folder in sorted(PROGRAMS.iterdir()):
+        names = [path.stem for path in folder.glob("*.py")]
+        assert sum(name.startswith("guilty") for name in names) >= 3, folder.name
+        assert sum(name.startswith("innocent") for name in names) >= 3, folder.name
+
+
+def test_table(outcomes):
+    rows = ["| code | guilty programs found | innocent programs silent |", "|---|---|---|"]
+    for folder in sorted(PROGRAMS.iterdir()):
+        guilty = [path for path in PROGRAM_FILES if path.parent == folder and path.stem.startswith("guilty")]
+        innocent = [path for path in PROGRAM_FILES if path.parent == folder and path.stem.startswith("innocent")]
+        found = sum(all(any(fits(f, path, *want) for f in outcomes[path].findings) for want in expected(path))
+                    for path in guilty)
+        silent = sum(not ({f["code"] for f in outcomes[path].findings} & (LEAK_CODES | {folder.name}))
+                     for path in innocent)
+        rows.append(f"| {folder.name} | {found} of {len(guilty)} | {silent} of {len(innocent)} |")
+    table = "\n".join(rows)
+    print("\n" + table)
+    start, end = "<!-- results: written by test/e2e/test_findings.py -->", "<!-- /results -->"
+    text = README.read_text()
+    kept = text[text.index(start) + len(start):text.index(end)].strip()
+    if os.environ.get("VRAMTRACK_ACCEPT"):
+        README.write_text(text.replace(text[text.index(start):text.index(end)], f"{start}\n{table}\n"))
+        return
+    assert kept == table, "docs/findings/README.md is not what this run gave (VRAMTRACK_ACCEPT=1 writes it)"
