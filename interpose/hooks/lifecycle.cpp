@@ -70,8 +70,12 @@ void after_fork_in_child() noexcept {
 void end(int code, bool orderly) noexcept {
   // A vfork child that could not exec shares our memory, but not our id.
   if (::getpid() != g_pid.load(std::memory_order_relaxed)) return;
-  if (!started() || g_ended.exchange(true)) return;
   const SavedErrno keep;
+  if (!started()) {
+    agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
+    return;
+  }
+  if (g_ended.exchange(true)) return;
   if (!inside_hook()) agent::finish();
   if (orderly)
     freeze();
