@@ -148,7 +148,7 @@ void learn(ThreadState& state, const CaptureStart& start, const Hash128& python,
   ++sets.records;
   if (4 * sets.records > sets.table_size && sets.table_size < max_table) {
     std::memset(sets.table, 0, sets.table_size * sizeof *sets.table);
-    sets.table_size *= 4;
+    sets.table_size *= 2;
     for (std::uint32_t i = 0; i < sets.records; ++i) put(sets, i);
   } else {
     put(sets, sets.records - 1);

@@ -48,6 +48,7 @@ inline constexpr std::uint32_t max_records = 8192;
 inline constexpr std::uint32_t max_slots = 1 << 18;  // 2 MB
 inline constexpr std::uint32_t max_table = 4 * max_records;
 inline constexpr std::uint32_t first_table = 1024;  // small as long as it serves: it stays in the nearest caches
+static_assert((max_table & (max_table - 1)) == 0 && max_table % first_table == 0);
 
 /// One step of an unwinding: what it read to come from a frame to its caller.
 struct UnwindStep {
