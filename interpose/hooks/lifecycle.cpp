@@ -7,6 +7,7 @@
 
 #include <atomic>
 
+#include "cupti/callback_source.hpp"
 #include "interpose/agent.hpp"
 #include "interpose/hooks/contexts.hpp"
 #include "interpose/hooks/doors.hpp"
@@ -64,6 +65,7 @@ void after_fork_in_child() noexcept {
   hooks::reset_pointers();
   hooks::reset_vmm();
   agent::reset();
+  cupti::reset();
   reset_recorder(static_cast<std::uint32_t>(parent));
 }
 
@@ -83,6 +85,8 @@ void end(int code, bool orderly) noexcept {
     freeze_quietly();
   trace::Writer* writer = trace::active();
   if (writer == nullptr) return;
+  cupti::finish();
+  write_doors_note();
   writer->finish(trace::EndKind::exit, code & 0xff);
   if (!g_host_options.launched) write_report(writer->path());
 }

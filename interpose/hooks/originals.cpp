@@ -119,6 +119,12 @@ void* driver_function(const char* name) noexcept {
   return function_in(driver_soname, name);
 }
 
+bool called_by_name(Row row) noexcept {
+  for (const auto& original : g_original[static_cast<std::size_t>(row)])
+    if (original.load(std::memory_order_relaxed) != nullptr) return true;
+  return false;
+}
+
 unsigned loaded_runtimes() noexcept {
   unsigned mask = 0;
   for (unsigned r = 0; r < unknown_runtime; ++r)

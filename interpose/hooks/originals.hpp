@@ -34,4 +34,7 @@ F* driver_function(const char* name) noexcept {
 /// Bit r is set when runtime r (see runtime_slots) is loaded.
 unsigned loaded_runtimes() noexcept;
 
+/// Whether a caller of the exported wrapper of this row was ever led to a real function.
+bool called_by_name(Row row) noexcept;
+
 }  // namespace vramtrack::hooks

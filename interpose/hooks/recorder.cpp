@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "cupti/callback_source.hpp"
 #include "interpose/agent.hpp"
 #include "interpose/hooks/cuda_facts.hpp"
 #include "interpose/hooks/options.hpp"
@@ -78,7 +79,10 @@ void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
   // A first CUDA allocation has succeeded, so the driver is up and can be asked; the caching allocator's own events
   // may come under its lock and are left alone.
   if (event.layer == Layer::cuda && g_facts_due.load(std::memory_order_relaxed)) [[unlikely]] {
-    if (g_facts_due.exchange(false)) cuda_facts::write_once();
+    if (g_facts_due.exchange(false)) {
+      cuda_facts::write_once();
+      cupti::start();
+    }
   }
 }
 

@@ -26,6 +26,9 @@ bool inside_hook() noexcept;
 /// be asked for its free memory; not from _exit, which a signal handler may have called inside the driver.
 void end(int code, bool orderly) noexcept;
 
+/// Which functions of CUDA this process reached, and by which doors: note `doors` (doors_note.cpp).
+void write_doors_note() noexcept;
+
 /// Writes the report of a finished trace by starting the vramtrack program (reporter.cpp).
 void write_report(const char* trace_path) noexcept;
 

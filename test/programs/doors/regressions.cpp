@@ -182,6 +182,40 @@ void old_driver() {
   block("exported", p, 999);
 }
 
+// Two allocations that hooks see; with HIDDEN two more that only CUPTI sees, one of them freed (cupti_double.cpp).
+void witness() {
+  open_cuda();
+  auto* alloc = reinterpret_cast<decltype(&::cudaMalloc)>(dlsym(RTLD_DEFAULT, "cudaMalloc"));
+  void *p = nullptr, *q = nullptr;
+  SHOW(alloc(&p, 1000));
+  SHOW(alloc(&q, 2000));
+  SHOW(reinterpret_cast<decltype(&::cudaFree)>(dlsym(RTLD_DEFAULT, "cudaFree"))(q));
+  block("hooked", reinterpret_cast<unsigned long long>(p), 1000);
+  if (std::getenv("HIDDEN") == nullptr) return;
+  auto* hidden = reinterpret_cast<int (*)(unsigned long long*, size_t)>(dlsym(RTLD_DEFAULT, "hidden_malloc"));
+  auto* hidden_free = reinterpret_cast<int (*)(unsigned long long)>(dlsym(RTLD_DEFAULT, "hidden_free"));
+  unsigned long long kept = 0, freed = 0;
+  SHOW(hidden(&kept, 3000));
+  SHOW(hidden(&freed, 4000));
+  SHOW(hidden_free(freed));
+  block("hidden", kept, 3000);
+}
+
+// Loaded by the driver (CUDA_INJECTION64_PATH) instead of by LD_PRELOAD.
+void injected() {
+  void* library = dlopen(std::getenv("INJECTION"), RTLD_NOW);
+  if (library == nullptr) std::exit(3);
+  open_cuda();
+  SHOW(reinterpret_cast<int (*)()>(dlsym(library, "InitializeInjection"))());
+  auto* hidden = reinterpret_cast<int (*)(unsigned long long*, size_t)>(dlsym(RTLD_DEFAULT, "hidden_malloc"));
+  CUcontext context = nullptr;
+  DRIVER(cuDevicePrimaryCtxRetain)(&context, 0);
+  DRIVER(cuCtxSetCurrent)(context);
+  unsigned long long kept = 0;
+  SHOW(hidden(&kept, 5000));
+  block("injected", kept, 5000);
+}
+
 // A program without CUDA: looks for it, does not find it, goes on; leaves no trace.
 void absent() {
   SHOW(dlsym(RTLD_DEFAULT, "cudaMalloc") != nullptr);
@@ -197,28 +231,21 @@ void absent() {
 
 }  // namespace
 
+struct Mode {
+  const char* name;
+  void (*run)();
+};
+const Mode modes[] = {{"capture", capture},         {"no_context", no_context}, {"host_location", host_location},
+                      {"null_out", null_out},       {"versions", versions},     {"per_thread", per_thread},
+                      {"self_handle", self_handle}, {"old_driver", old_driver}, {"witness", witness},
+                      {"injected", injected},       {"absent", absent}};
+
 int main(int argc, char** argv) {
-  const std::string mode = argc > 1 ? argv[1] : "";
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  if (mode == "capture")
-    capture();
-  else if (mode == "no_context")
-    no_context();
-  else if (mode == "host_location")
-    host_location();
-  else if (mode == "null_out")
-    null_out();
-  else if (mode == "versions")
-    versions();
-  else if (mode == "per_thread")
-    per_thread();
-  else if (mode == "self_handle")
-    self_handle();
-  else if (mode == "old_driver")
-    old_driver();
-  else if (mode == "absent")
-    absent();
-  else
-    return 2;
-  return 0;
+  for (const Mode& mode : modes) {
+    if (argc != 2 || std::strcmp(argv[1], mode.name) != 0) continue;
+    mode.run();
+    return 0;
+  }
+  return 2;
 }

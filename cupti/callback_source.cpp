@@ -1,0 +1,258 @@
+#include "cupti/callback_source.hpp"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include <cuda_runtime_api.h>
+#include <cupti.h>
+
+#include "interpose/hooks/call.hpp"
+#include "interpose/hooks/doors.hpp"
+#include "interpose/hooks/elf.hpp"
+#include "interpose/hooks/options.hpp"
+#include "interpose/hooks/session.hpp"
+#include "interpose/recorder.hpp"
+#include "interpose/support/lock.hpp"
+#include "interpose/support/saved_errno.hpp"
+#include "interpose/support/say.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack::cupti {
+
+namespace {
+
+constexpr int already_subscribed = 39;  // CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED
+
+struct Api {
+  decltype(&::cuptiSubscribe) subscribe = nullptr;
+  decltype(&::cuptiUnsubscribe) unsubscribe = nullptr;
+  decltype(&::cuptiEnableCallback) enable = nullptr;
+  decltype(&::cuptiGetVersion) version = nullptr;
+};
+
+std::atomic<bool> g_on{false};
+CUpti_SubscriberHandle g_subscriber = nullptr;
+std::uint32_t g_version = 0;
+void* g_library = nullptr;
+
+std::atomic<std::uint64_t> g_seen{0};
+
+// What the hooks missed, by function. A name is CUPTI's own constant string.
+struct Missed {
+  std::atomic<const char*> name{nullptr};
+  std::atomic<std::uint64_t> count{0};
+  std::atomic<std::uint64_t> bytes{0};
+};
+constexpr int most_functions = 10;
+Missed g_missed[most_functions];
+
+thread_local int t_depth = 0;  // calls that CUPTI reports can nest: the runtime calls the driver
+
+// Alive from the enter callback of the outermost call to its exit, in the thread that makes it.
+thread_local ledger::Removed t_removed;
+
+void count_missed(const char* name, std::uint64_t bytes) noexcept {
+  for (Missed& missed : g_missed) {
+    const char* known = missed.name.load(std::memory_order_acquire);
+    if (known == nullptr && missed.name.compare_exchange_strong(known, name)) known = name;
+    if (known != name && std::string_view(known) != name) continue;
+    missed.count.fetch_add(1, std::memory_order_relaxed);
+    missed.bytes.fetch_add(bytes, std::memory_order_relaxed);
+    return;
+  }
+}
+
+struct Seen {
+  bool allocates;
+  std::uint64_t address;  // of an allocation: only after success
+  std::uint64_t bytes;
+  Kind kind;
+  std::uint64_t stream;
+};
+
+/// What a reported call does; false for one that is not in the table.
+bool look_at(CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* params, bool succeeded,
+             Seen& seen) noexcept {
+  using hooks::address;
+  using hooks::address_behind;
+#define ALLOC(domain_, cbid, Params, out, bytes, kind, stream)                              \
+  if (domain == CUPTI_CB_DOMAIN_##domain_ && id == cbid) {                                  \
+    const auto* p = static_cast<const Params*>(params);                                     \
+    seen = {true, succeeded ? address_behind(out) : 0, bytes, Kind::kind, address(stream)}; \
+    return true;                                                                            \
+  }
+#define FREE(domain_, cbid, Params, pointer, kind)         \
+  if (domain == CUPTI_CB_DOMAIN_##domain_ && id == cbid) { \
+    const auto* p = static_cast<const Params*>(params);    \
+    seen = {false, address(pointer), 0, Kind::kind, 0};    \
+    return true;                                           \
+  }
+#include "cupti/functions.def"
+#undef ALLOC
+#undef FREE
+  return false;
+}
+
+void entered(const Seen& seen) noexcept {
+  t_removed = {};
+  if (seen.allocates || !g_host_options.cupti || seen.address == 0 || !tracing()) return;
+  // Only what is known: the audit must not turn a free of something older into an unknown free.
+  if (ledger::live_bytes_of(Layer::cuda, 0, seen.kind, seen.address) == 0) return;
+  const HookScope scope;
+  t_removed = record_free({Layer::cuda, hooks::host_device, seen.kind, seen.address, 0});
+}
+
+void left(const char* name, const Seen& seen, bool succeeded, const CaptureStart& here) noexcept {
+  if (!seen.allocates) {
+    if (!succeeded && t_removed.found) take_back(t_removed);
+    t_removed = {};
+    return;
+  }
+  if (!succeeded || seen.address == 0) return;
+  g_seen.fetch_add(1, std::memory_order_relaxed);
+  count_missed(name, seen.bytes);
+  if (!g_host_options.cupti || !recording()) return;
+  const HookScope scope;
+  record_alloc({Layer::cuda, seen.kind, hooks::device_for(seen.kind), seen.address, seen.bytes, seen.stream, 0}, here);
+}
+
+void CUPTIAPI callback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* data) noexcept {
+  const CaptureStart here = VRAMTRACK_HERE();
+  const SavedErrno keep;
+  const auto& info = *static_cast<const CUpti_CallbackData*>(data);
+  const bool enters = info.callbackSite == CUPTI_API_ENTER;
+  const int depth = enters ? t_depth++ : --t_depth;
+  if (depth != 0) return;
+  const bool succeeded =
+      !enters && info.functionReturnValue != nullptr && *static_cast<const int*>(info.functionReturnValue) == 0;
+  Seen seen{};
+  if (!look_at(domain, id, info.functionParams, succeeded, seen)) return;
+  if (session::inside_hook()) {  // a hook is around this call: seen by both
+    if (succeeded && seen.allocates && seen.address != 0) g_seen.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (enters)
+    entered(seen);
+  else
+    left(info.functionName, seen, succeeded, here);
+}
+
+/// A libcupti that is loaded already (torch.profiler's), one on the loader's path, or the one beside libcudart as
+/// NVIDIA's wheels lay it out.
+void* open_library() noexcept {
+  if (const char* named = std::getenv("VRAMTRACK_CUPTI_LIBRARY"); named != nullptr && *named != 0)
+    return dlopen(named, RTLD_NOW | RTLD_LOCAL);
+  for (const int flags : {RTLD_NOW | RTLD_NOLOAD, RTLD_NOW | RTLD_LOCAL})
+    for (const char* name : {"libcupti.so.13", "libcupti.so.12"})
+      if (void* library = dlopen(name, flags)) return library;
+  for (const char* runtime : {"libcudart.so.13", "libcudart.so.12"}) {
+    const hooks::Module module = hooks::find_module(runtime);
+    if (!module || module.path == nullptr) continue;
+    const std::string_view path(module.path);
+    const auto folder = path.substr(0, path.rfind('/'));
+    for (const char* tail : {"/libcupti.so.13", "/../../cuda_cupti/lib/libcupti.so.12"}) {
+      Line candidate;
+      candidate << folder << tail;
+      if (void* library = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+    }
+  }
+  return nullptr;
+}
+
+template <class F>
+void find(F& function, const char* name) noexcept {
+  function = reinterpret_cast<F>(hooks::real_dlsym(g_library, name));
+}
+
+bool enable_all(const Api& api) noexcept {
+  bool any = false;
+#define ALLOC(domain, cbid, ...) any |= api.enable(1, g_subscriber, CUPTI_CB_DOMAIN_##domain, cbid) == CUPTI_SUCCESS;
+#define FREE ALLOC
+#include "cupti/functions.def"
+#undef ALLOC
+#undef FREE
+  return any;
+}
+
+}  // namespace
+
+void start() noexcept {
+  if ((!g_host_options.cupti && !g_host_options.audit) || g_on.load(std::memory_order_acquire)) return;
+  const SavedErrno keep;
+  g_library = open_library();
+  if (g_library == nullptr) {
+    dlerror();
+    say("no libcupti.so.12 or .13 can be opened: going on with the hooks alone. "
+        "VRAMTRACK_CUPTI_LIBRARY=/path/libcupti.so.13 names one.");
+    return;
+  }
+  Api api;
+  find(api.subscribe, "cuptiSubscribe");
+  find(api.unsubscribe, "cuptiUnsubscribe");
+  find(api.enable, "cuptiEnableCallback");
+  find(api.version, "cuptiGetVersion");
+  if (api.subscribe == nullptr || api.enable == nullptr || api.version == nullptr) {
+    say("libcupti lacks the callback functions: going on with the hooks alone");
+    return;
+  }
+  int failed = api.version(&g_version);
+  if (failed == CUPTI_SUCCESS)
+    failed = api.subscribe(&g_subscriber, reinterpret_cast<CUpti_CallbackFunc>(&callback), nullptr);
+  if (failed == already_subscribed) {
+    say("another tool (torch.profiler, Nsight) holds CUPTI's only subscription: going on with the hooks alone");
+    return;
+  }
+  if (failed != CUPTI_SUCCESS || !enable_all(api)) {
+    say("CUPTI cannot be used (its error ", failed, "): going on with the hooks alone");
+    if (failed == CUPTI_SUCCESS && api.unsubscribe != nullptr) api.unsubscribe(g_subscriber);
+    return;
+  }
+  g_on.store(true, std::memory_order_release);
+}
+
+void finish() noexcept {
+  trace::Writer* writer = trace::active();
+  if (!g_on.exchange(false) || writer == nullptr) return;
+  std::uint64_t missed = 0;
+  Line json;
+  json << "{\"source\": \"cupti\", \"version\": " << g_version << ", \"allocations\": " << g_seen.load()
+       << ", \"recorded\": " << (g_host_options.cupti ? "true" : "false") << ", \"missed_functions\": [";
+  for (const Missed& entry : g_missed) {
+    const char* name = entry.name.load(std::memory_order_acquire);
+    if (name == nullptr) break;
+    json << (missed == 0 ? "" : ", ") << "{\"function\": \"" << name << "\", \"count\": " << entry.count.load()
+         << ", \"bytes\": " << entry.bytes.load() << "}";
+    missed += entry.count.load();
+  }
+  json << "], \"missed\": " << missed << "}";
+  writer->note("audit", json.text());
+  if (!g_host_options.audit) return;
+  if (missed == 0) {
+    say("audit: CUPTI saw ", g_seen.load(), " allocations, the hooks missed none");
+    return;
+  }
+  say("audit: CUPTI saw ", g_seen.load(), " allocations, the hooks missed ", missed, ":");
+  for (const Missed& entry : g_missed)
+    if (const char* name = entry.name.load(std::memory_order_acquire))
+      say("audit:   ", name, " ", entry.count.load(), " times, ", entry.bytes.load(), " bytes");
+}
+
+void reset() noexcept {
+  g_on.store(false, std::memory_order_relaxed);
+  g_seen.store(0, std::memory_order_relaxed);
+  t_depth = 0;
+}
+
+}  // namespace vramtrack::cupti
+
+// The driver calls this at cuInit in a library that CUDA_INJECTION64_PATH names: a way in for programs that cannot be
+// preloaded. Symbols are bound by then, so the hooks see little; CUPTI's callbacks see it all.
+extern "C" __attribute__((visibility("default"))) int InitializeInjection() {
+  vramtrack::g_host_options.cupti = true;
+  vramtrack::cupti::start();
+  return 1;
+}
