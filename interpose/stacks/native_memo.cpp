@@ -27,7 +27,8 @@ std::uint64_t child_hash(std::uint32_t parent, std::uint32_t index, std::uint64_
 
 template <class Matches>
 std::uint32_t find(const ReadSets& sets, std::uint64_t hash, Matches&& matches) noexcept {
-  for (std::size_t i = hash % record_table;; i = (i + 1) % record_table) {
+  const std::size_t mask = sets.table_size - 1;
+  for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
     const std::uint64_t entry = sets.table[i];
     if (entry == 0) return no_record;
     const auto record = static_cast<std::uint32_t>(entry) - 1;
@@ -55,15 +56,49 @@ std::uint32_t compare(const ReadSlot* slots, std::uint32_t from, std::uint32_t c
   return i;
 }
 
+void matched(ReadSets& sets, std::uint32_t record) noexcept {
+  if (sets.last_match != no_record) sets.record[sets.last_match].next = record;
+  sets.last_match = record;
+}
+
+std::uint64_t hash_of(const ReadRecord& record) noexcept {
+  return record.parent == no_record ? root_hash({record.ip, record.sp, record.bp}, record.python)
+                                    : child_hash(record.parent, record.index, record.value);
+}
+
+void put(ReadSets& sets, std::uint32_t record) noexcept {
+  const std::uint64_t hash = hash_of(sets.record[record]);
+  const std::size_t mask = sets.table_size - 1;
+  std::size_t i = hash & mask;
+  while (sets.table[i] != 0) i = (i + 1) & mask;
+  sets.table[i] = hash >> 32 << 32 | (record + 1);
+}
+
 }  // namespace
 
 StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept {
   ReadSets& sets = *state.read_sets;
+  sets.last_record = no_record;
+  if (sets.records == 0) return no_stack;
+  const bool own_stack = start.sp >= state.stack_low && start.sp < state.stack_high;
+  const auto can_look_ahead = [&](const ReadRecord& record) {
+    return own_stack && start.sp + std::uintptr_t{record.reach} * 8 + 8 <= state.stack_high;
+  };
+  // First the one that came next last time: no table, no detour over the records that it branched off from.
+  const std::uint32_t previous = sets.last_match;
+  if (previous != no_record && sets.record[previous].next != no_record) {
+    const std::uint32_t guess = sets.record[previous].next;
+    const ReadRecord& record = sets.record[guess];
+    if (record.sp == start.sp && record.ip == start.ip && record.python == python &&
+        (!record.uses_bp || record.bp == start.bp) &&
+        compare(sets.slot + record.slots, 0, record.count, start.sp, can_look_ahead(record)) == record.count) {
+      sets.last_match = guess;
+      return record.stack;
+    }
+  }
   std::uint32_t at = find(sets, root_hash(start, python), [&](const ReadRecord& r) {
     return r.parent == no_record && r.sp == start.sp && r.ip == start.ip && r.python == python;
   });
-  sets.last_record = no_record;
-  const bool own_stack = start.sp >= state.stack_low && start.sp < state.stack_high;
   std::uint32_t from = 0;
   while (at != no_record) {
     const ReadRecord& record = sets.record[at];
@@ -74,9 +109,11 @@ StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& pyt
       sets.last_index = bp_index;
       sets.last_value = start.bp;
     } else {
-      const bool ahead = own_stack && start.sp + std::uintptr_t{record.reach} * 8 + 8 <= state.stack_high;
-      i = compare(slots, from, record.count, start.sp, ahead);
-      if (i == record.count) return record.stack;
+      i = compare(slots, from, record.count, start.sp, can_look_ahead(record));
+      if (i == record.count) {
+        matched(sets, at);
+        return record.stack;
+      }
       sets.last_index = i;
       sets.last_value = word_at(start.sp + (slots[i] >> 48) * 8);
     }
@@ -94,10 +131,9 @@ void learn(ThreadState& state, const CaptureStart& start, const Hash128& python,
   if (!sets.fresh_fits || stack == no_stack) return;
   if (sets.records == max_records || sets.slots + sets.fresh_count > max_slots) flush(sets);
   ReadRecord& record = sets.record[sets.records];
-  record = {start.sp, start.ip,   start.bp,         python,           0,     no_record,         0,
-            0,        sets.slots, sets.fresh_count, sets.fresh_reach, stack, sets.fresh_uses_bp};
+  record = {start.sp, start.ip,   start.bp,         python,           0,         no_record, 0,
+            0,        sets.slots, sets.fresh_count, sets.fresh_reach, no_record, stack,     sets.fresh_uses_bp};
   std::memcpy(sets.slot + sets.slots, sets.fresh, sets.fresh_count * sizeof(ReadSlot));
-  std::uint64_t hash = root_hash(start, python);
   if (sets.last_record != no_record) {
     const ReadRecord& parent = sets.record[sets.last_record];
     record.parent = sets.last_record;
@@ -106,18 +142,25 @@ void learn(ThreadState& state, const CaptureStart& start, const Hash128& python,
     const std::uint32_t common = parent.count < record.count ? parent.count : record.count;
     while (record.resume < common && sets.slot[parent.slots + record.resume] == sets.fresh[record.resume])
       ++record.resume;
-    hash = child_hash(record.parent, record.index, record.value);
   }
   sets.slots += sets.fresh_count;
-  std::size_t i = hash % record_table;
-  while (sets.table[i] != 0) i = (i + 1) % record_table;
-  sets.table[i] = hash >> 32 << 32 | ++sets.records;
+  matched(sets, sets.records);
+  ++sets.records;
+  if (4 * sets.records > sets.table_size && sets.table_size < max_table) {
+    std::memset(sets.table, 0, sets.table_size * sizeof *sets.table);
+    sets.table_size *= 2;
+    for (std::uint32_t i = 0; i < sets.records; ++i) put(sets, i);
+  } else {
+    put(sets, sets.records - 1);
+  }
   sets.last_record = no_record;
 }
 
 void flush(ReadSets& sets) noexcept {
-  if (sets.records > 0) std::memset(sets.table, 0, sizeof sets.table);
+  if (sets.records > 0) std::memset(sets.table, 0, sets.table_size * sizeof *sets.table);
+  sets.table_size = first_table;
   sets.records = 0;
+  sets.last_match = no_record;
   sets.slots = 0;
   sets.last_record = no_record;
   ++sets.flushes;

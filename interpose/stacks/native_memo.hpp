@@ -37,6 +37,7 @@ struct ReadRecord {
   std::uint32_t slots;   // first one in the pool
   std::uint32_t count;
   std::uint32_t reach;  // the largest offset in the list
+  std::uint32_t next;   // the record that matched next, last time: programs repeat themselves
   StackId stack;
   bool uses_bp;
 };
@@ -45,7 +46,9 @@ inline constexpr std::uint32_t no_record = 0xffffffffu;
 inline constexpr std::uint32_t bp_index = 0xffffffffu;  // ReadRecord::index of a child that differs in bp
 inline constexpr std::uint32_t max_records = 8192;
 inline constexpr std::uint32_t max_slots = 1 << 18;  // 2 MB
-inline constexpr std::uint32_t record_table = 4 * max_records;
+inline constexpr std::uint32_t max_table = 4 * max_records;
+inline constexpr std::uint32_t first_table = 1024;  // small as long as it serves: it stays in the nearest caches
+static_assert((max_table & (max_table - 1)) == 0 && max_table % first_table == 0);
 
 /// One step of an unwinding: what it read to come from a frame to its caller.
 struct UnwindStep {
@@ -58,6 +61,8 @@ struct ReadSets {
   std::uint32_t records;
   std::uint32_t slots;
   std::uint32_t flushes;
+  std::uint32_t table_size;
+  std::uint32_t last_match;  // or no_record
   // The place where the last search ended: parent of what is learnt next.
   std::uint32_t last_record, last_index;
   std::uint64_t last_value;
@@ -67,7 +72,7 @@ struct ReadSets {
   std::uint32_t fresh_reach;
   ReadSlot fresh[3 * max_native];
   UnwindStep step[max_native];
-  std::uint64_t table[record_table];  // hash's high half << 32 | record + 1
+  std::uint64_t table[max_table];  // hash's high half << 32 | record + 1
   ReadRecord record[max_records];
   ReadSlot slot[max_slots];
 };

@@ -67,7 +67,7 @@ void code_died(void* code) noexcept {
     const LockGuard guard(g_lock);  // not to lose the mark to a table that is being copied
     Entry* const entry = find(g_table.load(std::memory_order_acquire), reinterpret_cast<std::uint64_t>(code));
     if (entry != nullptr && entry->id.exchange(no_code, std::memory_order_release) != no_code)
-      g_generation.fetch_add(1, std::memory_order_release);
+      g_code_generation.fetch_add(1, std::memory_order_release);
   }
   g_dealloc(code);
 }

@@ -152,6 +152,11 @@ bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::b
 PythonStack walk_python(ThreadState& state) noexcept {
   PythonMemo& memo = *state.python_memo;
   PythonStack stack{{}, 0};
+  const std::uint64_t codes = g_code_generation.load(std::memory_order_acquire);
+  if (memo.code_generation != codes) [[unlikely]] {
+    memo.count = 0;
+    memo.code_generation = codes;
+  }
   const Python* python = g_python.load(std::memory_order_acquire);
   if (python == nullptr) [[unlikely]] {
     find_python();

@@ -13,6 +13,7 @@ namespace vramtrack::stacks {
 /// differs.
 struct PythonMemo {
   std::uint32_t count;
+  std::uint64_t code_generation;
   const std::byte* frame[max_python];
   std::uint64_t key[max_python];
   std::uint64_t word[max_python];

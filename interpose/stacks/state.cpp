@@ -12,6 +12,7 @@ namespace vramtrack::stacks {
 
 Options g_options;
 std::atomic<std::uint64_t> g_generation{1};
+std::atomic<std::uint64_t> g_code_generation{1};
 
 namespace {
 

@@ -19,9 +19,11 @@ struct Options {
 };
 extern Options g_options;  // written once by init()
 
-/// Counts everything that makes what a thread remembers invalid: a recorded code object died, libraries came or went,
-/// the process forked. Compared at every capture with the value that the thread last saw.
+/// Counts what makes everything that a thread remembers invalid (libraries came or went, the trace is another one), and
+/// what makes its Python words invalid (a recorded code object died). Compared at every capture with the values that
+/// the thread saw last.
 extern std::atomic<std::uint64_t> g_generation;
+extern std::atomic<std::uint64_t> g_code_generation;
 
 struct PythonMemo;
 struct ReadSets;

@@ -1,7 +1,8 @@
-// Where the nanoseconds of an event go: each part of it is run by itself, from the stack of the caller (a Python program
-// that calls through ctypes, at a depth of its choice). A copy of the recorder's parts with a trace of its own; the
-// preloaded library is not involved.
-#include <unistd.h>
+// Where the nanoseconds of an event go: each part of it is run by itself, from the stack of the caller (a Python
+// program that calls through ctypes, at a depth of its choice). A copy of the recorder's parts with a trace of its own;
+// the preloaded library is not involved.
+#include <pthread.h>
+#include <time.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -55,6 +56,14 @@ double mean_ns(int times, bool cold, Part&& part) noexcept {
   return counted == 0 ? 0 : static_cast<double>(total) / counted / ticks_per_ns;
 }
 
+/// One event from a stack of a few frames.
+__attribute__((noinline)) void record_one(std::uint64_t address) noexcept {
+  const CaptureStart start = VRAMTRACK_HERE();
+  const stacks::Captured captured = stacks::capture(start);
+  ledger::add({Layer::tensor, Kind::block, 0, address, 512, 0, 0}, captured.stack, captured.forward);
+  ledger::remove({Layer::tensor, 0, Kind::block, address, 0});
+}
+
 }  // namespace
 
 /// Names of the parts, in the order of bench_profile's results.
@@ -87,11 +96,10 @@ EXPORT __attribute__((noinline)) int bench_profile(int times, int cold_caches, d
   ns[i++] = mean_ns(times, cold, [&] { sink += stacks::this_thread()->generation; });
   ns[i++] = mean_ns(times, cold, [&] { sink += stacks::walk_python(state).hash.a; });
   ns[i++] = mean_ns(times, cold, [&] { sink += stacks::recall(state, start, python); });
-  ns[i++] = mean_ns(times, cold, [&] {
-    sink += stacks::walk_rules(state, start, state.native, stacks::max_native, truncated);
-  });
   ns[i++] = mean_ns(times, cold,
-                    [&] { sink += stacks::walk_libunwind(start, state.native, stacks::max_native, truncated); });
+                    [&] { sink += stacks::walk_rules(state, start, state.native, stacks::max_native, truncated); });
+  ns[i++] =
+      mean_ns(times, cold, [&] { sink += stacks::walk_libunwind(start, state.native, stacks::max_native, truncated); });
   ns[i++] = mean_ns(times, cold, [&] { sink += stacks::forward_stack(); });
   ns[i++] = mean_ns(times, cold, [&] { sink += stacks::capture(start).stack; });
   std::uint64_t address = 0x7000'0000'0000;
@@ -104,4 +112,38 @@ EXPORT __attribute__((noinline)) int bench_profile(int times, int cold_caches, d
   });
   asm volatile("" : : "r"(sink));
   return 0;
+}
+
+/// Mean CPU time in ns of capture + add + remove, with `threads` threads at it at once.
+EXPORT double bench_threads(int threads, int events) {
+  struct Work {
+    int number, events;
+    double ns;
+  };
+  constexpr int most = 64;
+  if (threads > most) return 0;
+  static Work work[most];
+  pthread_t started[most];
+  const auto run = [](void* data) -> void* {
+    Work& mine = *static_cast<Work*>(data);
+    timespec start, end;
+    std::uint64_t address = 0x7100'0000'0000 + (static_cast<std::uint64_t>(mine.number) << 32);
+    for (int i = -1000; i < mine.events; ++i) {
+      if (i == 0) ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+      record_one(address);
+    }
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    mine.ns = static_cast<double>(end.tv_sec - start.tv_sec) * 1e9 + static_cast<double>(end.tv_nsec - start.tv_nsec);
+    return nullptr;
+  };
+  double total = 0;
+  for (int i = 0; i < threads; ++i) {
+    work[i] = {i, events, 0};
+    ::pthread_create(&started[i], nullptr, run, &work[i]);
+  }
+  for (int i = 0; i < threads; ++i) {
+    ::pthread_join(started[i], nullptr);
+    total += work[i].ns;
+  }
+  return total / threads / events;
 }

@@ -1,0 +1,167 @@
+"""What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU.
+
+    bench.py [--rounds N] [--seconds S] [--workload NAME ...] [--json FILE]
+    bench.py --profile [--json FILE]      where the nanoseconds of one event go
+
+Every round starts one process for each configuration, in random order. What is added is worked out within a round, so
+that a slow spell of the machine falls on all of them; the figures are medians over the rounds with their quartiles.
+VRAMTRACK_BUILD names the build folder (default: build). Run it with the Python that has PyTorch.
+"""
+
+import argparse
+import ctypes
+import datetime
+import functools
+import json
+import os
+import pathlib
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", HERE.parents[1] / "build"))
+VRAMTRACK = BUILD / "bin" / "vramtrack"
+
+CONFIGURATIONS = {
+    "untraced": (["--no-trace"], "none"),
+    "vramtrack": ([], "none"),
+    "vramtrack, no agent": (["--no-agent"], "none"),
+    "vramtrack, Python stacks only": (["--no-agent", "--no-native"], "none"),
+    "torch recorder, python": (["--no-trace"], "python"),
+    "torch recorder, all": (["--no-trace"], "all"),
+}
+
+
+def workload_names():
+    source = (HERE / "work.py").read_text()
+    table = source[source.index("WORKLOADS = {") : source.index("def main")]
+    return [line.split('"')[1] for line in table.splitlines() if line.startswith('    "')]
+
+
+def run_once(configuration, seconds, names, folder):
+    options, recorder = CONFIGURATIONS[configuration]
+    command = [VRAMTRACK, "run", "--sim", "--quiet", "-o", folder, *options, "--"]
+    command += [sys.executable, HERE / "work.py", recorder, seconds, *names]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"error: {configuration} ended with {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def measure(arguments):
+    names = arguments.workload or workload_names()
+    configurations = arguments.configuration or list(CONFIGURATIONS)
+    rounds = []
+    for number in range(arguments.rounds):
+        order = random.sample(configurations, len(configurations))
+        results = {}
+        for configuration in order:
+            with tempfile.TemporaryDirectory() as folder:
+                results[configuration] = run_once(configuration, arguments.seconds, names, folder)
+        rounds.append(results)
+        print(f"round {number + 1} of {arguments.rounds}: {', '.join(order)}", file=sys.stderr, flush=True)
+    report = {"kind": "cost", **machine(), "rounds": rounds, "summary": {}}
+    for name in names:
+        unit = rounds[0]["untraced"][name]["unit"]
+        base = quartiles([r["untraced"][name]["value"] for r in rounds])
+        per = rounds[0]["untraced"][name]["allocations"]
+        rows = {}
+        print(f"\n{name}: {per} allocations; untraced {base[1]:.0f} {unit} ({base[0]:.0f} to {base[2]:.0f})")
+        print(f"  {'':32}{'added ' + unit:>10}  {'quartiles':>18}{'ns an event':>13}{'slower':>9}")
+        for configuration in configurations:
+            if configuration == "untraced":
+                continue
+            added = quartiles([r[configuration][name]["value"] - r["untraced"][name]["value"] for r in rounds])
+            ratio = quartiles([r[configuration][name]["value"] / r["untraced"][name]["value"] for r in rounds])
+            each = added[1] * (1000 if unit == "us" else 1) / per
+            rows[configuration] = {"added": added, "ratio": ratio, "ns_per_allocation": each}
+            spread = f"{added[0]:.0f} to {added[2]:.0f}"
+            print(f"  {configuration:32}{added[1]:>10.0f}  {spread:>18}{each:>13.0f}{(ratio[1] - 1) * 100:>8.1f}%")
+        report["summary"][name] = {"unit": unit, "allocations": per, "untraced": base, "configurations": rows}
+        if "vramtrack" in rows:
+            for other in ("torch recorder, python", "torch recorder, all"):
+                if other in rows and rows["vramtrack"]["added"][1] > 0:
+                    factor = rows[other]["added"][1] / rows["vramtrack"]["added"][1]
+                    print(f"  vramtrack adds 1/{factor:.1f} of what the {other} adds")
+    return report
+
+
+def at_depth(python, reentries, call):
+    if python > 0:
+        return at_depth(python - 1, reentries, call)
+    if reentries > 0:
+        return functools.partial(at_depth, 0, reentries - 1, call)()
+    return call()
+
+
+def profile(arguments):
+    """Each part of an event by itself, called from this process at several depths."""
+    library = ctypes.CDLL(str(BUILD / "lib" / "libvramtrack_bench_profile.so"))
+    library.bench_parts.restype = ctypes.c_char_p
+    library.bench_threads.restype = ctypes.c_double
+    parts = library.bench_parts().decode().split(",")
+    report = {"kind": "profile", **machine(), "depths": []}
+    with tempfile.TemporaryDirectory() as folder:
+        if library.bench_start(os.fsencode(os.path.join(folder, "profile.vtrace"))) != 0:
+            raise SystemExit("error: the profile's trace cannot be written")
+        columns = []
+        for python, reentries in ((0, 0), (17, 3), (50, 10)):
+            for cold in (0, 1):
+                ns, frames = (ctypes.c_double * 16)(), (ctypes.c_int * 2)()
+                failed = at_depth(python, reentries, lambda: library.bench_profile(arguments.events, cold, ns, frames))
+                if failed:
+                    raise SystemExit("error: nothing could be captured")
+                columns.append((frames[0], frames[1], "cold" if cold else "hot", list(ns)))
+        print("mean ns of one call of each part, caches warm (hot) or swept with 1 MB in between (cold)")
+        print(f"{'Python + native frames':28}" + "".join(f"{f'{p} + {n}':>10}" for p, n, _, _ in columns))
+        print(f"{'':28}" + "".join(f"{c:>10}" for _, _, c, _ in columns))
+        for i, part in enumerate(parts):
+            print(f"{part:28}" + "".join(f"{ns[i]:>10.1f}" for *_, ns in columns))
+        for python, native, cache, ns in columns:
+            report["depths"].append({"python": python, "native": native, "caches": cache, "ns": dict(zip(parts, ns))})
+        print("\ncapture + add + remove in threads at once, CPU time of an event in ns")
+        report["threads"] = {}
+        for threads in (1, 2, 4, 8):
+            report["threads"][threads] = library.bench_threads(threads, arguments.events * 4)
+            print(f"{threads:>3} threads {report['threads'][threads]:>8.1f}")
+    return report
+
+
+def machine():
+    model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": {"cpu": model, "cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()},
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each workload in each process")
+    parser.add_argument("--workload", action="append", choices=workload_names())
+    parser.add_argument("--configuration", action="append", choices=list(CONFIGURATIONS))
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--events", type=int, default=20000)
+    parser.add_argument("--json", type=pathlib.Path)
+    arguments = parser.parse_args()
+    if arguments.configuration and "untraced" not in arguments.configuration:
+        arguments.configuration.insert(0, "untraced")
+    report = profile(arguments) if arguments.profile else measure(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
