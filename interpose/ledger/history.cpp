@@ -2,9 +2,12 @@
 // is never waited for. What it has coded is in the mapped file: a killed process loses at most the rings' contents.
 #include "interpose/ledger/history.hpp"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <new>
 
@@ -45,7 +48,8 @@ struct History {
 };
 
 constinit std::atomic<History*> g_history{nullptr};
-constinit SpinLock g_lock;  // one consumer at a time: the thread, or who flushes
+constinit std::atomic<std::uint32_t> g_wakes{0};  // a futex
+constinit SpinLock g_lock;                        // one consumer at a time: the thread, or who flushes
 
 Encoder& encoder_of(History& history, std::uint32_t shard) {
   return *std::launder(reinterpret_cast<Encoder*>(history.encoders[shard]));
@@ -133,15 +137,22 @@ std::uint64_t drain_all(History& history) {
 void* run(void* argument) {
   auto& history = *static_cast<History*>(argument);
   for (;;) {
-    const std::uint64_t events = drain_all(history);
-    const timespec pause{0, events > 4096 ? 4'000'000 : 20'000'000};
-    ::nanosleep(&pause, nullptr);
+    const std::uint32_t seen = g_wakes.load(std::memory_order_acquire);
+    drain_all(history);
+    const timespec pause{0, 20'000'000};
+    ::syscall(SYS_futex, &g_wakes, FUTEX_WAIT_PRIVATE, seen, &pause, nullptr, 0);
   }
 }
 
 }  // namespace
 
 bool history_is_on() noexcept { return g_history.load(std::memory_order_relaxed) != nullptr; }
+
+void wake_history() noexcept {
+  const SavedErrno keep;
+  g_wakes.fetch_add(1, std::memory_order_release);
+  ::syscall(SYS_futex, &g_wakes, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
 
 // Under the shard's lock.
 HistoryRing* history_ring(std::uint32_t shard) noexcept {

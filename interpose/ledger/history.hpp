@@ -25,21 +25,25 @@ struct HistoryRing {
   std::uint64_t dropped_told = 0;     // of `dropped`, what the coded events say; the consumer's
   std::uint64_t dropped_counted = 0;  // of `dropped`, what is in the trace's losses; the consumer's
 
-  /// Never waits: an event that does not fit is counted as dropped.
-  void put(const RingEvent& event) noexcept {
+  /// Never waits: an event that does not fit is counted as dropped. True when the ring has just become half full.
+  bool put(const RingEvent& event) noexcept {
     const std::uint64_t at = written.load(std::memory_order_relaxed);
-    if (at - taken.load(std::memory_order_acquire) >= capacity) [[unlikely]] {
+    const std::uint64_t waiting = at - taken.load(std::memory_order_acquire);
+    if (waiting >= capacity) [[unlikely]] {
       dropped.store(dropped.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-      return;
+      return false;
     }
     events[at % capacity] = event;
     written.store(at + 1, std::memory_order_release);
+    return waiting == capacity / 2;
   }
 };
 
 /// The ring of a shard, or nullptr while no history is recorded.
 HistoryRing* history_ring(std::uint32_t shard) noexcept;
 bool history_is_on() noexcept;
+/// Has the thread look at the rings at once (a system call: once in 65,536 events at most).
+void wake_history() noexcept;
 void forget_history() noexcept;  // in a forked child
 
 }  // namespace vramtrack::ledger

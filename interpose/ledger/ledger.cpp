@@ -188,8 +188,9 @@ void set_reserved(Account& account, std::uint64_t reserved) {
 void keep_event(Shard& shard, const Block& block, std::uint64_t now, std::uint32_t step, bool is_free) {
   if (!history_is_on()) [[likely]]
     return;
-  if (HistoryRing* const ring = history_ring(static_cast<std::uint32_t>(&shard - g_shards)); ring != nullptr)
-    ring->put({now, block.address, block.bytes, block.site, step << 1 | (is_free ? 1u : 0u)});
+  HistoryRing* const ring = history_ring(static_cast<std::uint32_t>(&shard - g_shards));
+  if (ring != nullptr && ring->put({now, block.address, block.bytes, block.site, step << 1 | (is_free ? 1u : 0u)}))
+    wake_history();
 }
 
 // A block has left the index: empties its slot and books the free.

@@ -31,6 +31,15 @@ constexpr std::uint32_t max_regions = 4096;
 constexpr std::uint32_t max_table_extents = 1u << 20;
 constexpr std::size_t max_string_bytes = 1u << 20;
 
+// Moves a descriptor out of the low numbers, which some programs count on.
+int out_of_the_way(int file) {
+  if (file < 0) return file;
+  const int high = ::fcntl(file, F_DUPFD_CLOEXEC, 700);
+  if (high < 0) return file;
+  ::close(file);
+  return high;
+}
+
 constexpr std::size_t padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 
 }  // namespace
@@ -108,7 +117,7 @@ bool Writer::State::own_file() {
     return fd >= 0 && ::fstat(fd, &now) == 0 && now.st_dev == device && now.st_ino == inode;
   };
   if (is_ours(file)) return true;
-  file = ::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  file = out_of_the_way(::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (file < 0) return false;
   if (is_ours(file)) return true;
   ::close(file);
@@ -223,13 +232,8 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
 
   // Never truncate in place: a reader may have the old file mapped.
   if (::unlink(state.path) != 0 && errno != ENOENT) return fail("cannot replace");
-  state.file = ::open(state.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  state.file = out_of_the_way(::open(state.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (state.file < 0) return fail("cannot create");
-  // Out of the low numbers, which some programs count on.
-  if (const int high = ::fcntl(state.file, F_DUPFD_CLOEXEC, 700); high >= 0) {
-    ::close(state.file);
-    state.file = high;
-  }
   struct stat status;
   if (::fstat(state.file, &status) != 0) return fail("cannot look at");
   state.device = status.st_dev;

@@ -115,6 +115,7 @@ TEST_CASE("the history holds every event of the ledger in order") {
       expected.push_back({0, address, at->second, 0, step, true});
       live.erase(at);
     }
+    if (i % 20'000 == 0) ledger::flush_history();
     if (random() % 300 == 0) {
       ledger::step();
       ++step;
@@ -191,6 +192,7 @@ TEST_CASE("a repeated training step costs less than two bytes an event") {
     }
     for (std::size_t i = ops.size() - 7; i < ops.size(); ++i) remove_block(ops[i].address + 512);
     ledger::step();
+    if (step % 50 == 0) ledger::flush_history();  // this loop is faster than any training: nothing may be dropped
   }
   ledger::flush_history();
   HistoryReader reader(t.path);
@@ -251,7 +253,8 @@ TEST_CASE("a killed process loses at most the unflushed tail of its history") {
   CHECK(file.header.losses.dropped_history == 0);
   REQUIRE(all > 10'000);
   CHECK(allocations <= all);
-  CHECK(allocations * 10 > all * 5);
+  CHECK(allocations > 0);
+  CHECK(2 * (all - allocations) <= ledger::HistoryRing::capacity);  // what may wait in the queue
 }
 
 TEST_CASE("a forked child has no history thread and can start its own") {
@@ -290,6 +293,7 @@ TEST_CASE("threads on several devices: the history is complete and ordered") {
         const std::uint64_t address = (static_cast<std::uint64_t>(w) << 40) + (i << 9);
         add_block(address, 512, 1, static_cast<std::int16_t>(w % 2));
         remove_block(address, static_cast<std::int16_t>(w % 2));
+        if (i % 5000 == 0) ledger::flush_history();
       }
     });
   for (auto& worker : workers) worker.join();
