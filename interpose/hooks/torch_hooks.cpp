@@ -72,8 +72,8 @@ void record_block(void* pointer, std::int64_t size, std::uint64_t allocated, std
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define REPORT_MEMORY _ZN3c1027reportMemoryUsageToProfilerEPvlmmNS_6DeviceE
 #define REPORT_MEMORY_SIGNED _ZN3c1027reportMemoryUsageToProfilerEPvlllNS_6DeviceE
-#define REPORT_OOM _ZN3c1028reportOutOfMemoryToProfilerElmmNS_6DeviceE
-#define REPORT_OOM_SIGNED _ZN3c1028reportOutOfMemoryToProfilerElllNS_6DeviceE
+#define REPORT_OOM _ZN3c1027reportOutOfMemoryToProfilerElmmNS_6DeviceE
+#define REPORT_OOM_SIGNED _ZN3c1027reportOutOfMemoryToProfilerElllNS_6DeviceE
 #define NEXT_SEQUENCE _ZN2at15sequence_number17get_and_incrementEv
 #define TEXT_OF(name) #name
 #define NAME_OF(name) TEXT_OF(name)

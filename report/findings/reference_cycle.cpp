@@ -23,7 +23,7 @@ Findings reference_cycle(const Report& report) {
     Finding finding = make("reference-cycle", "warning", "A reference cycle keeps tensors alive");
     if (const auto file = value<std::string>(cycle, "f", ""); !file.empty()) finding.file = file;
     if (const int line = value<int>(cycle, "l", 0); line > 0) finding.line = line;
-    finding.variable = way.empty() ? loop : way;
+    finding.variable = value<std::string>(cycle, "v", way.empty() ? loop : way);
     finding.bytes = bytes;
     finding.message = plural(tensors, "tensor") + " of " + human_bytes(bytes) +
                       " can no longer be reached by the program, but objects that "

@@ -189,8 +189,8 @@ def test_exports_are_the_table():
     torch = {
         "_ZN3c1027reportMemoryUsageToProfilerEPvlmmNS_6DeviceE",
         "_ZN3c1027reportMemoryUsageToProfilerEPvlllNS_6DeviceE",
-        "_ZN3c1028reportOutOfMemoryToProfilerElmmNS_6DeviceE",
-        "_ZN3c1028reportOutOfMemoryToProfilerElllNS_6DeviceE",
+        "_ZN3c1027reportOutOfMemoryToProfilerElmmNS_6DeviceE",
+        "_ZN3c1027reportOutOfMemoryToProfilerElllNS_6DeviceE",
         "_ZN2at15sequence_number17get_and_incrementEv",
     }
     assert exported == {row for _, row in ROWS} | other | torch

@@ -5,7 +5,7 @@ import sys
 
 
 def garbage_tensors(access, tensors, reached, objects, collector, limit=200000):
-    """[(tensor, (loop as text, way from it to the tensor, class name))] for those of `tensors` that are garbage."""
+    """[(tensor, (loop, closing attribute, class, way to the tensor))] for those of `tensors` that are garbage."""
     lost = [t for t in tensors if id(t) not in reached]
     if not lost:
         return []
@@ -95,43 +95,61 @@ def _path(start, goal, children, alive):
 
 
 def _chain_text(suspects, loop_and_way, referents):
-    """`Node.parent -> Node` style text of the loop, and of the way from it to the tensor; (loop, way, class)."""
+    """What to say of a loop and of the way from it to the tensor: (loop as text, `Class.attribute` that closes it,
+    class, way as text). Where an instance refers to its own __dict__, the two count as one step."""
     loop, way = loop_and_way
+    ring = [suspects[key] for key in loop[:-1]]
+    start = 0
+    for i, o in enumerate(ring):
+        if _class_of_user(o):
+            start = i
+            break
+    ring = ring[start:] + ring[:start]
+    steps = _named_steps(ring + ring[:1])
+    closing = owner = ""
+    for source, name, target in steps:
+        if _class_of_user(source) and name and (not closing or type(target) not in (dict, list, tuple, set)):
+            closing, owner = "%s.%s" % (type(source).__name__, name), type(source).__name__
+            if type(target) not in (dict, list, tuple, set):
+                break
+    text = []
+    for source, name, _ in steps[:8]:
+        text.append(type(source).__name__ + ("." + name if name else ""))
+    path = ["%s.%s" % (type(source).__name__, name) if name else type(source).__name__
+            for source, name, _ in _named_steps([suspects[key] for key in way])]
+    return " -> ".join(text), closing or (text[0] if text else ""), owner, " -> ".join(path)
 
-    def text(path):
-        parts = []
-        for here, there in zip(path, path[1:]):
-            parts.append(_step_name(suspects[here], suspects[there]))
-        return parts
 
-    names = [part for part in text(loop) if part]
-    owner = ""
-    for key in loop:
-        if type(suspects[key]) not in (dict, list, tuple, set) and not owner:
-            owner = type(suspects[key]).__name__
-    return " -> ".join(names[:6]), " -> ".join(part for part in text(way) if part), owner
+def _class_of_user(o):
+    t = type(o)
+    if t.__module__ == "__main__":
+        return True
+    file = module_file(t.__module__)
+    return bool(file) and is_user_file(file)
 
 
-def _step_name(source, target):
-    kind = type(source)
-    if kind is dict:
-        for key, value in source.items():
-            if value is target:
-                return "[%r]" % key if type(key) in (str, int) else ""
-        return ""
-    if kind in (list, tuple):
-        return "%s item" % kind.__name__
-    values = None
-    try:
-        values = object.__getattribute__(source, "__dict__")
-    except Exception:
-        pass
-    if type(values) is dict:
-        if values is target:
-            return kind.__name__
-        for name, value in values.items():
-            if value is target:
-                return "%s.%s" % (kind.__name__, name)
-    if kind.__name__ == "function":
-        return "function %s" % source.__name__
-    return kind.__name__
+def _named_steps(path):
+    """[(source, attribute name or "", target)] along a path of objects."""
+    steps = []
+    i = 0
+    while i + 1 < len(path):
+        source, target = path[i], path[i + 1]
+        values = None
+        try:
+            values = object.__getattribute__(source, "__dict__") if type(source) is not dict else None
+        except Exception:
+            pass
+        name = ""
+        if type(values) is dict:
+            if values is target and i + 2 < len(path):
+                target = path[i + 2]
+                i += 1
+            for key in list(values):
+                if values[key] is target:
+                    name = str(key)
+        elif type(source) is dict and len(path) - i > 1:
+            i += 1
+            continue  # an element of a dict: the step into the dict has been named
+        steps.append((source, name, target))
+        i += 1
+    return steps

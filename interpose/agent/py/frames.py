@@ -162,7 +162,7 @@ def dead_locals(frames, tensor_bytes, alone):
             value = values[name]
             total, count = _bytes_alone(value, tensor_bytes, alone)
             value = None
-            if total:
+            if total and not read_in_statement(code.co_filename, frame.f_lineno, name):
                 found.append((total, count, name, frame, thread, live.module))
         values.clear()
     found.sort(key=lambda item: -item[0])

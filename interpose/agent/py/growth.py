@@ -66,6 +66,29 @@ def growth_line(path, function, first_line, name, key=None):
     return 0, False
 
 
+def read_in_statement(path, line, name):
+    """Whether the simple statement (or the head of the compound one) at `line` reads `name`: then no `del` fits before
+    it. True as well when that cannot be told."""
+    tree = _tree(path)
+    if tree is None:
+        return True
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
+            body = getattr(node, "body", None)
+            parts = [node]
+            if isinstance(body, list):
+                if body[0].lineno <= line:
+                    continue
+                parts = [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt)]
+            for part in parts:
+                for inner in ast.walk(part):
+                    if isinstance(inner, ast.Name) and inner.id == name and isinstance(inner.ctx, ast.Load):
+                        return True
+                    if isinstance(inner, ast.AugAssign) and _last_name(inner.target) == name:
+                        return True
+    return False
+
+
 def _adds_to(node, name, key):
     """`x.append`, `x[k].append`, `x.setdefault(k, []).append`: the receiver is `name`, or an element of it."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("setdefault", "get"):

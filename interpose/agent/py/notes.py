@@ -287,8 +287,9 @@ def _full_analysis(n, frames, dead):
         if walk.wanted and walk.complete:
             garbage = garbage_tensors(access, tensors, walk.seen, objects, collector)
             cycles = {}
-            for tensor, (loop, way, owner) in garbage:
-                entry = cycles.setdefault(loop, {"loop": loop, "way": way, "c": owner, "b": 0, "n": 0, "a": []})
+            for tensor, (loop, closing, owner, way) in garbage:
+                entry = cycles.setdefault(closing, {"loop": loop, "way": way, "v": closing, "c": owner, "b": 0, "n": 0,
+                                                    "a": []})
                 entry["b"] += access.bytes(tensor)
                 entry["n"] += 1
                 if len(entry["a"]) < 64:
@@ -296,7 +297,7 @@ def _full_analysis(n, frames, dead):
             tensor = garbage = None
             if cycles:
                 for entry in cycles.values():
-                    entry["f"], entry["l"] = _class_line(entry["c"])
+                    entry["f"], entry["l"] = _class_line(entry["c"], entry["v"].rpartition(".")[2])
                 values["cycles"] = list(cycles.values())[:20]
         if dead is not None:
             values["dead_locals"] = {"live": live_bytes, "step": step, "dead": dead}
@@ -335,16 +336,14 @@ def _tensor_note(access, walk, tensors, position, roles, saved):
     return {"tensors": parts}
 
 
-def _class_line(name):
-    """(file, line) of a user class of that name, for cycles."""
+def _class_line(name, attribute):
+    """(file, line) of the statement that sets an attribute of a user class of that name, else of the class."""
     import ast
 
     for module in list(sys.modules):
         file = module_file(module)
-        if file and is_user_file(file):
-            tree = _tree(file)
-            if tree is not None:
-                for node in ast.walk(tree):
-                    if isinstance(node, ast.ClassDef) and node.name == name:
-                        return file, node.lineno
+        tree = _tree(file) if file and is_user_file(file) else None
+        for node in ast.walk(tree) if tree is not None else ():
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return file, _best_in(node, attribute, None)[1] or _best_in(tree, attribute, None)[1] or node.lineno
     return "", 0

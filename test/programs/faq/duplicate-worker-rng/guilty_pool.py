@@ -5,6 +5,7 @@ import time
 import numpy as np
 import torch
 
+np.random.seed(7)
 torch.zeros(8, device="cuda")
 
 

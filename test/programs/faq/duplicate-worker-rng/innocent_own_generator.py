@@ -9,6 +9,7 @@ def worker(index):
     np.random.default_rng([7, index]).standard_normal(100)
 
 
+np.random.seed(0)
 torch.zeros(8, device="cuda")
 context = multiprocessing.get_context("fork")
 workers = [context.Process(target=worker, args=(i,)) for i in range(3)]

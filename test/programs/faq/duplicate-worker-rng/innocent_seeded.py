@@ -10,6 +10,7 @@ def worker(index):
     np.random.randn(1000)
 
 
+np.random.seed(0)
 torch.zeros(8, device="cuda")
 context = multiprocessing.get_context("fork")
 workers = [context.Process(target=worker, args=(i,)) for i in range(3)]
