@@ -202,7 +202,7 @@ bool Writer::extend(Table& table, ExtentType type, std::uint32_t extent) noexcep
   for (std::uint32_t have = table.count.load(std::memory_order_relaxed); have <= extent; ++have) {
     std::byte** const place = have < max_table_extents ? extents.at(have) : nullptr;
     if (place == nullptr || (*place = add_extents(type, 1)) == nullptr) return false;
-    table.payloads = &extents[0];  // never moves
+    if (have == 0) table.payloads = &extents[0];  // never moves
     table.count.store(have + 1, std::memory_order_release);
   }
   return true;
