@@ -125,6 +125,10 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
     case Kind::external:
       release(found);
       return CUDA_SUCCESS;
+    case Kind::ipc:  // an imported pool pointer; other opened memory is closed, not freed
+      if (found->second.pool == nullptr) return CUDA_ERROR_INVALID_VALUE;
+      release(found);
+      return CUDA_SUCCESS;
     default:
       return CUDA_ERROR_INVALID_VALUE;
   }
@@ -237,27 +241,5 @@ CUresult cuMemAdvise(CUdeviceptr address, size_t bytes, CUmem_advise, CUdevice) 
 }
 CUresult cuMemAdvise_v2(CUdeviceptr address, size_t bytes, CUmem_advise, CUmemLocation) {
   return cuMemPrefetchAsync(address, bytes, 0, nullptr);
-}
-
-int vramtrack_sim_stats(int index, vramtrack_sim_figures* out) {
-  Entry entry(Needs::driver);
-  if (!entry) return entry.status();
-  if (!valid_device(index)) return CUDA_ERROR_INVALID_DEVICE;
-  if (out == nullptr || out->size < sizeof *out) return CUDA_ERROR_INVALID_VALUE;
-  const Device& device = device_at(index);
-  out->device = index;
-  out->total_bytes = device.total();
-  out->free_bytes = device.free();
-  out->used_bytes = device.used();
-  out->context_bytes = device.context_bytes;
-  out->pool_reserved_bytes = pool_reserved(index);
-  out->graph_reserved_bytes = device.graph_reserved;
-  for (std::size_t kind = 0; kind < VRAMTRACK_SIM_KINDS; ++kind) {
-    out->live_bytes[kind] = device.live_bytes(kind);
-    out->live_count[kind] = device.live_count(kind);
-  }
-  out->allocations = device.allocations();
-  out->failures = device.failures();
-  return CUDA_SUCCESS;
 }
 }

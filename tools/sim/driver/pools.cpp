@@ -207,7 +207,8 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
   const auto found = entry->allocations.find(address);
   if (found == entry->allocations.end()) return CUDA_ERROR_INVALID_VALUE;
   const Kind kind = found->second.kind;
-  if (kind != Kind::pool && kind != Kind::graph && kind != Kind::device) return CUDA_ERROR_INVALID_VALUE;
+  const bool imported = kind == Kind::ipc && found->second.pool != nullptr;
+  if (kind != Kind::pool && kind != Kind::graph && kind != Kind::device && !imported) return CUDA_ERROR_INVALID_VALUE;
   release(found);
   return CUDA_SUCCESS;
 }

@@ -176,7 +176,7 @@ void release(std::map<std::uint64_t, Allocation>::iterator position) {
       break;
     case Kind::ipc:
     case Kind::external:
-      munmap(reinterpret_cast<void*>(allocation.base), allocation.span);
+      release_opened(allocation);
       break;
     case Kind::array:
     case Kind::registered:

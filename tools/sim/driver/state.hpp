@@ -146,6 +146,11 @@ void reset_pools(int device);
 /// A synchronization point: unused pool memory above the release threshold goes back.
 void trim_pools(int device);
 std::uint64_t pool_reserved(int device);
+/// Unmaps memory of another process or of another API (ipc.cpp).
+void release_opened(const Allocation& allocation);
+/// For vramtrack_sim_live: blocks that have no address.
+void append_arrays(std::vector<vramtrack_sim_block>& blocks);
+void append_handles(std::vector<vramtrack_sim_block>& blocks);
 
 /// Device memory for `bytes`, entered in the books. CUDA_ERROR_OUT_OF_MEMORY when the device is full.
 CUresult allocate_device(Device& device, Context& context, std::uint64_t bytes, Kind kind, CUdeviceptr* out);

@@ -95,6 +95,14 @@ void release_mapping(Allocation& allocation) {
   remove_if_done(allocation.handle);
 }
 
+void append_handles(std::vector<vramtrack_sim_block>& blocks) {
+  for (const Handle* handle : state().handles.all()) {
+    if (handle->imported || handle->multicast) continue;
+    blocks.push_back(
+        {reinterpret_cast<std::uint64_t>(handle), handle->bytes, handle->serial, VRAMTRACK_SIM_VMM, handle->device});
+  }
+}
+
 }  // namespace vramtrack::sim
 
 extern "C" {

@@ -80,7 +80,8 @@ cudaError_t variable_memory(const Call& call, const void* symbol, CUdeviceptr& m
   if (found == all.variables.end()) return fail(cudaErrorInvalidSymbol);
   Variable& variable = found->second;
   if (variable.memory == 0) {
-    const CUresult status = call->cuMemAlloc(&variable.memory, variable.bytes == 0 ? 1 : variable.bytes);
+    if (call->module_memory == nullptr) return NOT_SIMULATED("variables of a module without the simulated driver");
+    const CUresult status = call->module_memory(variable.bytes == 0 ? 1 : variable.bytes, &variable.memory);
     if (status != CUDA_SUCCESS) return done(status);
   }
   memory = variable.memory;

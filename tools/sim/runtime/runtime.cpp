@@ -16,22 +16,29 @@ constexpr int most_devices = 64;
 std::mutex g_retain_lock;
 CUcontext g_primaries[most_devices];
 
+/// Stands for a function that the driver does not have. Its arguments do not matter.
+CUresult missing_from_driver() { return CUDA_ERROR_NOT_SUPPORTED; }
+
 const DriverApi* look_up_driver() {
   static DriverApi api{};
   void* library = dlopen("libcuda.so.1", RTLD_NOW);
   if (library == nullptr) return nullptr;
   const auto look_up = reinterpret_cast<PFN_cuGetProcAddress_v12000>(dlsym(library, "cuGetProcAddress_v2"));
   if (look_up == nullptr) return nullptr;
+  void* const missing = reinterpret_cast<void*>(missing_from_driver);
   CUdriverProcAddressQueryResult status;
-#define DRIVER(name, version) \
-  look_up(#name, reinterpret_cast<void**>(&api.name), version, CU_GET_PROC_ADDRESS_DEFAULT, &status);
+#define DRIVER(name, version)                                                                         \
+  look_up(#name, reinterpret_cast<void**>(&api.name), version, CU_GET_PROC_ADDRESS_DEFAULT, &status); \
+  if (api.name == nullptr) api.name = reinterpret_cast<decltype(api.name)>(missing);
 // Not by way of DRIVER: cuda.h's macros would rename the argument to its _v2 name, which the look-up does not know.
-#define DRIVER_OF_TYPE(name, version, type) \
-  look_up(#name, reinterpret_cast<void**>(&api.name), version, CU_GET_PROC_ADDRESS_DEFAULT, &status);
+#define DRIVER_OF_TYPE(name, version, type)                                                           \
+  look_up(#name, reinterpret_cast<void**>(&api.name), version, CU_GET_PROC_ADDRESS_DEFAULT, &status); \
+  if (api.name == nullptr) api.name = reinterpret_cast<decltype(api.name)>(missing);
 #include "tools/sim/runtime/driver_api.def"
 #undef DRIVER_OF_TYPE
 #undef DRIVER
-  return api.cuInit != nullptr ? &api : nullptr;
+  api.module_memory = reinterpret_cast<decltype(api.module_memory)>(dlsym(library, "vramtrack_sim_module_memory"));
+  return &api;
 }
 
 /// The primary context of a device, retained once for the whole process.

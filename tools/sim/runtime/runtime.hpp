@@ -6,6 +6,8 @@
 #include <cudaTypedefs.h>
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
+
 #include "tools/sim/core/unsupported.h"
 
 #ifndef SIM_CUDART_MAJOR
@@ -22,6 +24,8 @@ struct DriverApi {
 #include "tools/sim/runtime/driver_api.def"
 #undef DRIVER_OF_TYPE
 #undef DRIVER
+  /// Private between the two: memory of a module's variable.
+  CUresult (*module_memory)(std::uint64_t bytes, CUdeviceptr* out);
 };
 
 /// The driver, loaded on first use; nullptr when there is none.
