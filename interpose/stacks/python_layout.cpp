@@ -43,11 +43,12 @@ void set_interpreter_frames(PythonLayout& l) noexcept {
   l.file = 112;
   l.name = 120;
   l.instruction = 56;
-  l.flags_mask = 0xff;
+  l.flags = 64;
+  l.flags_mask = 0xffull << 48;
   l.owner_shift = 48;
   if (l.version == 0x30b) {
-    l.flags = 68;
-    l.flags_mask = 0xffff;
+    l.flags_mask = 0xffffull << 32;
+    l.flags_shift = 16;
     l.owner_shift = 56;
     l.thread_id = 152;
     l.current_frame = 8;
@@ -63,7 +64,7 @@ void set_interpreter_frames(PythonLayout& l) noexcept {
     l.current_frame = 0;
     l.previous = 8;
     l.code = 0;
-    l.owner = l.flags = 70;
+    l.owner = 70;
     l.owner_shim = 3;  // FRAME_OWNED_BY_CSTACK
     l.first_line = 68;
     l.first_traceable = 176;
@@ -91,8 +92,10 @@ bool set_published(PythonLayout& l, const void* runtime) noexcept {
   l.previous = static_cast<std::uint32_t>(frame[1]);
   l.code = static_cast<std::uint32_t>(frame[2]);
   l.instruction = static_cast<std::uint32_t>(frame[3]);
-  l.owner = l.flags = static_cast<std::uint32_t>(frame[5]);
-  l.flags_mask = 0xff;
+  l.owner = static_cast<std::uint32_t>(frame[5]);
+  if (l.owner < 6) return false;
+  l.flags = l.owner - 6;
+  l.flags_mask = 0xffull << 48;
   l.owner_shift = 48;
   l.owner_shim = 3;  // FRAME_OWNED_BY_CSTACK
   l.file = static_cast<std::uint32_t>(code[1]);

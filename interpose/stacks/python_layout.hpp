@@ -23,11 +23,12 @@ struct PythonLayout {
   std::uint32_t instruction;  // 3.9, 3.10: int f_lasti; later: a pointer into the code object
   std::uint32_t owner;        // 3.11+
   std::int32_t is_entry;      // 3.11 only, else -1
-  std::uint32_t flags;        // 3.11+: 16 bits that hold the owner; 3.11: is_entry below it
-  std::uint16_t flags_mask;
-  std::uint8_t owner_shift;  // where the owner is in a word with the flags at bit 48
-  std::uint8_t owner_shim;   // owner values from here on mark a frame of the interpreter's own (3.12+), else 255
-  std::uint8_t lasti_scale;  // 3.9: f_lasti counts bytes, 3.10: code units of 2 bytes
+  std::uint32_t flags;        // 3.11+: a word that holds the owner, and in 3.11 is_entry below it
+  std::uint64_t flags_mask;   // what of that word matters
+  std::uint8_t flags_shift;   // what brings it to bits 48 to 63
+  std::uint8_t owner_shift;   // where the owner is then
+  std::uint8_t owner_shim;    // owner values from here on mark a frame of the interpreter's own (3.12+), else 255
+  std::uint8_t lasti_scale;   // 3.9: f_lasti counts bytes, 3.10: code units of 2 bytes
 
   // code object
   std::uint32_t file, name, line_table, first_line;

@@ -16,9 +16,13 @@ constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;  // user addresses have
 /// so says which one and which offset, and above it the owner (and is_entry), which say whether the frame shows.
 struct InterpreterFrames {
   const PythonLayout& l;
+  std::uint64_t previous = l.previous, instruction = l.instruction, flags = l.flags, mask = l.flags_mask;
+  int shift = l.flags_shift;
+
   std::uint64_t key(const std::byte* frame) const noexcept {
-    return read_at<std::uint64_t>(frame, l.instruction) |
-           std::uint64_t{static_cast<std::uint16_t>(read_at<std::uint16_t>(frame, l.flags) & l.flags_mask)} << 48;
+    // Whole words only: a 16-bit load would make each frame wait for the one before, by the register that it half
+    // fills.
+    return read_at<std::uint64_t>(frame, instruction) | (read_at<std::uint64_t>(frame, flags) & mask) << shift;
   }
   bool usable(std::uint64_t) const noexcept { return true; }
 };
@@ -27,6 +31,8 @@ struct InterpreterFrames {
 struct FrameObjects {
   static constexpr std::uint64_t no_key = ~0ull;
   const PythonLayout& l;
+  std::uint64_t previous = l.previous;
+
   std::uint64_t key(const std::byte* frame) const noexcept {
     const auto last = static_cast<std::uint64_t>(std::int64_t{read_at<std::int32_t>(frame, l.instruction)} + 1);
     return last < 0xffff ? read_at<std::uint64_t>(frame, l.code) | last << 48 : no_key;
@@ -70,9 +76,9 @@ bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, bo
 /// The loads do not wait for each other: their addresses come from the memo, not from the frame before. A frame is read
 /// only after the chain was seen to lead to it, since what the memo remembers may have been unmapped.
 template <class Kind>
-const std::byte* follow(const Kind& kind, const PythonMemo& memo, std::int64_t top, const std::byte* frame,
+const std::byte* follow(const Kind kind, const PythonMemo& memo, std::int64_t top, const std::byte* frame,
                         std::uint32_t& changed) noexcept {
-  const std::uint32_t previous = kind.l.previous;
+  const std::uint64_t previous = kind.previous;
   std::int64_t lowest = changed;
   for (std::int64_t i = top; i >= 0; --i) {
     const std::byte* at = memo.frame[i];

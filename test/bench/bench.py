@@ -1,6 +1,6 @@
 """What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU.
 
-    bench.py [--rounds N] [--seconds S] [--workload NAME ...] [--json FILE]
+    bench.py [--rounds N] [--seconds S] [--clock wall|best|cpu] [--workload NAME ...] [--json FILE]
     bench.py --profile [--json FILE]      where the nanoseconds of one event go
 
 Every round starts one process for each configuration, in random order. What is added is worked out within a round, so
@@ -71,10 +71,11 @@ def measure(arguments):
                 results[configuration] = run_once(configuration, arguments.seconds, names, folder)
         rounds.append(results)
         print(f"round {number + 1} of {arguments.rounds}: {', '.join(order)}", file=sys.stderr, flush=True)
-    report = {"kind": "cost", **machine(), "rounds": rounds, "summary": {}}
+    clock = arguments.clock
+    report = {"kind": "cost", "clock": clock, **machine(), "rounds": rounds, "summary": {}}
     for name in names:
         unit = rounds[0]["untraced"][name]["unit"]
-        base = quartiles([r["untraced"][name]["value"] for r in rounds])
+        base = quartiles([r["untraced"][name][clock] for r in rounds])
         per = rounds[0]["untraced"][name]["allocations"]
         rows = {}
         print(f"\n{name}: {per} allocations; untraced {base[1]:.0f} {unit} ({base[0]:.0f} to {base[2]:.0f})")
@@ -82,8 +83,8 @@ def measure(arguments):
         for configuration in configurations:
             if configuration == "untraced":
                 continue
-            added = quartiles([r[configuration][name]["value"] - r["untraced"][name]["value"] for r in rounds])
-            ratio = quartiles([r[configuration][name]["value"] / r["untraced"][name]["value"] for r in rounds])
+            added = quartiles([r[configuration][name][clock] - r["untraced"][name][clock] for r in rounds])
+            ratio = quartiles([r[configuration][name][clock] / r["untraced"][name][clock] for r in rounds])
             each = added[1] * (1000 if unit == "us" else 1) / per
             rows[configuration] = {"added": added, "ratio": ratio, "ns_per_allocation": each}
             spread = f"{added[0]:.0f} to {added[2]:.0f}"
@@ -150,6 +151,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each workload in each process")
+    parser.add_argument("--clock", choices=["wall", "best", "cpu"], default="wall", help="median time, least time, CPU time")
     parser.add_argument("--workload", action="append", choices=workload_names())
     parser.add_argument("--configuration", action="append", choices=list(CONFIGURATIONS))
     parser.add_argument("--profile", action="store_true")

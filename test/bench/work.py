@@ -1,7 +1,8 @@
 """One measured process: runs the workloads named on the command line and prints {name: figures} as JSON, last line.
 
 Usage: work.py RECORDER SECONDS WORKLOAD...    RECORDER: none, python or all (PyTorch's own memory history)
-Figures: {"unit": "ns"|"us", "value": median over repeats, "allocations": per unit of work}
+Figures, per unit of work: {"unit": "ns"|"us", "allocations": blocks handed out, "wall": median time, "best": least time
+(what a busy machine disturbs least), "cpu": median CPU time of the whole process}
 """
 
 import functools
@@ -24,13 +25,16 @@ def at_depth(python, reentries, call):
     return call()
 
 
-def repeat_for(seconds, once):
-    """Calls `once`, which returns a figure, until the time is up; the median of the figures."""
-    figures = []
+def repeat_for(seconds, work, per_second):
+    """Calls `work` until the time is up. Figures in units of which a second has `per_second`."""
+    walls, cpus = [], []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(figures) < 5:
-        figures.append(once())
-    return statistics.median(figures)
+    while time.perf_counter() < end or len(walls) < 5:
+        cpu, wall = time.process_time(), time.perf_counter()
+        work()
+        walls.append((time.perf_counter() - wall) * per_second)
+        cpus.append((time.process_time() - cpu) * per_second)
+    return {"wall": statistics.median(walls), "best": min(walls), "cpu": statistics.median(cpus)}
 
 
 def allocations(work):
@@ -40,18 +44,16 @@ def allocations(work):
     return torch.cuda.memory_stats()["allocation.all.allocated"] - before
 
 
-def alloc_loop(python, reentries, batch=2000):
-    def once():
+def alloc_loop(python, reentries, batch=500):
+    def loop():
         empty = torch.empty
-        start = time.perf_counter()
         for _ in range(batch):
             empty(1024, device="cuda")
-        return (time.perf_counter() - start) / batch * 1e9
 
     return lambda seconds: {
         "unit": "ns",
         "allocations": 1,
-        "value": at_depth(python, reentries, lambda: repeat_for(seconds, once)),
+        **at_depth(python, reentries, lambda: repeat_for(seconds, loop, 1e9 / batch)),
     }
 
 
@@ -82,15 +84,10 @@ def training(build, make_input):
             loss.backward()
             optimizer.step()
 
-        def once():
-            start = time.perf_counter()
-            step()
-            return (time.perf_counter() - start) * 1e6
-
         for _ in range(20):
             step()
         count = allocations(step)
-        return {"unit": "us", "allocations": count, "value": repeat_for(seconds, once)}
+        return {"unit": "us", "allocations": count, **repeat_for(seconds, step, 1e6)}
 
     return run
 
