@@ -52,6 +52,13 @@ bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes
   return largest == cublas_default;
 }
 
+/// What happened in one layer of one device.
+struct Activity {
+  std::uint64_t freed = 0;  // blocks
+  double last = 0;          // time of the last allocation or free
+  ActivityClock clock;
+};
+
 class Analysis {
  public:
   Analysis(const trace::TraceFile& trace, const AnalyseOptions& options)
@@ -95,7 +102,6 @@ class Analysis {
 
  private:
   bool at_peak() const { return options_.at == "peak"; }
-  double now() const { return oom_ != nullptr ? trace_.seconds(oom_->record.time) : report_.process.duration; }
 
   void read_notes() {
     for (const trace::Note& note : trace_.notes) {
@@ -145,7 +151,7 @@ class Analysis {
       total.freed_count = account.freed_count;
       // The tensor layer has one kind: its sum has the same figures and the exact peak.
       report_.totals.push_back(std::move(total));
-      temporaries_[{account.layer, account.device}] += account.freed_count;
+      activity_[{account.layer, account.device}].freed += account.freed_count;
     }
     if (oom_ != nullptr) set_totals_from_blocks();
     std::stable_sort(report_.totals.begin(), report_.totals.end(), [](const Total& a, const Total& b) {
@@ -172,7 +178,28 @@ class Analysis {
     }
   }
 
+  /// The clock by which sites without steps are judged, and its end.
+  void read_activity() {
+    for (const trace::TimelineSeries& series : trace_.timelines) {
+      if (series.account >= trace_.accounts.size()) continue;
+      const trace::Account& account = trace_.accounts[series.account];
+      if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
+      ActivityClock& clock = activity_[{account.layer, account.device}].clock;
+      for (const trace::TimelinePoint& point : series.points) clock.add(trace_.seconds(point.time), point.events);
+    }
+    for (const trace::Site& site : trace_.sites) {
+      if (site.used != 1) continue;
+      double& last = activity_[{site.layer, site.device}].last;
+      last = std::max(last, trace_.seconds(site.last_time));
+      if (site.freed_count > 0) last = std::max(last, trace_.seconds(site.last_free_time));
+    }
+    if (oom_ == nullptr) return;
+    for (auto& [place, activity] : activity_)
+      activity.last = std::min(activity.last, trace_.seconds(oom_->record.time));
+  }
+
   void add_sites() {
+    read_activity();
     owners_.resize(trace_.sites.size());
     for (std::uint32_t i = 0; i < trace_.sites.size(); ++i) {
       if (trace_.sites[i].used == 1) add_site(i);
@@ -235,6 +262,7 @@ class Analysis {
     history.first_time = result.first_time;
     history.last_time = result.last_time;
     history.last_free_time = trace_.seconds(site.last_free_time);
+    history.freed_late = site.freed_late;
     history.first_step = site.first_step;
     if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0) {
       history.purpose = Purpose::allocator_segment;
@@ -242,8 +270,8 @@ class Analysis {
                is_workspace(report_, result.stack, result.largest_bytes)) {
       history.purpose = Purpose::workspace;
     }
-    const auto temporaries = temporaries_.find({site.layer, site.device});
-    const RunClock clock{report_.steps, now(), temporaries == temporaries_.end() ? 0 : temporaries->second};
+    const Activity& activity = activity_[{site.layer, site.device}];
+    const RunClock clock{report_.steps, activity.last, activity.freed, &activity.clock};
     Verdict verdict = judge(history, clock);
     result.verdict = std::move(verdict.verdict);
     result.growth = verdict.growth;
@@ -352,8 +380,8 @@ class Analysis {
         const std::optional<FrameId> own = own_frame(report_, site);
         if (!own || report_.frames[*own].line != *finding.line || report_.frames[*own].file != *finding.file) continue;
         site.verdict = "growing";
-        site.evidence = "few bytes on the device, but the tensor's autograd graph grows with every step: see " +
-                        finding.code;
+        site.evidence =
+            "few bytes on the device, but the tensor's autograd graph grows with every step: see " + finding.code;
       }
     }
   }
@@ -383,8 +411,8 @@ class Analysis {
   std::uint32_t n_;
   const trace::Oom* oom_ = nullptr;
   std::vector<std::vector<const trace::Block*>> blocks_of_site_, peak_blocks_;
-  std::vector<std::string> owners_;  // of each site
-  std::map<std::pair<std::uint8_t, std::int16_t>, std::uint64_t> temporaries_;
+  std::vector<std::string> owners_;                                     // of each site
+  std::map<std::pair<std::uint8_t, std::int16_t>, Activity> activity_;  // by layer and device
 };
 
 }  // namespace

@@ -89,7 +89,12 @@ class Judge {
     return history_.freed_count == 0 || history_.last_free_time <= first_survivor_time;
   }
 
+  /// A site that frees blocks of earlier steps evicts: a bounded buffer, a list that is cleared. A leak among
+  /// temporaries frees within the step, a few at the end of an epoch aside.
+  bool evicts() const { return 4 * history_.freed_late > survivors_.size(); }
+
   Verdict growing_by_step() const {
+    if (evicts()) return {};
     const std::uint32_t last = last_step();
     // Births between the warm-up and the last two steps: what is neither set-up nor the current step's temporaries.
     std::vector<double> middle;
@@ -132,25 +137,34 @@ class Judge {
     return last > first ? static_cast<double>(bytes_) / (last - first) : 0;
   }
 
+  double activity(double time) const { return clock_.activity == nullptr ? time : clock_.activity->at(time); }
+
   /// Without a step clock, or for what was all born between two steps (an evaluation loop). Setting a model up also
   /// allocates evenly over its time: so the run must go on after that, and free other blocks meanwhile.
   Verdict growing_by_time() const {
     if (survivors_.size() < least_births || clock_.temporaries < survivors_.size()) return {};
     if (clock_.steps > 0 && steps_.front() != last_step()) return {};  // between two earlier steps, and never again
-    std::vector<double> times;
-    for (const Birth& birth : survivors_) times.push_back(birth.time);
-    std::sort(times.begin(), times.end());
-    const double begin = times.front(), length = clock_.now - begin;
-    const double pause = longest_pause(times);
-    if (!(length > 0) || !reaches_back(begin, history_.first_time, pause, begin)) return {};
-    if (clock_.now - times.back() > std::max(0.15 * length, pause)) return {};
-    if (unevenness(times, begin, clock_.now) > most_uneven) return {};
+    if (evicts()) return {};
+    std::vector<double> births;  // on the clock of activity
+    double first = survivors_.front().time, last = first;
+    for (const Birth& birth : survivors_) {
+      births.push_back(activity(birth.time));
+      first = std::min(first, birth.time);
+      last = std::max(last, birth.time);
+    }
+    std::sort(births.begin(), births.end());
+    const double begin = births.front(), end = activity(clock_.now), length = end - begin;
+    const double pause = longest_pause(births);
+    if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), pause, first)) return {};
+    if (end - births.back() > std::max(0.15 * length, pause)) return {};
+    if (clock_.now - last > 2 * (last - first)) return {};  // it stopped long ago, and nothing else went on either
+    if (unevenness(births, begin, end) > most_uneven) return {};
 
     Verdict result = verdict("growing", "");
     result.growth.bytes_per_step.reset();
     result.growth.bytes_per_second = per_second();
     result.evidence = number(static_cast<double>(survivors_.size())) + " blocks alive that were born evenly over " +
-                      human_duration(length) + ", and still at the end, while " +
+                      human_duration(last - first) + ", and still at the end, while " +
                       number(static_cast<double>(clock_.temporaries)) + " other blocks were freed";
     return result;
   }
@@ -195,6 +209,21 @@ class Judge {
 };
 
 }  // namespace
+
+void ActivityClock::add(double time, std::uint64_t events) {
+  const double before = points_.empty() ? 0 : points_.back().events;
+  points_.push_back({time, before + static_cast<double>(events)});
+}
+
+double ActivityClock::at(double time) const noexcept {
+  if (points_.empty()) return time;
+  const auto next = std::lower_bound(points_.begin(), points_.end(), time,
+                                     [](const Point& point, double wanted) { return point.time < wanted; });
+  if (next == points_.end()) return points_.back().events;
+  const Point before = next == points_.begin() ? Point{0, 0} : *(next - 1);
+  if (!(next->time > before.time)) return next->events;
+  return before.events + (next->events - before.events) * (time - before.time) / (next->time - before.time);
+}
 
 Verdict judge(const SiteHistory& history, const RunClock& clock) { return Judge(history, clock).decide(); }
 

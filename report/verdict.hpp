@@ -38,15 +38,32 @@ struct SiteHistory {
   std::uint64_t allocated_count = 0, freed_count = 0;
   double first_time = 0, last_time = 0;  // of its allocations
   double last_free_time = 0;             // only if freed_count > 0
+  std::uint64_t freed_late = 0;          // frees of blocks that had lived for two steps or more
   std::uint32_t first_step = 0;          // of its allocations
   Purpose purpose = Purpose::unknown;
 };
 
-/// The run as a whole.
+/// Time measured in allocations and frees: a loop's iterations are alike in it, whatever each of them waits for.
+class ActivityClock {
+ public:
+  /// `events` allocations and frees happened until `time` (ascending) since the point before.
+  void add(double time, std::uint64_t events);
+  /// Allocations and frees until then, by interpolation; without any points, the time itself.
+  double at(double time) const noexcept;
+
+ private:
+  struct Point {
+    double time, events;  // events: in all until then
+  };
+  std::vector<Point> points_;
+};
+
+/// The run as a whole, as far as the site's layer and device go.
 struct RunClock {
   std::uint32_t steps = 0;        // finished steps; 0: the run has no step clock
-  double now = 0;                 // the moment of the report, seconds
-  std::uint64_t temporaries = 0;  // blocks of the site's layer and device that were freed so far
+  double now = 0;                 // the last allocation or free before the report, seconds
+  std::uint64_t temporaries = 0;  // blocks that were freed so far
+  const ActivityClock* activity = nullptr;
 };
 
 struct Verdict {

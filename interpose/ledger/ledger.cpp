@@ -193,11 +193,15 @@ void keep_event(Shard& shard, const Block& block, std::uint64_t now, std::uint32
     wake_history();
 }
 
+constexpr std::uint32_t late_steps = 2;  // see Site::freed_late
+
 // A block has left the index: empties its slot and books the free.
 void book_free(Writer& writer, Shard& shard, std::uint32_t slot, Block& block, Site& site, std::uint64_t reserved,
                std::uint64_t now) {
   const std::uint64_t bytes = block.bytes;
-  keep_event(shard, block, now, current_step(writer.header()), true);
+  const std::uint32_t step = current_step(writer.header());
+  keep_event(shard, block, now, step, true);
+  if (step - block.step >= late_steps) ++site.freed_late;
   set_address(block, 0);
   give_slot(shard, slot, block);
   const auto kind = static_cast<Kind>(site.kind);
@@ -263,6 +267,7 @@ void book_again(Writer& writer, DeviceState& device, Site& site, const Block& bl
   if (site.live_bytes > site.own_peak_bytes) site.own_peak_bytes = site.live_bytes;
   site.freed_bytes -= bytes;
   --site.freed_count;
+  if (current_step(writer.header()) - block.step >= late_steps && site.freed_late > 0) --site.freed_late;
   change_accounts(writer.header(), device, kind, now, [&](Account& account) {
     account.live_bytes += bytes;
     ++account.live_count;

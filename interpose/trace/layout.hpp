@@ -194,7 +194,7 @@ struct Site {
   std::uint32_t peak_epoch;
   std::uint32_t first_step;
   std::uint32_t last_step;
-  std::uint32_t reserved;
+  std::uint32_t freed_late;        // frees of blocks that had lived for two steps or more: what a bounded buffer does
   std::uint64_t reserved2[3];
 };
 static_assert(sizeof(Site) == 160);

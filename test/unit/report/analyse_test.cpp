@@ -131,6 +131,27 @@ TEST_CASE("a training run's trace becomes a report") {
   CHECK_FALSE(report.timeline.empty());
 }
 
+TEST_CASE("a buffer that evicts is not growing, a leak beside it is") {
+  MadeTrace trace;
+  const StackId buffer = trace.stack({trace.python("/a.py", "f", 1, true)}, {});
+  const StackId leak = trace.stack({trace.python("/a.py", "g", 2, true)}, {});
+  std::vector<std::uint64_t> slots;
+  for (std::uint64_t step = 0; step < 40; ++step) {
+    const std::uint64_t address = (step + 1) << 20;
+    add_block(address, 512, buffer);
+    add_block(address + 4096, 1024, leak);
+    slots.push_back(address);
+    if (slots.size() > 20) {  // every second one of the older half goes: survivors lie all along the run
+      remove_block(slots[step % 10]);
+      slots.erase(slots.begin() + static_cast<std::ptrdiff_t>(step % 10));
+    }
+    ledger::step();
+  }
+  const Report report = trace.report();
+  CHECK(site_of(report, buffer, "tensor", 20 * 512).verdict != "growing");
+  CHECK(site_of(report, leak, "tensor", 40 * 1024).verdict == "growing");
+}
+
 TEST_CASE("the peak has each site's bytes of that moment") {
   TrainingTrace trace;
   AnalyseOptions options;

@@ -34,7 +34,7 @@ struct Run {
     history.first_step = step;
     history.first_time = time_of(step);
   }
-  Verdict verdict() const { return judge(history, {steps, time_of(steps), temporaries}); }
+  Verdict verdict() const { return judge(history, {steps, time_of(steps), temporaries, nullptr}); }
 };
 
 std::string name(const Run& run) { return run.verdict().verdict; }
@@ -148,6 +148,27 @@ TEST_CASE("bounded buffers are not growing") {
   CHECK(name(replaced) != "growing");
 }
 
+TEST_CASE("whatever evicts blocks of earlier steps is not growing") {
+  // Replacement at random, young: nothing in the births alone tells it from a leak.
+  Run young(60);
+  std::mt19937 random(1);
+  std::vector<std::uint32_t> slots(20);
+  for (std::uint32_t step = 0; step < 60; ++step) slots[step < 20 ? step : random() % 20] = step;
+  for (const std::uint32_t step : slots) young.keep(step);
+  young.freed(40, 59);
+  young.history.freed_late = 37;
+  CHECK(name(young) != "growing");
+
+  // A leak that loses a block now and then still grows.
+  Run leaking(100);
+  for (std::uint32_t step = 0; step < 100; ++step) {
+    if (step % 20 != 7) leaking.keep(step);
+  }
+  leaking.freed(5, 99);
+  leaking.history.freed_late = 5;
+  CHECK(name(leaking) == "growing");
+}
+
 TEST_CASE("a list that is cleared now and then is not growing") {
   Run cleared(100);  // cleared every 20 steps, the last time at step 80
   for (std::uint32_t step = 80; step < 100; ++step) cleared.keep(step);
@@ -207,13 +228,32 @@ TEST_CASE("without a step clock time tells, if other blocks come and go") {
   history.first_time = 1;
   for (int i = 0; i < 100; ++i) history.survivors.push_back({0, 1 + 0.1 * i, 4096});
   history.allocated_count = 100;
-  const Verdict verdict = judge(history, {0, 11, 5000});
+  const Verdict verdict = judge(history, {0, 11, 5000, nullptr});
   CHECK(verdict.verdict == "growing");
   CHECK_FALSE(verdict.growth.bytes_per_step);
   CHECK(verdict.growth.bytes_per_second == Approx(41400).epsilon(0.02));
 
-  CHECK(judge(history, {0, 11, 3}).verdict == "steady");     // a model being built: nothing else comes and goes
-  CHECK(judge(history, {0, 60, 5000}).verdict == "steady");  // it stopped long before the end
+  CHECK(judge(history, {0, 11, 3, nullptr}).verdict == "steady");  // a model being built: nothing else comes and goes
+  CHECK(judge(history, {0, 60, 5000, nullptr}).verdict == "steady");  // it stopped long before the end
+}
+
+TEST_CASE("activity is the clock where there are no steps") {
+  // Predictions kept in a loop of 10 events, after a slow first one (0.5 s), and 2 s of nothing at the end.
+  ActivityClock activity;
+  SiteHistory history;
+  history.first_time = 0.01;
+  for (int i = 0; i < 80; ++i) {
+    const double time = i == 0 ? 0.49 : 0.5 + 0.001 * i;
+    history.survivors.push_back({0, time, 4096});
+    activity.add(time + 0.0005, 10);
+  }
+  history.allocated_count = 320;
+  history.freed_count = 240;
+  history.last_free_time = 0.579;
+  CHECK(judge(history, {0, 0.58, 700, &activity}).verdict == "growing");
+  CHECK(judge(history, {0, 0.58, 700, nullptr}).verdict != "growing");
+  activity.add(1.0, 20000);  // long work afterwards that keeps nothing: it was a phase
+  CHECK(judge(history, {0, 1.0, 9000, &activity}).verdict != "growing");
 }
 
 TEST_CASE("an evaluation loop after training is judged by time") {
@@ -222,8 +262,8 @@ TEST_CASE("an evaluation loop after training is judged by time") {
   history.first_step = 100;
   for (int i = 0; i < 60; ++i) history.survivors.push_back({100, 50 + 0.1 * i, 4096});
   history.allocated_count = 60;
-  CHECK(judge(history, {100, 56, 9000}).verdict == "growing");
+  CHECK(judge(history, {100, 56, 9000, nullptr}).verdict == "growing");
 
   for (Birth& birth : history.survivors) birth.step = 0;  // the model, built before training
-  CHECK(judge(history, {100, 56, 9000}).verdict == "steady");
+  CHECK(judge(history, {100, 56, 9000, nullptr}).verdict == "steady");
 }
