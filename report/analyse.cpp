@@ -233,6 +233,8 @@ class Analysis {
     if (result.live_bytes < options_.min_size) return;
     result.largest_bytes = site.largest_bytes;
     result.peak_bytes = site.own_peak_bytes;
+    result.at_peak_bytes = trace_.bytes_at_peak(site);
+    result.at_peak_count = trace_.count_at_peak(site);
     result.allocated_bytes = site.allocated_bytes;
     result.allocated_count = site.allocated_count;
     result.first_time = trace_.seconds(site.first_time);

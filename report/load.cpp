@@ -4,7 +4,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "interpose/trace/history_reader.hpp"
 #include "interpose/trace/reader.hpp"
+#include "report/history_bands.hpp"
 #include "report/read_report.hpp"
 
 namespace vramtrack {
@@ -22,13 +24,20 @@ bool looks_like_json(std::istream& in) {
 
 Report load_trace(const std::string& path, const AnalyseOptions& options) {
   trace::TraceFile trace;
+  std::vector<HistoryBands> history;
   try {
     trace = trace::read_trace(path);
+    if (trace.has_history && options.history) {
+      trace::HistoryReader events(path);
+      history = history_bands(events, trace);
+    }
   } catch (const trace::TraceError& error) {
     const bool known = error.offset() != trace::TraceError::no_offset;
     throw InputError(error.path(), known ? std::optional(error.offset()) : std::nullopt, error.problem(), error.fix());
   }
-  return analyse(trace, options);
+  Report report = analyse(trace, options);
+  report.history = std::move(history);
+  return report;
 }
 
 }  // namespace

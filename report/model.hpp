@@ -79,6 +79,9 @@ struct SiteReport {
   Bytes live_bytes = 0, largest_bytes = 0, peak_bytes = 0, allocated_bytes = 0;
   std::uint64_t live_count = 0, allocated_count = 0;
   double first_time = 0, last_time = 0;
+  // Held when the memory of its layer, device and kind was at its highest (peak_bytes is the site's own highest).
+  std::optional<Bytes> at_peak_bytes;
+  std::optional<std::uint64_t> at_peak_count;
   Growth growth;
   std::string evidence;                             // one sentence: why this verdict
   std::optional<std::vector<FrameId>> backward_of;  // innermost first
@@ -120,6 +123,21 @@ struct TimelineEntry {
   std::optional<Bytes> reserved_bytes;
 };
 
+/// What one call site held over time, one figure a bucket (history_bands.hpp).
+struct HistoryBand {
+  std::uint32_t site = 0;  // SiteReport::id
+  std::vector<Bytes> bytes;
+};
+
+struct HistoryBands {
+  std::string layer;
+  int device = 0;
+  double start = 0, interval = 0;  // seconds: bucket i begins at start + i * interval
+  std::vector<std::uint32_t> steps;
+  std::vector<Bytes> total_bytes;  // of all sites
+  std::vector<HistoryBand> bands;  // the largest sites; what is missing to the total belongs to the others
+};
+
 struct OomReport {
   std::uint32_t n = 0;
   double time = 0;
@@ -159,6 +177,7 @@ struct Report {
   std::vector<Frame> frames;
   std::map<std::string, std::string> build_ids;  // of the native frames' modules, by path; hex
   std::vector<TimelineEntry> timeline;
+  std::vector<HistoryBands> history;  // only of a trace with --history; not in the JSON report
   std::vector<OomReport> ooms;
   std::vector<Finding> findings;
   LossReport losses;

@@ -147,6 +147,8 @@ class Node {
     field("live_count", value.live_count);
     field("largest_bytes", value.largest_bytes);
     field("peak_bytes", value.peak_bytes);
+    field("at_peak_bytes", value.at_peak_bytes);
+    field("at_peak_count", value.at_peak_count);
     field("allocated_bytes", value.allocated_bytes);
     field("allocated_count", value.allocated_count);
     field("first_time", value.first_time);

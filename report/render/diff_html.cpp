@@ -59,7 +59,7 @@ Report joint_report(const Diff& diff) {
       if (site.backward_of) site.backward_of = renumber(*site.backward_of, of_a);
     }
     site.id = static_cast<std::uint32_t>(joint.sites.size());
-    site.live_bytes = site.peak_bytes = std::max(change.a_bytes, change.b_bytes);
+    site.live_bytes = std::max(change.a_bytes, change.b_bytes);
     site.live_count = std::max(change.a_count, change.b_count);
     joint.sites.push_back(std::move(site));
   }

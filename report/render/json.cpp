@@ -120,6 +120,8 @@ void write_site(JsonWriter& out, const SiteReport& site) {
   out.field("live_count", site.live_count);
   out.field("largest_bytes", site.largest_bytes);
   out.field("peak_bytes", site.peak_bytes);
+  out.field("at_peak_bytes", site.at_peak_bytes);
+  out.field("at_peak_count", site.at_peak_count);
   out.field("allocated_bytes", site.allocated_bytes);
   out.field("allocated_count", site.allocated_count);
   out.field("first_time", site.first_time);

@@ -71,7 +71,11 @@ void write_sites(std::string& out, const Report& report, StringTable& strings, S
   object.column("live", sites, [](Site site) { return site.live_bytes; });
   object.column("count_live", sites, [](Site site) { return site.live_count; });
   object.column("largest", sites, [](Site site) { return site.largest_bytes; });
-  object.column("peak", sites, [](Site site) { return site.peak_bytes; });
+  object.column("own_peak", sites, [](Site site) { return site.peak_bytes; });
+  object.column("peak", sites,
+                [](Site site) { return site.at_peak_bytes ? static_cast<double>(*site.at_peak_bytes) : -1.0; });
+  object.column("count_peak", sites,
+                [](Site site) { return site.at_peak_count ? static_cast<double>(*site.at_peak_count) : -1.0; });
   object.column("allocated", sites, [](Site site) { return site.allocated_bytes; });
   object.column("count_allocated", sites, [](Site site) { return site.allocated_count; });
   object.column("first", sites, [](Site site) { return page_seconds(site.first_time); });

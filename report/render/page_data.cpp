@@ -196,6 +196,34 @@ void write_timeline(std::string& out, const std::vector<TimelineEntry>& timeline
   object.close();
 }
 
+void write_history(std::string& out, const std::vector<HistoryBands>& history) {
+  out += '[';
+  for (const HistoryBands& plot : history) {
+    if (out.back() != '[') out += ',';
+    ObjectWriter object(out);
+    object.key("layer") += dump(Json(plot.layer));
+    object.key("device") += std::to_string(plot.device);
+    append_number(object.key("start"), page_seconds(plot.start));
+    append_number(object.key("interval"), plot.interval);
+    object.key("count") += std::to_string(plot.total_bytes.size());
+    object.column("steps", plot.steps, [](std::uint32_t step) { return step; });
+    object.column("total", plot.total_bytes, [](Bytes bytes) { return bytes; });
+    std::string& bands = object.key("bands");
+    bands += '[';
+    for (const HistoryBand& band : plot.bands) {
+      if (bands.back() != '[') bands += ',';
+      ObjectWriter one(bands);
+      one.key("site") += std::to_string(band.site);
+      one.key("count") += std::to_string(band.bytes.size());
+      one.column("bytes", band.bytes, [](Bytes bytes) { return bytes; });
+      one.close();
+    }
+    bands += ']';
+    object.close();
+  }
+  out += ']';
+}
+
 }  // namespace
 
 std::string page_data(const Report& report, std::string_view tab) {
@@ -225,6 +253,7 @@ std::string page_data(const Report& report, std::string_view tab) {
   write_sites(object.key("sites"), report, strings, tree);
   write_frames(object.key("frames"), report, strings);
   write_timeline(object.key("timeline"), report.timeline, strings);
+  write_history(object.key("history"), report.history);
   tree.write(object.key("tree"));
   object.key("strings") += dump(Json(strings.strings()));
   object.close();

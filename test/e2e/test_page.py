@@ -137,7 +137,7 @@ def test_the_flame_graph_sums_up_and_zooms(browser, page_of):
 def test_peak_and_exit_differ(browser, page_of):
     path, report = page_of()
     page = browser.open(path, hash="#tab=flame&at=peak")
-    peak = sum(s["peak_bytes"] for s in report["sites"] if s["layer"] == "tensor")
+    peak = sum(s["at_peak_bytes"] for s in report["sites"] if s["layer"] == "tensor")
     assert page.evaluate("window.vramtrack.views.get('flame').flame().value[0]") == peak
     page.key("]")
     live = sum(s["live_bytes"] for s in report["sites"] if s["layer"] == "tensor")

@@ -18,7 +18,7 @@ const LETTER = new Uint8Array(128);
 [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].forEach((c, i) => (LETTER[c.charCodeAt(0)] = i));
 
 /** A column in any of the forms that column_json.cpp writes. */
-function column(table, name, Type = Float64Array) {
+export function column(table, name, Type = Float64Array) {
   const value = table[name];
   if (Array.isArray(value)) return Type.from(value);
   const out = new Type(table.count);
@@ -51,7 +51,7 @@ export function decodeStacks(raw) {
   model.tree.parent = model.tree.up.map((up, node) => node - up);
   model.sites = columns(raw.sites, {
     id: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, owner: Int32Array, verdict: Int32Array,
-    evidence: Int32Array, live: Float64Array, count_live: Float64Array, largest: Float64Array, peak: Float64Array,
+    evidence: Int32Array, live: Float64Array, count_live: Float64Array, largest: Float64Array, own_peak: Float64Array, peak: Float64Array, count_peak: Float64Array,
     allocated: Float64Array, count_allocated: Float64Array, first: Float64Array, last: Float64Array,
     per_step: Float64Array, per_second: Float64Array, spanned: Float64Array, node: Int32Array, line: Int32Array,
     main: Uint8Array, backward: Int32Array,
@@ -77,6 +77,7 @@ export function decode(text) {
   model.timeline = columns(raw.timeline, {
     time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
   });
+  model.knowsPeak = model.at !== "peak" && model.sites.peak.some((bytes) => bytes >= 0);
   addRoles(model, raw.strings);
   addDevices(model);
   return model;

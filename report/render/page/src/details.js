@@ -32,7 +32,8 @@ export function detailsView(root, model, store, scope, flame) {
       rows([
         ["Alive", h("b", null, bytes(sites.live[site]), whole && scope.moment() === "now" ? ` (${percent(sites.live[site], whole)})` : ""), exactBytes(sites.live[site])],
         ["Blocks", `${count(sites.count_live[site])}, largest ${bytes(sites.largest[site])}`],
-        ["At peak", bytes(sites.peak[site]), exactBytes(sites.peak[site])],
+        sites.peak[site] >= 0 ? ["At peak", bytes(sites.peak[site]), exactBytes(sites.peak[site])] : null,
+        ["Most ever", bytes(sites.own_peak[site]), exactBytes(sites.own_peak[site])],
         ["In all", `${bytes(sites.allocated[site])} in ${plural(sites.count_allocated[site], "allocation")}`],
         ["Verdict", verdict(model.text(sites.verdict[site]))],
         model.text(sites.evidence[site]) ? ["Because", name(shorten(model.text(sites.evidence[site]), 400))] : null,
@@ -127,7 +128,7 @@ export function detailsView(root, model, store, scope, flame) {
 
   function siteText(site) {
     const parts = siteParts(model, site);
-    const lines = [`${parts.place} ${parts.function}: ${bytes(sites.live[site])} in ${plural(sites.count_live[site], "block")}, peak ${bytes(sites.peak[site])}, ${model.text(sites.verdict[site])}, mostly ${ROLES[sites.role[site]][1]}`];
+    const lines = [`${parts.place} ${parts.function}: ${bytes(sites.live[site])} in ${plural(sites.count_live[site], "block")}, most ever ${bytes(sites.own_peak[site])}, ${model.text(sites.verdict[site])}, mostly ${ROLES[sites.role[site]][1]}`];
     if (sites.backward[site] >= 0) lines.push("forward:", ...stackOf(model, sites.backward[site]).map(frameText));
     lines.push("stack, innermost first:", ...stackOf(model, sites.node[site]).map(frameText));
     return lines.join("\n");

@@ -86,7 +86,6 @@ export function flameView(root, model, store, scope) {
     if (found) parts.push(`${plural(found.matches, "frame")} match: ${measure()(found.matched)} (${percent(found.matched, flame.value[0])}).`);
     if (tiny) parts.push(`${plural(tiny, "frame")} narrower than a pixel not drawn: ${measure()(tinyValue)} in total.`);
     if (store.get("frames") !== "all") parts.push(`${plural(flame.hidden, "frame")} of ${store.get("frames") === "own" ? "libraries and the interpreter" : "native code"} folded away; “All frames” shows them.`);
-    if (store.get("unit") === "count" && scope.totalNumber === 0) parts.push("Block counts are known for the report's own moment only: bytes are shown.");
     if (scope.moment() === "range" && model.omitted.count) parts.push(`${plural(model.omitted.count, "small block")} (${bytes(model.omitted.bytes)}) are not listed one by one and are missing here.`);
     fill(note, parts.join(" "));
   }

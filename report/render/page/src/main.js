@@ -70,7 +70,7 @@ guarded(() => {
 function scopeBar(root, model, store, scope, hasTensors) {
   const now = { exit: "At exit", peak: "At peak", oom: "When out of memory", live: "Now" }[model.at] ?? model.at;
   const moments = [["now", now]];
-  if (model.at !== "peak") moments.push(["peak", "At peak", "What each call site held when the device was fullest"]);
+  if (model.knowsPeak) moments.push(["peak", "At peak", "What each call site held when the device was fullest"]);
   if (store.get("to") > store.get("from")) moments.push(["range", "Selected time", "Allocated in the selected time and still alive"]);
   fill(root,
     hasTensors ? choice("Layer", [["tensor", "Tensors", "Blocks that the caching allocator hands out"], ["cuda", "CUDA memory", "What was asked from CUDA itself: segments, libraries, pinned host memory"]], store.get("layer"), (layer) => store.set({ layer })) : null,

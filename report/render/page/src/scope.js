@@ -35,8 +35,9 @@ export class Scope {
     for (let i = 0; i < sites.count; ++i) {
       const inside = model.text(sites.layer[i]) === store.get("layer") && (device === "all" ? sites.device[i] >= 0 || store.get("layer") === "cuda" : sites.device[i] === Number(device));
       this.inside[i] = inside ? 1 : 0;
-      this.value[i] = inside && at !== "range" ? (at === "peak" ? sites.peak[i] : sites.live[i]) : 0;
-      this.number[i] = inside && at === "now" ? sites.count_live[i] : 0;
+      const peak = at === "peak";
+      this.value[i] = inside && at !== "range" ? Math.max(0, peak ? sites.peak[i] : sites.live[i]) : 0;
+      this.number[i] = inside && at !== "range" ? Math.max(0, peak ? sites.count_peak[i] : sites.count_live[i]) : 0;
     }
     if (at === "range") {
       for (let i = 0; i < blocks.count; ++i) {
@@ -56,8 +57,9 @@ export class Scope {
   /** The moment shown; a range without an extent shows the report's own moment. */
   moment() {
     const { store } = this;
-    if (store.get("at") === "range" && !(store.get("to") > store.get("from"))) return "now";
-    return store.get("at");
+    const at = store.get("at");
+    if (at === "range" && !(store.get("to") > store.get("from"))) return "now";
+    return at === "peak" && !this.model.knowsPeak ? "now" : at;
   }
 
   momentText() {

@@ -62,7 +62,7 @@ export function segmentsView(root, model, store, scope) {
     notes.push(`${plural(inRange, "live block")}; segments largest first, addresses left to right.`);
     if (view.outside) notes.push(`${plural(view.outside, "block")} (${bytes(view.outsideBytes)}) lie in no listed segment.`);
     if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report and look free here.`);
-    if (scope.moment() === "peak" && model.at !== "peak") notes.push("The map shows the report's own moment; `vramtrack report --at peak` makes a page of the peak.");
+    if (scope.moment() === "peak" && model.at !== "peak") notes.push("The map shows the report's own moment: single blocks of the peak are not recorded.");
     fill(note, notes.join(" "));
   }
 

@@ -22,7 +22,7 @@ export function sitesView(root, model, store, scope) {
     { key: "step", title: "Per step", hint: "How much more is alive after each step", width: "82px", number: true, value: (i) => (isGrowing(i) ? Math.max(sites.per_step[i], 0) : 0), cell: (i) => (isGrowing(i) && sites.per_step[i] > 0 ? h("b.growing", null, `+${bytes(sites.per_step[i])}`) : h("span.muted", null, "–")) },
     { key: "verdict", title: "Verdict", hint: "What the births of the survivors say", width: "78px", value: (i) => model.text(sites.verdict[i]), cell: (i) => verdict(model.text(sites.verdict[i])) },
     { key: "role", title: "Holds mostly", hint: "What most of the bytes are", width: "150px", value: (i) => (sites.layer[i] === model.tensorLayer ? ROLES[sites.role[i]][1] : model.text(sites.owner[i])), cell: (i) => (sites.layer[i] === model.tensorLayer ? role(sites.role[i]) : name(show(model.text(sites.owner[i])).slice(0, 60))) },
-    { key: "peak", title: "At peak", hint: "Bytes this site held when the device was fullest", width: "82px", number: true, value: (i) => sites.peak[i], cell: (i) => bytes(sites.peak[i]) },
+    { key: "peak", title: "At peak", hint: "Bytes this site held when the device was fullest", width: "82px", number: true, value: (i) => sites.peak[i], cell: (i) => (sites.peak[i] < 0 ? "–" : bytes(sites.peak[i])) },
     { key: "count", title: "Blocks", hint: "Blocks alive at the report's moment", width: "56px", number: true, value: (i) => sites.count_live[i], cell: (i) => count(sites.count_live[i]) },
   ], { id: "site", label: "Call sites", sort: "live", onSelect: (site) => store.set({ site, block: -1 }), empty: () => "No call site matches." });
 
@@ -71,10 +71,10 @@ export function sitesView(root, model, store, scope) {
 
 function save(model, rows) {
   const { sites } = model;
-  const lines = [["site", "layer", "device", "owner", "verdict", "live_bytes", "live_count", "peak_bytes", "bytes_per_step", "file_line", "function"]];
+  const lines = [["site", "layer", "device", "owner", "verdict", "live_bytes", "live_count", "at_peak_bytes", "bytes_per_step", "file_line", "function"]];
   for (const i of rows) {
     const parts = siteParts(model, i);
-    lines.push([sites.id[i], model.text(sites.layer[i]), sites.device[i], model.text(sites.owner[i]), model.text(sites.verdict[i]), sites.live[i], sites.count_live[i], sites.peak[i], sites.per_step[i] < 0 ? "" : sites.per_step[i], parts.place, parts.function]);
+    lines.push([sites.id[i], model.text(sites.layer[i]), sites.device[i], model.text(sites.owner[i]), model.text(sites.verdict[i]), sites.live[i], sites.count_live[i], sites.peak[i] < 0 ? "" : sites.peak[i], sites.per_step[i] < 0 ? "" : sites.per_step[i], parts.place, parts.function]);
   }
   download("vramtrack-sites.csv", lines);
 }

@@ -58,7 +58,7 @@ export function tensorsView(root, model, store, scope) {
     const notes = [];
     if (hidden) notes.push(`Filtered out: ${bytes(hidden)}.`);
     if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report; --max-allocations raises the limit.`);
-    if (scope.moment() === "peak" && model.at !== "peak") notes.push("Single blocks are known for the report's own moment; `vramtrack report --at peak` lists those of the peak.");
+    if (scope.moment() === "peak" && model.at !== "peak") notes.push("These are the blocks of the report's own moment: single blocks of the peak are not recorded.");
     table.setRows(shown, total, notes.join(" "));
   }
 

@@ -1,8 +1,9 @@
 // Memory over time, one plot for a device: live, cached, other owners; marks for peak, OOM and steps. A drag selects a
 // range, a click a moment; both are shared with the other views.
 import uPlot from "uplot";
+import { bandAt, bandColour, bandWords, bandsOf } from "./bands.js";
 import { bytes, count, plural, seconds } from "./format.js";
-import { choice, colour, fill, h, hatch } from "./dom.js";
+import { choice, colour, fill, h, hatch, name } from "./dom.js";
 
 /** Columns over one time axis: tensors live, reserved by the allocator, all CUDA memory, step. */
 function series(model, device) {
@@ -37,7 +38,7 @@ export function timelineView(root, model, store, scope) {
   const box = h("div.plot", { role: "img" });
   const foot = h("p.note");
   root.append(head, box, foot);
-  const view = { whole: false, device: null, plot: null };
+  const view = { whole: false, bySite: false, device: null, plot: null, bands: null };
   const device = () => (store.get("device") !== "all" && Number(store.get("device")) >= 0 ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? -1));
   const total = () => model.ledger.find((entry) => entry.device === view.device)?.total_bytes ?? 0;
   const peak = () => model.totals.filter((t) => t.device === view.device && t.layer === (view.data.tensors ? "tensor" : "cuda")).sort((a, b) => b.peak_bytes - a.peak_bytes)[0];
@@ -45,16 +46,22 @@ export function timelineView(root, model, store, scope) {
   function build() {
     view.device = device();
     view.data = series(model, view.device);
+    view.bands = view.bySite ? bandsOf(model, view.device) : null;
     view.plot?.destroy();
     view.plot = null;
     box.replaceChildren();
     const { data } = view;
     root.hidden = data.time.length < 2;
     if (root.hidden) return;
-    const highest = Math.max(...data.all, 1);
+    const { bands } = view;
+    const highest = bands ? Math.max(...bands.layers.at(-1).top, 1) : Math.max(...data.all, 1);
     const top = view.whole ? Math.max(total(), highest) : highest * 1.16;
     const c = { tensor: colour("tensor"), other: colour("other"), ink: colour("ink"), muted: colour("muted"), line: colour("line"), grow: colour("grow-line"), panel: colour("panel") };
     const axis = { stroke: c.muted, grid: { stroke: c.line, width: 1 }, ticks: { stroke: c.line, width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
+    const stepped = uPlot.paths.stepped({ align: 1 });
+    const area = (stroke, inside, width = 1) => ({ stroke, width, fill: inside, paths: stepped, points: { show: false } });
+    // Later series are drawn over earlier ones: the highest line first.
+    const drawn = bands ? bands.layers.map((layer, i) => area(colour("panel"), bandColour(model, layer, i), 0.5)).reverse() : null;
     const fillOf = (make) => (plot) => make(plot.ctx);
     view.plot = new uPlot({
       width: Math.max(300, box.clientWidth),
@@ -64,12 +71,9 @@ export function timelineView(root, model, store, scope) {
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       scales: { x: { time: false }, y: { range: [0, top] } },
       axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map((t) => clock(t, ticks)), space: 70 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t ? bytes(t).replace(/\.0+ /, " ") : "0")), splits: (_, __, low, high) => splits(high), space: 30 }],
-      series: [{},
-        { stroke: c.other, width: 1, fill: c.other, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
-        { stroke: c.muted, width: 1, fill: fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached"))), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
-        { stroke: c.tensor, width: 1, fill: c.tensor, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } }],
+      series: [{}, ...(drawn ?? [area(c.other, c.other), area(c.muted, fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached")))), area(c.tensor, c.tensor)])],
       hooks: { draw: [(plot) => marks(plot, c)], setCursor: [read], setSelect: [picked], ready: [(plot) => plot.over.addEventListener("click", (event) => clicked(plot, event))] },
-    }, [data.time, data.all, data.reserved, data.live], box);
+    }, bands ? [bands.time, ...bands.layers.map((layer) => layer.top).reverse()] : [data.time, data.all, data.reserved, data.live], box);
     showSelection();
     const top1 = peak();
     box.setAttribute("aria-label", `Memory over time on ${model.deviceName(view.device)}: peak ${bytes(top1?.peak_bytes ?? highest)}${top1 ? ` after ${seconds(top1.peak_at_time)}` : ""}, at the end ${bytes(data.live.at(-1))} in tensors.`);
@@ -116,7 +120,7 @@ export function timelineView(root, model, store, scope) {
 
   // Small ticks above the time axis, one a step while they fit, else every 2nd, 5th, 10th ...
   function stepTicks(plot, c, ratio) {
-    const { time, step } = view.data;
+    const { time, step } = view.bands ?? view.data;
     const { ctx } = plot;
     const { left, top, width, height } = plot.bbox;
     const steps = step.at(-1) - step[0];
@@ -160,8 +164,19 @@ export function timelineView(root, model, store, scope) {
     return out;
   }
 
+  /** The layer under the pointer, and its bucket. */
+  function pointed(plot) {
+    const index = plot.cursor.idx;
+    const at = index === null || index === undefined ? -1 : bandAt(view.bands, index, plot.posToVal(plot.cursor.top, "y"));
+    return at < 0 ? null : { layer: view.bands.layers[at], index };
+  }
+
   function read(plot) {
     const index = plot.cursor.idx;
+    if (view.bands) {
+      const hit = pointed(plot);
+      if (hit) return fill(view.readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.count - view.bands.layers.length + 1)));
+    }
     showHead(index === null || index === undefined ? null : indexAt(plot.posToVal(plot.cursor.left, "x")));
   }
 
@@ -183,6 +198,8 @@ export function timelineView(root, model, store, scope) {
       return;
     }
     const time = plot.posToVal(plot.cursor.left, "x");
+    const hit = view.bands && pointed(plot);
+    if (hit) store.set({ site: hit.layer.site, block: -1 });
     const p = peak();
     const near = (other) => Math.abs(plot.valToPos(other, "x") - plot.cursor.left) < 7;
     store.set({ at: p && near(p.peak_at_time) ? "peak" : "now", from: round(time), to: round(time) });
@@ -203,10 +220,11 @@ export function timelineView(root, model, store, scope) {
     fill(head, h("h2", null, "Memory over time"), h("span.muted", null, model.deviceName(view.device)), view.readout,
       h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
       from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: store.get("at") === "range" ? "now" : store.get("at") }) }, "Clear") : null,
+      model.history?.length ? choice("Layers", [[false, "Totals"], [true, "By call site", "What each call site held over time, from the event history"]], view.bySite, (bySite) => { view.bySite = bySite; build(); }) : null,
       total() ? choice("Scale", [[false, "Fit"], [true, `Whole device (${bytes(total())})`]], view.whole, (whole) => { view.whole = whole; build(); }) : null);
     showHead(null);
     const hint = from < 0 ? "Drag to select a time: flame graph and tables then show what was allocated in it and is still alive." : "";
-    fill(foot, `${plural(view.data.time.length, "point")}. `, hint);
+    fill(foot, `${plural((view.bands ?? view.data).time.length, "point")}. `, view.bands ? `The ${view.bands.layers.length - 1} largest call sites and all others; click a layer to select its site. ` : "", hint);
   }
 
   return {
