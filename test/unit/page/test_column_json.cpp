@@ -58,9 +58,7 @@ TEST_CASE("a column of 64 values uses letters, one of 65 does not") {
   CHECK(json::parse(written(values)).is_array());
 }
 
-TEST_CASE("numbers that JSON does not have become zero") {
-  CHECK(written({0.0 / 1.0, 1.0 / 0.0, 2}) == "[0,0,2]");
-}
+TEST_CASE("numbers that JSON does not have become zero") { CHECK(written({0.0 / 1.0, 1.0 / 0.0, 2}) == "[0,0,2]"); }
 
 TEST_CASE("nothing can end or confuse a script element") {
   const json value = {"</script><!--", "a\u2028b\u2029c", "\xE2\x80\xA6", "plain"};

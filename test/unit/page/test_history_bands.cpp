@@ -1,0 +1,110 @@
+// The bands of the event history against the replay of the same events: every level was really reached.
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <random>
+
+#include "../trace/temporary_trace.hpp"
+#include "interpose/ledger/history.hpp"
+#include "interpose/trace/history_reader.hpp"
+#include "interpose/trace/replay.hpp"
+#include "report/history_bands.hpp"
+
+using namespace vramtrack;
+
+namespace {
+
+struct HistoryTrace : TemporaryTrace {
+  HistoryTrace() { ledger::start_history(); }
+  ~HistoryTrace() { ledger::forget_history(); }
+
+  /// Allocations and frees of `stacks` call sites on `devices` devices, a step now and then.
+  void run(int events, std::uint32_t stacks, int devices) {
+    std::mt19937_64 random(11);
+    for (int i = 0; i < events; ++i) {
+      const auto device = static_cast<std::int16_t>(random() % static_cast<std::uint64_t>(devices));
+      const std::uint64_t address = (1 + random() % 3000) << 9;
+      if (!remove_block(address, device)) {
+        const auto stack = static_cast<StackId>(random() % stacks);
+        add_block(address, (1 + stack) * 512, stack, device);
+      }
+      if (i % 200 == 199) ledger::step();
+    }
+    ledger::flush_history();
+  }
+};
+
+Bytes sum_of_bands(const HistoryBands& plot, std::size_t bucket) {
+  Bytes sum = 0;
+  for (const HistoryBand& band : plot.bands) sum += band.bytes[bucket];
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("bands add up to the level that the replay finds in each bucket") {
+  HistoryTrace t;
+  t.run(60'000, 30, 2);
+  const trace::TraceFile file = t.read();
+  trace::HistoryReader reader(t.path);
+  const auto plots = history_bands(reader, file, {200, 1000});
+  const auto lines = trace::replay_timelines(reader, file, 200);
+  REQUIRE(plots.size() == 2);
+  REQUIRE(lines.size() == 2);
+  for (std::size_t device = 0; device < 2; ++device) {
+    const HistoryBands& plot = plots[device];
+    CHECK(plot.layer == "tensor");
+    CHECK(plot.device == static_cast<int>(device));
+    CHECK(plot.bands.size() == 30);
+    REQUIRE(plot.total_bytes.size() == 200);
+    for (std::size_t i = 0; i < lines[device].live_bytes.size(); ++i) {
+      REQUIRE(plot.total_bytes[i] == lines[device].live_bytes[i]);
+      REQUIRE(sum_of_bands(plot, i) == plot.total_bytes[i]);
+    }
+    CHECK(std::ranges::max(plot.total_bytes) == lines[device].peak_bytes);
+    CHECK(std::ranges::is_sorted(plot.steps));
+    CHECK(plot.steps.back() == 60'000 / 200 - 1);  // the last step ends after the last event
+  }
+}
+
+TEST_CASE("only the largest sites have a band, the total counts all") {
+  HistoryTrace t;
+  t.run(20'000, 50, 1);
+  const trace::TraceFile file = t.read();
+  trace::HistoryReader reader(t.path);
+  const auto all = history_bands(reader, file, {64, 1000});
+  const auto some = history_bands(reader, file, {64, 10});
+  REQUIRE(some.size() == 1);
+  REQUIRE(some[0].bands.size() == 10);
+  CHECK(some[0].total_bytes == all[0].total_bytes);
+  for (const HistoryBand& band : some[0].bands) {
+    const auto same = std::ranges::find(all[0].bands, band.site, &HistoryBand::site);
+    REQUIRE(same != all[0].bands.end());
+    CHECK(same->bytes == band.bytes);
+  }
+  std::vector<Bytes> peaks;
+  for (const trace::Site& site : file.sites) peaks.push_back(site.own_peak_bytes);
+  std::ranges::sort(peaks, std::greater());
+  for (const HistoryBand& band : some[0].bands) CHECK(file.sites[band.site].own_peak_bytes >= peaks[9]);
+}
+
+TEST_CASE("a trace without a history has no bands") {
+  TemporaryTrace t;
+  add_block(512, 512);
+  trace::HistoryReader reader(t.path);
+  CHECK(history_bands(reader, t.read()).empty());
+}
+
+TEST_CASE("a long history becomes bands in little time") {
+  HistoryTrace t;
+  t.run(1'000'000, 400, 1);
+  const trace::TraceFile file = t.read();
+  trace::HistoryReader reader(t.path);
+  const auto begun = std::chrono::steady_clock::now();
+  const auto plots = history_bands(reader, file);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  REQUIRE(plots.size() == 1);
+  CHECK(plots[0].bands.size() == 40);
+  std::cout << "history bands: " << reader.events() << " events in " << took.count() << " s\n";
+  CHECK(took.count() < 3.0);
+}
