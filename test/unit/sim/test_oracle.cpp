@@ -99,5 +99,7 @@ TEST_CASE("the books are exact after many mixed calls from two threads") {
   CHECK(used <= alive + (now.live_count[VRAMTRACK_SIM_DEVICE] + 1) * 2 * MiB);
   REQUIRE(cuDevicePrimaryCtxReset(0) == CUDA_SUCCESS);
   CHECK(figures().live_bytes[VRAMTRACK_SIM_DEVICE] == 0);
-  CHECK(figures().used_bytes == left[VRAMTRACK_SIM_VMM]);  // handles belong to no context
+  // Handles and pools belong to no context.
+  CHECK(figures().used_bytes == left[VRAMTRACK_SIM_VMM] + figures().pool_reserved_bytes);
+  CHECK(figures().pool_reserved_bytes >= left[VRAMTRACK_SIM_POOL]);
 }
