@@ -48,7 +48,7 @@ void store(Entry& entry, UnwindRule rule, std::uint64_t stamp) noexcept {
 [[gnu::noinline]] IpInfo fill(std::uintptr_t ip) noexcept {
   // The loader is asked before the lock is taken. What it says stays true while this thread stands in that code.
   const std::uint32_t maps = g_maps.load(std::memory_order_acquire);
-  const IpInfo info{derive_rule(ip), module_of(ip)};
+  const IpInfo info{derive_rule(ip), module_of(ip - 1)};  // the call, not what follows it
   const LockGuard guard(g_lock);
   Table* table = g_table.load(std::memory_order_relaxed);
   if (table == nullptr || 2 * table->used > table->mask) {

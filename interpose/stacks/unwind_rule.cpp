@@ -5,112 +5,15 @@
 #include <elf.h>
 #include <link.h>
 
-#include <cstddef>
 #include <cstring>
 
+#include "interpose/stacks/dwarf_reader.hpp"
 #include "interpose/support/saved_errno.hpp"
 
 namespace vramtrack::stacks {
 namespace {
 
 constexpr std::uint64_t reg_bp = 6, reg_sp = 7, reg_ra = 16;
-
-/// DWARF's encodings, read with bounds.
-class Reader {
- public:
-  Reader(const std::byte* at, const std::byte* end) noexcept : at_(at), end_(end) {}
-
-  template <class T>
-  T fixed() noexcept {
-    T value{};
-    if (static_cast<std::size_t>(end_ - at_) < sizeof value) return fail(), value;
-    std::memcpy(&value, at_, sizeof value);
-    at_ += sizeof value;
-    return value;
-  }
-
-  std::uint64_t uleb() noexcept {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto byte = fixed<std::uint8_t>();
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) return value;
-    }
-    return fail(), 0;
-  }
-
-  std::int64_t sleb() noexcept {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto byte = fixed<std::uint8_t>();
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) != 0) continue;
-      if ((byte & 0x40) != 0 && shift + 7 < 64) value |= ~std::uint64_t{0} << (shift + 7);
-      return static_cast<std::int64_t>(value);
-    }
-    return fail(), 0;
-  }
-
-  /// A pointer in one of the DW_EH_PE encodings; indirect and function-relative ones do not occur here.
-  std::uintptr_t pointer(std::uint8_t encoding, std::uintptr_t data_base) noexcept {
-    const auto here = reinterpret_cast<std::uintptr_t>(at_);
-    std::uintptr_t value = 0;
-    switch (encoding & 0x0f) {
-      case 0x00:
-      case 0x04:
-      case 0x0c:
-        value = fixed<std::uint64_t>();
-        break;
-      case 0x01:
-        value = uleb();
-        break;
-      case 0x02:
-        value = fixed<std::uint16_t>();
-        break;
-      case 0x03:
-        value = fixed<std::uint32_t>();
-        break;
-      case 0x09:
-        value = static_cast<std::uintptr_t>(sleb());
-        break;
-      case 0x0a:
-        value = static_cast<std::uintptr_t>(std::int64_t{fixed<std::int16_t>()});
-        break;
-      case 0x0b:
-        value = static_cast<std::uintptr_t>(std::int64_t{fixed<std::int32_t>()});
-        break;
-      default:
-        fail();
-    }
-    switch (encoding & 0xf0) {
-      case 0x00:
-        return value;
-      case 0x10:
-        return value + here;
-      case 0x30:
-        return value + data_base;
-      default:
-        return fail(), 0;
-    }
-  }
-
-  void skip(std::uint64_t bytes) noexcept {
-    if (bytes > static_cast<std::uint64_t>(end_ - at_)) return fail();
-    at_ += bytes;
-  }
-  const std::byte* at() const noexcept { return at_; }
-  bool more() const noexcept { return at_ < end_; }
-  bool failed() const noexcept { return failed_; }
-  void fail() noexcept {
-    failed_ = true;
-    at_ = end_;
-  }
-
- private:
-  const std::byte* at_;
-  const std::byte* end_;
-  bool failed_ = false;
-};
 
 struct Search {
   std::uintptr_t pc;
@@ -137,7 +40,7 @@ int match_object(dl_phdr_info* info, std::size_t, void* data) noexcept {
 
 /// The entry of the sorted index that may cover `pc`: its FDE, or nullptr.
 const std::byte* find_fde(const Search& search) noexcept {
-  Reader reader(search.index, search.index_end);
+  DwarfReader reader(search.index, search.index_end);
   const auto base = reinterpret_cast<std::uintptr_t>(search.index);
   const auto version = reader.fixed<std::uint8_t>();
   const auto frame_encoding = reader.fixed<std::uint8_t>();
@@ -188,7 +91,7 @@ struct Program {
 };
 
 /// DW_OP_breg6 n, alone or followed by DW_OP_deref.
-bool bp_expression(Reader reader, bool dereferenced, std::int64_t& offset) noexcept {
+bool bp_expression(DwarfReader reader, bool dereferenced, std::int64_t& offset) noexcept {
   constexpr std::uint8_t op_breg6 = 0x76, op_deref = 0x06;
   if (reader.fixed<std::uint8_t>() != op_breg6) return false;
   offset = reader.sleb();
@@ -201,7 +104,7 @@ class Machine {
   Machine(const Program& program, std::uintptr_t pc) noexcept : program_(program), pc_(pc) {}
 
   /// Runs instructions until the row of pc is complete.
-  bool run(Reader reader, std::uintptr_t location) noexcept {
+  bool run(DwarfReader reader, std::uintptr_t location) noexcept {
     while (reader.more() && ok_) {
       const auto op = reader.fixed<std::uint8_t>();
       const std::uint64_t operand = op & 0x3f;
@@ -253,14 +156,14 @@ class Machine {
     row_.cfa_offset = offset;
   }
 
-  Reader block(Reader& reader) noexcept {
+  DwarfReader block(DwarfReader& reader) noexcept {
     const std::uint64_t bytes = reader.uleb();
     const std::byte* const start = reader.at();
     reader.skip(bytes);
     return {start, reader.failed() ? start : start + bytes};
   }
 
-  void step(std::uint8_t op, Reader& reader) noexcept {
+  void step(std::uint8_t op, DwarfReader& reader) noexcept {
     switch (op) {
       case 0x00:  // nop
         break;
@@ -389,10 +292,10 @@ bool entry_bounds(const std::byte*& at, const std::byte*& end) noexcept {
 }
 
 /// A CIE: what its FDEs share. The initial instructions are left to `initial`.
-bool read_cie(const std::byte* at, Program& program, bool& augmented, Reader& initial) noexcept {
+bool read_cie(const std::byte* at, Program& program, bool& augmented, DwarfReader& initial) noexcept {
   const std::byte* end = nullptr;
   if (!entry_bounds(at, end)) return false;
-  Reader reader(at, end);
+  DwarfReader reader(at, end);
   reader.fixed<std::uint32_t>();  // 0: a CIE
   const auto version = reader.fixed<std::uint8_t>();
   const auto* const augmentation = reinterpret_cast<const char*>(reader.at());
@@ -405,7 +308,7 @@ bool read_cie(const std::byte* at, Program& program, bool& augmented, Reader& in
   augmented = augmentation[0] == 'z';
   if (augmented) {
     const std::uint64_t bytes = reader.uleb();
-    Reader data(reader.at(), end);
+    DwarfReader data(reader.at(), end);
     reader.skip(bytes);
     for (const char* c = augmentation + 1; *c != 0; ++c) {
       if (*c == 'R') {
@@ -439,11 +342,11 @@ UnwindRule derive_rule(std::uintptr_t ip) noexcept {
   const std::byte* at = find_fde(search);
   const std::byte* end = nullptr;
   if (at == nullptr || !entry_bounds(at, end)) return {};
-  Reader reader(at, end);
+  DwarfReader reader(at, end);
   const auto to_cie = reader.fixed<std::uint32_t>();
   Program program;
   bool augmented = false;
-  Reader initial(nullptr, nullptr);
+  DwarfReader initial(nullptr, nullptr);
   if (to_cie == 0 || !read_cie(at - to_cie, program, augmented, initial) || program.signal) return {};
   const std::uintptr_t start = reader.pointer(program.encoding, 0);
   const std::uintptr_t length = reader.pointer(program.encoding & 0x0f, 0);
