@@ -1,0 +1,45 @@
+// The active writer (writer.hpp). The pointer lives in a page that the kernel clears in every forked child, also after
+// a raw fork system call that runs no pthread_atfork handlers: the child cannot reach into the mapping that it lacks.
+#include <sys/mman.h>
+
+#include <atomic>
+#include <new>
+
+#include "interpose/support/lock.hpp"
+#include "interpose/support/memory.hpp"
+#include "interpose/support/saved_errno.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack::trace {
+
+namespace {
+
+constinit std::atomic<Writer*> g_fallback{nullptr};
+constinit std::atomic<std::atomic<Writer*>*> g_active{&g_fallback};
+constinit SpinLock g_active_lock;
+
+std::atomic<Writer*>* active_page() {
+  std::atomic<Writer*>* cell = g_active.load(std::memory_order_acquire);
+  if (cell != &g_fallback) return cell;
+  const LockGuard guard(g_active_lock);
+  cell = g_active.load(std::memory_order_relaxed);
+  if (cell != &g_fallback) return cell;
+  void* const page = map_pages(4096);
+  if (page == nullptr) return cell;
+  const SavedErrno keep;
+  if (::madvise(page, 4096, MADV_WIPEONFORK) != 0) {  // before Linux 4.14: the atfork handlers have to do
+    unmap_pages(page, 4096);
+    return cell;
+  }
+  cell = new (page) std::atomic<Writer*>(nullptr);
+  g_active.store(cell, std::memory_order_release);
+  return cell;
+}
+
+}  // namespace
+
+Writer* active() noexcept { return g_active.load(std::memory_order_acquire)->load(std::memory_order_acquire); }
+
+void set_active(Writer* writer) noexcept { active_page()->store(writer, std::memory_order_release); }
+
+}  // namespace vramtrack::trace
