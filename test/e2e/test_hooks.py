@@ -19,8 +19,9 @@ TABLE = (ROOT / "interpose" / "hooks" / "cuda_hooks.def").read_text()
 ROWS = re.findall(r"^HOOK\((runtime|driver), \d+, (\w+),", TABLE, re.M)
 RUNTIME_WAYS = ["linked", "dlsym", "dlvsym", "default"]
 DRIVER_WAYS = ["linked", "dlsym", "default", "proc", "proc_v2", "entry", "entry_version", "static"]
+# Both simulated runtimes are in the global scope: there, RTLD_DEFAULT means the first of them, with or without us.
+SHADOWED = {("default", 12)}
 ONLY_12 = {"cudaThreadExit", "cudaGraphAddNode_v2"}
-# What cuGetProcAddress does not know by version: itself under its versioned name, and the functions of CUDA 2 and 3.
 # Memory of other processes: not simulated, so a stand-in answers (imports_double.cpp), preloaded, so linked only.
 IMPORTS = {
     row
@@ -105,7 +106,7 @@ CELLS = [
     for api, row in ROWS
     for way in (RUNTIME_WAYS if api == "runtime" else DRIVER_WAYS)
     for runtime in (12, 13)
-    if not (row in ONLY_12 and runtime == 13)
+    if not (row in ONLY_12 and runtime == 13) and (way, runtime) not in SHADOWED
 ]
 
 
@@ -151,14 +152,22 @@ def test_door(row, way, runtime):
     assert check_row(run, row) != unreachable(row, way), f"{row} has no case, or is not reached by {way}"
 
 
-@pytest.mark.parametrize("way", sorted(set(RUNTIME_WAYS + DRIVER_WAYS)))
-@pytest.mark.parametrize("runtime", [12, 13])
+@pytest.mark.parametrize(
+    "way,runtime",
+    [(w, r) for w in sorted({*RUNTIME_WAYS, *DRIVER_WAYS}) for r in (12, 13) if (w, r) not in SHADOWED],
+)
 def test_ledger_equals_the_drivers_books(way, runtime):
     """No block too many (recorded twice, or not freed), none missing, every size right."""
     run = doors(way, runtime)
     books = [line.split() for _, line in run.said("oracle")]
-    books = {(int(address, 16), kind): (int(size), int(device)) for address, kind, size, device in books if kind != "module"}
-    recorded = {(b["address"], b["kind"]): (b["bytes"], b["device"]) for b in run.live()}
+    # The memory of a graph's node has its address from the start, and is held (booked by the driver) from the launch.
+    left_out = ("module", "graph")
+    books = {
+        (int(address, 16), kind): (int(size), int(device))
+        for address, kind, size, device in books
+        if kind not in left_out
+    }
+    recorded = {(b["address"], b["kind"]): (b["bytes"], b["device"]) for b in run.live() if b["kind"] not in left_out}
     assert recorded.keys() == books.keys()
     for (address, kind), (size, device) in recorded.items():
         if kind != "array":  # the driver pads arrays; the record is their content

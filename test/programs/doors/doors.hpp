@@ -15,7 +15,6 @@ struct Way {
   int runtime = 13;  // major
   void* cudart = nullptr;
   void* libcuda = nullptr;
-  void* (*find_local)(const char*) = nullptr;  // of a library opened with RTLD_LOCAL that is linked to the runtime
 };
 extern Way g_way;
 

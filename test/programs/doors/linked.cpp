@@ -12,13 +12,7 @@
 #include "interpose/hooks/cuda_hooks.def"
 #undef HOOK
 
-#ifdef DOOR_USER  // built as a library that is opened with RTLD_LOCAL
-#define FIND extern "C" __attribute__((visibility("default"))) void* door_user_find
-#else
-#define FIND void* doors::find_linked
-#endif
-
-FIND(const char* wanted) {
+void* doors::find_linked(const char* wanted) {
 #define HOOK(api, since, name, parameters, arguments, policy) \
   if (std::strcmp(#name, wanted) == 0) return reinterpret_cast<void*>(&::name);
 #include "interpose/hooks/cuda_hooks.def"

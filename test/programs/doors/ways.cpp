@@ -125,7 +125,6 @@ void* find(const char* name) {
   const std::string& way = g_way.name;
   void* handle = is_runtime(name) ? g_way.cudart : g_way.libcuda;
   if (way == "linked") return find_linked(name);
-  if (way == "local") return g_way.find_local(name);
   if (way == "dlsym") return dlsym(handle, name);
   if (way == "default") return dlsym(RTLD_DEFAULT, name);
   if (way == "dlvsym")
@@ -163,23 +162,41 @@ void print_books() {
 
 }  // namespace doors
 
-int main(int argc, char** argv) {
+#ifdef DOOR_USER
+#define MAIN extern "C" __attribute__((visibility("default"))) int door_user_main
+#else
+#define MAIN int main
+
+namespace {
+
+// Two libraries, each linked to its own runtime and opened with RTLD_LOCAL; the cases run inside one of them.
+int run_local(char** argv) {
+  const std::string folder = std::string(argv[0]).substr(0, std::string(argv[0]).rfind('/'));
+  int (*user)(int, char**) = nullptr;
+  for (const std::string major : {"12", "13"}) {
+    void* library = doors::open_library(folder + "/libdoor_user_" + major + ".so");
+    if (major == argv[2]) user = reinterpret_cast<int (*)(int, char**)>(dlsym(library, "door_user_main"));
+  }
+  if (user == nullptr) return 2;
+  static char linked[] = "linked";
+  char* arguments[] = {argv[0], linked, argv[2], nullptr};
+  return user(3, arguments);
+}
+
+}  // namespace
+#endif
+
+MAIN(int argc, char** argv) {
   using namespace doors;
   if (argc != 3) return 2;
+#ifndef DOOR_USER
+  if (std::strcmp(argv[1], "local") == 0) return run_local(argv);
+#endif
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   g_way.name = argv[1];
   g_way.runtime = std::atoi(argv[2]);
   g_way.cudart = open_library("libcudart.so." + std::string(argv[2]));
   g_way.libcuda = open_library("libcuda.so.1");
-  if (g_way.name == "local") {
-    // Both runtimes are in the process: each library must reach its own.
-    for (const char* major : {"12", "13"}) {
-      void* user = open_library(std::string(argv[0]).substr(0, std::string(argv[0]).rfind('/')) + "/libdoor_user_" +
-                                major + ".so");
-      if (std::strcmp(major, argv[2]) == 0)
-        g_way.find_local = reinterpret_cast<void* (*)(const char*)>(dlsym(user, "door_user_find"));
-    }
-  }
   errno = 0;
   run_cases();
   print_books();
