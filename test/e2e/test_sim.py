@@ -277,3 +277,65 @@ if __name__ == "__main__":
     process.join(); assert process.exitcode == 0
 """
     )
+
+
+@pytest.mark.parametrize("backend, ranks", [("nccl", 1), ("gloo", 2)])
+def test_data_parallel_and_distributed(sim, backend, ranks):
+    sim(
+        """
+import os, torch, torch.nn as nn, torch.distributed as dist, torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+def train(rank, ranks):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=os.environ["PORT"])
+    torch.cuda.set_device(rank)
+    dist.init_process_group(os.environ["BACKEND"], rank=rank, world_size=ranks)
+    model = DistributedDataParallel(nn.Linear(8, 8).cuda(), device_ids=[rank])
+    for _ in range(2): model(torch.randn(4, 8, device="cuda")).sum().backward()
+    total = torch.ones(4, device="cuda"); dist.all_reduce(total); dist.barrier()
+    dist.destroy_process_group()
+if __name__ == "__main__":
+    import socket
+    with socket.socket() as s: s.bind(("127.0.0.1", 0)); os.environ["PORT"] = str(s.getsockname()[1])
+    ranks = int(os.environ["RANKS"]); mp.spawn(train, args=(ranks,), nprocs=ranks)
+    nn.DataParallel(nn.Linear(4, 4).cuda())(torch.randn(4, 4, device="cuda")).sum().backward()
+""",
+        size="2x24GiB",
+        env={"BACKEND": backend, "RANKS": str(ranks)},
+    )
+
+
+def test_several_processes_over_nccl_are_refused_in_words(sim):
+    out = sim(
+        """
+import ctypes
+nccl = ctypes.CDLL("libnccl.so.2")
+class Id(ctypes.Structure): _fields_ = [("bytes", ctypes.c_char * 128)]
+print(nccl.ncclCommInitRank(ctypes.byref(ctypes.c_void_p()), 2, Id(), 0))
+""",
+        ok=False,
+    )
+    assert out.stdout.strip() == "5"
+    assert "communication between processes (use gloo) is not simulated" in out.stderr
+
+
+def test_nvml_sees_the_devices_and_this_process(sim):
+    out = sim(
+        """
+import ctypes, os, torch
+nvml = ctypes.CDLL("libnvidia-ml.so.1")
+x = torch.empty(600 << 20, dtype=torch.uint8, device="cuda:1")
+count, device, memory = ctypes.c_uint(), ctypes.c_void_p(), (ctypes.c_ulonglong * 3)()
+class Process(ctypes.Structure):
+    _fields_ = [("pid", ctypes.c_uint), ("used", ctypes.c_ulonglong), ("gi", ctypes.c_uint), ("ci", ctypes.c_uint)]
+processes, found = (Process * 4)(), ctypes.c_uint(4)
+assert nvml.nvmlInit_v2() == 0 and nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+assert nvml.nvmlDeviceGetHandleByIndex_v2(1, ctypes.byref(device)) == 0
+assert nvml.nvmlDeviceGetMemoryInfo(device, memory) == 0
+assert nvml.nvmlDeviceGetComputeRunningProcesses_v3(device, ctypes.byref(found), processes) == 0
+free, total = torch.cuda.mem_get_info(1)
+assert (count.value, memory[0], memory[1], memory[2]) == (2, total, free, total - free)
+assert [(p.pid, p.used) for p in processes[:found.value]] == [(os.getpid(), total - free)]
+""",
+        size="2x24GiB",
+    )
+    assert out.returncode == 0

@@ -40,9 +40,9 @@ bool Usage::alive(const UsageSlot& slot, pid_t pid) {
   return start_time(pid) == slot.started;
 }
 
-void Usage::open() {
+bool Usage::map_file() {
   const char* path = std::getenv(state_variable);
-  if (path == nullptr || *path == '\0') return;
+  if (path == nullptr || *path == '\0') return false;
   const int fd = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   void* mapped = MAP_FAILED;
   if (fd >= 0 && posix_fallocate(fd, 0, sizeof(UsageFile)) == 0) {
@@ -51,7 +51,7 @@ void Usage::open() {
   if (fd >= 0) close(fd);
   if (mapped == MAP_FAILED) {
     std::fprintf(stderr, "vramtrack-sim: cannot share memory figures through %s: %s\n", path, std::strerror(errno));
-    return;
+    return false;
   }
   auto* file = static_cast<UsageFile*>(mapped);
   std::uint64_t nothing = 0;
@@ -59,11 +59,17 @@ void Usage::open() {
   if (file->magic.load() != UsageFile::expected_magic) {
     std::fprintf(stderr, "vramtrack-sim: %s is not a state file of this version, not used\n", path);
     munmap(mapped, sizeof(UsageFile));
-    return;
+    return false;
   }
   madvise(mapped, sizeof(UsageFile), MADV_DONTFORK);
+  m_file = file;
+  return true;
+}
+
+void Usage::open() {
+  if (!map_file()) return;
   const pid_t self = getpid();
-  for (UsageSlot& slot : file->slots) {
+  for (UsageSlot& slot : m_file->slots) {
     std::int32_t owner = slot.pid.load();
     if (owner != 0 && alive(slot, owner) && owner != self) continue;
     if (!slot.pid.compare_exchange_strong(owner, -1)) continue;  // -1: being filled in
@@ -73,8 +79,7 @@ void Usage::open() {
     m_own = &slot;
     break;
   }
-  m_file = file;
-  if (m_own == nullptr) std::fprintf(stderr, "vramtrack-sim: %s is full, this process is not counted in it\n", path);
+  if (m_own == nullptr) std::fprintf(stderr, "vramtrack-sim: the state file is full, this process is not in it\n");
 }
 
 void Usage::publish(int device, std::uint64_t used) {

@@ -30,6 +30,8 @@ class Usage {
  public:
   /// Opens the state file if the environment names one. Failure is said once and means: alone.
   void open();
+  /// Opens it only to look: this process takes no slot.
+  void look() { map_file(); }
   void publish(int device, std::uint64_t used);
   std::uint64_t of_others(int device) const;
 
@@ -45,6 +47,7 @@ class Usage {
   bool shared() const { return m_file != nullptr; }
 
  private:
+  bool map_file();
   static bool alive(const UsageSlot& slot, pid_t pid);
   UsageFile* m_file = nullptr;
   UsageSlot* m_own = nullptr;
