@@ -205,3 +205,79 @@ def test_exports_are_the_table():
     assert exported == {row for _, row in ROWS} | other | torch
     needed = subprocess.run(["readelf", "-d", str(LIBRARY)], check=True, capture_output=True, text=True).stdout
     assert re.findall(r"NEEDED.*\[(.*)\]", needed) == ["libc.so.6"]
+
+
+WAY_NAMES = {
+    "linked": "called by name (linked)",
+    "dlsym": "`dlsym` on a handle",
+    "dlvsym": "`dlvsym` with the runtime's version",
+    "default": "`dlsym(RTLD_DEFAULT)`",
+    "proc": "`cuGetProcAddress`",
+    "proc_v2": "`cuGetProcAddress_v2`",
+    "entry": "`cudaGetDriverEntryPoint`",
+    "entry_version": "`cudaGetDriverEntryPointByVersion`",
+    "static": "as a static runtime does it: `cuGetProcAddress_v2` asked for itself, then for the rest",
+}
+
+
+def coverage_page():
+    """docs/coverage.md: which function by which way, from the same runs that the tests above judge."""
+    lines = [
+        "# What is hooked, and by which way",
+        "",
+        "Made from `interpose/hooks/cuda_hooks.def` and the door tests by",
+        "`VRAMTRACK_WRITE_COVERAGE=1 pytest test/e2e/test_hooks.py -k coverage_page`; the test fails when it is out of date.",
+        "A mark says that the call was recorded once, with the right bytes, kind, stream and device, taken out when freed,",
+        "and that its result, errno and last error were those of a run without vramtrack, under libcudart 12 and 13.",
+        "`-`: the way does not lead to this function. `pass`: the simulated GPU refuses the call (a handle that no process",
+        "exported, the 32-bit functions of CUDA 2), and the refusal comes through unchanged.",
+        "",
+        "Ways: " + "; ".join(f"{i + 1} {name}" for i, name in enumerate(WAY_NAMES.values())) + ".",
+        "",
+        "| function | " + " | ".join(str(i + 1) for i in range(len(WAY_NAMES))) + " |",
+        "|---|" + "---|" * len(WAY_NAMES),
+    ]
+    for _, row in ROWS:
+        cells = []
+        for way in WAY_NAMES:
+            runtime = 12 if row in ONLY_12 else 13
+            if (way, runtime) in SHADOWED:
+                cells.append("-")
+                continue
+            run = doors_with_imports(runtime) if row in IMPORTS and way == "linked" else doors(way, runtime)
+            if [row] not in run.said("case"):
+                cells.append("-")
+            elif run.said("live", row) or run.said("gone", row) or any(" 0 last" in r for r in run.results(row)):
+                cells.append("x")
+            else:
+                cells.append("pass")
+        lines.append(f"| `{row}` | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Beside these, PyTorch's caching allocator is heard through `c10::reportMemoryUsageToProfiler` and",
+        "`c10::reportOutOfMemoryToProfiler`, and autograd's nodes through `at::sequence_number::get_and_increment`.",
+        "",
+        "## What is recorded, and what is not",
+        "",
+        "- Imported memory (IPC, other processes' pools and handles, external memory) is listed with kind `ipc` or",
+        "  `external`, and never counted as this process's own bytes. Multicast objects hold no memory.",
+        "- A VMM allocation lives until its last reference is released and its last mapping is gone.",
+        "- What dies with a context (`cuCtxDestroy`, `cudaDeviceReset`, the last primary release) is taken out then; pools",
+        "  and VMM memory outlive it, as cuda.h says.",
+        "- Arrays count their elements, layers and mip levels; the driver's padding is not known to anyone outside it.",
+        "- The memory of a graph's allocation node is listed from the moment the node has its address; the driver holds it",
+        "  from the graph's launch.",
+        "- Address reservations, attribute and access calls, exports and pool trims move no live bytes and are not hooked.",
+        "- With two runtimes in one process, a call goes to the one that its caller's library was linked to. A function",
+        "  pointer that one library took and another calls is led to the caller's.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def test_coverage_page():
+    page = ROOT / "docs" / "coverage.md"
+    wanted = coverage_page()
+    if os.environ.get("VRAMTRACK_WRITE_COVERAGE"):
+        page.write_text(wanted)
+    assert page.read_text() == wanted, "run it with VRAMTRACK_WRITE_COVERAGE=1"

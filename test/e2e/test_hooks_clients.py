@@ -1,0 +1,115 @@
+"""Real libraries as clients, one process at a time: what is recorded equals the simulated driver's own books."""
+
+import re
+import subprocess
+
+from conftest import PYTHON
+from test_hooks import VRAMTRACK, sim_environment
+
+BOOKS = """
+import ctypes, sys
+class Block(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_uint64), ("bytes", ctypes.c_uint64), ("serial", ctypes.c_uint64),
+                ("kind", ctypes.c_uint32), ("device", ctypes.c_int32)]
+VISIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Block), ctypes.c_void_p)
+KINDS = ["device", "pool", "managed", "host_pinned", "array", "vmm", "graph", "ipc", "external", "registered", "module"]
+def show(block, _):
+    b = block.contents
+    if KINDS[b.kind] not in ("module", "graph"):
+        print("books", hex(b.address), KINDS[b.kind], b.bytes, b.device)
+    return 0
+def books():
+    live = ctypes.CDLL("libcuda.so.1").vramtrack_sim_live
+    live.restype = ctypes.c_uint64
+    live(VISIT(show), None)
+    sys.stdout.flush()
+    import os
+    os._exit(0)     # nothing is freed between the books and the end
+"""
+
+BINDINGS = """
+from cuda.bindings import driver
+def ok(answer):
+    assert int(answer[0]) == 0, answer
+    return answer[1] if len(answer) == 2 else answer[1:]
+ok(driver.cuInit(0) + (None,))
+context = ok(driver.cuDevicePrimaryCtxRetain(ok(driver.cuDeviceGet(0))))
+ok(driver.cuCtxSetCurrent(context) + (None,))
+kept = ok(driver.cuMemAlloc(1 << 20))
+ok(driver.cuMemFree(ok(driver.cuMemAlloc(2 << 20))) + (None,))
+pooled = ok(driver.cuMemAllocAsync(3 << 20, 0))
+pinned = ok(driver.cuMemHostAlloc(4096, 0))
+"""
+
+PLAIN = """
+runtime = ctypes.CDLL("libcudart.so.13")
+pointer = ctypes.c_void_p()
+assert runtime.cudaMalloc(ctypes.byref(pointer), ctypes.c_size_t(5 << 20)) == 0
+managed = ctypes.c_void_p()
+assert runtime.cudaMallocManaged(ctypes.byref(managed), ctypes.c_size_t(1 << 20), 1) == 0
+"""
+
+TORCH = """
+import torch
+model = torch.nn.Linear(512, 512).cuda()
+model(torch.ones(64, 512, device="cuda")).sum().backward()
+host = torch.ones(1000).pin_memory()
+"""
+
+
+def traced_equals_books(source, tmp_path, **changes):
+    script = tmp_path / "script.py"
+    script.write_text(BOOKS + source + "\nbooks()\n")
+    environment = {**sim_environment(tmp_path / "out"), **changes}
+    done = subprocess.run([PYTHON, script], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    books = {
+        (int(address, 16), kind): (int(size), int(device))
+        for address, kind, size, device in re.findall(r"^books (0x\w+) (\w+) (\d+) (-?\d+)$", done.stdout, re.M)
+    }
+    assert books
+    (trace,) = (tmp_path / "out").glob("*.vtrace")
+    text = subprocess.run([VRAMTRACK, "dump", trace], check=True, capture_output=True, text=True).stdout
+    fields = [(line.split(" ", 2)[:2], dict(re.findall(r"(\w+)=(\S+)", line))) for line in text.splitlines()]
+    sites = {words[1]: f for words, f in fields if words[0] == "site"}
+    recorded = {}
+    for words, f in fields:
+        if words[0] == "block" and sites[f["site"]]["layer"] == "cuda":
+            site = sites[f["site"]]
+            recorded[int(f["address"], 16), site["kind"]] = (int(f["bytes"]), int(site["device"]))
+    assert recorded.keys() == books.keys()
+    for key, (size, device) in recorded.items():
+        assert size == books[key][0]
+        if key[1] not in ("host_pinned", "registered"):
+            assert device == books[key][1]
+    losses = next(f for words, f in fields if words[0] == "losses")
+    assert {losses[name] for name in ("unknown_frees", "replaced_blocks", "dropped_events")} == {"0"}
+    return recorded
+
+
+def kinds(recorded):
+    return sorted(kind for _, kind in recorded)
+
+
+def test_cuda_bindings_driver(tmp_path):
+    assert kinds(traced_equals_books(BINDINGS, tmp_path)) == ["device", "host_pinned", "pool"]
+
+
+def test_ctypes(tmp_path):
+    assert kinds(traced_equals_books(PLAIN, tmp_path)) == ["device", "managed"]
+
+
+def test_torch_bindings_and_a_plain_library_at_once(tmp_path):
+    recorded = traced_equals_books(TORCH + BINDINGS + PLAIN, tmp_path)
+    assert {"device", "host_pinned", "managed", "pool"} == set(kinds(recorded))
+
+
+def test_torch_expandable_segments(tmp_path):
+    """cuMemCreate and its kin, reached through cudaGetDriverEntryPointByVersion."""
+    recorded = traced_equals_books(TORCH, tmp_path, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True")
+    assert "vmm" in kinds(recorded)
+
+
+def test_torch_async_allocator(tmp_path):
+    recorded = traced_equals_books(TORCH, tmp_path, PYTORCH_CUDA_ALLOC_CONF="backend:cudaMallocAsync")
+    assert "pool" in kinds(recorded)
