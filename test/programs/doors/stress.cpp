@@ -15,8 +15,9 @@ namespace {
 
 void* g_cuda = nullptr;
 void* g_cudart = nullptr;
-#define DRIVER(name) (reinterpret_cast<decltype(&::name)>(dlsym(g_cuda, #name)))
-#define RUNTIME(name) (reinterpret_cast<decltype(&::name)>(dlsym(g_cudart, #name)))
+// Of the global scope: hooked by name, also in sanitized builds, which leave look-ups on a handle alone.
+#define DRIVER(name) (reinterpret_cast<decltype(&::name)>(dlsym(RTLD_DEFAULT, #name)))
+#define RUNTIME(name) (reinterpret_cast<decltype(&::name)>(dlsym(RTLD_DEFAULT, #name)))
 
 struct Block {
   int kind;
