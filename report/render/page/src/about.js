@@ -4,12 +4,13 @@ import { fill, h, name } from "./dom.js";
 import { endText } from "./verdict.js";
 import UPLOT_LICENCE from "../licences/uplot.txt";
 
-const LOSS_WORDS = {
-  dropped_events: "events not recorded",
-  unresolved_frames: "frames without a name",
-  unknown_frees: "frees of blocks never seen",
-  torn_records: "records cut off in the middle of writing",
+const LOSSES = {
+  dropped_events: ["event not recorded", "events not recorded"],
+  unresolved_frames: ["frame without a name", "frames without a name"],
+  unknown_frees: ["free of a block never seen", "frees of blocks never seen"],
+  torn_records: ["record cut off in the middle of writing", "records cut off in the middle of writing"],
 };
+const lossWords = (losses) => Object.entries(LOSSES).filter(([key]) => losses[key] > 0).map(([key, [one, many]]) => plural(losses[key], one, many));
 
 export function aboutView(root, model) {
   const { process, environment, losses } = model;
@@ -30,13 +31,13 @@ export function aboutView(root, model) {
 }
 
 function lossList(losses) {
-  const lost = Object.entries(LOSS_WORDS).filter(([key]) => losses[key] > 0);
-  return [lost.length ? h("ul", null, lost.map(([key, text]) => h("li", null, `${count(losses[key])} ${text}`))) : h("p", null, "Nothing was lost: every event was recorded and every frame has a name."), losses.notes.length ? h("ul", null, losses.notes.map((note) => h("li", null, name(shorten(note, 2000))))) : null];
+  const lost = lossWords(losses);
+  return [lost.length ? h("ul", null, lost.map((text) => h("li", null, text))) : h("p", null, "Nothing was lost: every event was recorded and every frame has a name."), losses.notes.length ? h("ul", null, losses.notes.map((note) => h("li", null, name(shorten(note, 2000))))) : null];
 }
 
 /** The line at the bottom of the page. */
 export function footer(root, model) {
   const { losses } = model;
-  const lost = Object.entries(LOSS_WORDS).filter(([key]) => losses[key] > 0).map(([key, text]) => `${count(losses[key])} ${text}`);
+  const lost = lossWords(losses);
   fill(root, h("span", null, lost.length ? lost.join(", ") : "nothing lost in recording"), h("span", null, `vramtrack ${model.version}, Apache-2.0`), h("span", null, "plot: uPlot 1.6.32 © Leon Sorokin, MIT (text under About this run)"));
 }

@@ -34,7 +34,7 @@ export function ledgerRows(model, entry) {
   const used = rows.reduce((sum, row) => sum + row.bytes, 0);
   const free = entry.total_bytes - used;
   if (free > 0) rows.push({ key: "free", text: entry.driver_used_bytes === null ? "free, or used by others (driver not asked)" : "free", bytes: free, why: WORDS.free });
-  return { rows, used, over: free < 0 ? -free : 0 };
+  return { rows, used, over: free < 0 && entry.total_bytes ? -free : 0 };
 }
 
 const label = (row) => (row.owner ? name(show(row.text).slice(0, 60)) : row.text);
@@ -65,7 +65,7 @@ function deviceBar(model, entry) {
   }
   return h("section.device", { "aria-label": `Memory of ${model.deviceName(entry.device)}` },
     h("div.head", null, h("h2", null, "Where the memory is"), h("span.muted", null, `${model.deviceName(entry.device)} `, device ? name(show(device.name)) : null), h("span.grow"),
-      h("span", null, h("b", null, bytes(used)), ` of ${bytes(entry.total_bytes)} (${percent(used, whole)})`, magnified ? h("span.muted", null, ", enlarged below") : null)),
+      h("span", null, h("b", null, bytes(used)), entry.total_bytes ? ` of ${bytes(entry.total_bytes)} (${percent(used, whole)})` : " in use (the size of the device is not known)", magnified ? h("span.muted", null, ", enlarged below") : null)),
     bars,
     h("ul.legend", null, rows.map((row) => h("li.key", { title: row.why }, h(`i.swatch.c-${row.key}`, { "aria-hidden": "true" }), label(row), " ", h("b", null, bytes(row.bytes))))),
     over ? h("p.warning", null, `These add up to ${bytes(over)} more than the device has: part was measured at another moment.`) : null);
@@ -81,7 +81,7 @@ export function ledgerView(root, model) {
       fill(root, model.ledger.length ? model.ledger.map((entry) => {
         const { rows } = ledgerRows(model, entry);
         const whole = rows.reduce((sum, row) => sum + row.bytes, 0);
-        return h("table.plain", null, h("caption", null, `${model.deviceName(entry.device)}: what fills ${bytes(entry.total_bytes)}`),
+        return h("table.plain", null, h("caption", null, `${model.deviceName(entry.device)}: what fills ${entry.total_bytes ? bytes(entry.total_bytes) : "it"}`),
           h("thead", null, h("tr", null, ["What", "Memory", "Share", "What it means"].map((t, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, t)))),
           h("tbody", null, rows.map((row) => h("tr", null, h("th", { scope: "row" }, h(`i.swatch.c-${row.key}`, { "aria-hidden": "true" }), label(row)), h("td.number", { title: exactBytes(row.bytes) }, bytes(row.bytes)), h("td.number", null, percent(row.bytes, whole)), h("td", null, row.why)))),
           h("tfoot", null, h("tr", null, h("th", { scope: "row" }, "Total"), h("td.number", { title: exactBytes(whole) }, bytes(whole)), h("td.number", null, "100 %"), h("td", null, entry.driver_used_bytes === null ? "The driver was not asked how much is used." : `The driver reports ${bytes(entry.driver_used_bytes)} used.`))));

@@ -30,6 +30,12 @@ function series(model, device) {
     all[at] = Math.max(c, r);
     step[at] = timeline.step[i];
   }
+  // Nothing is sampled while nothing changes: the level lasts until the end of the run.
+  const end = model.process.duration;
+  if (time.length && end > time.at(-1) && model.at !== "oom") {
+    time.push(end);
+    for (const values of [live, reserved, all, step]) values.push(values.at(-1));
+  }
   return { time, live, reserved, all, step, tensors };
 }
 
@@ -132,15 +138,17 @@ export function timelineView(root, model, store, scope) {
     ctx.lineWidth = ratio;
     ctx.textAlign = "left";
     ctx.font = `${10 * ratio}px system-ui, sans-serif`;
+    let labelled = left - 1e3;
     for (let i = 1; i < time.length; ++i) {
       if (Math.floor(step[i] / every) === Math.floor(step[i - 1] / every)) continue;
       const x = Math.round(plot.valToPos(time[i], "x", true));
       if (x < left || x > left + width) continue;
-      const big = Math.floor(step[i] / label) !== Math.floor(step[i - 1] / label);
+      const big = x - labelled > 62 * ratio && Math.floor(step[i] / label) !== Math.floor(step[i - 1] / label);
       ctx.beginPath();
       ctx.moveTo(x, top + height);
       ctx.lineTo(x, top + height - (big ? 9 : 4) * ratio);
       ctx.stroke();
+      if (big) labelled = x;
       if (big && x < left + width - 60 * ratio) ctx.fillText(`step ${count(Math.floor(step[i] / label) * label)}`, x + 3 * ratio, top + height - 2 * ratio);
     }
   }
