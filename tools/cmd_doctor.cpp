@@ -213,7 +213,7 @@ void show_trace(const fs::path& path) {
   say(doors["driver"].get<std::string>().empty() ? Verdict::note : Verdict::ok, "driver",
       doors["driver"].get<std::string>().empty() ? "none was loaded" : doors["driver"].get<std::string>());
   list(doors["by_name"], "called by name");
-  list(doors["by_look_up"], "called by look-up");
+  list(doors["by_look_up"], "looked up");
   if (const int unwrapped = doors["unwrapped"].get<int>(); unwrapped > 0)
     say(Verdict::missing, "look-ups", std::to_string(unwrapped) + " got the real function: its calls are not seen");
   if (const std::string* audit = trace.note("audit")) say(Verdict::note, "audit", *audit);
