@@ -52,7 +52,9 @@ class Matcher {
 
   std::vector<SiteChange> run() {
     match({});
-    match({.native_frames = false});  // what differs in the libraries' own frames only
+    SiteKeyOptions python;
+    python.native_frames = false;
+    match(python);  // what differs in the libraries' own frames only
     for (const SiteReport* site : left_a_) add(site, nullptr);
     for (const SiteReport* site : left_b_) add(nullptr, site);
     return std::move(changes_);
@@ -77,8 +79,11 @@ class Matcher {
 
 void Matcher::match(const SiteKeyOptions& options) {
   std::map<std::string, std::pair<Sites, Sites>> groups;
-  for (const SiteReport* site : left_a_) groups[site_key(a_, *site, options)].first.push_back(site);
-  for (const SiteReport* site : left_b_) groups[site_key(b_, *site, options)].second.push_back(site);
+  SiteKeyOptions of_a = options, of_b = options;
+  of_a.script = main_script(a_);
+  of_b.script = main_script(b_);
+  for (const SiteReport* site : left_a_) groups[site_key(a_, *site, of_a)].first.push_back(site);
+  for (const SiteReport* site : left_b_) groups[site_key(b_, *site, of_b)].second.push_back(site);
   left_a_.clear();
   left_b_.clear();
   for (auto& [key, sides] : groups) {

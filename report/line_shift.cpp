@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <tuple>
 
-#include "report/sites.hpp"
+#include "report/site_key.hpp"
 
 namespace vramtrack {
 namespace {
@@ -13,27 +13,37 @@ constexpr int other_text_costs = 5;         // lines; the same line number with 
 constexpr int lone_module_line_moves = 25;  // a script's only line of interest, moved further, is another line
 constexpr std::size_t lines_compared = 64;  // per function: enough to see a shift
 
-std::string function_key(const Frame& frame) { return std::string(file_name(frame.file)) + '\x1f' + frame.function; }
+std::string function_key(const Frame& frame, const std::string& script) {
+  return compared_file(frame, script) + '\x1f' + frame.function;
+}
 
 bool same_text(const std::string* a, const std::string* b) { return a != nullptr && b != nullptr && *a == *b; }
 
 }  // namespace
 
-LineShifts::LineShifts(const Report& a, const Report& b) {
-  const auto collect = [this](const Report& report, Lines Function::*side) {
+LineShifts::LineShifts(const Report& a, const Report& b) : script_a_(main_script(a)), script_b_(main_script(b)) {
+  const auto collect = [this](const Report& report, const std::string& script, Lines Function::*side) {
     for (const Frame& frame : report.frames) {
       if (frame.line <= 0) continue;
-      (functions_[function_key(frame)].*side)[frame.line] = frame.source ? &*frame.source : nullptr;
+      (functions_[function_key(frame, script)].*side)[frame.line] = frame.source ? &*frame.source : nullptr;
     }
   };
-  collect(a, &Function::a);
-  collect(b, &Function::b);
-  for (auto& [key, function] : functions_) function.shift = best_shift(function, key.ends_with("\x1f<module>"));
+  collect(a, script_a_, &Function::a);
+  collect(b, script_b_, &Function::b);
+  std::unordered_map<std::string, Scores> by_function, by_file;
+  for (const auto& [key, function] : functions_) {
+    by_function[key] = score_shifts(function);
+    for (const auto& [shift, score] : by_function[key]) by_file[key.substr(0, key.find('\x1f'))][shift] += score;
+  }
+  for (auto& [key, function] : functions_) {
+    const Scores& file = by_file[key.substr(0, key.find('\x1f'))];
+    function.shift = best_shift(by_function[key], file, key.ends_with("\x1f<module>"));
+  }
 }
 
-int LineShifts::best_shift(const Function& function, bool module_level) {
-  // A shift scores a point per line that it maps onto a line, and two more where the text is the same.
-  std::map<int, int> scores;
+/// A shift scores a point per line that it maps onto a line, and two more where the text is the same.
+LineShifts::Scores LineShifts::score_shifts(const Function& function) {
+  Scores scores;
   std::size_t seen_a = 0;
   for (const auto& [line_a, text_a] : function.a) {
     if (++seen_a > lines_compared) break;
@@ -43,8 +53,15 @@ int LineShifts::best_shift(const Function& function, bool module_level) {
       scores[line_b - line_a] += same_text(text_a, text_b) ? 3 : 1;
     }
   }
+  return scores;
+}
+
+/// The best of the function's own shifts, the file's other functions voting among them: lines inserted at the top of
+/// a file move all of it.
+int LineShifts::best_shift(const Scores& own, const Scores& file, bool module_level) {
   int best = 0, best_score = 0;
-  for (const auto& [shift, score] : scores) {
+  for (const auto& [shift, unused] : own) {
+    const int score = file.at(shift);
     if (std::tuple(score, -std::abs(shift)) > std::tuple(best_score, -std::abs(best)) || best_score == 0) {
       best = shift;
       best_score = score;
@@ -54,8 +71,8 @@ int LineShifts::best_shift(const Function& function, bool module_level) {
   return best;
 }
 
-int LineShifts::of(const Frame& frame) const {
-  const auto at = functions_.find(function_key(frame));
+int LineShifts::of(const Frame& frame_of_a) const {
+  const auto at = functions_.find(function_key(frame_of_a, script_a_));
   return at == functions_.end() ? 0 : at->second.shift;
 }
 

@@ -1,6 +1,7 @@
 #include "report/site_key.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "report/sites.hpp"
 
@@ -13,6 +14,26 @@ constexpr char part_end = '\x1f', frame_end = '\x1e';
 bool is_address(const std::string& function) { return function.starts_with("0x"); }
 
 }  // namespace
+
+std::string main_script(const Report& report) {
+  std::map<std::string, std::size_t> stacks;
+  for (const SiteReport& site : report.sites) {
+    const std::vector<FrameId>& stack = site.backward_of ? *site.backward_of : site.stack;
+    for (auto id = stack.rbegin(); id != stack.rend(); ++id) {
+      if (*id >= report.frames.size() || !is_own_frame(report.frames[*id])) continue;
+      ++stacks[report.frames[*id].file];
+      break;
+    }
+  }
+  const auto most =
+      std::max_element(stacks.begin(), stacks.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == stacks.end() ? "" : most->first;
+}
+
+std::string compared_file(const Frame& frame, const std::string& script) {
+  if (frame.kind != "python") return std::string(file_name(frame.module));
+  return !script.empty() && frame.file == script ? "<script>" : std::string(file_name(frame.file));
+}
 
 std::vector<const Frame*> key_frames(const Report& report, const SiteReport& site, const SiteKeyOptions& options) {
   std::vector<const Frame*> frames;
@@ -41,7 +62,7 @@ std::string site_key(const Report& report, const SiteReport& site, const SiteKey
   for (const Frame* frame : key_frames(report, site, options)) {
     if (!is_address(frame->function)) key += frame->function;
     key += part_end;
-    key += file_name(frame->kind == "python" ? frame->file : frame->module);
+    key += compared_file(*frame, options.script);
     if (options.lines) {
       key += part_end;
       key += std::to_string(frame->line);

@@ -90,6 +90,7 @@ const StackResolver::NativeAddress& StackResolver::native_address(const trace::M
   if (symbols_ && module != nullptr && linked > 0) found = symbolizer_.resolve(path, module->build_id, linked - 1);
   result.role = native_role(found.empty() ? std::string_view() : std::string_view(found.back().function), path);
   const std::string shown_path = utf8::sanitise(path);
+  if (module != nullptr && !module->build_id.empty()) report_.build_ids[shown_path] = module->build_id;
   for (NativeFrame& native : found) {
     Frame frame;
     frame.kind = "native";

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.unknown_fields import UnknownFieldSet
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2
 
-from conftest import PYTHON, ROOT
+from conftest import PYTHON, ROOT, VRAMTRACK
 
 sys.path.insert(0, str(ROOT / "test" / "programs"))
 import synthetic_report  # noqa: E402
@@ -30,11 +30,13 @@ def synthetic(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def real(traced):
-    run = traced([PYTHON, WORKLOADS, "transformer"], sim="16GiB")
-    assert run.code == 0, run.stderr
-    return run.traces()[0]
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    out = tmp_path_factory.mktemp("real")
+    command = [VRAMTRACK, "run", "--quiet", "-o", out, "--sim=16GiB", "--", PYTHON, WORKLOADS, "transformer"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return next(out.glob("vramtrack-*.vtrace"))
 
 
 @pytest.fixture(params=["synthetic", "real"])

@@ -88,10 +88,11 @@ class Drawing {
     if (!sample.rank.empty()) facts += "   rank " + sample.rank;
     facts += "   " + human_duration(sample.duration);
     if (sample.has_steps) facts += "   step " + human_count(sample.steps);
-    facts += "   " + state(sample) + (view_.paused ? "   VIEW PAUSED" : "");
-    const std::size_t taken = 15 + facts.size();
+    facts += "   " + state(sample);
+    const std::string title = view_.paused ? "vramtrack top (view paused)  " : "vramtrack top  ";
+    const std::size_t taken = title.size() + facts.size();
     const std::size_t room = width_ > taken + 16 ? width_ - taken : 16;
-    add("vramtrack top  " + utf8::shorten_middle(utf8::printable(sample.command), room) + facts, bold);
+    add(title + utf8::shorten_middle(utf8::printable(sample.command), room) + facts, bold);
     if (view_.interactive) add("q quit   p pause   s sort   l layer   arrows scroll   Tab process   ? help", dim);
   }
 

@@ -158,3 +158,15 @@ TEST_CASE("diff: text and JSON hold the same figures, hostile names included") {
   CHECK(json["frames"][frame]["function"] == hostile);
   CHECK(json["summary"]["same"]["sites"] == 4);
 }
+
+TEST_CASE("diff: the script may have another name, other files may not") {
+  Report a = lines_report("build", {{5, 100}}), b = a;
+  b.frames[0].file = "/src/train_v2.py";
+  CHECK(count(compare(a, b), Change::same) == 1);
+  for (Report* report : {&a, &b}) {
+    const auto script = static_cast<FrameId>(report->frames.size());
+    report->frames.push_back(python_frame("<module>", "/src/main.py", 1));
+    report->sites[0].stack.push_back(script);
+  }
+  CHECK(count(compare(a, b), Change::same) == 0);
+}
