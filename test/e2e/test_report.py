@@ -1,0 +1,141 @@
+"""The report of real runs: valid against its schema, the same after a round trip, and right where PyTorch knows too."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+from conftest import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+TRAINING = """
+import json, sys, torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        return x + self.down(torch.relu(self.up(x)))
+
+net = nn.Sequential(*[Block(64) for _ in range(3)]).cuda()
+optimizer = torch.optim.AdamW(net.parameters())
+kept = []
+for step in range(25):
+    loss = net(torch.randn(16, 64, device="cuda")).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    kept.append(torch.ones(1000, device="cuda"))  # leak
+stats = torch.cuda.memory_stats()
+print(json.dumps({key: stats[key] for key in (
+    "allocated_bytes.all.current", "allocation.all.current", "allocated_bytes.all.peak", "reserved_bytes.all.current")}))
+"""
+LEAK_LINE = TRAINING.splitlines().index('    kept.append(torch.ones(1000, device="cuda"))  # leak') + 1
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """One traced run for all tests of this file that only read."""
+    return {}
+
+
+@pytest.fixture
+def run(training, traced):
+    if "run" not in training:
+        training["run"] = traced(TRAINING)
+        assert training["run"].code == 0, training["run"].stderr
+    return training["run"]
+
+
+def test_validates_and_says_what_pytorch_says(run):
+    report = run.report()
+    VALIDATOR.validate(report)
+    stats = json.loads(run.stdout)
+    total = next(t for t in report["totals"] if t["layer"] == "tensor" and t["device"] == 0)
+    assert total["live_bytes"] == stats["allocated_bytes.all.current"]
+    assert total["live_count"] == stats["allocation.all.current"]
+    assert total["peak_bytes"] == stats["allocated_bytes.all.peak"]
+    torch_owned = sum(
+        s["live_bytes"] for s in report["sites"] if s["layer"] == "cuda" and s["owner"] == "torch" and s["device"] == 0
+    )
+    assert torch_owned == stats["reserved_bytes.all.current"]
+    assert sum(s["live_bytes"] for s in report["sites"] if s["layer"] == "tensor") == total["live_bytes"]
+    ledger = report["ledger"][0]
+    assert ledger["tensors_live_bytes"] + ledger["cached_bytes"] == torch_owned
+    owners = sum(o["bytes"] for o in ledger["owners"] if o["owner"] != "torch")
+    assert (
+        ledger["driver_used_bytes"]
+        == ledger["tensors_live_bytes"] + ledger["cached_bytes"] + owners + ledger["context_and_other_bytes"]
+    )
+
+
+def test_the_leak_and_only_it_is_growing(run):
+    report = run.report()
+    growing = [s for s in report["sites"] if s["verdict"] == "growing"]
+    assert len(growing) == 1
+    own = [report["frames"][i] for i in growing[0]["stack"] if report["frames"][i]["kind"] == "python"][0]
+    assert own["line"] == LEAK_LINE
+    assert "kept.append" in own["source"]
+    assert growing[0]["live_count"] == 25
+    assert growing[0]["growth"]["bytes_per_step"] == pytest.approx(4096, rel=0.1)
+
+
+def test_native_frames_have_names_and_no_interpreter(run):
+    report = run.report()
+    names = {f["function"] for f in report["frames"] if f["kind"] == "native"}
+    assert any("at::" in name for name in names)
+    assert not any("_PyEval_EvalFrameDefault" in name for name in names)
+    unresolved = [f for f in report["frames"] if f["function"].startswith("+0x")]
+    assert len(unresolved) < len(report["frames"]) / 10
+
+
+def test_every_moment_and_format_from_the_trace(run, vramtrack):
+    (trace,) = run.traces()
+    for moment in ("exit", "peak", "live"):
+        completed = vramtrack("report", trace, "--format", "json", "--at", moment)
+        assert completed.returncode == 0, completed.stderr
+        report = json.loads(completed.stdout)
+        VALIDATOR.validate(report)
+        assert report["at"] == moment
+    peak = json.loads(vramtrack("report", trace, "--format", "json", "--at", "peak").stdout)
+    total = next(t for t in peak["totals"] if t["layer"] == "tensor")
+    assert sum(s["live_bytes"] for s in peak["sites"] if s["layer"] == "tensor") == total["peak_bytes"]
+
+
+def test_a_report_reads_back_as_itself(run, vramtrack, tmp_path):
+    (trace,) = run.traces()
+    first = vramtrack("report", trace, "--format", "json")
+    path = tmp_path / "report.json"
+    path.write_text(first.stdout)
+    again = vramtrack("report", path, "--format", "json")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+
+
+def test_text_names_the_line_and_folded_adds_up(run, vramtrack):
+    (trace,) = run.traces()
+    text = vramtrack("report", trace).stdout
+    assert re.search(rf" 25 +growing +script\d+\.py:{LEAK_LINE} ", text), text
+    assert "\x1b" not in text
+    report = run.report()
+    folded = vramtrack("report", trace, "--format", "folded").stdout
+    shown = sum(int(line.rsplit(" ", 1)[1]) for line in folded.splitlines())
+    main = [s for s in report["sites"] if s["layer"] == "tensor" or s["owner"] != "torch" or s["device"] < 0]
+    assert shown == sum(s["live_bytes"] for s in main)
+
+
+def test_inputs_that_are_none(vramtrack, tmp_path):
+    for content, problem in ((b"", "not a vramtrack trace"), (b"{", "not valid JSON"), (b"{}", "not a report")):
+        path = tmp_path / "input"
+        path.write_bytes(content)
+        completed = vramtrack("report", path)
+        assert completed.returncode == 1
+        assert completed.stderr.startswith("error: ") and completed.stderr.count("\n") == 1
+        assert problem in completed.stderr
