@@ -79,7 +79,14 @@ FrameId StackResolver::python_frame(std::uint64_t word) {
   return python_[word] = intern(std::move(frame));
 }
 
-const StackResolver::NativeAddress& StackResolver::native_address(const trace::Module* module, std::uint64_t address) {
+const std::vector<FrameId>& StackResolver::shown(NativeAddress& address) {
+  if (!address.unused.empty() && !address.resolved) ++report_.losses.unresolved_frames;
+  for (Frame& frame : address.unused) address.frames.push_back(intern(std::move(frame)));
+  address.unused.clear();
+  return address.frames;
+}
+
+StackResolver::NativeAddress& StackResolver::native_address(const trace::Module* module, std::uint64_t address) {
   const auto [at, added] = native_.try_emplace({module == nullptr ? 0 : module->id + 1, address});
   NativeAddress& result = at->second;
   if (!added) return result;
@@ -99,15 +106,15 @@ const StackResolver::NativeAddress& StackResolver::native_address(const trace::M
     frame.line = native.line;
     frame.module = shown_path;
     frame.inlined = native.inlined;
-    result.frames.push_back(intern(std::move(frame)));
+    result.unused.push_back(std::move(frame));
   }
   if (found.empty()) {
-    ++report_.losses.unresolved_frames;
+    result.resolved = false;
     Frame frame;
     frame.kind = "native";
     frame.function = offset_name(linked);
     frame.module = shown_path;
-    result.frames.push_back(intern(std::move(frame)));
+    result.unused.push_back(std::move(frame));
   }
   return result;
 }
@@ -129,7 +136,7 @@ const ResolvedStack& StackResolver::resolve(std::uint32_t id) {
     python.push_back(python_frame(word));
   }
   std::vector<NativeRole> roles;
-  std::vector<const NativeAddress*> native;
+  std::vector<NativeAddress*> native;
   std::vector<std::string_view> modules;
   for (const std::uint64_t address : trace_.native_words(*stack)) {
     const trace::Module* module = trace_.module_at(address - 1, stack->position);
@@ -141,7 +148,7 @@ const ResolvedStack& StackResolver::resolve(std::uint32_t id) {
     if (frame.python) {
       result.frames.push_back(python[frame.index]);
     } else {
-      const std::vector<FrameId>& ids = native[frame.index]->frames;
+      const std::vector<FrameId>& ids = shown(*native[frame.index]);
       result.frames.insert(result.frames.end(), ids.begin(), ids.end());
     }
   }

@@ -33,12 +33,15 @@ class StackResolver {
 
  private:
   struct NativeAddress {
-    std::vector<FrameId> frames;  // innermost first, inlined ones included
+    std::vector<Frame> unused;    // innermost first, inlined ones included; until a stack shows them
+    std::vector<FrameId> frames;  // the same, once one does: the report holds no frame that nothing refers to
+    bool resolved = true;
     NativeRole role = NativeRole::plain;
   };
 
   FrameId python_frame(std::uint64_t word);
-  const NativeAddress& native_address(const trace::Module* module, std::uint64_t address);
+  NativeAddress& native_address(const trace::Module* module, std::uint64_t address);
+  const std::vector<FrameId>& shown(NativeAddress& address);
   FrameId intern(Frame frame);
 
   const trace::TraceFile& trace_;
