@@ -22,6 +22,7 @@ namespace vramtrack::agent {
 
 void look_now(const char* why) noexcept;
 std::uint64_t look_height() noexcept;
+std::uint64_t sequence_number() noexcept;
 
 namespace detail {
 Watch g_watch;
@@ -77,7 +78,24 @@ class PythonScope {
   bool foreign_error_ = false;
 };
 
-bool call(const PythonApi& api, const char* name, const char* argument) noexcept {
+/// Switches PyTorch's frame compiler off (`callback` is None's place-holder nullptr) or back on: a frame of the agent
+/// that runs below a compiled function must not be compiled. Returns the callback that was set, or nullptr.
+Object* set_eval_frame(const PythonApi& api, Object* callback) noexcept {
+  Object* function = g_globals == nullptr ? nullptr : api.dict_get(g_globals, "set_eval_frame");
+  Object* none = g_globals == nullptr ? nullptr : api.dict_get(g_globals, "NONE");
+  if (function == nullptr || none == nullptr || function == none) return nullptr;
+  Object* arguments = api.new_tuple(1);
+  if (arguments == nullptr) return nullptr;
+  Object* value = callback != nullptr ? callback : none;
+  api.incref(value);
+  api.tuple_set(arguments, 0, value);
+  Object* previous = api.call(function, arguments);
+  api.decref(arguments);
+  if (previous == nullptr) api.clear_error();
+  return previous;
+}
+
+bool call_in(const PythonApi& api, const char* name, const char* argument) noexcept {
   Object* function = g_globals == nullptr ? nullptr : api.dict_get(g_globals, name);
   if (function == nullptr) return false;
   Object* arguments = api.new_tuple(argument != nullptr ? 1 : 0);
@@ -89,6 +107,19 @@ bool call(const PythonApi& api, const char* name, const char* argument) noexcept
   if (result == nullptr) return false;
   const bool truth = api.is_true(result) == 1;
   api.decref(result);
+  return truth;
+}
+
+bool call(const PythonApi& api, const char* name, const char* argument) noexcept {
+  Object* previous = set_eval_frame(api, nullptr);
+  const bool truth = call_in(api, name, argument);
+  if (previous != nullptr) {
+    Object *type = nullptr, *value = nullptr, *trace = nullptr;  // an exception of the script's own stays set
+    api.fetch_error(&type, &value, &trace);
+    if (Object* ours = set_eval_frame(api, previous)) api.decref(ours);
+    api.restore_error(type, value, trace);
+    api.decref(previous);
+  }
   return truth;
 }
 
@@ -209,6 +240,22 @@ void look_now(const char* why) noexcept {
 }
 
 std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
+
+/// The calling thread's autograd sequence number, 0 where PyTorch does not tell it. GIL held.
+std::uint64_t sequence_number() noexcept {
+  const PythonApi* api = python_api();
+  Object* function = api == nullptr || g_globals == nullptr ? nullptr : api->dict_get(g_globals, "sequence_nr");
+  Object* none = function == nullptr ? nullptr : api->dict_get(g_globals, "NONE");
+  if (function == nullptr || function == none) return 0;
+  Object* number = api->call(function, nullptr);
+  if (number == nullptr) {
+    api->clear_error();
+    return 0;
+  }
+  const std::uint64_t value = api->unsigned_mask(number);
+  api->decref(number);
+  return value;
+}
 
 void detail::reached(std::uint64_t bytes, std::uint64_t blocks) noexcept {
   // Heights grow by a fifth from one look to the next: a bounded number of looks for any amount of memory.

@@ -13,6 +13,7 @@ namespace vramtrack::agent {
 // agent.cpp
 void look_now(const char* why) noexcept;
 std::uint64_t look_height() noexcept;
+std::uint64_t sequence_number() noexcept;
 
 namespace {
 
@@ -35,9 +36,11 @@ std::uint64_t integer_argument(Object* arguments, std::ptrdiff_t index) noexcept
 
 Object* none_or_error() noexcept { return api().error_occurred() != nullptr ? nullptr : api().build_bool(0); }
 
-Object* native_step(Object*, Object* arguments) noexcept {
+/// torch's hook after each optimizer step: (optimizer, args, kwargs), all left alone. An error of ours must not reach
+/// the script; one that a signal handler of the script raised inside a look must.
+Object* native_on_step(Object*, Object*) noexcept {
   SavedErrno keep;
-  if (const char* why = step_done(integer_argument(arguments, 0))) look_now(why);
+  if (const char* why = step_done(sequence_number())) look_now(why);
   return none_or_error();
 }
 
@@ -103,7 +106,7 @@ Object* native_end(Object*, Object*) noexcept {
 }
 
 MethodDef g_methods[] = {
-    {"native_step", native_step, method_varargs, nullptr},
+    {"native_on_step", native_on_step, method_varargs, nullptr},
     {"native_step_of", native_step_of, method_varargs, nullptr},
     {"native_note", native_note, method_varargs, nullptr},
     {"native_source", native_source, method_varargs, nullptr},

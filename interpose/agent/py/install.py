@@ -9,6 +9,11 @@ _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": Fa
 _FILES = ("liveness", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "notes")
 
 
+# For the native side.
+NONE = sequence_nr = None
+set_eval_frame = None  # Dynamo's switch, used natively around every call into the agent: it must not compile it
+
+
 def install():
     """Called natively, GIL held; again later while torch is not there yet. True when nothing is left to do."""
     import os
@@ -30,7 +35,9 @@ def install():
         return False
     _state["torch"] = True
     native_note("python", _environment(torch), 0)
-    _state["sequence"] = getattr(torch.autograd, "_get_sequence_nr", None) or (lambda: 0)
+    global sequence_nr, set_eval_frame
+    set_eval_frame = getattr(getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None), "set_eval_frame", None)
+    sequence_nr = getattr(torch.autograd, "_get_sequence_nr", None)
     for owner, name, hook in (
         (optimizer, "register_optimizer_step_post_hook", on_step),
         (torch._C, "_cuda_attach_out_of_memory_observer", on_oom),
@@ -54,7 +61,12 @@ def _environment(torch):
 
 def on_step(optimizer, args, kwargs):
     """torch's hook after each optimizer step. An exception here would reach the script."""
-    native_step(_state["sequence"]())
+    native_on_step()
+
+
+# Dynamo must not compile it: it would have to import this namespace by name, and warns of natives that it meets.
+on_step._torchdynamo_disable = True
+on_step._torchdynamo_disable_msg = "a hook of vramtrack"
 
 
 def _load():
@@ -126,7 +138,12 @@ def on_look(why):
 def on_oom(device, requested, total, free):
     """torch's observer: before the error is raised, frames intact. An exception here would replace the OOM error."""
     try:
-        _guarded(lambda: oom_analysis(native_last_oom(), device, requested))
+        previous = set_eval_frame(None) if set_eval_frame is not None else None
+        try:
+            _guarded(lambda: oom_analysis(native_last_oom(), device, requested))
+        finally:
+            if set_eval_frame is not None:
+                set_eval_frame(previous)
     except KeyboardInterrupt:
         native_interrupt()  # delivered when the script runs again
     except BaseException:

@@ -18,3 +18,4 @@ def step(x):
 
 for _ in range(16):
     value = step(torch.randn(8, 32, device="cuda"))
+
