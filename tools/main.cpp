@@ -34,7 +34,9 @@ int dispatch(const std::string& name, const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // `vramtrack report ... | head` ends with a write error, not a signal
+  // `vramtrack report ... | head` ends with a write error, not a signal. A program started by `run` inherits what we
+  // got.
+  if (argc < 2 || std::string_view(argv[1]) != "run") std::signal(SIGPIPE, SIG_IGN);
   const Arguments all(argv + 1, argv + argc);
   try {
     if (all.empty()) {

@@ -1,0 +1,139 @@
+#include "tools/run/child.hpp"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace vramtrack::tools {
+namespace {
+
+/// The file that execvp() would run, or "" when there is none.
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    struct stat status {};
+    if (stat(candidate.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(candidate.c_str(), X_OK) == 0) {
+      return candidate;
+    }
+  }
+  return "";
+}
+
+std::optional<std::string> elf_obstacle(std::ifstream& file, const std::string& path) {
+  Elf64_Ehdr header{};
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(&header), sizeof header)) return std::nullopt;
+  if (header.e_ident[EI_CLASS] != ELFCLASS64) return path + " is a 32-bit program";
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment{};
+    file.seekg(static_cast<std::streamoff>(header.e_phoff + i * header.e_phentsize));
+    if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return std::nullopt;
+    if (segment.p_type == PT_INTERP) return std::nullopt;
+  }
+  return path + " is statically linked";
+}
+
+void forward_signal(pid_t child, const siginfo_t& info) {
+  // The terminal sends its signals to the whole foreground group: the child has them already.
+  if (info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL) kill(child, info.si_signo);
+}
+
+[[noreturn]] void exec_child(const std::vector<std::string>& command, int report_pipe, const sigset_t& mask) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  sigprocmask(SIG_SETMASK, &mask, nullptr);
+  execvp(arguments[0], arguments.data());
+  const int error = errno;
+  if (write(report_pipe, &error, sizeof error) < 0) _exit(125);
+  _exit(127);
+}
+
+}  // namespace
+
+std::optional<std::string> preload_obstacle(const std::string& command) {
+  std::string path = find_program(command);
+  for (int depth = 0; depth < 3 && !path.empty(); ++depth) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) != 0) return path + " is set-uid";
+    std::ifstream file(path, std::ios::binary);
+    char start[4] = {};
+    if (!file.read(start, sizeof start)) return std::nullopt;
+    if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return elf_obstacle(file, path);
+    if (start[0] != '#' || start[1] != '!') return std::nullopt;
+    file.seekg(2);
+    std::string line;
+    std::getline(file, line);
+    std::istringstream words(line);
+    path.clear();
+    words >> path;  // of `/usr/bin/env python3`, env itself: it is dynamic, and passes the environment on
+  }
+  return std::nullopt;
+}
+
+ChildEnd run_child(const std::vector<std::string>& command, const std::function<void()>& idle,
+                   std::optional<StartFailure>& failure) {
+  sigset_t waited, original;
+  sigemptyset(&waited);
+  for (int number : {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&waited, number);
+  sigprocmask(SIG_BLOCK, &waited, &original);
+
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    failure = {125, std::string("cannot make a pipe: ") + std::strerror(errno)};
+    return {};
+  }
+  ChildEnd end;
+  end.pid = fork();
+  if (end.pid == 0) exec_child(command, ends[1], original);
+  close(ends[1]);
+  int error = 0;
+  ssize_t got = 0;
+  if (end.pid < 0) {
+    error = errno;
+    got = sizeof error;
+  } else {
+    do got = read(ends[0], &error, sizeof error);
+    while (got < 0 && errno == EINTR);
+  }
+  close(ends[0]);
+  if (got == sizeof error) {
+    if (end.pid > 0) waitpid(end.pid, nullptr, 0);
+    sigprocmask(SIG_SETMASK, &original, nullptr);
+    const bool missing = error == ENOENT;
+    failure = {missing ? 127 : 126, command[0] + ": " + (missing ? "command not found" : std::strerror(error))};
+    return end;
+  }
+
+  int status = 0;
+  for (;;) {
+    const pid_t done = waitpid(end.pid, &status, WNOHANG);
+    if (done == end.pid || (done < 0 && errno != EINTR)) break;
+    const timespec quarter{0, 250'000'000};
+    siginfo_t info{};
+    const int number = sigtimedwait(&waited, &info, &quarter);
+    if (number < 0) {
+      if (errno == EAGAIN) idle();
+    } else if (number != SIGCHLD) {
+      forward_signal(end.pid, info);
+    }
+  }
+  sigprocmask(SIG_SETMASK, &original, nullptr);
+  end.signalled = WIFSIGNALED(status);
+  end.code = end.signalled ? WTERMSIG(status) : WEXITSTATUS(status);
+  return end;
+}
+
+}  // namespace vramtrack::tools

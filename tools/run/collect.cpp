@@ -1,0 +1,121 @@
+#include "tools/run/collect.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+
+#include "interpose/trace/layout.hpp"
+#include "report/render/render.hpp"
+#include "tools/command.hpp"
+
+namespace vramtrack::tools {
+namespace fs = std::filesystem;
+namespace {
+
+bool read_header(const fs::path& path, trace::Header& header) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(sizeof(trace::ExtentHeader));
+  return file.read(reinterpret_cast<char*>(&header), sizeof header) &&
+         std::memcmp(header.magic, trace::magic, sizeof header.magic) == 0;
+}
+
+bool is_alive(std::int64_t pid) { return kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM; }
+
+/// What the launcher knows better than the trace: how its own child ended, and who is still there.
+void complete_end(Process& process, const ChildEnd* end) {
+  if (end != nullptr && process.pid == end->pid) {
+    process.end.kind = end->signalled ? (end->code == SIGKILL ? "killed" : "signal") : "exit";
+    process.end.code = end->code;
+  } else if (process.end.kind == "running" && !is_alive(process.pid)) {
+    process.end.kind = "unknown";
+  }
+}
+
+void add_run_findings(std::vector<Report>& reports, pid_t main_pid, const std::vector<findings::Leftover>& leftovers) {
+  std::vector<Finding> found = findings::run_findings(leftovers, reports);
+  auto main = std::find_if(reports.begin(), reports.end(), [&](const Report& r) { return r.process.pid == main_pid; });
+  if (main == reports.end()) main = reports.begin();
+  main->findings.insert(main->findings.end(), found.begin(), found.end());
+}
+
+void write_json(const Report& report, const fs::path& path) {
+  write_output(path.string(), [&](std::ostream& out) { render::json(report, out); });
+}
+
+}  // namespace
+
+Collector::Collector(fs::path folder, std::uint64_t started_ns, AnalyseOptions options)
+    : folder_(std::move(folder)), started_ns_(started_ns), options_(std::move(options)) {}
+
+void Collector::scan() {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error)) {
+    if (entry.path().extension() != ".vtrace") continue;
+    trace::Header header;
+    if (!read_header(entry.path(), header) || header.clock.start_real_ns < started_ns_) continue;
+    seen_[entry.path()] = {entry.path(), header.ooms, header.clock.start_real_ns};
+  }
+}
+
+void Collector::write_ooms(Seen& seen, std::uint32_t from, const ChildEnd* end) {
+  for (std::uint32_t n = from; n <= std::min(seen.ooms, trace::max_oom_snapshots); ++n) {
+    AnalyseOptions options = options_;
+    options.at = "oom";
+    options.oom = n;
+    Report report = load(seen.trace.string(), options);
+    complete_end(report.process, end);
+    fs::path path = seen.trace;
+    write_json(report, path.replace_extension(".oom-" + std::to_string(n) + ".json"));
+  }
+}
+
+void Collector::poll() {
+  try {
+    scan();
+    for (auto& [path, seen] : seen_) {
+      std::uint32_t& written = ooms_written_[path];
+      if (seen.ooms <= written) continue;
+      write_ooms(seen, written + 1, nullptr);
+      written = seen.ooms;
+    }
+  } catch (const std::exception&) {
+    // Said at the end, when the same reports are written again with all facts: a half-written note is no news now.
+  }
+}
+
+std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<findings::Leftover>& leftovers) {
+  scan();
+  std::vector<Seen> order;
+  for (const auto& [path, seen] : seen_) order.push_back(seen);
+  std::sort(order.begin(), order.end(), [](const Seen& a, const Seen& b) { return a.started_ns < b.started_ns; });
+  std::vector<Collected> collected;
+  std::vector<Report> reports;
+  for (Seen& seen : order) {
+    try {
+      reports.push_back(load(seen.trace.string(), options_));
+      complete_end(reports.back().process, &end);
+      write_ooms(seen, 1, &end);
+      fs::path path = seen.trace;
+      collected.push_back({{}, path.replace_extension(".json")});
+    } catch (const std::exception& error) {
+      std::cerr << "vramtrack: " << error.what() << '\n';
+      reports.resize(collected.size());
+    }
+  }
+  if (!reports.empty()) add_run_findings(reports, end.pid, leftovers);
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    collected[i].report = std::move(reports[i]);
+    try {
+      write_json(collected[i].report, collected[i].path);
+    } catch (const std::exception& error) {  // a full disk: the summary is still worth showing
+      std::cerr << "vramtrack: " << error.what() << '\n';
+    }
+  }
+  return collected;
+}
+
+}  // namespace vramtrack::tools
