@@ -119,7 +119,7 @@ Process process_facts(const trace::TraceFile& trace) {
 
   const bool ended = header.end_ticks != 0 && header.end_kind != 0;
   const std::uint64_t last = ended ? header.end_ticks : std::max(header.clock.last_ticks, header.clock.start_ticks);
-  process.started_at = rfc3339(trace.real_ns(header.clock.start_ticks));
+  process.started_at = rfc3339(trace.start_real_ns());
   process.duration = std::max(0.0, trace.seconds(last));
   if (ended) process.ended_at = rfc3339(trace.real_ns(last));
   switch (static_cast<trace::EndKind>(header.end_kind)) {

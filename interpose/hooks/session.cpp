@@ -165,6 +165,7 @@ bool open(std::uint32_t forked_from) noexcept {
   stacks::reset();
   trace::Writer* writer = trace::Writer::create(path, forked_from);
   if (writer == nullptr) return false;
+  writer->header().process_start_real_ns = process_start_real_ns();
   trace::set_active(writer);
   if (g_host_options.history) ledger::start_history();
   write_notes(*writer);

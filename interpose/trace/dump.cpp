@@ -130,7 +130,7 @@ void dump_header(const TraceFile& trace, Text& out) {
                           : h.end_kind == static_cast<std::uint32_t>(EndKind::signal) ? "signal"
                                                                                       : "running";
   out.record("trace").field("format", h.version).field("pid", h.pid).field("ppid", h.ppid);
-  out.field("forked_from", h.forked_from).field("started_at_ns", h.clock.start_real_ns);
+  out.field("forked_from", h.forked_from).field("started_at_ns", trace.start_real_ns());
   out.field("clock", h.clock.kind == 0 ? "monotonic" : "tsc").field("end", end).field("code", h.end_code);
   out.field("end_time", h.end_kind == 0 ? 0.0 : trace.seconds(h.end_ticks));
   out.field("steps", h.steps).field("step_source", h.step_source == 1 ? "optimizer" : "none");

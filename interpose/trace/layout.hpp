@@ -162,7 +162,8 @@ struct Header {  // follows the ExtentHeader of extent 0
   std::uint32_t ooms;         // OOM records written (release)
   std::uint32_t events_lo;    // reserved
   Losses losses;
-  std::uint64_t reserved[16];
+  std::uint64_t process_start_real_ns;  // CLOCK_REALTIME when the process began, or 0: not known
+  std::uint64_t reserved[15];
   Account accounts[max_accounts];
 };
 static_assert(sizeof(Header) + sizeof(ExtentHeader) <= extent_bytes);

@@ -110,7 +110,8 @@ struct TraceFile {
   std::uint64_t bytes_at_peak(const Site& site) const;
   std::uint64_t count_at_peak(const Site& site) const;
 
-  double seconds(std::uint64_t ticks) const;         // since the trace's start
+  double seconds(std::uint64_t ticks) const;         // since the process began (the trace begins at its first event)
+  std::uint64_t start_real_ns() const;               // when that was
   std::uint64_t real_ns(std::uint64_t ticks) const;  // since the Unix epoch
   double seconds_of(std::uint64_t ticks) const;      // a duration
 
@@ -118,6 +119,7 @@ struct TraceFile {
   void index_modules();
 
  private:
+  double seconds_since_trace_start(std::uint64_t ticks) const;
   std::vector<std::uint32_t> modules_by_start_;
   std::vector<std::uint64_t> highest_end_;  // of the modules up to and including this one
 };

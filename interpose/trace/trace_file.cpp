@@ -104,13 +104,23 @@ double TraceFile::seconds_of(std::uint64_t ticks) const {
   return static_cast<double>(ticks) * ns_per_tick / 1e9;
 }
 
-double TraceFile::seconds(std::uint64_t ticks) const {
+double TraceFile::seconds_since_trace_start(std::uint64_t ticks) const {
   const std::uint64_t start = header.clock.start_ticks;
   return ticks >= start ? seconds_of(ticks - start) : -seconds_of(start - ticks);
 }
 
+std::uint64_t TraceFile::start_real_ns() const {
+  const std::uint64_t process = header.process_start_real_ns, trace = header.clock.start_real_ns;
+  return process != 0 && process < trace ? process : trace;  // the wall clock may have been set in between
+}
+
+double TraceFile::seconds(std::uint64_t ticks) const {
+  return static_cast<double>(header.clock.start_real_ns - start_real_ns()) / 1e9 + seconds_since_trace_start(ticks);
+}
+
 std::uint64_t TraceFile::real_ns(std::uint64_t ticks) const {
-  return header.clock.start_real_ns + static_cast<std::uint64_t>(static_cast<std::int64_t>(seconds(ticks) * 1e9));
+  return header.clock.start_real_ns +
+         static_cast<std::uint64_t>(static_cast<std::int64_t>(seconds_since_trace_start(ticks) * 1e9));
 }
 
 }  // namespace vramtrack::trace

@@ -139,3 +139,23 @@ def test_inputs_that_are_none(vramtrack, tmp_path):
         assert completed.returncode == 1
         assert completed.stderr.startswith("error: ") and completed.stderr.count("\n") == 1
         assert problem in completed.stderr
+
+
+def test_times_count_from_the_start_of_the_process(traced):
+    """The first allocation comes late: what the script's own clock says bounds the report's figures."""
+    script = """
+import json, time
+began = time.time() - (float(open("/proc/uptime").read().split()[0])
+                       - int(open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19]) / 100)
+import torch
+first = time.time() - began
+tensor = torch.ones(1000, device="cuda")
+print(json.dumps({"first": first, "later": time.time() - began}))
+"""
+    run = traced(script)
+    assert run.code == 0, run.stderr
+    own, report = json.loads(run.stdout), run.report()
+    (block,) = [a for a in report["allocations"] if a["layer"] == "tensor"]
+    assert own["first"] - 0.05 <= block["time"] <= own["later"] + 0.05
+    assert block["time"] <= report["process"]["duration"]
+    assert all(point["time"] >= own["first"] - 0.05 for point in report["timeline"])
