@@ -114,13 +114,13 @@ TEST_CASE("a process killed in the middle of writing leaves a whole trace") {
       ledger::reset();
       set_active(writer);
       add_block(1 << 30, 4242);
-      (void)!::write(ready[1], "x", 1);
-      const auto work = [writer](std::uint64_t base) {
+      const auto work = [writer, &ready](std::uint64_t base) {
         for (std::uint64_t i = 1;; ++i) {
           const std::uint64_t n = base + i % 5000;
           add_block(n << 9, 512, static_cast<StackId>(i % 3000));
           if (i % 7 == 0) writer->intern("text " + std::to_string(i));
           remove_block((base + (i * 7919) % 5000) << 9);
+          if (i == 1000) (void)!::write(ready[1], "x", 1);
         }
       };
       std::thread(work, 10'000'000).detach();
