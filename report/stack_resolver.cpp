@@ -41,6 +41,14 @@ std::string python_module(const std::string& file) {
   return name;
 }
 
+/// The qualified name says which class or function it is in. A code object that was renamed (`code.replace(co_name=)`)
+/// keeps its old one: what CPython's traces and other tools call it is its name.
+std::string_view python_function(std::string_view name, std::string_view qualified) {
+  if (!qualified.ends_with(name)) return name;
+  const std::string_view scope = qualified.substr(0, qualified.size() - name.size());
+  return scope.empty() || scope.back() == '.' ? qualified : name;
+}
+
 }  // namespace
 
 StackResolver::StackResolver(const trace::TraceFile& trace, bool symbols, bool source_text, Report& report)
@@ -67,7 +75,7 @@ FrameId StackResolver::python_frame(std::uint64_t word) {
   frame.kind = "python";
   if (const trace::Code* code = trace_.code(code_id)) {
     frame.file = utf8::sanitise(trace_.string(code->file));
-    frame.function = utf8::sanitise(trace_.string(code->qualname != 0 ? code->qualname : code->name));
+    frame.function = utf8::sanitise(python_function(trace_.string(code->name), trace_.string(code->qualname)));
     frame.module = python_module(frame.file);
     const auto* table = reinterpret_cast<const std::uint8_t*>(code->line_table.data());
     const PythonCode lines{code->version, code->first_line, {table, code->line_table.size()}};

@@ -49,7 +49,8 @@ void SnapshotBuilder::frame(FrameId id) {
   if (const auto known = frame_ids_.find(id); known != frame_ids_.end()) return out_.recall(known->second);
   const Frame& frame = paths_[id];
   out_.begin_dict();
-  field("name", frame_name(frame));
+  // PyTorch names a function without its class.
+  field("name", frame.kind == "python" ? frame_name(frame).substr(frame.function.rfind('.') + 1) : frame_name(frame));
   field("filename", frame.file.empty() ? frame.module : frame.file);
   field("line", static_cast<std::uint64_t>(std::max(frame.line, 0)));
   out_.end_dict();
