@@ -16,7 +16,7 @@ class Node {
   Node(const Json& json, std::string at, const std::string& path) : json_(json), at_(std::move(at)), path_(path) {}
 
   [[noreturn]] void fail(const std::string& what) const {
-    throw InputError(path_, std::nullopt, "not a valid report: " + at_ + " " + what,
+    throw InputError(path_, std::nullopt, "not a valid report: " + (at_.empty() ? "" : at_ + " ") + what,
                      "write the report again from its .vtrace");
   }
 

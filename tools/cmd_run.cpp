@@ -70,9 +70,11 @@ Options parse_options(const Arguments& arguments) {
   };
   app.add_option("-o,--output", options.output, "folder of traces and reports")
       ->envname("VRAMTRACK_OUT")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->take_last();
   app.add_option("--sim", options.sim, "use the simulated GPU: --sim, --sim=24GiB, --sim=2x24GiB")
-      ->envname("VRAMTRACK_SIM");
+      ->envname("VRAMTRACK_SIM")
+      ->take_last();
   flag("--no-trace", options.no_trace, "with --sim: only the simulated GPU, nothing recorded", "VRAMTRACK_NO_TRACE");
   flag("--history", options.history, "also log every allocation and free", "VRAMTRACK_HISTORY");
   flag("--no-python", options.no_python, "record no Python stacks", "VRAMTRACK_NO_PYTHON");
@@ -81,9 +83,11 @@ Options parse_options(const Arguments& arguments) {
   flag("--cupti", options.cupti, "take events from CUPTI callbacks too", "VRAMTRACK_CUPTI");
   flag("--audit", options.audit, "compare the hooks with CUPTI's records", "VRAMTRACK_AUDIT");
   app.add_option("--fail-on-leak", options.fail_on_leak, "exit 77 when a growing site holds at least this at the end")
-      ->envname("VRAMTRACK_FAIL_ON_LEAK");
+      ->envname("VRAMTRACK_FAIL_ON_LEAK")
+      ->take_last();
   app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this")
-      ->envname("VRAMTRACK_MIN_SIZE");
+      ->envname("VRAMTRACK_MIN_SIZE")
+      ->take_last();
   flag("--quiet", options.quiet, "print no summary", "VRAMTRACK_QUIET");
   parse(app, split_command(arguments, options.command));
   if (options.command.empty()) throw UsageError("no command given: vramtrack run [OPTION...] -- CMD ARGS...");
@@ -170,8 +174,14 @@ Bytes peak_bytes(const Report& report) {
   return most;
 }
 
-void print_summary(const std::vector<Collected>& collected, const Options& options) {
+void print_summary(const std::vector<Collected>& collected, const fs::path& folder, const Options& options) {
   if (options.quiet) return;
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) {
+    std::cerr << "vramtrack: " << folder.string() << ": the output folder was removed during the run, and its traces"
+              << " with it; there is no report\n";
+    return;
+  }
   if (collected.empty()) {
     std::cerr << "vramtrack: no CUDA memory was allocated; nothing to report\n";
     return;
@@ -227,10 +237,10 @@ int cmd_run(const Arguments& arguments) {
     std::cerr << "vramtrack: " << *obstacle << ": nothing can be preloaded into it; it runs untraced"
               << " (programs that it starts are still traced)\n";
   }
-  if (traced) traced = make_folder(folder);
   const std::string run_id = std::to_string(getpid()) + "-" + std::to_string(time(nullptr));
   std::optional<SimulatedDevices> devices;
   if (!options.sim.empty()) devices.emplace(options.sim, run_id);
+  if (traced) traced = make_folder(folder);
   prepare_environment(options, folder, run_id, traced);
 
   Collector collector(folder, now_ns(), analyse);
@@ -246,10 +256,12 @@ int cmd_run(const Arguments& arguments) {
     return failure->exit_code;
   }
   if (!traced) return end.exit_code();
-  std::signal(SIGPIPE, SIG_IGN);  // a closed stderr must not change the exit code; the child had what we were given
+  // A closed stderr or a limit on file sizes must not change the exit code; the child had what we were given.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<findings::Leftover> leftovers = wait_for_leftovers(run_id);
   const std::vector<Collected> collected = collector.finish(end, leftovers);
-  print_summary(collected, options);
+  print_summary(collected, folder, options);
   if (!options.fail_on_leak.empty() && end.exit_code() == 0 && leaks(collected, options.leak_bytes)) {
     std::cerr << "vramtrack: a growing site holds at least " << options.fail_on_leak << ": exit code " << exit_leak
               << '\n';

@@ -75,6 +75,8 @@ class Top {
     if (readable == 0) throw std::runtime_error(problem);
     view_.interactive = false;
     for (const std::string& line : draw()) std::cout << line << '\n';
+    std::cout.flush();
+    if (!std::cout) throw std::runtime_error("cannot write to standard output");
     return 0;
   }
 

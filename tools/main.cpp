@@ -1,4 +1,7 @@
 // vramtrack: finds the sub-command, and turns whatever it throws into one line and an exit code.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <iostream>
 
@@ -31,12 +34,26 @@ int dispatch(const std::string& name, const Arguments& arguments) {
   throw UsageError(message + " (see `vramtrack --help`)");
 }
 
+/// A closed standard stream must not become one of our files: messages would be written into a report. Closed again in
+/// a program that we start (O_CLOEXEC), which is to find what we found.
+void occupy_closed_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    // The lowest free number is this one.
+    if (open("/dev/null", (stream == STDIN_FILENO ? O_RDONLY : O_WRONLY) | O_CLOEXEC) < 0) return;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  // `vramtrack report ... | head` ends with a write error, not a signal. A program started by `run` inherits what we
-  // got.
-  if (argc < 2 || std::string_view(argv[1]) != "run") std::signal(SIGPIPE, SIG_IGN);
+  occupy_closed_streams();
+  // `vramtrack report ... | head`, or a file at its size limit, ends with a write error, not a signal. A program
+  // started by `run` inherits what we got.
+  if (argc < 2 || std::string_view(argv[1]) != "run") {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
+  }
   const Arguments all(argv + 1, argv + argc);
   try {
     if (all.empty()) {

@@ -1,5 +1,6 @@
 // The library's start in a process, and the process's ways to fork and to end. The constructor does next to nothing: a
 // program without CUDA must not notice it. Nothing is destroyed at exit: other threads may still be in hooks.
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -15,7 +16,9 @@
 #include "interpose/hooks/session.hpp"
 #include "interpose/hooks/special.hpp"
 #include "interpose/recorder.hpp"
+#include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
+#include "interpose/support/say.hpp"
 #include "interpose/support/thread_id.hpp"
 #include "interpose/trace/writer.hpp"
 
@@ -39,6 +42,7 @@ ExitFunction next(const char* name) noexcept {
 __attribute__((constructor(101))) void library_loaded() noexcept {
   const SavedErrno keep;
   g_pid.store(::getpid(), std::memory_order_relaxed);
+  if (::fcntl(STDERR_FILENO, F_GETFD) < 0) be_silent();
   read_options();
   g_real_exit = next("_exit");
   g_real_quick_exit = next("quick_exit");
@@ -73,6 +77,7 @@ void end(int code, bool orderly) noexcept {
   // A vfork child that could not exec shares our memory, but not our id.
   if (::getpid() != g_pid.load(std::memory_order_relaxed)) return;
   const SavedErrno keep;
+  const NoCancel whole;
   if (!started()) {
     agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
     return;

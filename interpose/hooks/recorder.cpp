@@ -12,6 +12,7 @@
 #include "interpose/hooks/session.hpp"
 #include "interpose/stacks.hpp"
 #include "interpose/support/lock.hpp"
+#include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
 #include "interpose/support/say.hpp"
 #include "interpose/trace/writer.hpp"
@@ -31,6 +32,7 @@ thread_local int t_depth = 0;
 
 bool start() noexcept {
   const SavedErrno keep;
+  const NoCancel whole;
   const LockGuard guard(g_start_lock);
   if (g_state.load(std::memory_order_acquire) != State::idle) return g_state.load() == State::on;
   const bool opened = session::open(g_forked_from);
@@ -80,6 +82,7 @@ void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
   // may come under its lock and are left alone.
   if (event.layer == Layer::cuda && g_facts_due.load(std::memory_order_relaxed)) [[unlikely]] {
     if (g_facts_due.exchange(false)) {
+      const NoCancel whole;
       cuda_facts::write_once();
       cupti::start();
     }

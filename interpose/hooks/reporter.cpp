@@ -1,6 +1,7 @@
 // Without a launcher, the process itself starts the program that writes its report, as its last act. Nothing of the
 // report is made in here.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -69,6 +70,8 @@ int run(const char* program, char* const* arguments) noexcept {
   // Its stdout is our stderr: stdout is the program's alone.
   posix_spawn_file_actions_t actions;
   if (posix_spawn_file_actions_init(&actions) != 0) return -1;
+  if (::fcntl(STDERR_FILENO, F_GETFD) < 0)
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   const int failed = posix_spawn(&child, program, &actions, &attributes, arguments, variables);
   if (failed != 0) return -1;

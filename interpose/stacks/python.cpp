@@ -14,6 +14,7 @@
 
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/support/lock.hpp"
+#include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
 #include "interpose/support/say.hpp"
 
@@ -45,6 +46,7 @@ bool safe_read(const void* from, void* to, std::size_t bytes) noexcept {
   const long got = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1ul, &remote, 1ul, 0ul);
   if (got >= 0 || errno == EFAULT) return got == static_cast<long>(bytes);
   // Forbidden by a sandbox: the slow way.
+  const NoCancel whole;
   const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   if (memory < 0) return false;
   const ssize_t read = ::pread(memory, to, bytes, static_cast<off_t>(reinterpret_cast<std::uintptr_t>(from)));

@@ -1,7 +1,9 @@
 #include "interpose/support/lock.hpp"
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "interpose/support/saved_errno.hpp"
 
@@ -20,7 +22,7 @@ void SpinLock::lock_slow() noexcept {
       ::sched_yield();
     } else {
       const timespec nap{0, 50'000};
-      ::nanosleep(&nap, nullptr);
+      ::syscall(SYS_nanosleep, &nap, nullptr);  // libc's own would be a cancellation point
     }
   }
 }

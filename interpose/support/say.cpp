@@ -1,12 +1,50 @@
 #include "interpose/support/say.hpp"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 
+#include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
 
 namespace vramtrack {
+
+namespace {
+
+std::atomic<bool> g_silent{false};
+
+/// A write must not end the host: not where nobody reads stderr any more, nor where it is a file at its limit.
+class NoDeadlySignals {
+ public:
+  NoDeadlySignals() noexcept {
+    sigset_t pending;
+    sigemptyset(&deadly_);
+    ::sigpending(&pending);
+    for (const int number : {SIGPIPE, SIGXFSZ})
+      if (sigismember(&pending, number) == 0) sigaddset(&deadly_, number);
+    ::pthread_sigmask(SIG_BLOCK, &deadly_, &before_);
+  }
+  ~NoDeadlySignals() {
+    // Takes what our write raised; what was pending before stays. Not libc's function: a cancellation point.
+    const timespec now{};
+    while (::syscall(SYS_rt_sigtimedwait, &deadly_, nullptr, &now, 8) > 0) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoDeadlySignals(const NoDeadlySignals&) = delete;
+  NoDeadlySignals& operator=(const NoDeadlySignals&) = delete;
+
+ private:
+  sigset_t deadly_, before_;
+};
+
+}  // namespace
+
+void be_silent() noexcept { g_silent.store(true, std::memory_order_relaxed); }
 
 Line& Line::operator<<(std::string_view text) noexcept {
   const std::size_t room = sizeof buffer_ - 1 - used_;
@@ -45,6 +83,9 @@ const char* Line::c_str() noexcept {
 
 void detail::write_line(std::string_view text) noexcept {
   const SavedErrno keep;
+  const NoCancel whole;
+  const NoDeadlySignals harmless;
+  if (g_silent.load(std::memory_order_relaxed)) return;
   Line line;
   // The text is cut before the newline would be, so that it always ends the line.
   line << std::string_view("vramtrack[") << ::getpid() << std::string_view("]: ") << text.substr(0, 980)

@@ -35,6 +35,9 @@ class Line {
   char buffer_[1024];
 };
 
+/// No word from now on: there is no stderr, and its number may soon be a file of the host's.
+void be_silent() noexcept;
+
 namespace detail {
 void write_line(std::string_view text) noexcept;
 }

@@ -15,6 +15,7 @@
 #include "interpose/support/clock.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/memory.hpp"
+#include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
 #include "interpose/support/say.hpp"
 #include "interpose/support/tag_table.hpp"
@@ -154,6 +155,7 @@ bool Writer::State::grant(std::uint32_t extents) {
 
 bool Writer::State::grow_to(std::uint32_t extents, Header* header) {
   const SavedErrno keep;
+  const NoCancel whole;
   if (full) return false;
   if (!own_file()) {
     stop("the trace file is gone", errno);

@@ -73,6 +73,7 @@ struct Symbolizer::Module {
   Dwfl* dwfl = nullptr;
   Dwfl_Module* module = nullptr;
   bool usable = false;
+  std::string note;  // what a reader should know, or ""
   GElf_Addr elf_bias = 0, dwarf_bias = 0;
   ElfSymbols symbols;
   std::unique_ptr<DebugLines> lines;
@@ -111,43 +112,56 @@ Symbolizer::Symbolizer() {
 
 Symbolizer::~Symbolizer() = default;
 
-Symbolizer::Module& Symbolizer::open(const std::string& path, const std::string& build_id) {
-  std::unique_ptr<Module>& slot = modules_[path + '\n' + build_id];
-  if (slot != nullptr) return *slot;
-  slot = std::make_unique<Module>();
-  Module& module = *slot;
-  if (path.empty() || path.front() != '/') return module;  // [vdso], anonymous code
+std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, const std::string& build_id) {
+  auto loaded = std::make_shared<Module>();
+  Module& module = *loaded;
+  if (path.empty() || path.front() != '/') return loaded;  // [vdso], anonymous code
   if (access(path.c_str(), R_OK) != 0) {
-    notes_.push_back(path + " is not there any more: its functions have no names");
-    return module;
+    module.note = path + " is not there any more: its functions have no names";
+    return loaded;
   }
   module.dwfl = dwfl_begin(&callbacks);
-  if (module.dwfl == nullptr) return module;
+  if (module.dwfl == nullptr) return loaded;
   module.module = dwfl_report_offline(module.dwfl, path.c_str(), path.c_str(), -1);
   dwfl_report_end(module.dwfl, nullptr, nullptr);
   Elf* const elf = module.module == nullptr ? nullptr : dwfl_module_getelf(module.module, &module.elf_bias);
   if (elf == nullptr) {
-    notes_.push_back(path + " cannot be read as an ELF file: its functions have no names");
-    return module;
+    module.note = path + " cannot be read as an ELF file: its functions have no names";
+    return loaded;
   }
   const unsigned char* bits = nullptr;
   GElf_Addr where = 0;
   const int count = dwfl_module_build_id(module.module, &bits, &where);
   const std::string on_disk = count > 0 ? hex_of(bits, count) : std::string();
   if (!build_id.empty() && on_disk != build_id) {
-    notes_.push_back(path + " has changed since the run (build-id " + (on_disk.empty() ? "none" : on_disk) + ", was " +
-                     build_id + "): its functions have no names");
-    return module;
+    module.note = path + " has changed since the run (build-id " + (on_disk.empty() ? "none" : on_disk) + ", was " +
+                  build_id + "): its functions have no names";
+    return loaded;
   }
   module.usable = true;
   module.read_symbols(elf);
   module.read_lines(elf);
   if (module.lines == nullptr && has_zstd_debug_sections(elf)) {
-    notes_.push_back(path +
-                     " has debug information compressed with zstd, which this build of elfutils cannot read: "
-                     "function names only");
+    module.note = path +
+                  " has debug information compressed with zstd, which this build of elfutils cannot read: "
+                  "function names only";
   }
-  return module;
+  return loaded;
+}
+
+Symbolizer::Module& Symbolizer::open(const std::string& path, const std::string& build_id) {
+  const std::string key = path + '\n' + build_id;
+  std::shared_ptr<Module>& slot = modules_[key];
+  if (slot != nullptr) return *slot;
+  // Never destroyed: giving back what a large library's tables take would only delay the end of the process.
+  static auto& all = *new std::unordered_map<std::string, std::shared_ptr<Module>>;
+  constexpr std::size_t most = 512;  // a fleet of many different builds: those in use are kept by their users
+  if (all.size() >= most) all.clear();
+  std::shared_ptr<Module>& known = all[key];
+  if (known == nullptr) known = load(path, build_id);
+  slot = known;
+  if (!slot->note.empty()) notes_.push_back(slot->note);
+  return *slot;
 }
 
 std::vector<NativeFrame> Symbolizer::resolve(const std::string& path, const std::string& build_id,

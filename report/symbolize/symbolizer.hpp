@@ -1,4 +1,5 @@
-// Names and lines of native addresses, from the files on disk. Loads a module when first asked about it.
+// Names and lines of native addresses, from the files on disk. Loads a module when first asked about it, once a
+// process: the reports of many processes of one run share what was read. One thread.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,9 @@ class Symbolizer {
   struct Module;
   Module& open(const std::string& path, const std::string& build_id);
 
-  std::unordered_map<std::string, std::unique_ptr<Module>> modules_;
+  static std::shared_ptr<Module> load(const std::string& path, const std::string& build_id);
+
+  std::unordered_map<std::string, std::shared_ptr<Module>> modules_;
   std::vector<std::string> notes_;
 };
 

@@ -31,6 +31,12 @@ std::string find_program(const std::string& name) {
   return "";
 }
 
+/// Whether the kernel gives the program another user's or group's rights, and the linker then preloads nothing.
+bool changes_identity(const struct stat& status) {
+  return ((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid()) ||
+         ((status.st_mode & S_ISGID) != 0 && status.st_gid != getgid());
+}
+
 std::optional<std::string> elf_obstacle(std::ifstream& file, const std::string& path) {
   Elf64_Ehdr header{};
   file.seekg(0);
@@ -50,10 +56,12 @@ void forward_signal(pid_t child, const siginfo_t& info) {
   if (info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL) kill(child, info.si_signo);
 }
 
-[[noreturn]] void exec_child(const std::vector<std::string>& command, int report_pipe, const sigset_t& mask) {
+[[noreturn]] void exec_child(const std::vector<std::string>& command, int report_pipe, const sigset_t& mask,
+                             const struct sigaction& on_child) {
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
+  sigaction(SIGCHLD, &on_child, nullptr);
   sigprocmask(SIG_SETMASK, &mask, nullptr);
   execvp(arguments[0], arguments.data());
   const int error = errno;
@@ -67,7 +75,7 @@ std::optional<std::string> preload_obstacle(const std::string& command) {
   std::string path = find_program(command);
   for (int depth = 0; depth < 3 && !path.empty(); ++depth) {
     struct stat status {};
-    if (stat(path.c_str(), &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) != 0) return path + " is set-uid";
+    if (stat(path.c_str(), &status) == 0 && changes_identity(status)) return path + " is set-uid";
     std::ifstream file(path, std::ios::binary);
     char start[4] = {};
     if (!file.read(start, sizeof start)) return std::nullopt;
@@ -89,6 +97,11 @@ ChildEnd run_child(const std::vector<std::string>& command, const std::function<
   sigemptyset(&waited);
   for (int number : {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&waited, number);
   sigprocmask(SIG_BLOCK, &waited, &original);
+  // Where our parent had SIGCHLD ignored, we inherit that, and the child's status would be thrown away.
+  struct sigaction as_usual {
+  }, on_child{};
+  as_usual.sa_handler = SIG_DFL;
+  sigaction(SIGCHLD, &as_usual, &on_child);
 
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -97,7 +110,7 @@ ChildEnd run_child(const std::vector<std::string>& command, const std::function<
   }
   ChildEnd end;
   end.pid = fork();
-  if (end.pid == 0) exec_child(command, ends[1], original);
+  if (end.pid == 0) exec_child(command, ends[1], original, on_child);
   close(ends[1]);
   int error = 0;
   ssize_t got = 0;

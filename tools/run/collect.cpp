@@ -88,6 +88,8 @@ void Collector::poll() {
 }
 
 std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<findings::Leftover>& leftovers) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder_, ignored)) return {};  // removed during the run: said by the caller
   scan();
   std::vector<Seen> order;
   for (const auto& [path, seen] : seen_) order.push_back(seen);

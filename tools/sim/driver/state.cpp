@@ -37,7 +37,7 @@ CUresult configure(Driver& state) {
     settings.context_bytes = round_up(bytes, big_page);
   }
   if (!state.backing.open(settings.devices, settings.device_bytes)) {
-    std::fprintf(stderr, "vramtrack-sim: no address space for the simulated memory (is ulimit -v set?)\n");
+    std::fprintf(stderr, "vramtrack-sim: no address space for the simulated memory (does ulimit -v or -f limit it?)\n");
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   state.usage.open();
