@@ -44,9 +44,18 @@ const Json* info_of(const Json& memory_info, int device) {
   return nullptr;
 }
 
+/// What the cudaMallocAsync pool of PyTorch holds beyond the blocks in use: cached, as its own memory_reserved()
+/// counts.
+Bytes unused_in_torch_pool(const Json& info) {
+  const auto pool = info.find("torch_pool");
+  if (pool == info.end() || !pool->is_object()) return 0;
+  const std::optional<Bytes> reserved = bytes_in(*pool, "reserved_bytes"), used = bytes_in(*pool, "used_bytes");
+  return reserved && used && *used <= *reserved ? *reserved - *used : 0;
+}
+
 struct DeviceSums {
   Bytes tensors = 0, torch = 0, all = 0;
-  std::map<std::uint32_t, Bytes> by_owner;
+  std::map<std::string, Bytes> by_owner;
   std::vector<Range> segments, mapped, used;
 };
 
@@ -67,7 +76,7 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
     }
     if (!trace::is_device_memory(block.kind)) continue;
     sum.all += block.bytes;
-    sum.by_owner[block.owner] += block.bytes;
+    sum.by_owner[owners[block.owner]] += block.bytes;
     if (owners[block.owner] != "torch") continue;
     sum.torch += block.bytes;
     // A vmm "address" is a handle until it is mapped: it says nothing about holes.
@@ -78,6 +87,12 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
   for (auto& [index, sum] : sums) {
     LedgerEntry entry;
     entry.device = index;
+    const Json* info = info_of(memory_info, index);
+    if (const Bytes unused = info != nullptr ? unused_in_torch_pool(*info) : 0; unused > 0) {
+      sum.all += unused;
+      sum.torch += unused;
+      sum.by_owner["torch"] += unused;
+    }
     for (const Device& device : devices) {
       if (device.index == index) entry.total_bytes = device.total_bytes;
     }
@@ -86,12 +101,12 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
     const Bytes hole = largest_hole(std::move(sum.segments), std::move(sum.used));
     entry.largest_free_cached_block_bytes = std::min(hole, entry.cached_bytes);
     for (const auto& [owner, bytes] : sum.by_owner) {
-      if (bytes > 0) entry.owners.push_back({owners[owner], bytes});
+      if (bytes > 0) entry.owners.push_back({owner, bytes});
     }
     std::sort(entry.owners.begin(), entry.owners.end(), [](const Owner& a, const Owner& b) {
       return a.bytes != b.bytes ? a.bytes > b.bytes : a.owner < b.owner;
     });
-    if (const Json* info = info_of(memory_info, index)) {
+    if (info != nullptr) {
       const std::optional<Bytes> free = bytes_in(*info, "free_bytes"), total = bytes_in(*info, "total_bytes");
       if (total) entry.total_bytes = *total;
       if (free && total && *free <= *total) {

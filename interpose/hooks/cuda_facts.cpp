@@ -4,6 +4,7 @@
 
 #include "interpose/hooks/options.hpp"
 #include "interpose/hooks/originals.hpp"
+#include "interpose/hooks/torch.hpp"
 #include "interpose/support/say.hpp"
 #include "interpose/trace/notes.hpp"
 #include "interpose/trace/writer.hpp"
@@ -124,7 +125,9 @@ void write_memory(std::uint32_t n) noexcept {
     std::size_t free_bytes = 0, total = 0;
     if (!context.current() || get(&free_bytes, &total) != CUDA_SUCCESS) continue;
     json << (first ? "" : ", ") << "{\"device\": " << device << ", \"free_bytes\": " << free_bytes
-         << ", \"total_bytes\": " << total << ", \"process_bytes\": null, \"other_processes_bytes\": null}";
+         << ", \"total_bytes\": " << total << ", \"process_bytes\": null, \"other_processes_bytes\": null";
+    torch::describe_pool(device, json);
+    json << "}";
     first = false;
   }
   json << "]";

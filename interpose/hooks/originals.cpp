@@ -15,9 +15,13 @@ constexpr std::string_view driver_soname = "libcuda.so.1";
 
 std::atomic<void*> g_original[row_count][runtime_slots];
 
-// Which runtime a module was linked to, remembered by its link map: two bits of value under a pointer aligned to 8.
+constexpr std::string_view torch_allocator_soname = "libc10_cuda.so";
+
+// What a calling module is, remembered by its link map: which runtime it was linked to, and whether it is PyTorch's
+// allocator. Three bits of value under a pointer aligned to 8.
 constexpr std::size_t module_slots = 64;
-std::atomic<std::uint64_t> g_module_runtime[module_slots];
+constexpr std::uint64_t runtime_bits = 3, torch_bit = 4, caller_bits = runtime_bits | torch_bit;
+std::atomic<std::uint64_t> g_callers[module_slots];
 
 const void* link_map_of(std::uintptr_t ip) noexcept {
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
@@ -31,23 +35,29 @@ const void* link_map_of(std::uintptr_t ip) noexcept {
 #endif
 }
 
-unsigned runtime_needed_by(std::uintptr_t ip) noexcept {
+std::uint64_t look_at_caller(std::uintptr_t ip) noexcept {
   const Module module = module_of(reinterpret_cast<const void*>(ip));
-  for (unsigned r = 0; module && r < unknown_runtime; ++r)
-    if (needs(module, runtime_sonames[r])) return r;
-  return unknown_runtime;
+  if (!module) return unknown_runtime;
+  const std::uint64_t torch = soname_of(module) == torch_allocator_soname ? torch_bit : 0;
+  for (unsigned r = 0; r < unknown_runtime; ++r)
+    if (needs(module, runtime_sonames[r])) return torch | r;
+  return torch | unknown_runtime;
 }
 
-unsigned runtime_of_caller(std::uintptr_t ip) noexcept {
+/// runtime_bits and torch_bit of the module that holds `ip`.
+std::uint64_t caller(std::uintptr_t ip) noexcept {
   const auto map = reinterpret_cast<std::uint64_t>(link_map_of(ip));
   if (map == 0) return unknown_runtime;
-  auto& slot = g_module_runtime[(map >> 4) % module_slots];
+  auto& slot = g_callers[(map >> 4) % module_slots];
   const std::uint64_t seen = slot.load(std::memory_order_relaxed);
-  if ((seen & ~std::uint64_t{3}) == map) return static_cast<unsigned>(seen & 3);
-  const unsigned runtime = runtime_needed_by(ip);
-  slot.store(map | runtime, std::memory_order_relaxed);
-  return runtime;
+  if ((seen & ~caller_bits) == map) [[likely]]
+    return seen & caller_bits;
+  const std::uint64_t found = look_at_caller(ip);
+  slot.store(map | found, std::memory_order_relaxed);
+  return found;
 }
+
+unsigned runtime_of_caller(std::uintptr_t ip) noexcept { return static_cast<unsigned>(caller(ip) & runtime_bits); }
 
 // Kept loaded for ever: function pointers into it are cached. CUDA's libraries are not built to be unloaded anyway.
 void pin(const Module& module) noexcept {
@@ -109,6 +119,8 @@ void* real_for_caller(Row row, std::uintptr_t ip) noexcept {
   cached.store(real, std::memory_order_release);
   return real;
 }
+
+bool called_by_torch(std::uintptr_t ip) noexcept { return (caller(ip) & torch_bit) != 0; }
 
 void* runtime_function(unsigned runtime, const char* name) noexcept {
   return runtime < unknown_runtime ? function_in(runtime_sonames[runtime], name) : nullptr;

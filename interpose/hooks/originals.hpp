@@ -12,6 +12,9 @@ namespace vramtrack::hooks {
 /// was linked to, or another interposer's that comes after us; nullptr when there is none (yet).
 void* real_for_caller(Row row, std::uintptr_t ip) noexcept;
 
+/// Whether the caller at `ip` is PyTorch's allocator (libc10_cuda.so).
+bool called_by_torch(std::uintptr_t ip) noexcept;
+
 /// A function of a loaded CUDA library that need not be hooked itself (never one of ours), or nullptr.
 void* runtime_function(unsigned runtime, const char* name) noexcept;
 void* driver_function(const char* name) noexcept;

@@ -26,6 +26,12 @@ class Special {
       return {succeeded ? address_behind(out) : 0, bytes, Kind::pool, stream};
     });
   }
+  template <class Pointer>
+  int stream_alloc(Pointer* out, Bytes bytes, std::uint64_t stream) const noexcept {
+    return stream_alloc_from([&](bool succeeded) -> AllocFacts {
+      return {succeeded ? address_behind(out) : 0, bytes, Kind::pool, stream};
+    });
+  }
   template <class Pool, class Props>
   int pool_create(Pool* out, const Props* props) const noexcept {
     return pool_created([&] { return address_behind(out); },
@@ -93,6 +99,7 @@ class Special {
                                                                                    : host_device;
   }
   int import_pointer_at(FunctionRef<std::uint64_t> out) const noexcept;
+  int stream_alloc_from(Facts facts) const noexcept;
   int pool_alloc_from(std::uint64_t pool, Facts facts) const noexcept;
   int pool_created(FunctionRef<std::uint64_t> out, std::int16_t device) const noexcept;
   int foreign_mipmap_at(FunctionRef<std::uint64_t> out) const noexcept;

@@ -3,6 +3,7 @@
 #include "interpose/hooks/elf.hpp"
 #include "interpose/hooks/originals.hpp"
 #include "interpose/hooks/special.hpp"
+#include "interpose/hooks/torch.hpp"
 #include "interpose/recorder.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/saved_errno.hpp"
@@ -65,10 +66,12 @@ int Special::free_pointer(std::uint64_t pointer) const noexcept {
   }
   const contexts::Owned owned = contexts::disown(pointer, Kind::device);
   const ledger::Removed removed = record_free({Layer::cuda, host_device, Kind::device, pointer, 0});
+  const ledger::Removed tensor = torch::pool_free(removed, call_.start.ip);
   const int result = call_.real();
   if (result != success) {
     const SavedErrno keep;
     take_back(removed);
+    torch::pool_take_back(tensor);
     contexts::restore(pointer, owned);
     if (imported) opened(pointer);
   }
@@ -84,6 +87,10 @@ int Special::import_pointer_at(FunctionRef<std::uint64_t> out) const noexcept {
   if (pointer != 0 && opened(pointer))
     record_success(call_, {pointer, bytes_at(pointer), Kind::ipc, 0}, device_for(Kind::ipc));
   return result;
+}
+
+int Special::stream_alloc_from(Facts facts) const noexcept {
+  return called_by_torch(call_.start.ip) ? torch::pool_alloc(call_, facts) : alloc(call_, facts);
 }
 
 int Special::pool_alloc_from(std::uint64_t pool, Facts facts) const noexcept {

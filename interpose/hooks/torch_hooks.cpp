@@ -13,6 +13,7 @@
 
 #include "interpose/agent.hpp"
 #include "interpose/hooks/elf.hpp"
+#include "interpose/hooks/originals.hpp"
 #include "interpose/hooks/torch.hpp"
 #include "interpose/recorder.hpp"
 #include "interpose/stacks.hpp"
@@ -124,7 +125,7 @@ namespace vramtrack::hooks::torch {
 bool reports_refusals(std::uintptr_t caller, Kind kind) noexcept {
   if (kind == Kind::pool) return false;  // the cudaMallocAsync back end neither retries nor reports
   if (const char* text = std::getenv("PYTORCH_NO_CUDA_MEMORY_CACHING"); text != nullptr && *text != 0) return false;
-  return soname_of(module_of(reinterpret_cast<const void*>(caller))) == "libc10_cuda.so";
+  return called_by_torch(caller);
 }
 
 }  // namespace vramtrack::hooks::torch

@@ -21,6 +21,7 @@ inline constexpr std::string_view version = "vramtrack_version";  // plain: of t
 inline constexpr std::string_view cuda = "cuda";
 // The driver's view, at exit and per OOM, also from time to time:
 //   [{"device": 0, "free_bytes": N, "total_bytes": N, "process_bytes": N or null, "other_processes_bytes": N or null}]
+// with `"torch_pool": {"reserved_bytes": N, "used_bytes": N}` where PyTorch's cudaMallocAsync back end has allocated.
 inline constexpr std::string_view memory_info = "memory_info";
 
 // Written by the Python agent.

@@ -40,8 +40,12 @@ def test_figures_equal_torch(traced, name):
             if s["layer"] == "cuda" and s["device"] == device and s["owner"] == "torch" and s["kind"] in DEVICE_KINDS
         )
         assert figures["live_bytes"] > 0
-        if name == "async_backend":  # the pool, not the allocator, decides what is reserved
+        if name == "async_backend":  # its blocks are the pool's; what the pool holds beyond them is in the ledger
             assert owned == figures["live_bytes"]
+            (ledger,) = [entry for entry in report["ledger"] if entry["device"] == device]
+            assert {o["owner"]: o["bytes"] for o in ledger["owners"]} == {"torch": figures["reserved_bytes"]}
+            assert ledger["tensors_live_bytes"] + ledger["cached_bytes"] == figures["reserved_bytes"]
+            assert figures["reserved_bytes"] > figures["live_bytes"]
         else:
             assert owned == figures["reserved_bytes"]
 
