@@ -27,19 +27,53 @@ namespace {
 
 constexpr int already_subscribed = 39;  // CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED
 
+// cuptiSubscribe_v2 and its parameters as of CUDA 13.3, the first in which several clients can subscribe: older headers
+// lack the last field or all of it.
+constexpr std::uint32_t first_with_several = 130300;
+struct SubscriberParams {
+  std::size_t struct_size = sizeof(SubscriberParams);
+  const char* name = "vramtrack";
+  char* other_name = nullptr;
+  std::size_t other_size = 0;
+  std::uint8_t allow_several = 1;
+  std::uint8_t padding[7]{};
+};
+static_assert(sizeof(SubscriberParams) == 40);
+using SubscribeV2 = int(CUpti_SubscriberHandle*, CUpti_CallbackFunc, void*, SubscriberParams*);
+
 struct Api {
   decltype(&::cuptiSubscribe) subscribe = nullptr;
+  SubscribeV2* subscribe_v2 = nullptr;
   decltype(&::cuptiUnsubscribe) unsubscribe = nullptr;
   decltype(&::cuptiEnableCallback) enable = nullptr;
   decltype(&::cuptiGetVersion) version = nullptr;
 };
 
 std::atomic<bool> g_on{false};
+std::atomic<bool> g_handed_over{false};
 CUpti_SubscriberHandle g_subscriber = nullptr;
+decltype(&::cuptiUnsubscribe) g_unsubscribe = nullptr;
 std::uint32_t g_version = 0;
 void* g_library = nullptr;
 
 std::atomic<std::uint64_t> g_seen{0};
+
+/// The note `audit` as long as nothing is known: the process may be killed, or there is no CUPTI to ask.
+void note_without_figures(const char* why_unavailable) noexcept {
+  trace::Writer* writer = trace::active();
+  if (writer == nullptr) return;
+  Line json;
+  json << "{\"source\": \"cupti\", \"complete\": false, \"unavailable\": ";
+  why_unavailable == nullptr ? json << "null" : json << "\"" << why_unavailable << "\"";
+  json << "}";
+  writer->note("audit", json.text());
+}
+
+/// Says why there is no second witness, once, and in the trace.
+void go_on_without(const char* why, const char* advice = "") noexcept {
+  say(why, ": going on with the hooks alone", advice);
+  note_without_figures(why);
+}
 
 // What the hooks missed, by function. A name is CUPTI's own constant string.
 struct Missed {
@@ -168,6 +202,16 @@ void find(F& function, const char* name) noexcept {
   function = reinterpret_cast<F>(hooks::real_dlsym(g_library, name));
 }
 
+int subscribe(const Api& api) noexcept {
+  const auto function = reinterpret_cast<CUpti_CallbackFunc>(&callback);
+  if (api.subscribe_v2 != nullptr && g_version >= first_with_several) {
+    SubscriberParams params;
+    const int failed = api.subscribe_v2(&g_subscriber, function, nullptr, &params);
+    if (failed == CUPTI_SUCCESS || failed == already_subscribed) return failed;
+  }
+  return api.subscribe(&g_subscriber, function, nullptr);
+}
+
 bool enable_all(const Api& api) noexcept {
   bool any = false;
 #define ALLOC(domain, cbid, ...) any |= api.enable(1, g_subscriber, CUPTI_CB_DOMAIN_##domain, cbid) == CUPTI_SUCCESS;
@@ -186,32 +230,45 @@ void start() noexcept {
   g_library = open_library();
   if (g_library == nullptr) {
     dlerror();
-    say("no libcupti.so.12 or .13 can be opened: going on with the hooks alone. "
-        "VRAMTRACK_CUPTI_LIBRARY=/path/libcupti.so.13 names one.");
+    go_on_without("no libcupti.so.12 or .13 can be opened",
+                  ". VRAMTRACK_CUPTI_LIBRARY=/path/libcupti.so.13 names one.");
     return;
   }
   Api api;
   find(api.subscribe, "cuptiSubscribe");
+  find(api.subscribe_v2, "cuptiSubscribe_v2");
   find(api.unsubscribe, "cuptiUnsubscribe");
   find(api.enable, "cuptiEnableCallback");
   find(api.version, "cuptiGetVersion");
   if (api.subscribe == nullptr || api.enable == nullptr || api.version == nullptr) {
-    say("libcupti lacks the callback functions: going on with the hooks alone");
+    go_on_without("libcupti lacks the callback functions");
     return;
   }
   int failed = api.version(&g_version);
-  if (failed == CUPTI_SUCCESS)
-    failed = api.subscribe(&g_subscriber, reinterpret_cast<CUpti_CallbackFunc>(&callback), nullptr);
+  if (failed == CUPTI_SUCCESS) failed = subscribe(api);
   if (failed == already_subscribed) {
-    say("another tool (torch.profiler, Nsight) holds CUPTI's only subscription: going on with the hooks alone");
+    go_on_without("another tool (torch.profiler, Nsight) holds CUPTI's only subscription");
     return;
   }
   if (failed != CUPTI_SUCCESS || !enable_all(api)) {
-    say("CUPTI cannot be used (its error ", failed, "): going on with the hooks alone");
+    Line why;
+    why << "CUPTI cannot be used (its error " << failed << ")";
+    go_on_without(why.c_str());
     if (failed == CUPTI_SUCCESS && api.unsubscribe != nullptr) api.unsubscribe(g_subscriber);
     return;
   }
+  g_unsubscribe = api.unsubscribe;
+  g_handed_over.store(false, std::memory_order_relaxed);
+  note_without_figures(nullptr);
   g_on.store(true, std::memory_order_release);
+}
+
+bool hand_over() noexcept {
+  if (!g_on.load(std::memory_order_acquire) || g_unsubscribe == nullptr || g_handed_over.exchange(true)) return false;
+  const SavedErrno keep;
+  if (g_unsubscribe(g_subscriber) != CUPTI_SUCCESS) return false;
+  say("another tool (torch.profiler) asks for CUPTI, which has one subscriber: it is handed over, and the hooks go on");
+  return true;
 }
 
 void finish() noexcept {
@@ -219,7 +276,10 @@ void finish() noexcept {
   if (!g_on.exchange(false) || writer == nullptr) return;
   std::uint64_t missed = 0;
   Line json;
-  json << "{\"source\": \"cupti\", \"version\": " << g_version << ", \"allocations\": " << g_seen.load()
+  json << "{\"source\": \"cupti\", \"complete\": true, \"version\": " << g_version
+       << ", \"allocations\": " << g_seen.load()
+
+       << ", \"handed_over\": " << (g_handed_over.load() ? "true" : "false")
        << ", \"recorded\": " << (g_host_options.cupti ? "true" : "false") << ", \"missed_functions\": [";
   for (const Missed& entry : g_missed) {
     const char* name = entry.name.load(std::memory_order_acquire);
@@ -230,20 +290,16 @@ void finish() noexcept {
   }
   json << "], \"missed\": " << missed << "}";
   writer->note("audit", json.text());
-  if (!g_host_options.audit) return;
-  if (missed == 0) {
-    say("audit: CUPTI saw ", g_seen.load(), " allocations, the hooks missed none");
-    return;
-  }
-  say("audit: CUPTI saw ", g_seen.load(), " allocations, the hooks missed ", missed, ":");
-  for (const Missed& entry : g_missed)
-    if (const char* name = entry.name.load(std::memory_order_acquire))
-      say("audit:   ", name, " ", entry.count.load(), " times, ", entry.bytes.load(), " bytes");
 }
 
 void reset() noexcept {
   g_on.store(false, std::memory_order_relaxed);
   g_seen.store(0, std::memory_order_relaxed);
+  for (Missed& missed : g_missed) {
+    missed.name.store(nullptr, std::memory_order_relaxed);
+    missed.count.store(0, std::memory_order_relaxed);
+    missed.bytes.store(0, std::memory_order_relaxed);
+  }
   t_depth = 0;
 }
 

@@ -8,7 +8,10 @@ namespace vramtrack::cupti {
 /// After the first CUDA allocation has succeeded. Says on stderr when CUPTI cannot be had; the hooks go on alone.
 void start() noexcept;
 
-/// At the end of the process: the audit's verdict, as a note in the trace and a line on stderr.
+/// The program asks for CUPTI's only subscription: true when it was ours and is free now. What was seen is kept.
+bool hand_over() noexcept;
+
+/// At the end of the process: the audit's verdict, as the note `audit` of the trace (report/hook_facts.hpp).
 void finish() noexcept;
 
 /// In a forked child: the parent's subscription is not ours.

@@ -307,6 +307,9 @@ Report read_report(std::string_view text, const std::string& path) {
   root.field("ooms", report.ooms);
   root.field("findings", report.findings);
   root.field("losses", report.losses);
+  for (const char* key : {"doors", "audit"}) {  // looked at by hook_facts.cpp
+    if (const auto found = json.find(key); found != json.end() && found->is_object()) report.notes[key] = *found;
+  }
   check_references(report, root);
   return report;
 }

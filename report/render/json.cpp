@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <ostream>
 
+#include "report/hook_facts.hpp"
 #include "report/render/json_writer.hpp"
 #include "report/render/render.hpp"
 
@@ -224,6 +225,48 @@ void write_losses(JsonWriter& out, const LossReport& losses) {
   out.end_object();
 }
 
+void write_names(JsonWriter& out, std::string_view key, const std::vector<std::string>& names) {
+  out.key(key);
+  out.begin_array();
+  for (const std::string& name : names) out.value(name);
+  out.end_array();
+}
+
+void write_doors(JsonWriter& out, const std::optional<Doors>& doors) {
+  if (!doors) return out.value(nullptr);
+  out.begin_object(true);
+  write_names(out, "runtimes", doors->runtimes);
+  out.field("driver", doors->driver);
+  write_names(out, "by_name", doors->by_name);
+  write_names(out, "by_look_up", doors->by_look_up);
+  out.field("unwrapped", doors->unwrapped);
+  out.end_object();
+}
+
+void write_audit(JsonWriter& out, const std::optional<Audit>& audit) {
+  if (!audit) return out.value(nullptr);
+  out.begin_object();
+  out.field("source", "cupti");
+  out.field("unavailable", audit->unavailable);
+  out.field("complete", audit->complete);
+  out.field("handed_over", audit->handed_over);
+  out.field("version", audit->version);
+  out.field("allocations", audit->allocations);
+  out.field("missed", audit->missed);
+  out.field("recorded", audit->recorded);
+  out.key("missed_functions");
+  out.begin_array();
+  for (const MissedFunction& missed : audit->missed_functions) {
+    out.begin_object();
+    out.field("function", missed.function);
+    out.field("count", missed.count);
+    out.field("bytes", missed.bytes);
+    out.end_object();
+  }
+  out.end_array();
+  out.end_object();
+}
+
 template <typename T>
 void write_array(JsonWriter& out, std::string_view name, const std::vector<T>& items,
                  void (*write)(JsonWriter&, const T&)) {
@@ -273,6 +316,10 @@ void write_report_fields(JsonWriter& out, const Report& report) {
   write_array(out, "frames", report.frames, write_frame);
   write_array(out, "timeline", report.timeline, write_timeline_entry);
   write_array(out, "ooms", report.ooms, write_oom);
+  out.key("doors");
+  write_doors(out, doors_of(report));
+  out.key("audit");
+  write_audit(out, audit_of(report));
   out.key("losses");
   write_losses(out, report.losses);
 }

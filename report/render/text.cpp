@@ -5,6 +5,7 @@
 #include <array>
 #include <ostream>
 
+#include "report/hook_facts.hpp"
 #include "report/render/render.hpp"
 #include "report/render/site_table.hpp"
 #include "report/sites.hpp"
@@ -32,6 +33,7 @@ class TextReport {
     write_ooms();
     write_table();
     write_losses();
+    write_audit();
     write_footer();
   }
 
@@ -328,6 +330,13 @@ class TextReport {
     if (!line.empty() || !losses.notes.empty()) out_ << '\n';
     if (!line.empty()) out_ << styled(yellow, "Not complete: ") << line << '\n';
     for (const std::string& note : losses.notes) write_wrapped("note: " + note, 0);
+  }
+
+  void write_audit() {
+    const std::optional<Audit> audit = audit_of(report_);
+    if (!audit || report_.at != "exit") return;
+    const bool clean = audit->complete && !audit->unavailable && audit->missed == 0;
+    out_ << '\n' << styled(clean ? green : yellow, utf8::printable(audit_line(*audit))) << '\n';
   }
 
   void write_footer() {

@@ -5,9 +5,10 @@ import json
 import re
 import subprocess
 
+import jsonschema
 import pytest
 
-from conftest import LIBRARY
+from conftest import LIBRARY, ROOT
 from test_hooks import PROGRAMS, VRAMTRACK, sim_environment
 from test_hooks_regressions import dump, live_blocks
 
@@ -23,11 +24,20 @@ def witness(out, mode="witness", **changes):
     return done
 
 
-def audit_of(out):
+def report_of(out, form="json"):
     (trace,) = out.glob("*.vtrace")
-    text = subprocess.run([VRAMTRACK, "dump", trace], check=True, capture_output=True, text=True).stdout
-    note = re.search(r'^note key="audit" n=0 value="(.*)"$', text, re.M).group(1)
-    return json.loads(note.replace('\\"', '"'))
+    done = subprocess.run([VRAMTRACK, "report", trace, "--format", form], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout) if form == "json" else done.stdout
+
+
+def audit_of(out):
+    report = report_of(out)
+    jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_text()))
+    return report["audit"]
+
+
+def audit_lines(out):
+    return re.findall(r"^audit: .*", report_of(out, "text"), re.M)
 
 
 def told(done):
@@ -35,20 +45,74 @@ def told(done):
 
 
 def test_audit_of_a_clean_run_says_so(tmp_path):
-    done = witness(tmp_path, VRAMTRACK_AUDIT="1")
+    witness(tmp_path, VRAMTRACK_AUDIT="1")
     # Subscribed from the first allocation on: the second one is what it sees.
-    assert re.search(r"audit: CUPTI saw 1 allocations, the hooks missed none\n", done.stderr)
+    assert audit_lines(tmp_path) == ["audit: CUPTI saw 1 allocation, all recorded"]
     audit = audit_of(tmp_path)
     assert (audit["allocations"], audit["missed"], audit["missed_functions"]) == (1, 0, [])
+    assert audit["complete"] and audit["unavailable"] is None and not audit["handed_over"]
 
 
 def test_audit_names_what_was_missed(tmp_path):
     done = witness(tmp_path, VRAMTRACK_AUDIT="1", HIDDEN="1")
-    assert "the hooks missed 2:" in done.stderr
-    assert "cuMemAlloc_v2 2 times, 7000 bytes" in done.stderr
+    assert audit_lines(tmp_path) == ["audit: CUPTI saw 3 allocations, missed 2: cuMemAlloc_v2 2 times, 6.84 KiB"]
     assert audit_of(tmp_path)["missed_functions"] == [{"function": "cuMemAlloc_v2", "count": 2, "bytes": 7000}]
     hidden, _ = told(done)["hidden"]
     assert hidden not in live_blocks(tmp_path)
+
+
+def test_without_being_asked_there_is_no_audit(tmp_path):
+    witness(tmp_path)
+    assert audit_of(tmp_path) is None and audit_lines(tmp_path) == []
+
+
+def test_launcher_end_to_end(traced):
+    """vramtrack run --audit: the verdict is in the JSON report and in the text at the end of the run."""
+    # The launcher puts the library before what is preloaded already: the double, and the simulated GPU behind it.
+    preload = sim_environment(".", ["", DOUBLE], trace=False)["LD_PRELOAD"]
+    library = {"VRAMTRACK_CUPTI_LIBRARY": str(DOUBLE), "LD_PRELOAD": preload}
+    command = [PROGRAMS / "door_regressions", "witness"]
+    clean = traced(command, "--audit", sim=None, env=library)
+    missed = traced(command, "--audit", sim=None, env={**library, "HIDDEN": "1"})
+    recorded = traced(command, "--cupti", sim=None, env={**library, "HIDDEN": "1"})
+    assert (clean.code, missed.code, recorded.code) == (0, 0, 0), clean.stderr + missed.stderr + recorded.stderr
+    assert "audit: CUPTI saw 1 allocation, all recorded\n" in clean.stderr
+    assert "audit: CUPTI saw 3 allocations, missed 2: cuMemAlloc_v2 2 times" in missed.stderr
+    assert "of which the hooks missed 2: cuMemAlloc_v2 2 times, 6.84 KiB (recorded through CUPTI)" in recorded.stderr
+    assert [run.report()["audit"]["missed"] for run in (clean, missed, recorded)] == [0, 2, 2]
+    assert len(recorded.report()["allocations"]) == len(missed.report()["allocations"]) + 1
+
+
+def test_doors_are_in_the_report(tmp_path):
+    witness(tmp_path)
+    doors = report_of(tmp_path)["doors"]
+    assert doors["driver"].endswith("libcuda.so.1") and doors["unwrapped"] == 0
+    assert any(path.endswith("libcudart.so.13") for path in doors["runtimes"])
+    assert {"cudaMalloc", "cudaFree"} <= {*doors["by_name"], *doors["by_look_up"]}
+
+
+def test_a_program_that_wants_cupti_gets_it(tmp_path):
+    """torch.profiler while --audit holds the only subscription: the profile goes on, and the audit says where it ends."""
+    done = witness(tmp_path, "profiler", VRAMTRACK_AUDIT="1")
+    assert "cuptiSubscribe\"))(&subscriber, nullptr, nullptr) = 0" in done.stdout
+    assert done.stderr.count("it is handed over, and the hooks go on") == 1
+    assert audit_lines(tmp_path) == ["audit: until the program took CUPTI for itself, it saw 1 allocation, all recorded"]
+    assert audit_of(tmp_path)["handed_over"]
+    assert dict(told(done).values()) == live_blocks(tmp_path)
+
+
+def test_several_subscribers(tmp_path):
+    """From CUDA 13.3 on, the program's subscription and ours live side by side."""
+    done = witness(tmp_path, "profiler", VRAMTRACK_AUDIT="1", DOUBLE_VERSION="130300")
+    assert "handed over" not in done.stderr
+    assert audit_lines(tmp_path) == ["audit: CUPTI saw 2 allocations, all recorded"]
+
+
+def test_a_program_that_has_cupti_alone_is_left_alone(tmp_path):
+    """Its subscription is passed through, refused or not."""
+    for busy, answer in (("", "= 0"), ("1", "= 39")):
+        done = witness(tmp_path / busy, "profiler", **({"DOUBLE_BUSY": busy} if busy else {}))
+        assert f'(&subscriber, nullptr, nullptr) {answer}' in done.stdout and done.stderr == ""
 
 
 def test_cupti_records_what_was_missed(tmp_path):
@@ -69,6 +133,8 @@ def test_cupti_records_what_was_missed(tmp_path):
 def test_without_cupti_the_hooks_go_on(changes, line, tmp_path):
     done = witness(tmp_path, VRAMTRACK_CUPTI="1", **changes)
     assert done.stderr.count(line) == 1
+    assert audit_lines(tmp_path) == [f"audit: not made, {line}"]
+    assert audit_of(tmp_path)["unavailable"] == line
     assert dict(told(done).values()) == live_blocks(tmp_path)
 
 

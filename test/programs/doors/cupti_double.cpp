@@ -1,6 +1,7 @@
 // A libcupti for tests, preloaded after libvramtrack.so and named by VRAMTRACK_CUPTI_LIBRARY: it has the callback
 // functions of the real one, reports the cudaMalloc and cudaFree that pass through it, and makes allocations of its own
-// that no hook can see. DOUBLE_BUSY: another client holds the only subscription.
+// that no hook can see. As the real one, it has room for one subscriber; from CUDA 13.3 on (DOUBLE_VERSION=130300) for
+// several that ask for it. DOUBLE_BUSY: another client holds the only subscription.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -14,6 +15,8 @@
 namespace {
 
 CUpti_CallbackFunc g_callback = nullptr;
+CUpti_SubscriberHandle g_first = nullptr;
+bool g_several = false;
 bool g_enabled[3][1024];
 
 void tell(CUpti_CallbackDomain domain, CUpti_CallbackId id, CUpti_ApiCallbackSite site, const char* name,
@@ -44,17 +47,40 @@ F* next(const char* name) {
 }  // namespace
 
 EXPORT CUptiResult cuptiGetVersion(uint32_t* version) {
-  *version = CUPTI_API_VERSION;
+  const char* other = std::getenv("DOUBLE_VERSION");
+  *version = other != nullptr ? static_cast<uint32_t>(std::atoi(other)) : CUPTI_API_VERSION;
   return CUPTI_SUCCESS;
 }
 EXPORT CUptiResult cuptiSubscribe(CUpti_SubscriberHandle* subscriber, CUpti_CallbackFunc callback, void*) {
-  if (std::getenv("DOUBLE_BUSY") != nullptr) return CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED;
-  static int one;
-  *subscriber = reinterpret_cast<CUpti_SubscriberHandle>(&one);
+  const bool taken = g_first != nullptr && !g_several;
+  if (taken || std::getenv("DOUBLE_BUSY") != nullptr) return CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED;
+  static int handles[2];
+  *subscriber = reinterpret_cast<CUpti_SubscriberHandle>(&handles[g_first == nullptr ? 0 : 1]);
+  if (g_first != nullptr) return CUPTI_SUCCESS;  // the second one's callbacks are of no interest to the tests
+  g_first = *subscriber;
   g_callback = callback;
   return CUPTI_SUCCESS;
 }
-EXPORT CUptiResult cuptiUnsubscribe(CUpti_SubscriberHandle) {
+// As of CUDA 13.3: headers before lack the last field or all of it, so this has a name of its own for the compiler.
+struct SubscriberParams {
+  size_t struct_size;
+  const char* name;
+  char* old_name;
+  size_t old_size;
+  uint8_t allow_several;
+  uint8_t padding[7];
+};
+EXPORT CUptiResult subscribe_v2(CUpti_SubscriberHandle* subscriber, CUpti_CallbackFunc callback, void* data,
+                                SubscriberParams* params) asm("cuptiSubscribe_v2");
+CUptiResult subscribe_v2(CUpti_SubscriberHandle* subscriber, CUpti_CallbackFunc callback, void* data,
+                         SubscriberParams* params) {
+  if (params == nullptr || params->struct_size != sizeof *params) return CUPTI_ERROR_INVALID_PARAMETER;
+  g_several = params->allow_several != 0;
+  return cuptiSubscribe(subscriber, callback, data);
+}
+EXPORT CUptiResult cuptiUnsubscribe(CUpti_SubscriberHandle subscriber) {
+  if (subscriber != g_first) return CUPTI_SUCCESS;
+  g_first = nullptr;
   g_callback = nullptr;
   return CUPTI_SUCCESS;
 }

@@ -201,6 +201,25 @@ void witness() {
   block("hidden", kept, 3000);
 }
 
+// A program that uses CUPTI itself, as torch.profiler does: by a call that the loader binds, after its first
+// allocation.
+void profiler() {
+  open_cuda();
+  auto* alloc = reinterpret_cast<decltype(&::cudaMalloc)>(dlsym(RTLD_DEFAULT, "cudaMalloc"));
+  void *p = nullptr, *q = nullptr;
+  SHOW(alloc(&p, 1000));
+  SHOW(alloc(&q, 2000));
+  using Subscribe = int(void**, void*, void*);
+  void* subscriber = nullptr;
+  SHOW(reinterpret_cast<Subscribe*>(dlsym(RTLD_DEFAULT, "cuptiSubscribe"))(&subscriber, nullptr, nullptr));
+  SHOW(subscriber != nullptr);
+  void* r = nullptr;
+  SHOW(alloc(&r, 3000));
+  block("first", reinterpret_cast<unsigned long long>(p), 1000);
+  block("second", reinterpret_cast<unsigned long long>(q), 2000);
+  block("third", reinterpret_cast<unsigned long long>(r), 3000);
+}
+
 // Loaded by the driver (CUDA_INJECTION64_PATH) instead of by LD_PRELOAD.
 void injected() {
   void* library = dlopen(std::getenv("INJECTION"), RTLD_NOW);
@@ -238,7 +257,7 @@ struct Mode {
 const Mode modes[] = {{"capture", capture},         {"no_context", no_context}, {"host_location", host_location},
                       {"null_out", null_out},       {"versions", versions},     {"per_thread", per_thread},
                       {"self_handle", self_handle}, {"old_driver", old_driver}, {"witness", witness},
-                      {"injected", injected},       {"absent", absent}};
+                      {"injected", injected},       {"profiler", profiler},     {"absent", absent}};
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
