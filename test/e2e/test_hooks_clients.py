@@ -3,8 +3,10 @@
 import re
 import subprocess
 
+import pytest
+
 from conftest import PYTHON
-from test_hooks import VRAMTRACK, sim_environment
+from test_hooks import PROGRAMS, VRAMTRACK, sim_environment
 
 BOOKS = """
 import ctypes, sys
@@ -57,11 +59,25 @@ host = torch.ones(1000).pin_memory()
 """
 
 
-def traced_equals_books(source, tmp_path, **changes):
-    script = tmp_path / "script.py"
-    script.write_text(BOOKS + source + "\nbooks()\n")
+NUMBA = """
+import numpy
+from numba import cuda
+kept = cuda.device_array(1 << 20, dtype=numpy.float32)
+for _ in range(20):      # numba frees in batches
+    gone = cuda.to_device(numpy.ones(1000))
+pinned = cuda.pinned_array(4096, dtype=numpy.uint8)
+managed = cuda.managed_array(1 << 16, dtype=numpy.uint8)
+"""
+
+
+def traced_equals_books(source, tmp_path, command=None, **changes):
+    """`source`: Python text, which is run with BOOKS; or `command`, a program that shows the books itself."""
+    if command is None:
+        script = tmp_path / "script.py"
+        script.write_text(BOOKS + source + "\nbooks()\n")
+        command = [PYTHON, script]
     environment = {**sim_environment(tmp_path / "out"), **changes}
-    done = subprocess.run([PYTHON, script], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     books = {
         (int(address, 16), kind): (int(size), int(device))
@@ -97,6 +113,23 @@ def test_cuda_bindings_driver(tmp_path):
 
 def test_ctypes(tmp_path):
     assert kinds(traced_equals_books(PLAIN, tmp_path)) == ["device", "managed"]
+
+
+def test_numba(tmp_path):
+    assert {"device", "host_pinned", "managed"} <= set(kinds(traced_equals_books(NUMBA, tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "program, expected",
+    [
+        ("client_driver", ["device", "host_pinned", "managed", "pool", "vmm"]),
+        ("client_static", ["device", "device", "device", "host_pinned", "managed", "pool"]),
+        ("client_dlopen", ["device", "device", "device", "host_pinned"]),
+    ],
+)
+def test_cpp_program(program, expected, tmp_path):
+    """Linked with -lcuda; with the runtime inside, as nvcc links by default; with dlopen alone."""
+    assert kinds(traced_equals_books(None, tmp_path, [PROGRAMS / program])) == expected
 
 
 def test_torch_bindings_and_a_plain_library_at_once(tmp_path):
