@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Builds vramtrack and runs every test that needs no GPU. Can be run again. Arguments go to pytest.
+# Builds vramtrack and runs every test that needs no GPU. Can be run again. Arguments go to pytest; `--gpu` runs the tests
+# that need a GPU instead, `--sanitize` those that build with sanitizers.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/packaging/install.sh"
 
 install_packages "${build_packages[@]}" "${test_packages[@]}"
-install_python "$torch_requirement" "$root/test/requirements.txt"
+requirements=("$root/test/requirements.txt")
+[[ " $* " == *" --gpu "* ]] && requirements+=("$root/test/requirements-gpu.txt")
+install_python "$torch_requirement" "${requirements[@]}"
 build_tree -DVRAMTRACK_TESTS=ON -DVRAMTRACK_WERROR=ON
 
 say "unit tests (ctest)"
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" -L unit --no-tests=error
-say "end-to-end tests (pytest, simulated GPU)"
+say "end-to-end tests (pytest)"
 cd "$root"
 VRAMTRACK_BUILD=$build PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n "$(nproc)" test/e2e "$@"
 say "all tests passed"

@@ -15,6 +15,41 @@ LIBRARY = BUILD / "lib" / "libvramtrack.so"
 PYTHON = sys.executable  # ./test.sh runs pytest with the environment that has PyTorch
 
 
+# What a plain run leaves out, by mark: each needs something that not every machine has, and runs alone when asked for.
+LEFT_OUT = {
+    "gpu": "need a real GPU (./test.sh --gpu)",
+    "sanitize": "build with sanitizers (./test.sh --sanitize)",
+}
+
+
+def pytest_addoption(parser):
+    for mark, what in LEFT_OUT.items():
+        parser.addoption(f"--{mark}", action="store_true", help=f"run only the tests that {what.split(' (')[0]}")
+
+
+def pytest_configure(config):
+    for mark, what in LEFT_OUT.items():
+        config.addinivalue_line("markers", f"{mark}: tests that {what}")
+
+
+def pytest_collection_modifyitems(config, items):
+    asked = {mark for mark in LEFT_OUT if config.getoption(f"--{mark}")}
+    kept = [item for item in items if marks(item) & asked or not (asked or marks(item))]
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = kept
+
+
+def marks(item):
+    return {mark.name for mark in item.iter_markers()} & LEFT_OUT.keys()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for mark, what in LEFT_OUT.items():
+        if not config.getoption(f"--{mark}"):
+            terminalreporter.write_line(f"not run here: the tests that {what}")
+
+
 class Run:
     """One finished traced run: exit code, outputs, and the files that it left in its output folder."""
 
