@@ -69,8 +69,8 @@ PY
     done
     say "installing Python packages: $* (PyTorch is about 3 GB the first time)"
     "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off "${arguments[@]}" 2>&1 |
-      grep --line-buffered -E '^(Collecting|Installing|Successfully|ERROR)' | cut -c1-110
-    [ "${PIPESTATUS[0]}" -eq 0 ] || die "pip install failed: is PyPI reachable? VRAMTRACK_VENV=DIR names an environment that has PyTorch"
+      sed -un "/^\(Collecting\|Installing\|Successfully\|ERROR\)/ s/^\(.\{1,110\}\).*/\1/p" ||
+      die "pip install failed: is PyPI reachable? VRAMTRACK_VENV=DIR names an environment that has PyTorch"
   fi
 }
 

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from conftest import BUILD
+from conftest import VRAMTRACK
 
-SIM = BUILD / "lib" / "sim"
 GIB = 1 << 30
 
 
@@ -21,14 +20,13 @@ def sim(tmp_path):
     def run(source, size="80GiB", env=None, ok=True):
         script = tmp_path / "script.py"
         script.write_text(source)
-        libraries = [str(SIM / name) for name in (SIM / "preload.txt").read_text().split()]
         done = subprocess.run(
-            [sys.executable, script],
+            [str(VRAMTRACK), "run", f"--sim={size}", "--no-trace", "--", sys.executable, script],
             capture_output=True,
             text=True,
             timeout=300,
             cwd=tmp_path,
-            env={**os.environ, "LD_PRELOAD": ":".join(libraries), "VRAMTRACK_SIM": size, **(env or {})},
+            env={**os.environ, **(env or {})},
         )
         if ok:
             assert done.returncode == 0, done.stdout + done.stderr
@@ -189,6 +187,59 @@ graph.replay(); assert torch.equal(target.cpu(), torch.arange(10.))
     )
 
 
+@pytest.mark.parametrize("config", ["backend:native", "expandable_segments:True", "backend:cudaMallocAsync"])
+def test_memory_of_captured_graphs(sim, config):
+    """Allocations in a capture go to the graph's own pool, which lives as long as the graph."""
+    out = sim(
+        """
+import os, torch
+model = torch.nn.Linear(64, 64).cuda()
+static = torch.zeros(8, 64, device="cuda")
+side = torch.cuda.Stream(); side.wait_stream(torch.cuda.current_stream())
+with torch.cuda.stream(side):
+    for _ in range(3): model(static)
+torch.cuda.current_stream().wait_stream(side)
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    hidden = model(static).relu(); large = torch.empty(64 << 20, dtype=torch.uint8, device="cuda"); out = hidden + 1
+for _ in range(3): graph.replay()
+torch.cuda.synchronize()
+used = torch.cuda.mem_get_info()[1] - torch.cuda.mem_get_info()[0]
+assert used >= 64 << 20
+del graph, hidden, large, out
+torch.cuda.synchronize(); torch.cuda.empty_cache()
+given_back = used - (torch.cuda.mem_get_info()[1] - torch.cuda.mem_get_info()[0])
+print(torch.cuda.get_allocator_backend())
+# (Expandable segments keep what they have mapped, and the driver keeps the memory of graphs until it is trimmed.)
+assert given_back >= 64 << 20 or os.environ["PYTORCH_CUDA_ALLOC_CONF"] != "backend:native"
+graphed = torch.cuda.make_graphed_callables(torch.nn.Linear(16, 16).cuda(), (torch.randn(4, 16, device="cuda", requires_grad=True),))
+graphed(torch.randn(4, 16, device="cuda", requires_grad=True)).sum().backward()
+""",
+        env={"PYTORCH_CUDA_ALLOC_CONF": config},
+    )
+    assert out.stdout.split() == ["cudaMallocAsync" if "Async" in config else "native"]
+
+
+def test_profiler_sees_operators_and_memory(sim):
+    """Without CUPTI it has no kernels to show; it says so itself."""
+    out = sim(
+        """
+import json, torch
+from torch.profiler import profile, ProfilerActivity
+model = torch.nn.Linear(64, 64).cuda()
+with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], profile_memory=True, with_stack=True) as profiler:
+    for _ in range(3): model(torch.randn(8, 64, device="cuda")).sum().backward()
+operators = {event.key: event for event in profiler.key_averages()}
+assert operators["aten::randn"].self_device_memory_usage + operators["aten::empty"].self_device_memory_usage > 0
+profiler.export_chrome_trace("trace.json")
+assert len(json.load(open("trace.json"))["traceEvents"]) > 20
+""",
+        ok=False,
+    )
+    assert out.returncode == 0, out.stderr
+    assert out.stderr.count("is not simulated") <= 1
+
+
 def test_compile_without_code_generation(sim):
     sim(
         """
@@ -227,7 +278,15 @@ print(torch.cuda.memory_allocated(), resource.getrusage(resource.RUSAGE_SELF).ru
 
 
 def test_bad_size_is_said_and_means_no_device(sim):
-    out = sim("import torch; print(torch.cuda.is_available())", size="lots", ok=False)
+    refused = sim("print(1)", size="lots", ok=False)  # the launcher starts nothing
+    assert (refused.returncode, refused.stdout) == (2, "") and "lots: not a size such as 80GiB" in refused.stderr
+    out = sim(  # without it, the simulated driver itself says so
+        """
+import os, subprocess, sys
+os.environ["VRAMTRACK_SIM"] = "lots"
+subprocess.run([sys.executable, "-c", "import torch; print(torch.cuda.is_available())"])
+"""
+    )
     assert out.stdout.strip() == "False"
     assert "VRAMTRACK_SIM=lots: not a size such as 80GiB" in out.stderr
 
@@ -244,7 +303,7 @@ print(cuda.cuUserObjectCreate(None), cuda.cuUserObjectCreate(None))
     assert out.stderr.count("cuUserObjectCreate is not simulated") == 1
 
 
-def test_processes_share_a_device(sim, tmp_path):
+def test_processes_share_a_device(sim):
     out = sim(
         """
 import os, subprocess, sys, torch
@@ -257,7 +316,6 @@ print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=Tr
 print(torch.cuda.mem_get_info()[0] > 900 << 20)  # the children are gone, and their memory with them
 """,
         size="1GiB",
-        env={"VRAMTRACK_SIM_STATE": str(tmp_path / "state")},
     )
     assert out.stdout.split() == ["True", "oom", "False", "True"], out.stdout + out.stderr
 

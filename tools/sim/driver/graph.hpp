@@ -36,6 +36,7 @@ struct Graph {
 struct GraphExec {
   std::list<Node> nodes;
   Context* context = nullptr;
+  bool frees_before_launch = false;  // what its last launch has left allocated
 };
 
 Graph* new_graph();

@@ -18,7 +18,7 @@ std::map<std::uint64_t, std::shared_ptr<GraphRange>>& held() {
   return all;
 }
 
-CUresult instantiate(CUgraphExec* out, CUgraph handle) {
+CUresult instantiate(CUgraphExec* out, CUgraph handle, unsigned long long flags) {
   Entry entry(Needs::context);
   if (!entry) return entry.status();
   auto* graph = reinterpret_cast<Graph*>(handle);
@@ -26,6 +26,7 @@ CUresult instantiate(CUgraphExec* out, CUgraph handle) {
   auto* executable = new GraphExec;
   executable->nodes = graph->nodes;
   executable->context = &entry.context();
+  executable->frees_before_launch = (flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH) != 0;
   *out = reinterpret_cast<CUgraphExec>(executables().add(executable));
   return CUDA_SUCCESS;
 }
@@ -75,6 +76,24 @@ CUresult run_node(const Node& node, Context& context) {
   }
 }
 
+/// What the graph's last launch allocated and nobody freed since.
+void free_what_is_left(const GraphExec& executable) {
+  const std::lock_guard lock(driver().lock);
+  for (const Node& node : executable.nodes) {
+    if (node.type != CU_GRAPH_NODE_TYPE_MEM_ALLOC || held().count(node.range->address) == 0) continue;
+    if (const auto found = driver().allocations.find(node.range->address); found != driver().allocations.end())
+      release(found);
+  }
+}
+
+CUresult run_graph(const GraphExec& executable) {
+  if (executable.frees_before_launch) free_what_is_left(executable);
+  for (const Node& node : executable.nodes) {
+    if (const CUresult status = run_node(node, *executable.context); status != CUDA_SUCCESS) return status;
+  }
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 namespace vramtrack::sim {
@@ -89,18 +108,18 @@ void release_graph_block(Allocation& allocation) {
 
 extern "C" {
 
-CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph graph, unsigned long long) {
-  return instantiate(out, graph);
+CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph graph, unsigned long long flags) {
+  return instantiate(out, graph, flags);
 }
 CUresult cuGraphInstantiate(CUgraphExec* out, CUgraph graph, CUgraphNode*, char*, size_t) {
-  return instantiate(out, graph);
+  return instantiate(out, graph, 0);
 }
 CUresult cuGraphInstantiate_v2(CUgraphExec* out, CUgraph graph, CUgraphNode*, char*, size_t) {
-  return instantiate(out, graph);
+  return instantiate(out, graph, 0);
 }
 CUresult cuGraphInstantiateWithParams(CUgraphExec* out, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS* params) {
   if (params != nullptr) params->result_out = CUDA_GRAPH_INSTANTIATE_SUCCESS;
-  return instantiate(out, graph);
+  return instantiate(out, graph, params != nullptr ? params->flags : 0);
 }
 
 CUresult cuGraphExecDestroy(CUgraphExec handle) {
@@ -126,17 +145,10 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
     Stream* stream = nullptr;
     const CUresult status = resolve_stream(stream_handle, entry.context(), stream);
     if (status != CUDA_SUCCESS) return status;
-    if (capture_work(*stream, CU_GRAPH_NODE_TYPE_GRAPH, [executable] {
-          for (const Node& node : executable->nodes) run_node(node, *executable->context);
-        })) {
-      return CUDA_SUCCESS;
-    }
+    if (capture_work(*stream, CU_GRAPH_NODE_TYPE_GRAPH, [executable] { run_graph(*executable); })) return CUDA_SUCCESS;
   }
   drain_host_functions();
-  for (const Node& node : executable->nodes) {
-    if (const CUresult status = run_node(node, *executable->context); status != CUDA_SUCCESS) return status;
-  }
-  return CUDA_SUCCESS;
+  return run_graph(*executable);
 }
 
 CUresult cuGraphExecUpdate_v2(CUgraphExec handle, CUgraph graph, CUgraphExecUpdateResultInfo* result) {

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include "tools/sim/driver/capture.hpp"
 #include "tools/sim/driver/state.hpp"
 
 namespace vramtrack::sim {
@@ -115,7 +114,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t bytes, const CUme
   if (bytes % granularity != 0) return CUDA_ERROR_INVALID_VALUE;
   const bool host = on_host(properties->location);
   if (!host && !on_device(properties->location)) return CUDA_ERROR_INVALID_DEVICE;
-  if (const CUresult status = forbid_in_capture(); status != CUDA_SUCCESS) return status;
+  // Not forbidden in a stream capture: PyTorch grows its expandable segments in the middle of one.
   const int index = host ? 0 : properties->location.id;
   Device& device = device_at(index);
   if (!host && !charge_or_reclaim(device, bytes, &Device::charge)) return CUDA_ERROR_OUT_OF_MEMORY;
