@@ -23,6 +23,12 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept;
 /// Records a free. Not found: counted as an unknown free, unless the address is 0.
 Removed remove(const FreeEvent& event) noexcept;
 
+/// Same, for a free that cannot fail and need not be taken back: touches less memory.
+void drop(const FreeEvent& event) noexcept;
+
+/// An allocation at this address is about to be recorded: its place in the index is fetched meanwhile.
+void prefetch(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept;
+
 /// Puts a block back that `remove` took out (the real free failed). Counters are as if nothing had happened.
 void restore(const Removed& removed) noexcept;
 

@@ -28,6 +28,8 @@ bool tracing() noexcept;
 
 void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept;
 ledger::Removed record_free(const FreeEvent& event) noexcept;
+/// A free that cannot fail (a caching allocator's own).
+void record_drop(const FreeEvent& event) noexcept;
 /// The real free failed after record_free: as if nothing had happened (an unknown free is not counted either).
 void take_back(const ledger::Removed& removed) noexcept;
 void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,

@@ -74,6 +74,7 @@ bool recording() noexcept {
 
 void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
   const SavedErrno keep;
+  ledger::prefetch(event.layer, event.device, event.kind, event.address);
   stacks::Captured captured;
   if (event.bytes >= g_host_options.min_size) [[likely]]
     captured = stacks::capture(start);
@@ -92,6 +93,11 @@ void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
 ledger::Removed record_free(const FreeEvent& event) noexcept {
   const SavedErrno keep;
   return ledger::remove(event);
+}
+
+void record_drop(const FreeEvent& event) noexcept {
+  const SavedErrno keep;
+  ledger::drop(event);
 }
 
 void take_back(const ledger::Removed& removed) noexcept {

@@ -64,7 +64,7 @@ void record_block(void* pointer, std::int64_t size, std::uint64_t allocated, std
     record_alloc({Layer::tensor, Kind::block, device.index, address, static_cast<std::uint64_t>(size), 0, reserved},
                  here);
   else
-    record_free({Layer::tensor, device.index, Kind::block, address, reserved});
+    record_drop({Layer::tensor, device.index, Kind::block, address, reserved});
   agent::watch(size > 0, allocated);
 }
 

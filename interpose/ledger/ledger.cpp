@@ -22,7 +22,7 @@ using trace::Writer;
 constexpr std::uint32_t slot_batch = 32;
 
 // Which addresses can be equal without being the same thing (FreeEvent::kind).
-constexpr std::uint64_t address_space(Kind kind) {
+constexpr std::uint32_t address_space(Kind kind) {
   switch (kind) {
     case Kind::host_pinned:
     case Kind::registered:
@@ -36,29 +36,10 @@ constexpr std::uint64_t address_space(Kind kind) {
   }
 }
 
-std::uint32_t block_tag(Kind kind, std::uint64_t address) {
-  return static_cast<std::uint32_t>(mix64(address + (address_space(kind) << 60)) >> 16);
-}
-
 std::uint32_t site_tag(const AllocEvent& event, StackId stack, StackId forward) {
   const std::uint64_t where = static_cast<std::uint64_t>(event.kind) << 16 | static_cast<std::uint16_t>(event.device);
   return static_cast<std::uint32_t>(mix64((std::uint64_t{stack} << 32 | forward) + (where << 40)) >> 16);
 }
-
-// Whether a slot holds the block sought (an address of one space); remembers it.
-struct BlockIs {
-  Writer& writer;
-  Kind kind;
-  std::uint64_t address;
-  Block* block = nullptr;
-  Site* site = nullptr;
-  bool operator()(std::uint32_t slot) {
-    block = writer.block(slot);
-    if (block->address != address) return false;
-    site = writer.site(block->site);
-    return address_space(static_cast<Kind>(site->kind)) == address_space(kind);
-  }
-};
 
 struct SiteRef {
   std::uint32_t index = TagTable::none;
@@ -100,8 +81,8 @@ DeviceState* accounts_of(Writer& writer, Shard& shard, Layer layer, Kind kind, s
   return {index, site};
 }
 
-SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
-                const Account& account, std::uint64_t now) {
+[[gnu::noinline]] SiteRef search_site(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack,
+                                      StackId forward, const Account& account, std::uint64_t now) {
   const std::uint32_t tag = site_tag(event, stack, forward);
   SiteRef known;
   known.index = shard.sites.find(tag, [&](std::uint32_t index) {
@@ -112,6 +93,17 @@ SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId s
   if (known.index != TagTable::none) [[likely]]
     return known;
   return new_site(writer, shard, tag, event, stack, forward, account, now);
+}
+
+SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+                const Account& account, std::uint64_t now) {
+  Shard::KnownSite& known = shard.known_sites[(stack + 7 * forward) % std::size(shard.known_sites)];
+  if (known.stack == stack && known.site != nullptr && known.forward == forward && known.kind == event.kind &&
+      known.device == event.device) [[likely]]
+    return {known.index, known.site};
+  const SiteRef found = search_site(writer, shard, event, stack, forward, account, now);
+  known = {found.site, found.index, stack, forward, event.kind, event.device};
+  return found;
 }
 
 // Before a site's bytes change: keep what it held at the last peak, unless that was done since.
@@ -128,7 +120,7 @@ void keep_peak(Site& site, const Account& account) {
   if (shard.fresh_slot == shard.fresh_end) {
     const LockGuard guard(g_registry_lock);
     std::uint64_t& slots = writer.header().block_slots;
-    if (slots + slot_batch >= TagTable::none) return {};
+    if (slots + slot_batch > max_slots) return {};
     const auto first = static_cast<std::uint32_t>(slots);
     if (writer.block(first + slot_batch - 1) == nullptr) return {};
     shard.fresh_slot = first;
@@ -185,25 +177,25 @@ void set_reserved(Account& account, std::uint64_t reserved) {
 }
 
 // The event history sees what was booked, in the order in which it was.
-void keep_event(Shard& shard, const Block& block, std::uint64_t now, std::uint32_t step, bool is_free) {
+void keep_event(Shard& shard, std::uint64_t address, std::uint64_t bytes, std::uint32_t site, std::uint64_t now,
+                std::uint32_t step, bool is_free) {
   if (!history_is_on()) [[likely]]
     return;
   HistoryRing* const ring = history_ring(static_cast<std::uint32_t>(&shard - g_shards));
-  if (ring != nullptr && ring->put({now, block.address, block.bytes, block.site, step << 1 | (is_free ? 1u : 0u)}))
-    wake_history();
+  if (ring != nullptr && ring->put({now, address, bytes, site, step << 1 | (is_free ? 1u : 0u)})) wake_history();
 }
 
 constexpr std::uint32_t late_steps = 2;  // see Site::freed_late
 
-// A block has left the index: empties its slot and books the free.
-void book_free(Writer& writer, Shard& shard, std::uint32_t slot, Block& block, Site& site, std::uint64_t reserved,
-               std::uint64_t now) {
-  const std::uint64_t bytes = block.bytes;
+// A block has left the index: empties its slot, which is written only, and books the free.
+void book_free(Writer& writer, Shard& shard, std::uint64_t address, const BlockEntry& entry, Block& block, Site& site,
+               std::uint64_t reserved, std::uint64_t now) {
+  const std::uint64_t bytes = entry.bytes() != BlockEntry::huge ? entry.bytes() : block.bytes;
   const std::uint32_t step = current_step(writer.header());
-  keep_event(shard, block, now, step, true);
-  if (step - block.step >= late_steps) ++site.freed_late;
+  keep_event(shard, address, bytes, entry.site, now, step, true);
+  if (entry.age(step) >= late_steps) ++site.freed_late;
   set_address(block, 0);
-  give_slot(shard, slot, block);
+  give_slot(shard, entry.slot(), block);
   const auto kind = static_cast<Kind>(site.kind);
   const auto layer = static_cast<Layer>(site.layer);
   DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
@@ -289,8 +281,9 @@ void reset() noexcept {
     shard.fresh_slot = shard.fresh_end = 0;
     shard.last_time = 0;
     shard.device = nullptr;
-    shard.blocks = TagTable();
+    shard.blocks = BlockIndex();
     shard.sites = TagTable();
+    for (Shard::KnownSite& known : shard.known_sites) known = {};
   }
   g_registry_lock.reset();
   forget_accounts();
@@ -310,9 +303,8 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   block.stream = event.stream;
   block.thread = thread_id();
 
-  const std::uint32_t tag = block_tag(event.kind, event.address);
+  const std::uint32_t space = address_space(event.kind);
   const LockGuard guard(shard->lock);
-  shard->blocks.prefetch(tag);  // in a large live set it is not in the cache; the site is looked up meanwhile
   DeviceState* const device = accounts_of(*writer, *shard, event.layer, event.kind, event.device);
   if (device == nullptr) return count_loss(header.losses.dropped_events);
   block.time = shard->stamp();
@@ -323,46 +315,66 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
     return count_loss(header.losses.dropped_events);
   block.site = site.index;
 
-  BlockIs same{*writer, event.kind, event.address};
-  std::uint32_t stale;
-  bool indexed = shard->blocks.insert_new(tag, slot.slot, same, stale);
-  if (stale != TagTable::none) [[unlikely]] {  // its free was not seen
-    count_loss(header.losses.replaced_blocks);
-    shard->blocks.erase(tag, same);
-    book_free(*writer, *shard, stale, *same.block, *same.site, event.reserved_bytes, block.time);
-    indexed = shard->blocks.insert(tag, slot.slot);
-  }
-  if (!indexed) [[unlikely]] {
+  bool known;
+  const BlockIndex::Position position = shard->blocks.add(event.address, space, known);
+  if (!position) [[unlikely]] {
     give_slot(*shard, slot.slot, *slot.block);
     return count_loss(header.losses.dropped_events);
   }
+  if (known) [[unlikely]] {  // its free was not seen
+    count_loss(header.losses.replaced_blocks);
+    const BlockEntry stale = position.entry();
+    book_free(*writer, *shard, event.address, stale, *writer->block(stale.slot()), *writer->site(stale.site),
+              event.reserved_bytes, block.time);
+  }
+  position.store(event.address, BlockEntry::of(space, block.bytes, block.step, slot.slot, site.index));
   store_block(*slot.block, block);
   book_alloc(*writer, *device, *site.site, block, event.reserved_bytes);
-  keep_event(*shard, block, block.time, block.step, false);
+  keep_event(*shard, block.address, block.bytes, block.site, block.time, block.step, false);
 }
+
+void prefetch(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept {
+  const Shard* const shard = shard_of(layer, device);
+  if (shard != nullptr) shard->blocks.prefetch(address, address_space(kind));
+}
+
+namespace {
+
+// Books a free; `removed` (when the caller wants to know) is filled in. Only then is the block's record read.
+void take_out(const FreeEvent& event, Removed* removed) noexcept {
+  Writer* const writer = trace::active();
+  if (writer == nullptr || event.address == 0) return;
+  Shard* const shard = shard_of(event.layer, event.device);
+  if (shard == nullptr) return count_loss(writer->header().losses.unknown_frees);
+  const std::uint32_t space = address_space(event.kind);
+  shard->blocks.prefetch(event.address, space);
+  const LockGuard guard(shard->lock);
+  const BlockIndex::Position position = shard->blocks.find(event.address, space);
+  if (!position) [[unlikely]]
+    return count_loss(writer->header().losses.unknown_frees);
+  const BlockEntry entry = position.entry();
+  Block& block = *writer->block(entry.slot());
+  __builtin_prefetch(&block, 1);
+  __builtin_prefetch(&block.flags, 1);
+  shard->blocks.erase(position);
+  Site& site = *writer->site(entry.site);
+  if (removed != nullptr) {
+    removed->found = true;
+    removed->block = block;
+    removed->site = &site;
+  }
+  book_free(*writer, *shard, event.address, entry, block, site, event.reserved_bytes, shard->stamp());
+}
+
+}  // namespace
 
 Removed remove(const FreeEvent& event) noexcept {
   Removed removed{};
-  Writer* const writer = trace::active();
-  if (writer == nullptr || event.address == 0) return removed;
-  Shard* const shard = shard_of(event.layer, event.device);
-  if (shard == nullptr) {
-    count_loss(writer->header().losses.unknown_frees);
-    return removed;
-  }
-  const LockGuard guard(shard->lock);
-  BlockIs same{*writer, event.kind, event.address};
-  const std::uint32_t slot = shard->blocks.erase(block_tag(event.kind, event.address), same);
-  if (slot == TagTable::none) [[unlikely]] {
-    count_loss(writer->header().losses.unknown_frees);
-    return removed;
-  }
-  removed.found = true;
-  removed.block = *same.block;
-  removed.site = same.site;
-  book_free(*writer, *shard, slot, *same.block, *same.site, event.reserved_bytes, shard->stamp());
+  take_out(event, &removed);
   return removed;
 }
+
+void drop(const FreeEvent& event) noexcept { take_out(event, nullptr); }
 
 void restore(const Removed& removed) noexcept {
   Writer* const writer = trace::active();
@@ -375,12 +387,20 @@ void restore(const Removed& removed) noexcept {
   const LockGuard guard(shard->lock);
   DeviceState* const device = accounts_of(*writer, *shard, layer, kind, site.device);
   const SlotRef slot = device == nullptr ? SlotRef{} : take_slot(*writer, *shard);
-  if (slot.block == nullptr || !shard->blocks.insert(block_tag(kind, removed.block.address), slot.slot))
+  if (slot.block == nullptr) return count_loss(writer->header().losses.dropped_events);
+  const Block& block = removed.block;
+  const std::uint32_t space = address_space(kind);
+  bool known = false;
+  const BlockIndex::Position position = shard->blocks.add(block.address, space, known);
+  if (!position || known) {
+    give_slot(*shard, slot.slot, *slot.block);
     return count_loss(writer->header().losses.dropped_events);
-  store_block(*slot.block, removed.block);
+  }
+  position.store(block.address, BlockEntry::of(space, block.bytes, block.step, slot.slot, block.site));
+  store_block(*slot.block, block);
   const std::uint64_t now = shard->stamp();
   book_again(*writer, *device, site, removed.block, now);
-  keep_event(*shard, removed.block, now, current_step(writer->header()), false);
+  keep_event(*shard, block.address, block.bytes, block.site, now, current_step(writer->header()), false);
 }
 
 void remove_device(std::int16_t device) noexcept {
@@ -395,9 +415,13 @@ void remove_device(std::int16_t device) noexcept {
     // A slot of another shard is never taken for ours: slots stay with their shard, sites with their layer.
     Site& site = *writer->site(block.site);
     if (site.layer != static_cast<std::uint8_t>(Layer::cuda) || site.device != device) continue;
-    shard.blocks.erase(block_tag(static_cast<Kind>(site.kind), block.address),
-                       [slot](std::uint32_t found) { return found == slot; });
-    book_free(*writer, shard, slot, block, site, 0, shard.stamp());
+    const std::uint64_t address = block.address;
+    const BlockIndex::Position position = shard.blocks.find(address, address_space(static_cast<Kind>(site.kind)));
+    if (!position) continue;
+    const BlockEntry entry = position.entry();
+    if (entry.slot() != slot) continue;
+    shard.blocks.erase(position);
+    book_free(*writer, shard, address, entry, block, site, 0, shard.stamp());
   }
 }
 
@@ -406,8 +430,8 @@ std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::ui
   Shard* const shard = shard_of(layer, device);
   if (writer == nullptr || shard == nullptr || address == 0) return 0;
   const LockGuard guard(shard->lock);
-  const std::uint32_t slot = shard->blocks.find(block_tag(kind, address), BlockIs{*writer, kind, address});
-  return slot == TagTable::none ? 0 : writer->block(slot)->bytes;
+  const BlockIndex::Position position = shard->blocks.find(address, address_space(kind));
+  return position ? writer->block(position.entry().slot())->bytes : 0;
 }
 
 void step() noexcept {

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "interpose/ledger.hpp"
+#include "interpose/ledger/block_index.hpp"
 #include "interpose/support/clock.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/tag_table.hpp"
@@ -42,8 +43,18 @@ struct alignas(64) Shard {
   std::uint32_t fresh_end = 0;
   std::uint64_t last_time = 0;    // times within a shard increase strictly
   DeviceState* device = nullptr;  // tensor layer: of the one device
-  TagTable blocks;                // (address space, address) -> slot
-  TagTable sites;                 // site key -> site
+  BlockIndex blocks;
+  TagTable sites;  // site key -> site
+
+  /// The sites that were met last, by the low bits of their stack: most events need no more.
+  struct KnownSite {
+    trace::Site* site = nullptr;
+    std::uint32_t index = 0;
+    StackId stack = no_stack, forward = no_stack;
+    Kind kind = Kind::device;
+    std::int16_t device = 0;
+  };
+  KnownSite known_sites[64];
 
   /// Strictly increasing, so that the order of a shard's events can be told from their times.
   std::uint64_t stamp() noexcept {

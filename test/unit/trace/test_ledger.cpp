@@ -333,6 +333,58 @@ TEST_CASE("threads on one device keep exact totals") {
   CHECK(file.header.losses.unknown_frees == 0);
 }
 
+TEST_CASE("the block index equals a plain map") {
+  // Addresses that differ in high bits only, that follow each other, and that are anything.
+  const int pattern = GENERATE(0, 1, 2);
+  ledger::BlockIndex index;
+  std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint32_t> present;  // (address, space) -> slot
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> keys;
+  std::mt19937_64 random(static_cast<std::uint64_t>(pattern));
+  for (std::uint32_t i = 1; i <= 120'000; ++i) {
+    const bool grows = i % 40'000 < 25'000;
+    if (keys.empty() || random() % 5 < (grows ? 4u : 1u)) {
+      const std::uint64_t n = random() % 50'000 + 1;
+      const std::uint64_t address = pattern == 0 ? n << 33 : pattern == 1 ? n << 9 : random() | 1;
+      const auto space = static_cast<std::uint32_t>(random() % 4);
+      bool known = false;
+      const auto position = index.add(address, space, known);
+      REQUIRE(position);
+      REQUIRE(known == present.contains({address, space}));
+      if (!known) keys.emplace_back(address, space);
+      position.store(address, ledger::BlockEntry::of(space, i, i, i, 2 * i));
+      present[{address, space}] = i;
+    } else {
+      std::swap(keys[random() % keys.size()], keys.back());
+      const auto [address, space] = keys.back();
+      const auto position = index.find(address, space);
+      REQUIRE(position);
+      index.erase(position);
+      REQUIRE(!index.find(address, space));
+      present.erase(keys.back());
+      keys.pop_back();
+    }
+    if (i % 5003 != 0) continue;
+    REQUIRE(index.size() == present.size());
+    for (const auto& [key, slot] : present) {
+      const auto position = index.find(key.first, key.second);
+      REQUIRE(position);
+      const ledger::BlockEntry entry = position.entry();
+      REQUIRE((entry.slot() == slot && entry.site == 2 * slot && entry.bytes() == slot && entry.age(slot + 3) == 3));
+    }
+  }
+}
+
+TEST_CASE("a block too large for the index has its size in its record") {
+  TemporaryTrace t;
+  const std::uint64_t bytes = std::uint64_t{5} << 40;
+  add_block(0x1000, bytes);
+  const ledger::Removed removed = ledger::remove({Layer::tensor, 0, Kind::block, 0x1000, 0});
+  CHECK(removed.block.bytes == bytes);
+  const trace::Account* const account = &t.writer->header().accounts[0];
+  CHECK(account->live_bytes == 0);
+  CHECK(account->freed_bytes == bytes);
+}
+
 TEST_CASE("a block costs at most 100 bytes, while the index grows too") {
   TemporaryTrace t;
   ledger::Shard& shard = ledger::g_shards[1];
