@@ -1,7 +1,10 @@
 """What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU.
 
-    bench.py [--rounds N] [--seconds S] [--clock wall|best|cpu] [--workload NAME ...] [--json FILE]
-    bench.py --profile [--json FILE]      where the nanoseconds of one event go
+    bench.py [--json FILE]      all of it, in ten to twelve minutes: the three below
+    bench.py --cost [--rounds N] [--seconds S] [--clock wall|best|cpu] [--workload NAME ...]
+    bench.py --startup          importing torch, and a Python program without CUDA
+    bench.py --events           one event of the preloaded library alone: ns, instructions (by callgrind), cache lines
+    bench.py --profile          where the nanoseconds of one event go
 
 Every round starts one process for each configuration, in random order. What is added is worked out within a round, so
 that a slow spell of the machine falls on all of them; the figures are medians over the rounds with their quartiles.
@@ -17,10 +20,14 @@ import os
 import pathlib
 import platform
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+
+import events
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", HERE.parents[1] / "build"))
@@ -29,10 +36,11 @@ VRAMTRACK = BUILD / "bin" / "vramtrack"
 CONFIGURATIONS = {
     "untraced": (["--no-trace"], "none"),
     "vramtrack": ([], "none"),
-    "vramtrack, no agent": (["--no-agent"], "none"),
-    "vramtrack, Python stacks only": (["--no-agent", "--no-native"], "none"),
     "torch recorder, python": (["--no-trace"], "python"),
     "torch recorder, all": (["--no-trace"], "all"),
+    # Only when asked for:
+    "vramtrack, no agent": (["--no-agent"], "none"),
+    "vramtrack, Python stacks only": (["--no-agent", "--no-native"], "none"),
 }
 
 
@@ -46,7 +54,8 @@ def run_once(configuration, seconds, names, folder):
     options, recorder = CONFIGURATIONS[configuration]
     command = [VRAMTRACK, "run", "--sim", "--quiet", "-o", folder, *options, "--"]
     command += [sys.executable, HERE / "work.py", recorder, seconds, *names]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    environment = dict(os.environ, VRAMTRACK_BENCH_EVENTS=str(BUILD / "lib" / "libvramtrack_bench_events.so"))
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise SystemExit(f"error: {configuration} ended with {done.returncode}\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -61,9 +70,12 @@ def quartiles(values):
 
 def measure(arguments):
     names = arguments.workload or workload_names()
-    configurations = arguments.configuration or list(CONFIGURATIONS)
+    configurations = arguments.configuration or list(CONFIGURATIONS)[:4]
     rounds = []
+    end = time.monotonic() + 60 * arguments.minutes
     for number in range(arguments.rounds):
+        if rounds and time.monotonic() > end:
+            break
         order = random.sample(configurations, len(configurations))
         results = {}
         for configuration in order:
@@ -79,7 +91,7 @@ def measure(arguments):
         per = rounds[0]["untraced"][name]["allocations"]
         rows = {}
         print(f"\n{name}: {per} allocations; untraced {base[1]:.0f} {unit} ({base[0]:.0f} to {base[2]:.0f})")
-        print(f"  {'':32}{'added ' + unit:>10}  {'quartiles':>18}{'ns an event':>13}{'slower':>9}")
+        print(f"  {'':32}{'added ' + unit:>10}  {'quartiles':>18}{'ns an alloc':>13}{'% slower':>24}")
         for configuration in configurations:
             if configuration == "untraced":
                 continue
@@ -88,13 +100,52 @@ def measure(arguments):
             each = added[1] * (1000 if unit == "us" else 1) / per
             rows[configuration] = {"added": added, "ratio": ratio, "ns_per_allocation": each}
             spread = f"{added[0]:.0f} to {added[2]:.0f}"
-            print(f"  {configuration:32}{added[1]:>10.0f}  {spread:>18}{each:>13.0f}{(ratio[1] - 1) * 100:>8.1f}%")
+            slower = f"{(ratio[1] - 1) * 100:.1f} ({(ratio[0] - 1) * 100:.1f} to {(ratio[2] - 1) * 100:.1f})"
+            print(f"  {configuration:32}{added[1]:>10.0f}  {spread:>18}{each:>13.0f}{slower:>24}")
         report["summary"][name] = {"unit": unit, "allocations": per, "untraced": base, "configurations": rows}
         if "vramtrack" in rows:
             for other in ("torch recorder, python", "torch recorder, all"):
-                if other in rows and rows["vramtrack"]["added"][1] > 0:
-                    factor = rows[other]["added"][1] / rows["vramtrack"]["added"][1]
-                    print(f"  vramtrack adds 1/{factor:.1f} of what the {other} adds")
+                if other not in rows or rows["vramtrack"]["added"][1] <= 0:
+                    continue
+                # Of the medians, and round by round: how far that can be trusted.
+                base = [r["untraced"][name][clock] for r in rounds]
+                ours = [r["vramtrack"][name][clock] - b for r, b in zip(rounds, base)]
+                theirs = [r[other][name][clock] - b for r, b in zip(rounds, base)]
+                factor = rows[other]["added"][1] / rows["vramtrack"]["added"][1]
+                low, _, high = quartiles([t / o for t, o in zip(theirs, ours) if o > 0] or [factor])
+                rows[other]["times_ours"] = (low, factor, high)
+                print(f"  vramtrack adds 1/{factor:.1f} of what the {other} adds (1/{low:.1f} to 1/{high:.1f})")
+    return report
+
+
+STARTUPS = {
+    "import torch": ("import torch", 1),
+    "Python without CUDA": ("import json", 10),  # too short to be measured once
+}
+
+
+def startup(arguments):
+    """Wall time of whole processes with and without the library, alternating in random order."""
+    environments = {"untraced": {}, "preloaded": {"LD_PRELOAD": str(BUILD / "lib" / "libvramtrack.so")}}
+    report = {"kind": "startup", **machine(), "programs": {}}
+    print("\nstart-up: whole processes that record nothing")
+    for name, (source, times) in STARTUPS.items():
+        took = {which: [] for which in environments}
+        for _ in range(arguments.startup_rounds + 1):
+            for which in random.sample(list(environments), len(environments)):
+                start = time.perf_counter()
+                for _ in range(times):
+                    environment = {**os.environ, **environments[which]}
+                    subprocess.run([sys.executable, "-c", source], check=True, env=environment)
+                took[which].append((time.perf_counter() - start) * 1000 / times)
+        plain, preloaded = (took[which][1:] for which in environments)  # the first fills the page cache
+        added = quartiles([b - a for a, b in zip(plain, preloaded)])
+        base = statistics.median(plain)
+        report["programs"][name] = {"untraced_ms": base, "added_ms": added, "least_ms": [min(plain), min(preloaded)]}
+        print(
+            f"  {name:22} {base:8.1f} ms, preloaded {added[1]:+.2f} ms ({added[0]:+.2f} to {added[2]:+.2f}), "
+            f"{added[1] / base * 100:+.1f} %; least {min(plain):.1f} and {min(preloaded):.1f} ms"
+        )
     return report
 
 
@@ -120,7 +171,7 @@ def profile(arguments):
         for python, reentries in ((0, 0), (17, 3), (50, 10)):
             for cold in (0, 1):
                 ns, frames = (ctypes.c_double * 16)(), (ctypes.c_int * 2)()
-                failed = at_depth(python, reentries, lambda: library.bench_profile(arguments.events, cold, ns, frames))
+                failed = at_depth(python, reentries, lambda: library.bench_profile(arguments.repeats, cold, ns, frames))
                 if failed:
                     raise SystemExit("error: nothing could be captured")
                 columns.append((frames[0], frames[1], "cold" if cold else "hot", list(ns)))
@@ -134,7 +185,7 @@ def profile(arguments):
         print("\ncapture + add + remove in threads at once, CPU time of an event in ns")
         report["threads"] = {}
         for threads in (1, 2, 4, 8):
-            report["threads"][threads] = library.bench_threads(threads, arguments.events * 4)
+            report["threads"][threads] = library.bench_threads(threads, arguments.repeats * 4)
             print(f"{threads:>3} threads {report['threads'][threads]:>8.1f}")
     return report
 
@@ -149,20 +200,26 @@ def machine():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each workload in each process")
+    for mode in ("cost", "startup", "events", "profile"):
+        parser.add_argument(f"--{mode}", action="store_true")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--minutes", type=float, default=8, help="no round of --cost begins after that")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of each workload in each process")
     parser.add_argument("--clock", choices=["wall", "best", "cpu"], default="wall", help="median time, least time, CPU time")
     parser.add_argument("--workload", action="append", choices=workload_names())
     parser.add_argument("--configuration", action="append", choices=list(CONFIGURATIONS))
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--events", type=int, default=20000)
+    parser.add_argument("--startup-rounds", type=int, default=11)
+    parser.add_argument("--repeats", type=int, default=20000, help="of each part of an event in --profile")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.configuration and "untraced" not in arguments.configuration:
         arguments.configuration.insert(0, "untraced")
-    report = profile(arguments) if arguments.profile else measure(arguments)
+    modes = {"cost": measure, "startup": startup, "profile": profile}
+    modes["events"] = lambda _: {**machine(), **events.report(BUILD, count=shutil.which("valgrind") is not None)}
+    chosen = [mode for mode in ("cost", "startup", "events", "profile") if getattr(arguments, mode)]
+    reports = [modes[mode](arguments) for mode in chosen or ("startup", "events", "cost")]
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(reports, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,31 +5,56 @@ Figures, per unit of work: {"unit": "ns"|"us", "allocations": blocks handed out,
 (what a busy machine disturbs least), "cpu": median CPU time of the whole process}
 """
 
-import functools
+import _thread
+import ctypes
 import gc
 import json
+import os
+import random
 import statistics
 import sys
+import threading
 import time
 
 import torch
 from torch import nn
 
-
-def at_depth(python, reentries, call):
-    """Calls `call` with this many more Python frames, and this many returns into the interpreter by way of C."""
-    if python > 0:
-        return at_depth(python - 1, reentries, call)
-    if reentries > 0:
-        return functools.partial(at_depth, 0, reentries - 1, call)()
-    return call()
+# Native frames of torch.empty, called by a new thread: directly, and by way of ctypes.
+NATIVE_AT_LEAST, NATIVE_BY_CTYPES = 22, 34
+EVENTS = ctypes.PyDLL(os.environ["VRAMTRACK_BENCH_EVENTS"])
+EVENTS.bench_call_deeper.argtypes = [ctypes.c_int, ctypes.py_object]
+EVENTS.bench_call_deeper.restype = ctypes.py_object
 
 
-def repeat_for(seconds, work, per_second):
+def at_depth(python, native, call):
+    """Calls `call` in a new thread, where the loop has so many Python frames, and so many native ones below it."""
+    done, results = threading.Lock(), []
+
+    def deeper(left):
+        if left > 0:
+            return deeper(left - 1)
+        if native < NATIVE_BY_CTYPES:
+            return call() if native <= NATIVE_AT_LEAST else next(iter(call, None))  # six frames of C
+        return EVENTS.bench_call_deeper(native - NATIVE_BY_CTYPES, call)
+
+    def outermost():
+        try:
+            results.append(deeper(python - 5))  # this one, one of deeper, `call`, repeat_for and the loop
+        finally:
+            done.release()
+
+    done.acquire()
+    _thread.start_new_thread(outermost, ())
+    with done:
+        return results[0]
+
+
+def repeat_for(seconds, work, per_second, prepare=lambda: None):
     """Calls `work` until the time is up. Figures in units of which a second has `per_second`."""
     walls, cpus = [], []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(walls) < 5:
+        prepare()
         cpu, wall = time.process_time(), time.perf_counter()
         work()
         walls.append((time.perf_counter() - wall) * per_second)
@@ -44,7 +69,7 @@ def allocations(work):
     return torch.cuda.memory_stats()["allocation.all.allocated"] - before
 
 
-def alloc_loop(python, reentries, batch=500):
+def alloc_loop(python, native, batch=500):
     def loop():
         empty = torch.empty
         for _ in range(batch):
@@ -53,19 +78,53 @@ def alloc_loop(python, reentries, batch=500):
     return lambda seconds: {
         "unit": "ns",
         "allocations": 1,
-        **at_depth(python, reentries, lambda: repeat_for(seconds, loop, 1e9 / batch)),
+        **at_depth(python, native, lambda: repeat_for(seconds, loop, 1e9 / batch)),
     }
 
 
-def live_set(count):
-    """alloc+free while `count` other blocks live."""
+def replace_blocks(count, batch=500):
+    """A random one of `count` live blocks is freed and another allocated."""
 
     def run(seconds):
         kept = [torch.empty(128, device="cuda") for _ in range(count)]
-        figures = alloc_loop(3, 0)(seconds)
+        chooser = random.Random(count)
+
+        def loop():
+            empty = torch.empty
+            for i in places:
+                kept[i] = None
+                kept[i] = empty(128, device="cuda")
+
+        def chosen():
+            nonlocal places
+            places = [chooser.randrange(count) for _ in range(batch)]
+
+        places = []
+        figures = {"unit": "ns", "allocations": 1, **repeat_for(seconds, loop, 1e9 / batch, chosen)}
         del kept
         torch.cuda.empty_cache()
         return figures
+
+    return run
+
+
+def threads_loop(count, batch=2000):
+    """alloc+free in threads at once; time for each event of all."""
+
+    def run(seconds):
+        def loop():
+            empty = torch.empty
+            for _ in range(batch // count):
+                empty(1024, device="cuda")
+
+        def together():
+            threads = [threading.Thread(target=loop) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        return {"unit": "ns", "allocations": 1, **repeat_for(seconds, together, 1e9 / (batch // count * count))}
 
     return run
 
@@ -108,11 +167,19 @@ def transformer():
 
 
 WORKLOADS = {
-    "alloc, 5 Python frames": alloc_loop(0, 0),
-    "alloc, 24 Python frames": alloc_loop(17, 2),
-    "alloc, 60 Python frames": alloc_loop(45, 10),
-    "alloc, 1,000 blocks live": live_set(1000),
-    "alloc, 100,000 blocks live": live_set(100_000),
+    "alloc, 5 Python + 28 native frames": alloc_loop(5, 28),
+    "alloc, 5 Python + 60 native frames": alloc_loop(5, 60),
+    "alloc, 24 Python + 22 native frames": alloc_loop(24, 22),
+    "alloc, 24 Python + 28 native frames": alloc_loop(24, 28),
+    "alloc, 24 Python + 60 native frames": alloc_loop(24, 60),
+    "alloc, 60 Python + 28 native frames": alloc_loop(60, 28),
+    "alloc, 60 Python + 60 native frames": alloc_loop(60, 60),
+    "replace one of 1,000 blocks": replace_blocks(1000),
+    "replace one of 100,000 blocks": replace_blocks(100_000),
+    "alloc in 1 thread": threads_loop(1),
+    "alloc in 2 threads": threads_loop(2),
+    "alloc in 4 threads": threads_loop(4),
+    "alloc in 8 threads": threads_loop(8),
     "step of an MLP": training(mlp, lambda: torch.randn(16, 64, device="cuda")),
     "step of a CNN": training(cnn, lambda: torch.randn(2, 3, 8, 8, device="cuda")),
     "step of an LSTM": training(
