@@ -26,4 +26,4 @@ for inputs, targets in batches(STEPS):
     optimizer.step()
     total_loss += loss  # the mistake: this is a tensor with history; total_loss += loss.item() is meant
 
-print(f"mean loss over {STEPS} steps: {float(total_loss) / STEPS:.4f}")
+print(f"mean loss over {STEPS} steps: {total_loss.item() / STEPS:.4f}")

@@ -9,7 +9,10 @@ import time
 
 import pytest
 
-from conftest import VRAMTRACK
+from conftest import BUILD, PYTHON, VRAMTRACK
+
+
+SIMULATED = (BUILD / "lib" / "sim" / "preload.txt").read_text().split()
 
 
 def launch(*arguments, **keywords):
@@ -117,3 +120,26 @@ def test_environment_variables_stand_for_options(tmp_path):
     done = launch("run", "--", "true", env={**os.environ, "VRAMTRACK_OUT": str(folder), "VRAMTRACK_QUIET": "1"})
     assert (done.returncode, done.stderr) == (0, "")
     assert folder.is_dir()
+
+
+def test_the_installed_tree_works_alone(tmp_path):
+    """Program, library and simulated GPU find each other in another place, with the launcher and with a bare preload."""
+    prefix = tmp_path / "prefix"
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix], check=True, capture_output=True)
+    source = """
+import ctypes
+kept = ctypes.c_void_p()
+assert ctypes.CDLL("libcudart.so.13").cudaMalloc(ctypes.byref(kept), ctypes.c_size_t(12345)) == 0
+print(open("/proc/self/maps").read())
+"""
+    run = [prefix / "bin" / "vramtrack", "run", "--sim", "-o", tmp_path / "out", "--", PYTHON, "-c", source]
+    done = subprocess.run(list(map(str, run)), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"{prefix}/lib/libvramtrack.so" in done.stdout and f"{prefix}/lib/sim/libcudart.so.13" in done.stdout
+    assert str(BUILD) not in done.stdout
+    assert "12.1 KiB" in done.stderr and len(list((tmp_path / "out").glob("*.json"))) == 1
+    preload = [prefix / "lib" / "libvramtrack.so", *(prefix / "lib" / "sim" / n for n in SIMULATED)]
+    environment = {"LD_PRELOAD": ":".join(map(str, preload)), "VRAMTRACK_SIM": "8GiB", "VRAMTRACK_OUT": str(tmp_path / "bare")}
+    bare = subprocess.run([PYTHON, "-c", source], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+    assert bare.returncode == 0 and len(list((tmp_path / "bare").glob("*.json"))) == 1, bare.stderr
+    assert (prefix / "share/doc/vramtrack/docs/report.schema.json").exists()
