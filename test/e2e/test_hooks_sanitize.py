@@ -51,6 +51,10 @@ def test_two_threads(sanitizer, tmp_path):
         "ASAN_OPTIONS": "exitcode=66 detect_leaks=0",  # what the library holds at exit it holds on purpose
         "UBSAN_OPTIONS": "print_stacktrace=1 halt_on_error=1",
     }
+    if sanitizer == "thread":
+        # libunwind takes a lock in a destructor of its own at the end of a thread, when the sanitizer's state of that
+        # thread is gone already: a crash in the sanitizer.
+        environment["VRAMTRACK_NO_NATIVE"] = "1"
     program = folder / "test" / "programs" / "door_stress"
     done = subprocess.run([str(program), "2", str(CALLS)], env=environment, capture_output=True, text=True, timeout=900)
     assert REPORTS[sanitizer] not in done.stderr, done.stderr[:5000]
