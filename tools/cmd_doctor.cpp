@@ -14,6 +14,9 @@
 #include <sstream>
 
 #include "interpose/trace/reader.hpp"
+#include "report/hook_facts.hpp"
+#include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
 #include "tools/command.hpp"
 
 namespace vramtrack::tools {
@@ -23,12 +26,14 @@ namespace fs = std::filesystem;
 
 enum class Verdict { ok, note, missing };
 
+constexpr std::size_t indent = 26;
+
 void say(Verdict verdict, const std::string& what, const std::string& text) {
   static const char* const words[] = {"ok", "note", "MISSING"};
   std::string line = words[static_cast<int>(verdict)];
   line.resize(9, ' ');
   line += what;
-  line.resize(std::max<std::size_t>(line.size() + 1, 26), ' ');
+  line.resize(std::max<std::size_t>(line.size() + 1, indent), ' ');
   std::cout << line << text << '\n';
 }
 
@@ -102,8 +107,10 @@ bool check_library(const fs::path& library) {
   return true;
 }
 
-void check_cuda() {
-  if (void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL)) {
+/// Whether there is a driver.
+bool check_cuda() {
+  void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (driver != nullptr) {
     using GetVersion = int(int*);
     int version = 0;
     auto* get = reinterpret_cast<GetVersion*>(dlsym(driver, "cuDriverGetVersion"));
@@ -123,7 +130,8 @@ void check_cuda() {
   for (const char* soname : {"libcupti.so.12", "libcupti.so.13"})
     if (access(("/usr/local/cuda/extras/CUPTI/lib64/" + std::string(soname)).c_str(), R_OK) == 0) cupti = soname;
   say(Verdict::note, "CUPTI",
-      cupti.empty() ? "none on the loader's path; --cupti and --audit also find the one in PyTorch's wheels" : cupti);
+      cupti.empty() ? "not in /usr/local/cuda; --cupti and --audit also find the one in PyTorch's wheels" : cupti);
+  return driver != nullptr;
 }
 
 void check_simulated(const fs::path& library) {
@@ -135,8 +143,10 @@ void check_simulated(const fs::path& library) {
                 : "its libraries are not beside " + library.string());
 }
 
-void check_python() {
-  const Outcome python = run({"python3", "-c",
+/// `command`: what is to be run; an interpreter that it names is the one to look at.
+void check_python(const std::vector<std::string>& command) {
+  const bool named = !command.empty() && fs::path(command[0]).filename().string().starts_with("python");
+  const Outcome python = run({named ? command[0] : "python3", "-c",
                               "import sys, importlib.metadata as m\n"
                               "def v(n):\n"
                               "  try: return m.version(n)\n"
@@ -144,7 +154,8 @@ void check_python() {
                               "print(sys.executable, '%d.%d.%d' % sys.version_info[:3], v('torch'))"},
                              {}, true);
   if (python.status != 0)
-    return say(Verdict::note, "python", "no python3 on the PATH; other programs are traced as well");
+    return say(Verdict::note, "python",
+               named ? command[0] + " does not start" : "no python3 on the PATH; other programs are traced as well");
   std::string executable, version, torch;
   std::istringstream(python.output) >> executable >> version >> torch;
   const bool known =
@@ -193,37 +204,72 @@ std::string obstacle(const std::string& command) {
   return path + " is statically linked: it cannot be preloaded";
 }
 
-void list(const nlohmann::json& names, const std::string& what) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : " ") + name.get<std::string>();
-  if (!text.empty()) say(Verdict::ok, what, text);
+/// In lines of a terminal's width.
+void list(const std::vector<std::string>& names, const std::string& what) {
+  constexpr std::size_t width = 118 - indent;
+  std::string text, line;
+  for (const std::string& name : names) {
+    if (!line.empty() && line.size() + 1 + name.size() > width) {
+      text += line + "\n" + std::string(indent, ' ');
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + name;
+  }
+  if (!names.empty()) say(Verdict::ok, what, text + line);
+}
+
+/// 13000 -> "13.0"
+std::string cuda_version(const nlohmann::json& version) {
+  if (!version.is_number_unsigned()) return "?";
+  const auto number = version.get<unsigned>();
+  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+}
+
+void show_devices(const nlohmann::json& facts) {
+  if (!facts.is_object()) return;
+  const auto runtime = facts.find("runtime"), driver = facts.find("driver"), devices = facts.find("devices");
+  std::string text = "driver " + (driver == facts.end() ? "?" : cuda_version(*driver));
+  if (runtime != facts.end() && !runtime->is_null()) text += ", runtime " + cuda_version(*runtime);
+  say(Verdict::ok, "CUDA", text);
+  if (devices == facts.end() || !devices->is_array()) return;
+  for (const nlohmann::json& device : *devices) {
+    if (!device.is_object()) continue;
+    say(Verdict::ok, "device " + std::to_string(device.value("index", 0)),
+        utf8::printable(device.value("name", "")) + ", " + human_bytes(device.value("total_bytes", std::uint64_t{0})));
+  }
 }
 
 void show_trace(const fs::path& path) {
   const trace::TraceFile trace = trace::read_trace(path.string());
-  std::cout << "\nprocess " << trace.header.pid << '\n';
-  if (const std::string* cuda = trace.note("cuda")) {
-    const auto facts = nlohmann::json::parse(*cuda, nullptr, false);
-    if (!facts.is_discarded()) say(Verdict::ok, "CUDA", facts.dump());
+  Report report;  // only its notes
+  for (const trace::Note& note : trace.notes) {
+    if (note.n == 0) report.notes[note.key] = nlohmann::json::parse(note.value, nullptr, false);
   }
-  const std::string* note = trace.note("doors");
-  const auto doors = note == nullptr ? nlohmann::json() : nlohmann::json::parse(*note, nullptr, false);
-  if (!doors.is_object()) return say(Verdict::note, "doors", "unknown: the process was killed before it could say");
-  list(doors["runtimes"], "runtime");
-  say(doors["driver"].get<std::string>().empty() ? Verdict::note : Verdict::ok, "driver",
-      doors["driver"].get<std::string>().empty() ? "none was loaded" : doors["driver"].get<std::string>());
-  list(doors["by_name"], "called by name");
-  list(doors["by_look_up"], "looked up");
-  if (const int unwrapped = doors["unwrapped"].get<int>(); unwrapped > 0)
-    say(Verdict::missing, "look-ups", std::to_string(unwrapped) + " got the real function: its calls are not seen");
-  if (const std::string* audit = trace.note("audit")) say(Verdict::note, "audit", *audit);
+  std::cout << "\nprocess " << trace.header.pid << '\n';
+  show_devices(report.notes["cuda"]);
+  if (const std::optional<Doors> doors = doors_of(report)) {
+    list(doors->runtimes, "runtime");
+    say(doors->driver ? Verdict::ok : Verdict::note, "driver", doors->driver.value_or("none was loaded"));
+    list(doors->by_name, "called by name");
+    list(doors->by_look_up, "looked up");
+    if (doors->unwrapped > 0)
+      say(Verdict::missing, "look-ups",
+          std::to_string(doors->unwrapped) + " got the real function: its calls are not seen");
+  } else {
+    say(Verdict::note, "doors", "unknown: the process was killed before it could say");
+  }
+  if (const std::optional<Audit> audit = audit_of(report)) {
+    const bool clean = audit->complete && !audit->unavailable && audit->missed == 0;
+    say(clean ? Verdict::ok : Verdict::note, "audit", audit_line(*audit).substr(std::strlen("audit: ")));
+  }
   for (const trace::Account& account : trace.accounts)
     if (account.used && account.kind != static_cast<std::uint8_t>(trace::Kind::all))
       say(Verdict::ok, account.layer == 0 ? "seen in CUDA" : "seen in PyTorch",
-          std::to_string(account.allocated_count) + " allocations on device " + std::to_string(account.device));
+          plural(account.allocated_count, "allocation") +
+              (account.device < 0 ? " of host memory" : " on device " + std::to_string(account.device)));
 }
 
-int run_command(const std::vector<std::string>& command, const fs::path& library) {
+int run_command(const std::vector<std::string>& command, const fs::path& library, bool driver) {
   char folder[] = "/tmp/vramtrack-doctor-XXXXXX";
   if (mkdtemp(folder) == nullptr) throw std::runtime_error("/tmp: " + std::string(std::strerror(errno)));
   const char* before = std::getenv("LD_PRELOAD");
@@ -238,7 +284,12 @@ int run_command(const std::vector<std::string>& command, const fs::path& library
   if (traces.empty()) {
     const std::string why = obstacle(command[0]);
     say(Verdict::missing, "trace",
-        why.empty() ? "it allocated nothing through CUDA or PyTorch's allocator that could be seen" : why);
+        !why.empty() ? why
+        : driver
+            ? "it allocated nothing through CUDA or PyTorch's allocator that could be seen"
+            : "it allocated nothing through CUDA, and could not: there is no NVIDIA driver here. On the simulated GPU: "
+              "vramtrack run --sim -- " +
+                  command[0] + " ...");
   }
   fs::remove_all(folder);
   return traces.empty() ? 1 : 0;
@@ -254,12 +305,12 @@ int cmd_doctor(const Arguments& arguments) {
   const Arguments command(dashes == arguments.end() ? dashes : dashes + 1, arguments.end());
   const fs::path library = library_folder() / "libvramtrack.so";
   const bool works = check_library(library);
-  check_cuda();
+  const bool driver = check_cuda();
   check_simulated(library);
-  check_python();
+  check_python(command);
   explain_ways();
   if (!works) return 1;
-  return command.empty() ? 0 : run_command(command, library);
+  return command.empty() ? 0 : run_command(command, library, driver);
 }
 
 }  // namespace vramtrack::tools
