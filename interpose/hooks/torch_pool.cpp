@@ -51,12 +51,15 @@ Level level(int device) noexcept {
   return now;
 }
 
-/// The memory of a captured allocation is the graph's: the pool's figures do not show it.
+/// The memory of a captured allocation is the graph's: the pool's figures do not show it. A stream without a context
+/// (the thread's first call) is not capturing; the legacy stream says so while another one is.
 bool capturing(std::uint64_t stream) noexcept {
   auto* get = VRAMTRACK_DRIVER(cuStreamIsCapturing);
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-  if (get == nullptr || get(reinterpret_cast<CUstream>(stream), &status) != CUDA_SUCCESS) return true;
-  return status != CU_STREAM_CAPTURE_STATUS_NONE;
+  if (get == nullptr) return false;
+  const CUresult failed = get(reinterpret_cast<CUstream>(stream), &status);
+  return failed == CUDA_SUCCESS ? status != CU_STREAM_CAPTURE_STATUS_NONE
+                                : failed == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
 }
 
 int current_device() noexcept {
@@ -80,24 +83,35 @@ int pool_alloc(const Call& call, Facts facts) noexcept {
   const HookScope scope;
   if (!scope.outermost()) return call.real();
   Level before;
+  bool captured = false;
   int device = -1;
   {
     const SavedErrno keep;
-    if (!capturing(facts(false).stream)) before = level(device = current_device());
+    captured = capturing(facts(false).stream);
+    if (!captured) before = level(device = current_device());
   }
   const int result = call.real();
   if (result != success && result != out_of_memory) return result;
   const SavedErrno keep;
   AllocFacts found = facts(result == success);
   const std::int16_t where = device >= 0 ? static_cast<std::int16_t>(device) : device_for(Kind::pool);
-  if (result == out_of_memory) record_refusal(call, found, where);
-  if (result != success || found.address == 0 || where < 0 || where >= most_devices || !recording()) return result;
+  if (where < 0 || where >= most_devices || !recording()) return result;
   Pool& pool = g_pools[where];
-  const Level after = before.known ? level(device) : Level{};
-  found.bytes = block_bytes(pool, before, after, found.bytes);
   Bytes reserved = pool.reserved.load(std::memory_order_relaxed);
-  if (after.known && attribute(device, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, reserved))
+  if (!captured && attribute(where, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, reserved))
     pool.reserved.store(reserved, std::memory_order_relaxed);
+  if (result == out_of_memory) {  // the back end does not try again
+    record_oom(Layer::tensor, where, found.bytes, before.used, reserved, call.start);
+    return result;
+  }
+  if (found.address == 0) return result;
+  if (captured) {  // a node of the graph, which PyTorch does not count as allocated
+    found.kind = Kind::graph;
+    record_success(call, found, where);
+    return result;
+  }
+  const Level after = level(where);
+  found.bytes = block_bytes(pool, before, after, found.bytes);
   pool.seen.store(true, std::memory_order_relaxed);
   record_success(call, found, where);
   record_alloc({Layer::tensor, Kind::block, where, found.address, found.bytes, found.stream, reserved}, call.start);

@@ -146,3 +146,35 @@ def test_torch_expandable_segments(tmp_path):
 def test_torch_async_allocator(tmp_path):
     recorded = traced_equals_books(TORCH, tmp_path, PYTORCH_CUDA_ALLOC_CONF="backend:cudaMallocAsync")
     assert "pool" in kinds(recorded)
+
+
+def test_torch_async_allocator_out_of_memory_and_in_a_graph(traced):
+    """Its refusals are PyTorch's; what a graph captured is the graph's memory, which PyTorch does not count."""
+    run = traced(
+        """
+import torch
+kept = torch.empty(1000, device="cuda")
+big = [torch.empty(1 << 30, dtype=torch.uint8, device="cuda") for _ in range(3)]
+try:
+    torch.empty(2 << 30, dtype=torch.uint8, device="cuda")
+except torch.OutOfMemoryError:
+    pass
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    captured = torch.empty(5000, device="cuda")
+graph.replay()
+print(torch.cuda.memory_allocated(), torch.cuda.memory_reserved())
+""",
+        sim="4GiB",
+        env={"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"},
+    )
+    assert run.code == 0, run.stderr
+    allocated, reserved = map(int, run.stdout.split())
+    report = run.report()
+    (total,) = [t for t in report["totals"] if t["layer"] == "tensor"]
+    assert total["live_bytes"] == allocated > 3 << 30
+    graph = [a for a in report["allocations"] if a["kind"] == "graph"]
+    assert 20000 in [a["bytes"] for a in graph]
+    (oom,) = report["ooms"]
+    assert (oom["layer"], oom["requested_bytes"]) == ("tensor", 2 << 30)
+    assert oom["live_bytes"] == (3 << 30) + 4096 and oom["reserved_bytes"] == reserved > allocated
