@@ -9,8 +9,6 @@
 namespace vramtrack::stacks {
 namespace {
 
-constexpr std::uint64_t value_mask = (1ull << 48) - 1;
-
 std::uint64_t word_at(std::uintptr_t address) noexcept {
   std::uint64_t value;
   __builtin_memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
@@ -37,22 +35,26 @@ std::uint32_t find(const ReadSets& sets, std::uint64_t hash, Matches&& matches) 
 }
 
 /// The first word from `from` on that does not hold what the record says; its count when all do.
-std::uint32_t compare(const ReadSlot* slots, std::uint32_t from, std::uint32_t count, std::uintptr_t sp,
+std::uint32_t compare(const ReadGroup* groups, std::uint32_t from, std::uint32_t count, std::uintptr_t sp,
                       bool ahead) noexcept {
-  std::uint32_t i = from;
-  const auto differs = [slots, sp](std::uint32_t at) {
-    return (word_at(sp + (slots[at] >> 48) * 8) ^ slots[at]) << 16;
+  const auto differs = [sp](const ReadGroup& group, std::uint32_t at) {
+    return word_at(sp + std::uintptr_t{group.offset[at]} * 8) ^ group.value[at];
   };
+  std::uint32_t i = from;
   if (ahead) {
     // Eight at a time; within the thread's own stack, words beyond the one that differs can be read as well.
-    for (; i + 8 <= count; i += 8) {
-      const std::uint64_t any = (differs(i) | differs(i + 1)) | (differs(i + 2) | differs(i + 3)) |
-                                ((differs(i + 4) | differs(i + 5)) | (differs(i + 6) | differs(i + 7)));
+    for (i &= ~7u; i < count; i += 8) {
+      const ReadGroup& g = groups[i / 8];
+      const std::uint64_t any = (differs(g, 0) | differs(g, 1)) | (differs(g, 2) | differs(g, 3)) |
+                                ((differs(g, 4) | differs(g, 5)) | (differs(g, 6) | differs(g, 7)));
       if (any != 0) break;
     }
+    if (i >= count) [[likely]]
+      return count;
+    if (i < from) i = from;
   }
   // One at a time, in the order of unwinding: nothing is read that unwinding would not read.
-  while (i < count && differs(i) == 0) ++i;
+  while (i < count && differs(groups[i / 8], i % 8) == 0) ++i;
   return i;
 }
 
@@ -91,7 +93,7 @@ StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& pyt
     const ReadRecord& record = sets.record[guess];
     if (record.sp == start.sp && record.ip == start.ip && record.python == python &&
         (!record.uses_bp || record.bp == start.bp) &&
-        compare(sets.slot + record.slots, 0, record.count, start.sp, can_look_ahead(record)) == record.count) {
+        compare(sets.group + record.groups, 0, record.count, start.sp, can_look_ahead(record)) == record.count) {
       sets.last_match = guess;
       return record.stack;
     }
@@ -102,20 +104,20 @@ StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& pyt
   std::uint32_t from = 0;
   while (at != no_record) {
     const ReadRecord& record = sets.record[at];
-    const ReadSlot* const slots = sets.slot + record.slots;
+    const ReadGroup* const groups = sets.group + record.groups;
     sets.last_record = at;
     std::uint32_t i = from;  // the words before it are known to match
     if (record.uses_bp && record.bp != start.bp) {
       sets.last_index = bp_index;
       sets.last_value = start.bp;
     } else {
-      i = compare(slots, from, record.count, start.sp, can_look_ahead(record));
+      i = compare(groups, from, record.count, start.sp, can_look_ahead(record));
       if (i == record.count) {
         matched(sets, at);
         return record.stack;
       }
       sets.last_index = i;
-      sets.last_value = word_at(start.sp + (slots[i] >> 48) * 8);
+      sets.last_value = word_at(start.sp + std::uintptr_t{groups[i / 8].offset[i % 8]} * 8);
     }
     const std::uint32_t parent = at, index = sets.last_index;
     const std::uint64_t value = sets.last_value;
@@ -129,21 +131,26 @@ StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& pyt
 void learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept {
   ReadSets& sets = *state.read_sets;
   if (!sets.fresh_fits || stack == no_stack) return;
-  if (sets.records == max_records || sets.slots + sets.fresh_count > max_slots) flush(sets);
+  const std::uint32_t groups = (sets.fresh_count + 7) / 8;
+  if (sets.records == max_records || sets.groups + groups > max_groups) flush(sets);
   ReadRecord& record = sets.record[sets.records];
-  record = {start.sp, start.ip,   start.bp,         python,           0,         no_record, 0,
-            0,        sets.slots, sets.fresh_count, sets.fresh_reach, no_record, stack,     sets.fresh_uses_bp};
-  std::memcpy(sets.slot + sets.slots, sets.fresh, sets.fresh_count * sizeof(ReadSlot));
+  record = {start.sp, start.ip,    start.bp,         python,           0,         no_record, 0,
+            0,        sets.groups, sets.fresh_count, sets.fresh_reach, no_record, stack,     sets.fresh_uses_bp};
+  std::memcpy(sets.group + sets.groups, sets.fresh, groups * sizeof(ReadGroup));
   if (sets.last_record != no_record) {
     const ReadRecord& parent = sets.record[sets.last_record];
     record.parent = sets.last_record;
     record.index = sets.last_index;
     record.value = sets.last_value;
     const std::uint32_t common = parent.count < record.count ? parent.count : record.count;
-    while (record.resume < common && sets.slot[parent.slots + record.resume] == sets.fresh[record.resume])
-      ++record.resume;
+    const ReadGroup* const theirs = sets.group + parent.groups;
+    const auto same = [theirs, &sets](std::uint32_t i) {
+      return theirs[i / 8].offset[i % 8] == sets.fresh[i / 8].offset[i % 8] &&
+             theirs[i / 8].value[i % 8] == sets.fresh[i / 8].value[i % 8];
+    };
+    while (record.resume < common && same(record.resume)) ++record.resume;
   }
-  sets.slots += sets.fresh_count;
+  sets.groups += groups;
   matched(sets, sets.records);
   ++sets.records;
   if (4 * sets.records > sets.table_size && sets.table_size < max_table) {
@@ -161,7 +168,7 @@ void flush(ReadSets& sets) noexcept {
   sets.table_size = first_table;
   sets.records = 0;
   sets.last_match = no_record;
-  sets.slots = 0;
+  sets.groups = 0;
   sets.last_record = no_record;
   ++sets.flushes;
 }

@@ -23,9 +23,12 @@
 
 namespace vramtrack::stacks {
 
-/// A word of the list: the offset from sp in words << 48 | the low 48 bits of the value. A return address or a frame
-/// pointer that is used has nothing in its top 16 bits.
-using ReadSlot = std::uint64_t;
+/// Words of the list, eight at a time: offset from sp in words, and value. The last group of a list is filled up with
+/// its last word.
+struct ReadGroup {
+  std::uint64_t value[8];
+  std::uint16_t offset[8];
+};
 
 struct ReadRecord {
   std::uint64_t sp, ip, bp;
@@ -34,10 +37,10 @@ struct ReadRecord {
   std::uint32_t parent;  // or no_record
   std::uint32_t index;   // child: where the parent differed
   std::uint32_t resume;  // child: first word of its list that differs from the parent's
-  std::uint32_t slots;   // first one in the pool
-  std::uint32_t count;
-  std::uint32_t reach;  // the largest offset in the list
-  std::uint32_t next;   // the record that matched next, last time: programs repeat themselves
+  std::uint32_t groups;  // first one in the pool
+  std::uint32_t count;   // of words
+  std::uint32_t reach;   // the largest offset in the list
+  std::uint32_t next;    // the record that matched next, last time: programs repeat themselves
   StackId stack;
   bool uses_bp;
 };
@@ -45,7 +48,7 @@ struct ReadRecord {
 inline constexpr std::uint32_t no_record = 0xffffffffu;
 inline constexpr std::uint32_t bp_index = 0xffffffffu;  // ReadRecord::index of a child that differs in bp
 inline constexpr std::uint32_t max_records = 8192;
-inline constexpr std::uint32_t max_slots = 1 << 18;  // 2 MB
+inline constexpr std::uint32_t max_groups = 1 << 15;  // 2.5 MB
 inline constexpr std::uint32_t max_table = 4 * max_records;
 inline constexpr std::uint32_t first_table = 1024;  // small as long as it serves: it stays in the nearest caches
 static_assert((max_table & (max_table - 1)) == 0 && max_table % first_table == 0);
@@ -59,7 +62,7 @@ struct UnwindStep {
 
 struct ReadSets {
   std::uint32_t records;
-  std::uint32_t slots;
+  std::uint32_t groups;
   std::uint32_t flushes;
   std::uint32_t table_size;
   std::uint32_t last_match;  // or no_record
@@ -70,11 +73,11 @@ struct ReadSets {
   std::uint32_t fresh_count;
   bool fresh_uses_bp, fresh_fits;
   std::uint32_t fresh_reach;
-  ReadSlot fresh[3 * max_native];
+  ReadGroup fresh[(3 * max_native + 7) / 8];
   UnwindStep step[max_native];
   std::uint64_t table[max_table];  // hash's high half << 32 | record + 1
   ReadRecord record[max_records];
-  ReadSlot slot[max_slots];
+  ReadGroup group[max_groups];
 };
 
 /// The id of a stack that a record describes; no_stack: unwind it.

@@ -38,12 +38,18 @@ void take_down(ReadSets& sets, std::uint32_t steps, std::uintptr_t sp) noexcept 
       return;
     }
     if (offset > sets.fresh_reach) sets.fresh_reach = static_cast<std::uint32_t>(offset);
-    sets.fresh[sets.fresh_count++] = static_cast<std::uint64_t>(offset) << 48 | value;
+    const std::uint32_t n = sets.fresh_count++;
+    sets.fresh[n / 8].value[n % 8] = value;
+    sets.fresh[n / 8].offset[n % 8] = static_cast<std::uint16_t>(offset);
   };
   for (std::uint32_t i = 0; i < steps; ++i) {
     take(sets.step[i].cfa_at, sets.step[i].cfa);
     take(sets.step[i].bp_at, sets.step[i].bp);
     take(sets.step[i].return_at, sets.step[i].return_address);
+  }
+  for (std::uint32_t n = sets.fresh_count; n > 0 && n % 8 != 0; ++n) {
+    sets.fresh[n / 8].value[n % 8] = sets.fresh[n / 8].value[n % 8 - 1];
+    sets.fresh[n / 8].offset[n % 8] = sets.fresh[n / 8].offset[n % 8 - 1];
   }
 }
 

@@ -119,7 +119,7 @@ TEST_CASE("the memo is bounded: it starts anew when it is full") {
   while (sets.flushes < flushes + 2 && seed < 200) hostile_sp(seed++, 2000, shot);
   CHECK(sets.flushes >= flushes + 2);
   CHECK(sets.records <= stacks::max_records);
-  CHECK(sets.slots <= stacks::max_slots);
+  CHECK(sets.groups <= stacks::max_groups);
 }
 
 namespace {
