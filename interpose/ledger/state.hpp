@@ -19,8 +19,9 @@ inline constexpr std::size_t kind_count = 11;
 struct AccountState {
   trace::Account* account = nullptr;
   trace::Timeline* timeline = nullptr;
-  std::uint64_t interval = 0;      // ticks a point covers
-  std::uint64_t interval_end = 0;  // of the current point
+  trace::TimelinePoint* point = nullptr;  // of the current interval; nullptr before the first event
+  std::uint64_t interval = 0;             // ticks a point covers
+  std::uint64_t interval_end = 0;         // of the current point
 };
 
 /// The accounts of one device in one layer.
@@ -88,7 +89,23 @@ void forget_accounts() noexcept;
 
 // ---- timeline.cpp ------------------------------------------------------------------------------------------------
 
+/// The event at `now` does not belong to the current point any more.
+void timeline_interval(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept;
+
 /// Moves a time series on: `level` bytes were live before the event at `now`, `account.live_bytes` are after it.
-void timeline_event(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept;
+inline void timeline_event(trace::Header& header, AccountState& state, std::uint64_t now,
+                           std::uint64_t level) noexcept {
+  if (now >= state.interval_end) [[unlikely]]
+    return timeline_interval(header, state, now, level);
+  const trace::Account& account = *state.account;
+  trace::TimelinePoint& point = *state.point;
+  ++point.events;
+  if (account.reserved_bytes > point.reserved_bytes) point.reserved_bytes = account.reserved_bytes;
+  if (account.live_bytes > point.live_bytes) {
+    point.live_bytes = account.live_bytes;
+    point.time = now;
+    point.step = current_step(header);
+  }
+}
 
 }  // namespace vramtrack::ledger

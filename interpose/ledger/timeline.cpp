@@ -63,23 +63,10 @@ void push(AccountState& state, std::uint64_t start, const TimelinePoint& point) 
 
 }  // namespace
 
-void timeline_event(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept {
-  if (state.timeline == nullptr) return;
+void timeline_interval(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept {
   const trace::Account& account = *state.account;
   Timeline& timeline = *state.timeline;
   const std::uint64_t live = account.live_bytes;
-  if (now < state.interval_end) [[likely]] {
-    TimelinePoint& point = timeline.points[timeline.count - 1];
-    ++point.events;
-    if (account.reserved_bytes > point.reserved_bytes) point.reserved_bytes = account.reserved_bytes;
-    if (live > point.live_bytes) {
-      point.live_bytes = live;
-      point.time = now;
-      point.step = current_step(header);
-    }
-    return;
-  }
-
   const std::uint64_t start = header.clock.start_ticks;
   const std::uint32_t step = current_step(header);
   if (state.interval == 0) {
@@ -93,6 +80,7 @@ void timeline_event(trace::Header& header, AccountState& state, std::uint64_t no
   const bool rose = live >= level;
   const std::uint64_t begin = start + interval_of(state, start, now) * state.interval;
   push(state, start, TimelinePoint{rose ? now : begin, rose ? live : level, account.reserved_bytes, step, 1});
+  state.point = &timeline.points[timeline.count - 1];
   state.interval_end = start + (interval_of(state, start, now) + 1) * state.interval;
   clock_refresh(header.clock);
 }
