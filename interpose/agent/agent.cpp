@@ -260,6 +260,7 @@ std::uint64_t sequence_number() noexcept {
 void detail::reached(std::uint64_t bytes, std::uint64_t blocks) noexcept {
   // Heights grow by a fifth from one look to the next: a bounded number of looks for any amount of memory.
   constexpr std::uint64_t least_bytes = 1 << 20, least_blocks = 64;
+  const SavedErrno keep;
   const State state = g_state.load(std::memory_order_relaxed);
   if (state == State::idle || state == State::waits_for_torch) schedule();
   if (g_watch.events.load() >= g_watch.next_event.load()) g_watch.next_event.store(g_watch.next_event.load() * 16);

@@ -11,6 +11,7 @@
 #include "interpose/hooks/options.hpp"
 #include "interpose/hooks/session.hpp"
 #include "interpose/stacks.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
@@ -23,8 +24,8 @@ namespace {
 
 enum class State : int { idle, on, frozen, off };
 
-std::atomic<State> g_state{State::idle};
-std::atomic<bool> g_facts_due{false};
+VRAMTRACK_HOT constinit std::atomic<State> g_state{State::idle};
+VRAMTRACK_HOT constinit std::atomic<bool> g_facts_due{false};
 SpinLock g_start_lock;
 std::uint32_t g_forked_from = 0;
 

@@ -58,7 +58,6 @@ void record_block(void* pointer, std::int64_t size, std::uint64_t allocated, std
   if (device.type != cuda_device || size == 0) return;
   const HookScope scope;
   if (!scope.outermost() || !(size > 0 ? recording() : tracing())) return;
-  const SavedErrno keep;
   const auto address = reinterpret_cast<std::uint64_t>(pointer);
   if (size > 0)
     record_alloc({Layer::tensor, Kind::block, device.index, address, static_cast<std::uint64_t>(size), 0, reserved},

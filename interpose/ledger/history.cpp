@@ -12,6 +12,7 @@
 #include <new>
 
 #include "interpose/ledger/state.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/saved_errno.hpp"
 #include "interpose/support/say.hpp"
 #include "interpose/trace/history_codec.hpp"
@@ -47,7 +48,7 @@ struct History {
   alignas(Encoder) std::byte encoders[shard_count][sizeof(Encoder)];
 };
 
-constinit std::atomic<History*> g_history{nullptr};
+VRAMTRACK_HOT constinit std::atomic<History*> g_history{nullptr};
 constinit std::atomic<std::uint32_t> g_wakes{0};  // a futex
 constinit SpinLock g_lock;                        // one consumer at a time: the thread, or who flushes
 

@@ -25,9 +25,9 @@ struct AccountState {
 };
 
 /// The accounts of one device in one layer.
-struct DeviceState {
-  AccountState kinds[kind_count];  // Kind::block is not used: in the tensor layer `all` is the only account
+struct alignas(64) DeviceState {
   AccountState all;
+  AccountState kinds[kind_count];  // Kind::block is not used: in the tensor layer `all` is the only account
 
   AccountState& of(Kind kind) { return kind == Kind::block ? all : kinds[static_cast<std::size_t>(kind)]; }
   /// The account that a site of this kind is measured at.

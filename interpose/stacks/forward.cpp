@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "interpose/stacks/python.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/memory.hpp"
 #include "interpose/support/say.hpp"
 #include "interpose/support/tag_table.hpp"
@@ -23,7 +24,7 @@ using CurrentNode = std::shared_ptr<void> (*)();  // torch's Node by its own typ
 using CurrentThread = std::uint64_t (*)();
 
 enum class Search : std::uint32_t { again, busy, absent, ready, refused };
-std::atomic<Search> g_search{Search::again};
+VRAMTRACK_HOT constinit std::atomic<Search> g_search{Search::again};
 CurrentNode g_current_node = nullptr;
 CurrentThread g_current_thread = nullptr;
 
@@ -33,7 +34,7 @@ struct Slot {
   std::atomic<std::uint64_t> stack;  // hash of the key << 32 | id
 };
 constexpr std::size_t ring_slots = std::size_t{1} << 17;
-std::atomic<Slot*> g_ring{nullptr};
+VRAMTRACK_HOT constinit std::atomic<Slot*> g_ring{nullptr};
 std::atomic<std::uint64_t> g_highest{0};  // sequence number seen: what a node says cannot be above it
 std::atomic<std::uint64_t> g_nodes_checked{0};
 

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "interpose/stacks/python_code.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
@@ -20,7 +21,7 @@
 
 namespace vramtrack::stacks {
 
-std::atomic<const Python*> g_python{nullptr};
+VRAMTRACK_HOT constinit std::atomic<const Python*> g_python{nullptr};
 std::atomic<PythonSearch> g_python_search{PythonSearch::again};
 
 namespace {

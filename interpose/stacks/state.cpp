@@ -5,14 +5,15 @@
 
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/python_stack.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/memory.hpp"
 
 namespace vramtrack::stacks {
 
-Options g_options;
-std::atomic<std::uint64_t> g_generation{1};
-std::atomic<std::uint64_t> g_code_generation{1};
+VRAMTRACK_HOT constinit Options g_options;
+VRAMTRACK_HOT constinit std::atomic<std::uint64_t> g_generation{1};
+VRAMTRACK_HOT constinit std::atomic<std::uint64_t> g_code_generation{1};
 
 namespace {
 

@@ -7,10 +7,12 @@
 #include <cpuid.h>
 #endif
 
+#include "interpose/support/hot.hpp"
+
 namespace vramtrack {
 
 namespace detail {
-bool g_use_tsc = false;
+VRAMTRACK_HOT constinit bool g_use_tsc = false;
 
 std::uint64_t monotonic_ns() noexcept {
   timespec now;

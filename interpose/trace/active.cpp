@@ -5,6 +5,7 @@
 #include <atomic>
 #include <new>
 
+#include "interpose/support/hot.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/memory.hpp"
 #include "interpose/support/saved_errno.hpp"
@@ -15,7 +16,7 @@ namespace vramtrack::trace {
 namespace {
 
 constinit std::atomic<Writer*> g_fallback{nullptr};
-constinit std::atomic<std::atomic<Writer*>*> g_active{&g_fallback};
+VRAMTRACK_HOT constinit std::atomic<std::atomic<Writer*>*> g_active{&g_fallback};
 constinit SpinLock g_active_lock;
 
 std::atomic<Writer*>* active_page() {
