@@ -101,7 +101,7 @@ def measure(arguments):
             rows[configuration] = {"added": added, "ratio": ratio, "ns_per_allocation": each}
             spread = f"{added[0]:.0f} to {added[2]:.0f}"
             slower = f"{(ratio[1] - 1) * 100:.1f} ({(ratio[0] - 1) * 100:.1f} to {(ratio[2] - 1) * 100:.1f})"
-            print(f"  {configuration:32}{added[1]:>10.0f}  {spread:>18}{each:>13.0f}{slower:>24}")
+            print(f"  {configuration:32}{added[1]:>10.0f}  {spread:>18}{each:>13.0f} {slower:>23}")
         report["summary"][name] = {"unit": unit, "allocations": per, "untraced": base, "configurations": rows}
         if "vramtrack" in rows:
             for other in ("torch recorder, python", "torch recorder, all"):
@@ -190,6 +190,38 @@ def profile(arguments):
     return report
 
 
+def goals(reports):
+    """The figures that the project set itself, next to what this run found."""
+    rows = []
+    for report in reports:
+        if report["kind"] == "cost":
+            loop = report["summary"].get("alloc, 24 Python + 28 native frames", {}).get("configurations", {})
+            step = report["summary"].get("step of a Transformer", {}).get("configurations", {})
+            if "vramtrack" in loop:
+                rows.append(("alloc+free, 24 Python + 28 native frames", "<= 100 ns", f"{loop['vramtrack']['added'][1]:.0f} ns"))
+            for other, goal in (("torch recorder, python", 12), ("torch recorder, all", 20)):
+                if "times_ours" in loop.get(other, {}):
+                    rows.append((f"  of the {other}", f"<= 1/{goal}", f"1/{loop[other]['times_ours'][1]:.1f}"))
+            if "vramtrack" in step:
+                rows.append(("step of a Transformer", "<= 2 %", f"{(step['vramtrack']['ratio'][1] - 1) * 100:.1f} %"))
+            if "times_ours" in step.get("torch recorder, all", {}):
+                rows.append(("  of the torch recorder, all", "<= 1/15", f"1/{step['torch recorder, all']['times_ours'][1]:.1f}"))
+        if report["kind"] == "events":
+            threads, live = report["threads"], report["live"]
+            rows.append(("8 threads against 1, an event's CPU time", "<= 1.5", f"{threads['8'] / threads['1']:.2f}"))
+            back_to_back, with_work = (live["1000000"][i] / live["1000"][i] for i in (0, 1))
+            found = f"{back_to_back:.1f}, {with_work:.1f} with work in between"
+            rows.append(("1,000,000 live blocks against 1,000", "<= 2", found))
+        if report["kind"] == "startup":
+            torch, plain = (report["programs"][name] for name in STARTUPS)
+            rows.append(("importing torch", "<= 3 %", f"{torch['added_ms'][1] / torch['untraced_ms'] * 100:.1f} %"))
+            rows.append(("a program without CUDA", "<= 5 ms", f"{plain['added_ms'][1]:.2f} ms"))
+    if rows:
+        print("\ngoals")
+    for what, goal, found in rows:
+        print(f"  {what:44}{goal:>10}   {found}")
+
+
 def machine():
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
     return {
@@ -203,7 +235,7 @@ def main():
     for mode in ("cost", "startup", "events", "profile"):
         parser.add_argument(f"--{mode}", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--minutes", type=float, default=8, help="no round of --cost begins after that")
+    parser.add_argument("--minutes", type=float, default=7.5, help="no round of --cost begins after that")
     parser.add_argument("--seconds", type=float, default=0.25, help="of each workload in each process")
     parser.add_argument("--clock", choices=["wall", "best", "cpu"], default="wall", help="median time, least time, CPU time")
     parser.add_argument("--workload", action="append", choices=workload_names())
@@ -218,6 +250,7 @@ def main():
     modes["events"] = lambda _: {**machine(), **events.report(BUILD, count=shutil.which("valgrind") is not None)}
     chosen = [mode for mode in ("cost", "startup", "events", "profile") if getattr(arguments, mode)]
     reports = [modes[mode](arguments) for mode in chosen or ("startup", "events", "cost")]
+    goals(reports)
     if arguments.json:
         arguments.json.write_text(json.dumps(reports, indent=1) + "\n")
 
