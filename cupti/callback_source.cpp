@@ -10,6 +10,7 @@
 #include <cuda_runtime_api.h>
 #include <cupti.h>
 
+#include "interpose/hooks/array_bytes.hpp"
 #include "interpose/hooks/call.hpp"
 #include "interpose/hooks/doors.hpp"
 #include "interpose/hooks/elf.hpp"
@@ -107,6 +108,14 @@ struct Seen {
   Kind kind;
   std::uint64_t stream;
 };
+
+std::uint64_t array_bytes(const CUDA_ARRAY_DESCRIPTOR& array) noexcept {
+  return hooks::array_bytes(array.Format, array.NumChannels, array.Width, array.Height, 0, 0, 1);
+}
+std::uint64_t array_bytes(const CUDA_ARRAY3D_DESCRIPTOR& array, unsigned levels) noexcept {
+  return hooks::array_bytes(array.Format, array.NumChannels, array.Width, array.Height, array.Depth, array.Flags,
+                            levels);
+}
 
 /// What a reported call does; false for one that is not in the table.
 bool look_at(CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* params, bool succeeded,

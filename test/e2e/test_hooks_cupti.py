@@ -116,7 +116,9 @@ def test_a_program_that_has_cupti_alone_is_left_alone(tmp_path):
 
 
 def test_cupti_records_what_was_missed(tmp_path):
-    done = witness(tmp_path, VRAMTRACK_CUPTI="1", HIDDEN="1")
+    """Also where the size is the call's answer (pitch), or a shape (arrays)."""
+    done = witness(tmp_path, VRAMTRACK_CUPTI="1", HIDDEN="1", HIDDEN_SHAPES="1")
+    assert {"hidden", "pitched", "array"} <= told(done).keys()
     assert dict(told(done).values()) == live_blocks(tmp_path)
     losses = next(f for what, f in dump(tmp_path) if what == "losses")
     assert {losses[name] for name in ("unknown_frees", "replaced_blocks", "dropped_events")} == {"0"}

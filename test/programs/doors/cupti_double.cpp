@@ -117,3 +117,15 @@ EXPORT int hidden_free(unsigned long long p) {
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuMemFree_v2, "cuMemFree_v2", params,
                 [&] { return real(p); });
 }
+EXPORT int hidden_pitch(unsigned long long* p, size_t* pitch, size_t width, size_t height) {
+  static auto* real = next<decltype(::cuMemAllocPitch)>("cuMemAllocPitch_v2");
+  const cuMemAllocPitch_v2_params params{p, pitch, width, height, 4};
+  return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuMemAllocPitch_v2, "cuMemAllocPitch_v2", params,
+                [&] { return real(p, pitch, width, height, 4); });
+}
+EXPORT int hidden_array(CUarray* array, const CUDA_ARRAY_DESCRIPTOR* desc) {
+  static auto* real = next<decltype(::cuArrayCreate)>("cuArrayCreate_v2");
+  const cuArrayCreate_v2_params params{array, desc};
+  return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuArrayCreate_v2, "cuArrayCreate_v2", params,
+                [&] { return real(array, desc); });
+}

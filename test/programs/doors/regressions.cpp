@@ -199,6 +199,19 @@ void witness() {
   SHOW(hidden(&freed, 4000));
   SHOW(hidden_free(freed));
   block("hidden", kept, 3000);
+  if (std::getenv("HIDDEN_SHAPES") == nullptr) return;
+  auto* hidden_pitch =
+      reinterpret_cast<int (*)(unsigned long long*, size_t*, size_t, size_t)>(dlsym(RTLD_DEFAULT, "hidden_pitch"));
+  auto* hidden_array =
+      reinterpret_cast<int (*)(CUarray*, const CUDA_ARRAY_DESCRIPTOR*)>(dlsym(RTLD_DEFAULT, "hidden_array"));
+  unsigned long long pitched = 0;
+  std::size_t pitch = 0;
+  SHOW(hidden_pitch(&pitched, &pitch, 1000, 10));
+  block("pitched", pitched, pitch * 10);
+  const CUDA_ARRAY_DESCRIPTOR desc{100, 50, CU_AD_FORMAT_FLOAT, 2};
+  CUarray array = nullptr;
+  SHOW(hidden_array(&array, &desc));
+  block("array", reinterpret_cast<unsigned long long>(array), 100 * 50 * 2 * 4);
 }
 
 // A program that uses CUPTI itself, as torch.profiler does: by a call that the loader binds, after its first
