@@ -1,0 +1,141 @@
+"""The Python agent: what it says of ordinary programs, that scripts do not notice it, and what it costs."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from conftest import PYTHON, ROOT
+
+PRECISION = sorted((ROOT / "test" / "programs" / "precision").glob("*.py"))
+HOSTS = sorted(path for path in (ROOT / "test" / "programs" / "agent").glob("*.py") if path.stem != "many_tensors")
+LEAK_CODES = {"history-accumulation", "growing-site", "dead-local", "reference-cycle", "long-bptt"}
+AGENT = ROOT / "interpose" / "agent" / "py"
+
+
+@pytest.mark.parametrize("path", PRECISION, ids=lambda path: path.stem)
+def test_ordinary_programs_are_not_accused(path, traced):
+    run = traced([PYTHON, path])
+    assert run.code == 0, run.stderr
+    report = run.report()
+    assert not LEAK_CODES & {f["code"] for f in report["findings"]}, report["findings"]
+    growing = [s for s in report["sites"] if s["verdict"] == "growing"]
+    assert not growing, growing
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory):
+    """The report of the Transformer, and what the script itself says that its objects hold."""
+    from conftest import Run, VRAMTRACK
+
+    out = tmp_path_factory.mktemp("transformer") / "out"
+    done = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), "--sim=80GiB", "--", PYTHON,
+                           str(ROOT / "test" / "programs" / "precision" / "transformer.py")],
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return Run(done, out).report(), json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("role", ["parameter", "gradient", "optimizer_state", "buffer"])
+def test_roles_add_up_exactly(transformer, role):
+    report, holds = transformer
+    blocks = [a for a in report["allocations"] if a["tensor"] and a["layer"] == "tensor"]
+    assert sum(a["bytes"] for a in blocks if a["tensor"]["role"] == role) == holds[role]
+
+
+def test_every_parameter_has_its_name(transformer):
+    report, holds = transformer
+    names = {a["tensor"]["name"] for a in report["allocations"] if a["tensor"] and a["tensor"]["role"] == "parameter"}
+    assert names == {"net." + name for name in holds["names"]}
+
+
+def test_backward_allocations_carry_the_forward_line(transformer):
+    report, _ = transformer
+    frames = report["frames"]
+
+    def in_backward(site):
+        return any("evaluate_function" in (frames[i]["function"] or "") for i in site["stack"])
+
+    backward = [s for s in report["sites"] if s["layer"] == "tensor" and in_backward(s)]
+    total = sum(s["allocated_bytes"] for s in backward)
+    forward = [s for s in backward if s["backward_of"]]
+    assert total > 0
+    assert sum(s["allocated_bytes"] for s in forward) >= 0.95 * total
+    for site in forward:  # and the line is one of the script
+        assert any(frames[i]["file"] and frames[i]["file"].endswith("transformer.py") for i in site["backward_of"])
+
+
+def test_oom_names_what_to_let_go(traced):
+    run = traced([PYTHON, ROOT / "test" / "programs" / "faq" / "out-of-memory" / "guilty_kept_outputs.py"])
+    report = run.oom()
+    finding = next(f for f in report["findings"] if f["code"] == "out-of-memory")
+    held = [a for a in report["allocations"] if a["tensor"] and "outputs" in a["tensor"]["holder"]]
+    assert finding["variable"] == "outputs"
+    assert finding["evidence"]["freeable_bytes"] == sum(a["bytes"] for a in held) == len(held) << 30
+    assert len(held) > 70
+    assert all("collect() local outputs[" in a["tensor"]["holder"] for a in held)
+
+
+@pytest.mark.parametrize("path", HOSTS, ids=lambda path: path.stem)
+def test_scripts_do_not_notice(path, traced):
+    plain, with_us = traced([PYTHON, path], "--no-trace"), traced([PYTHON, path])
+    assert (with_us.code, with_us.stdout) == (plain.code, plain.stdout), with_us.stderr
+
+
+def test_underscore_exit_is_analysed(traced):
+    run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "leaves_by_underscore_exit.py"])
+    holders = {a["tensor"]["holder"] for a in run.report()["allocations"] if a["tensor"]}
+    assert "main() local kept[0]" in holders
+
+
+def test_training_in_a_thread_is_seen(traced):
+    run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "thread_training.py"])
+    report = run.report()
+    assert report["steps"] == {"count": 24, "source": "optimizer"}
+    assert "losses" in {f["variable"] for f in report["findings"] if f["code"] == "history-accumulation"}
+
+
+def test_no_agent(traced):
+    run = traced("import torch\nx = torch.zeros(1024, 1024, device='cuda')\n", "--no-agent")
+    report = run.report()
+    assert not [a for a in report["allocations"] if a["tensor"]]
+    assert report["steps"]["source"] == "none"
+
+
+def test_hundred_thousand_tensors_at_exit(traced):
+    run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "many_tensors.py"], timeout=120)
+    cost = json.loads(run.stdout.splitlines()[-1])
+    assert cost["seconds"] < 1.5
+    assert cost["kilobytes"] < 200 * 1024
+
+
+def test_registration_is_short():
+    """Compiling and running install.py, which is all that happens at the first allocation: processor time, least of
+    several."""
+    text = (AGENT / "install.py").read_text()
+    least = 1.0
+    for _ in range(5):
+        names = {"native_note": lambda *a: True, "native_forked": lambda: None, "native_on_step": lambda: None}
+        start = time.thread_time()
+        exec(compile(text, "<vramtrack install>", "exec"), names)
+        names["_state"]["python"] = True  # no handlers in the test's own process
+        names["install"]()
+        least = min(least, time.thread_time() - start)
+    assert least < 0.005
+
+
+def test_agent_compiles_everywhere():
+    """Every file of the agent is valid under each CPython that is there (the analyses run under it in other tests)."""
+    from test_agent_liveness import FOUND
+
+    for python in FOUND.values():
+        for path in sorted(AGENT.glob("*.py")):
+            done = subprocess.run([python, "-c", "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')",
+                                   str(path)], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 0, (python, done.stderr)
+
+
+def test_files_of_the_agent_are_all_embedded():
+    listed = (ROOT / "interpose" / "agent" / "CMakeLists.txt").read_text().split("set(agent_files ")[1].split(")")[0]
+    assert set(listed.split()) == {path.stem for path in AGENT.glob("*.py")}
