@@ -2,13 +2,13 @@
 right file, line and variable, innocent ones none of the leak codes. Prints the table that docs/findings/README.md
 keeps; VRAMTRACK_ACCEPT=1 writes it there."""
 
-import collections
-import concurrent.futures
+import fcntl
 import json
 import os
 import pathlib
 import re
 import subprocess
+import types
 
 import pytest
 
@@ -24,34 +24,44 @@ MARK = re.compile(r"# <- ([\w-]+): (.+)$")
 EXPECT = re.compile(r"# expect: ([\w-]+)$")
 PROGRAM_FILES = sorted(PROGRAMS.glob("*/*.py"))
 
-Outcome = collections.namedtuple("Outcome", "findings stderr code")
 
-
-def run(path, out):
+def run(path, folder):
+    """What a program's run gave, as JSON: findings of all its reports, exit code, stderr."""
+    out = folder / "out"
     done = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), "--sim=80GiB", "--", PYTHON, str(path)],
-                          capture_output=True, text=True, timeout=300, cwd=out.parent)
+                          capture_output=True, text=True, timeout=300, cwd=folder)
     findings = []
     for report in sorted(out.glob("vramtrack-*.json")):
         findings += json.loads(report.read_text())["findings"]
-    return Outcome(findings, done.stderr, done.returncode)
+    return json.dumps({"findings": findings, "stderr": done.stderr, "code": done.returncode})
 
 
 @pytest.fixture(scope="session")
-def outcomes(tmp_path_factory):
-    """All programs, run two at a time; by path."""
-    base = tmp_path_factory.mktemp("faq")
+def outcome_of(tmp_path_factory):
+    """outcome_of(path): what running a program gave. Each program runs once, in whichever test and pytest-xdist worker
+    asks for it first; the others wait for its file."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # shared by the workers
 
-    def one(path):
-        folder = base / path.parent.name / path.stem
-        folder.mkdir(parents=True)
-        return path, run(path, folder / "out")
+    def outcome(path):
+        folder = base / "faq" / path.parent.name / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "outcome.json", "a+") as kept:
+            fcntl.flock(kept, fcntl.LOCK_EX)
+            kept.seek(0)
+            text = kept.read()
+            if not text:
+                text = run(path, folder)
+                kept.write(text)
+            return types.SimpleNamespace(**json.loads(text))
 
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(one, PROGRAM_FILES))
+    return outcome
 
 
 def expected(path):
-    """[(line, code, variable)] that the program's own marks ask for (variable "-": any); line and variable None for `expect:`."""
+    """[(line, code, variable)] that the program's own marks ask for (variable "-": any); line and variable None for
+    `expect:`."""
     found = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if mark := MARK.search(line):
@@ -71,8 +81,8 @@ def fits(finding, path, line, code, variable):
 
 
 @pytest.mark.parametrize("path", PROGRAM_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_program(path, outcomes):
-    outcome = outcomes[path]
+def test_program(path, outcome_of):
+    outcome = outcome_of(path)
     told = [(f["code"], f["file"], f["line"], f["variable"]) for f in outcome.findings]
     if path.stem.startswith("guilty"):
         wanted = expected(path)
@@ -95,7 +105,8 @@ def test_three_of_each():
         assert sum(name.startswith("innocent") for name in names) >= 3, folder.name
 
 
-def test_table(outcomes):
+def test_table(outcome_of):
+    outcomes = {path: outcome_of(path) for path in PROGRAM_FILES}
     rows = ["| code | guilty programs found | innocent programs silent |", "|---|---|---|"]
     for folder in sorted(PROGRAMS.iterdir()):
         guilty = [path for path in PROGRAM_FILES if path.parent == folder and path.stem.startswith("guilty")]
