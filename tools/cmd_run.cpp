@@ -13,6 +13,7 @@
 
 #include "report/findings/run_findings.hpp"
 #include "report/render/render.hpp"
+#include "report/support/utf8.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
 #include "tools/run/child.hpp"
@@ -196,6 +197,10 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
   for (const Collected& other : collected) {
     if (&other == &*main_report) continue;
     std::cerr << "also traced: pid " << other.report.process.pid << ", " << other.path.string() << '\n';
+    for (const Finding& finding : other.report.findings) {
+      if (finding.severity != "info")
+        std::cerr << "  " << finding.code << ": " << utf8::printable(finding.title) << '\n';
+    }
   }
 }
 

@@ -25,11 +25,15 @@ std::vector<Finding> find_all(const Report& report) {
       (void)error;                            // the report is complete without this finding
     }
   }
+  worst_first(found);
+  return found;
+}
+
+void worst_first(std::vector<Finding>& found) {
   std::stable_sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) {
     if (rank(a) != rank(b)) return rank(a) < rank(b);
     return a.bytes > b.bytes;
   });
-  return found;
 }
 
 }  // namespace vramtrack::findings

@@ -10,4 +10,7 @@ namespace vramtrack::findings {
 /// Runs every finding over a filled report (sites, verdicts, allocations, notes) and returns them worst first.
 std::vector<Finding> find_all(const Report& report);
 
+/// The order of a report: errors, warnings, information; in each the most bytes first.
+void worst_first(std::vector<Finding>& found);
+
 }  // namespace vramtrack::findings

@@ -9,7 +9,9 @@
 #include <iterator>
 
 #include "report/findings/registry.hpp"
+#include "report/sites.hpp"
 #include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
 
 namespace vramtrack::findings {
 namespace {
@@ -48,6 +50,34 @@ bool is_gone(const fs::path& process) {
          stat[name_end + 2] == 'X';
 }
 
+/// A command as one line of a message: the text of `python -c` may have many.
+std::string one_line(const std::string& command) {
+  constexpr std::size_t longest = 160;
+  std::string line;
+  for (const char c : command) {
+    const bool blank = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    if (!blank)
+      line += c;
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
+  }
+  if (line.size() > longest) line = line.substr(0, longest - 3) + "...";
+  return utf8::sanitise(line);
+}
+
+/// Where the process took most of what it still holds.
+void add_place(const Report& report, Finding& finding) {
+  for (const SiteReport& site : report.sites) {  // largest first
+    if (site.live_bytes == 0 || !is_main_layer(report, site)) continue;
+    const auto frame = own_frame(report, site);
+    if (!frame) continue;
+    finding.file = report.frames[*frame].file;
+    if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
+    finding.message += " Most of it was allocated at " + frame_label(report.frames[*frame]) + ".";
+    return;
+  }
+}
+
 }  // namespace
 
 std::vector<Leftover> leftover_processes(const std::string& run_id) {
@@ -75,23 +105,29 @@ std::vector<Finding> run_findings(const std::vector<Leftover>& leftovers, const 
   std::vector<Finding> found;
   for (const Leftover& leftover : leftovers) {
     Bytes held = 0;
-    for (const Report& report : reports)
-      if (report.process.pid == leftover.pid)
-        for (const Total& total : report.totals)
-          if (total.layer == "cuda" && total.device >= 0 && total.kind != "all") held += total.live_bytes;
+    const auto own = std::find_if(reports.begin(), reports.end(),
+                                  [&](const Report& report) { return report.process.pid == leftover.pid; });
+    if (own != reports.end())
+      for (const Total& total : own->totals)
+        if (total.layer == "cuda" && total.device >= 0 && total.kind != "all") held += total.live_bytes;
     if (held == 0 && leftover.devices.empty()) continue;
     Finding finding = make("leftover-process", "warning",
                            "Process " + std::to_string(leftover.pid) + " still runs and holds the GPU");
     finding.bytes = held;
     finding.message =
         "The command has ended, but a process that it started is still alive: " + std::to_string(leftover.pid) + " (" +
-        leftover.command + ")" + (held != 0 ? ", holding " + human_bytes(held) + " of GPU memory" : std::string()) +
+        one_line(leftover.command) + ")" +
+        (held != 0 ? ", holding " + human_bytes(held) + " of GPU memory" : std::string()) +
         ". Its memory stays taken until it ends.";
+    if (own != reports.end() && held != 0) add_place(*own, finding);
+    finding.variable = "pid " + std::to_string(leftover.pid);
     finding.fix = "If it should not be there, end it with `kill " + std::to_string(leftover.pid) +
                   "` (`kill -9` if that does not help); in the "
                   "script, join or terminate workers before exiting, or make them daemons.";
-    finding.evidence = {
-        {"pid", leftover.pid}, {"command", leftover.command}, {"devices", leftover.devices}, {"live_bytes", held}};
+    finding.evidence = {{"pid", leftover.pid},
+                        {"command", utf8::sanitise(leftover.command)},
+                        {"devices", leftover.devices},
+                        {"live_bytes", held}};
     found.push_back(std::move(finding));
   }
   return found;

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "interpose/trace/layout.hpp"
+#include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
 #include "tools/command.hpp"
 
@@ -40,6 +41,7 @@ void add_run_findings(std::vector<Report>& reports, pid_t main_pid, const std::v
   auto main = std::find_if(reports.begin(), reports.end(), [&](const Report& r) { return r.process.pid == main_pid; });
   if (main == reports.end()) main = reports.begin();
   main->findings.insert(main->findings.end(), found.begin(), found.end());
+  findings::worst_first(main->findings);
 }
 
 void write_json(const Report& report, const fs::path& path) {
