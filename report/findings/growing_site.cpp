@@ -15,6 +15,13 @@ namespace {
 
 bool keeps_graphs(const Holder& holder) { return holder.graphs * 2 > holder.count && holder.steps >= 3; }
 
+/// `errors` of `__main__.trainer.errors[].image`: the attribute or variable whose elements are many.
+std::string container(const std::string& chain) {
+  const std::string whole = chain.substr(0, chain.find("[]"));
+  const std::size_t name = whole.find_last_of(". ");
+  return name == std::string::npos ? whole : whole.substr(name + 1);
+}
+
 /// Length per step, or 0 when it does not grow throughout.
 double pace(const std::vector<Holder>& seen) {
   // Two observations suffice when it had one for nearly every step from the start.
@@ -88,7 +95,8 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
     const auto per_step =
         static_cast<Bytes>(growth * static_cast<double>(last.bytes) / static_cast<double>(last.count));
     found.push_back(describe(last, growth, per_step));
-    told.insert(last.chain);
+    for (const Holder& one : seen) told.insert(one.chains.begin(), one.chains.end());
+    told.insert(container(last.variable));
   }
 }
 
@@ -96,13 +104,15 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
 void from_sites(const Report& report, Findings& found, const std::set<std::string>& told) {
   std::set<std::string> known = told;
   for (const std::vector<Holder>& all : holders_by_variable(report))
-    if (keeps_graphs(all.back())) known.insert(all.back().chain);  // history-accumulation speaks of it
+    if (keeps_graphs(all.back()))
+      known.insert(all.back().chains.begin(), all.back().chains.end());  // history-accumulation speaks of it
   const std::map<std::uint32_t, std::string> holders = main_holders(report);
   std::size_t added = 0;
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
     const auto holder = holders.find(site.id);
-    if (holder != holders.end() && known.contains(holder->second)) continue;
+    if (holder != holders.end() && (known.contains(holder->second) || known.contains(container(holder->second))))
+      continue;
     if (holder == holders.end() && !known.empty()) continue;  // most likely the same leak's C++ side
     Finding finding = make("growing-site", "warning", "Memory from one place grows with every step");
     finding.site = site.id;
@@ -111,14 +121,19 @@ void from_sites(const Report& report, Findings& found, const std::set<std::strin
       finding.file = report.frames[*frame].file;
       if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
     }
-    if (holder != holders.end()) finding.variable = holder->second;
+    if (holder != holders.end()) {
+      finding.variable = holder->second.substr(0, holder->second.find("[]"));
+      finding.evidence["holder"] = holder->second;
+      known.insert(container(holder->second));
+    }
     finding.message =
         plural(site.live_count, "block") + " of " + human_bytes(site.live_bytes) + " allocated at " +
         (finding.file ? place(*finding.file, finding.line.value_or(0)) : std::string("an unknown place")) +
         " are still alive" + (finding.variable ? ", held by `" + *finding.variable + "`" : std::string()) + ". " +
         site.evidence;
     finding.fix = "Find what keeps them: the holder above, or an object of a library. Release it or give it a bound.";
-    finding.evidence = {{"blocks", site.live_count}, {"steps_spanned", site.growth.steps_spanned}};
+    finding.evidence["blocks"] = site.live_count;
+    finding.evidence["steps_spanned"] = site.growth.steps_spanned;
     if (site.growth.bytes_per_step) finding.evidence["bytes_per_step"] = *site.growth.bytes_per_step;
     found.push_back(std::move(finding));
     ++added;

@@ -44,18 +44,48 @@ Holder read_holder(const Json& entry) {
   return holder;
 }
 
+/// Another part of what the same variable held at the same look.
+void merge(Holder& all, Holder&& part) {
+  if (part.bytes > all.bytes_of_chain) {
+    all.chain = part.chain;
+    all.bytes_of_chain = part.bytes;
+  }
+  all.chains.push_back(part.chain);
+  all.first_step = all.steps == 0    ? part.first_step
+                   : part.steps == 0 ? all.first_step
+                                     : std::min(all.first_step, part.first_step);
+  all.last_step = std::max(all.last_step, part.last_step);
+  all.count += part.count;
+  all.graphs += part.graphs;
+  all.bytes += part.bytes;
+  all.bound = std::max(all.bound, part.bound);
+  all.nodes = std::max(all.nodes, part.nodes);  // the parts mostly share one graph
+  all.steps = std::max(all.steps, part.steps);
+  all.uses = std::max(all.uses, part.uses);
+  all.grows = all.grows || part.grows;
+}
+
 }  // namespace
 
 std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
   std::map<std::tuple<std::string, std::string, std::string>, std::vector<Holder>> grouped;
+  std::size_t number = 0;
   const auto add = [&](const Json& entries, std::uint32_t step, Bytes live, bool at_end) {
     if (!entries.is_array()) return;
+    ++number;
     for (const Json& entry : entries) {
       Holder holder = read_holder(entry);
       holder.step = step;
       holder.live = live;
       holder.at_end = at_end;
-      grouped[{holder.file, holder.variable, holder.function}].push_back(std::move(holder));
+      holder.look = number;
+      holder.chains = {holder.chain};
+      holder.bytes_of_chain = holder.bytes;
+      std::vector<Holder>& seen = grouped[{holder.file, holder.variable, holder.function}];
+      if (!seen.empty() && seen.back().look == number)
+        merge(seen.back(), std::move(holder));
+      else
+        seen.push_back(std::move(holder));
     }
   };
   if (const Json* looks = note(report, "looks[]"); looks != nullptr && looks->is_array())

@@ -35,14 +35,18 @@ struct Holder {
   bool at_end = false;     // seen by the analysis at exit or OOM, not by a look on the way
   Bytes live = 0;          // of the process at that moment; 0 at the end
   std::string chain, variable, file, function;
+  std::vector<std::string> chains;  // of all parts of what `variable` holds; `chain` is the one with most bytes
   int line = 0;
   bool grows = false;  // `line` is a statement that adds to it, not a plain assignment
   std::uint64_t count = 0, graphs = 0, bound = 0, nodes = 0, steps = 0, uses = 0;
   Bytes bytes = 0;
   std::uint32_t first_step = 0, last_step = 0;
+  std::size_t look = 0;  // number of the look that saw it
+  Bytes bytes_of_chain = 0;
 };
 
-/// Every observation of every holder, in order of time; holders of one variable share chain, variable, file.
+/// Every observation of every holder, in order of time; the parts of one variable (`logs[]['loss']`,
+/// `logs[]['output']`) that one look saw are one observation.
 std::vector<std::vector<Holder>> holders_by_variable(const Report& report);
 
 /// The most that the tensor layer (or, without one, the cuda layer) held, all devices.

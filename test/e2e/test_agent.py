@@ -9,7 +9,8 @@ import pytest
 from conftest import PYTHON, ROOT
 
 PRECISION = sorted((ROOT / "test" / "programs" / "precision").glob("*.py"))
-HOSTS = sorted(path for path in (ROOT / "test" / "programs" / "agent").glob("*.py") if path.stem != "many_tensors")
+COSTS = {"many_tensors", "many_steps"}  # print figures
+HOSTS = sorted(path for path in (ROOT / "test" / "programs" / "agent").glob("*.py") if path.stem not in COSTS)
 LEAK_CODES = {"history-accumulation", "growing-site", "dead-local", "reference-cycle", "long-bptt"}
 AGENT = ROOT / "interpose" / "agent" / "py"
 
@@ -110,6 +111,12 @@ def test_hundred_thousand_tensors_at_exit(traced):
     assert cost["kilobytes"] < 200 * 1024
 
 
+def test_a_step_costs_microseconds(traced):
+    path = ROOT / "test" / "programs" / "agent" / "many_steps.py"
+    without, with_us = (float(traced([PYTHON, path], *options).stdout) for options in (("--no-agent",), ()))
+    assert with_us - without < 10, (without, with_us)
+
+
 def test_registration_is_short():
     """Compiling and running install.py, which is all that happens at the first allocation: processor time, least of
     several."""
@@ -139,3 +146,44 @@ def test_agent_compiles_everywhere():
 def test_files_of_the_agent_are_all_embedded():
     listed = (ROOT / "interpose" / "agent" / "CMakeLists.txt").read_text().split("set(agent_files ")[1].split(")")[0]
     assert set(listed.split()) == {path.stem for path in AGENT.glob("*.py")}
+
+
+FRAMEWORK = """
+def fit(module, optimizer, steps):
+    for _ in range(steps):
+        loss = module.training_step()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+CALLED_BACK = """
+import torch, loops
+
+class Module(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(32, 2)
+        self.seen = []
+
+    def training_step(self):
+        loss = self.net(torch.randn(8, 32, device="cuda")).pow(2).mean()
+        self.seen.append(loss)
+        return loss
+
+def main():
+    module = Module().cuda()
+    return module, torch.optim.SGD(module.parameters(), lr=0.1), 24
+
+loops.fit(*main())
+"""
+
+
+def test_what_only_a_framework_holds_is_named(traced, tmp_path):
+    """The training loop is an installed package's: no frame or global of the script refers to the module."""
+    package = tmp_path / "site-packages" / "loops"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(FRAMEWORK)
+    report = traced(CALLED_BACK, env={"PYTHONPATH": str(package.parent)}).report()
+    found = [f for f in report["findings"] if f["code"] == "history-accumulation"]
+    line = 1 + CALLED_BACK.splitlines().index("        self.seen.append(loss)")
+    assert [(f["variable"], f["line"]) for f in found] == [("Module.seen", line)]

@@ -119,6 +119,8 @@ def _best_in(scope, name, key):
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in _ADDERS and _adds_to(node.func.value, name, key):
                 score = 4
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name and node.decorator_list:
+            score = 0.5  # a cached function: it grows by being called
         elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)) and _last_name(node.target) == name:
             if not isinstance(node, ast.comprehension):
                 score = 0.5

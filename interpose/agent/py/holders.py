@@ -3,6 +3,7 @@
 # it names every step, sees running frames and frozen objects, and costs one pass for any number of tensors.
 
 import collections
+import functools
 import re
 import sys
 import time
@@ -18,6 +19,7 @@ _ATOMS = frozenset(
     )
 )
 _SUSPENDED = {types.GeneratorType: "gi_frame", types.CoroutineType: "cr_frame", types.AsyncGeneratorType: "ag_frame"}
+LRU = type(functools.lru_cache(maxsize=1)(len))
 
 
 class Root:
@@ -36,7 +38,7 @@ class Walk:
     def __init__(self, access, max_objects=3000000, seconds=3.0, wide=True):
         self.access = access
         self.referents = real_gc().get_referents
-        self.max_objects, self.deadline, self.wide = max_objects, time.monotonic() + seconds, wide
+        self.max_objects, self.deadline, self.wide = max_objects, time.thread_time() + seconds, wide
         self.objects, self.parents, self.kinds, self.labels = [], [], [], []
         self.roots = {}  # position of a root -> Root
         self.seen = set()
@@ -83,7 +85,7 @@ class Walk:
             if at not in self.roots:
                 self._expand(objects[at], at)
             checks += 1
-            if checks & 1023 == 0 and (len(objects) > self.max_objects or time.monotonic() > self.deadline):
+            if checks & 1023 == 0 and (len(objects) > self.max_objects or time.thread_time() > self.deadline):
                 self.complete = False
                 return
             if self.wanted is not None and not self.wanted:
@@ -153,6 +155,16 @@ class Walk:
         elif t is types.TracebackType:
             reach(o.tb_frame, at, ANY, None)
             reach(o.tb_next, at, ANY, None)
+        elif t is LRU:
+            for value in self.referents(o):
+                if type(value) is dict and value is not o.__dict__:  # key to result, when it has no bound
+                    self.seen.add(id(value))
+                    for result in list(value.values()):
+                        reach(result, at, KEY, LRU)
+                elif type(value) is not types.FunctionType:
+                    reach(value, at, KEY, LRU)
+                else:
+                    reach(value, at, ATTRIBUTE, "__wrapped__")
         elif t is types.ModuleType:
             if self.enter_modules:
                 reach(o.__dict__, at, ATTRIBUTE, "__dict__")
@@ -213,6 +225,9 @@ class Walk:
         elif list in line or tuple in line:
             for i, item in enumerate(list.__iter__(o) if list in line else tuple.__iter__(o)):
                 self._reach(item, at, INDEX, i)
+        elif BaseException in line:
+            for name in ("__traceback__", "__context__", "__cause__", "args"):
+                self._reach(BaseException.__dict__[name].__get__(o), at, ATTRIBUTE, name)
         values = None
         for base in line:
             own = type.__dict__["__dict__"].__get__(base)
@@ -340,6 +355,26 @@ def add_frame_roots(walk, frames, user_only=False):
             spaces.append(frame.f_globals)
     for space in spaces:
         add_module_root(walk, space)
+
+
+def add_library_frame_roots(walk, frames):
+    """Objects of the user's classes that only frames of a library refer to: a framework's training loop calls back into
+    them. Named by their class."""
+    by_module = {}
+    for frame, _ in frames:
+        if is_user_file(frame.f_code.co_filename) or not frame.f_code.co_flags & 1:
+            continue
+        values = frame_locals(frame)
+        for value in values.values():
+            t = type(value)
+            if id(t) not in _ATOMS and id(value) not in walk.seen and walk.user_type(t):
+                own = type.__dict__["__dict__"].__get__(t).get("__module__")
+                name = type.__dict__["__name__"].__get__(t)
+                by_module.setdefault(str(own), {}).setdefault(name, value)
+        value = None
+        values.clear()
+    for own, values in by_module.items():
+        walk.add_namespace(values, Root(own, module_file(own)), keep=True)
 
 
 def add_suspended_roots(walk):

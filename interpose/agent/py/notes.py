@@ -1,9 +1,12 @@
 # The analyses and what they write into the trace (docs/agent-notes.md lists the keys).
 # Order inside each: refcount questions first, then walks that hold objects, then everything is dropped, then I/O.
 
+import collections
+import itertools
 import json
 import re
 import sys
+import types
 
 _looks = {"module_bytes": 0, "lines": {}}
 
@@ -28,10 +31,13 @@ def take_look(why):
         walk = Walk(access, max_objects=60000, seconds=0.03, wide=False)
         walk.hide(globals())
         add_frame_roots(walk, frames, user_only=True)
-        if why == "growth":
-            add_suspended_roots(walk)
-        frames.clear()
         walk.run()
+        if why != "height":  # what no name leads to
+            add_library_frame_roots(walk, frames)
+            if why == "growth":
+                add_suspended_roots(walk)
+            walk.run()
+        frames.clear()
         groups = _groups(access, walk)
         _spans(access, groups, 8000)
         entries = _group_entries(walk, groups)
@@ -58,10 +64,10 @@ def _dead_entry(item):
 class Group:
     """Tensors with one holder expression, indices blanked."""
 
-    __slots__ = ("text", "at", "count", "bytes", "graph", "starts", "span", "bounded")
+    __slots__ = ("text", "at", "last", "count", "bytes", "graph", "starts", "span", "bounded")
 
     def __init__(self, text, at):
-        self.text, self.at = text, at
+        self.text, self.at, self.last = text, at, at
         self.count = self.bytes = self.graph = 0
         self.starts, self.span, self.bounded = [], None, 0
 
@@ -85,13 +91,14 @@ def _groups(access, walk):
         group = by_parent.get(key)
         if group is None:
             text = pattern(walk.describe(at))
-            if kind == KEY and len(owner) > 16:  # a dict used as a collection
+            if kind == KEY and _is_collection(owner):
                 text = text[: text.rindex("[")] + "[]"
             group = groups.get(text)
             if group is None:
                 group = groups[text] = Group(text, at)
-                group.bounded = getattr(owner, "maxlen", None) or 0 if kind == INDEX else 0
+                group.bounded = _bound(owner) if kind in (INDEX, KEY) else 0
             by_parent[key] = group
+        group.last = at
         group.count += 1
         group.bytes += access.bytes(tensor)
         node = access.graph(tensor)
@@ -100,6 +107,21 @@ def _groups(access, walk):
             if len(group.starts) < 2000:
                 group.starts.append(node)
     return groups
+
+
+def _bound(container):
+    """The size that a container cannot exceed, or 0."""
+    line = type.__dict__["__mro__"].__get__(type(container))
+    if collections.deque in line:
+        return collections.deque.maxlen.__get__(container) or 0
+    if LRU in line:
+        return LRU.cache_info(container).maxsize or 0
+    return 0
+
+
+def _is_collection(mapping):
+    """Whether a mapping has so many keys that they are data, not names."""
+    return dict in type.__dict__["__mro__"].__get__(type(mapping)) and dict.__len__(mapping) > 16
 
 
 def _spans(access, groups, budget):
@@ -111,32 +133,48 @@ def _spans(access, groups, budget):
         group.starts = []
 
 
-def _where(walk, at):
-    """(variable, file, line of the statement that makes it grow, function) of a holder."""
+def _where(walk, at, last=None):
+    """(variable, file, line of the statement that makes it grow, function) of a holder.
+
+    Of a group of tensors (`at` its first, `last` its last) what grows is the container at which their ways part:
+    `errors` of `errors[0].__traceback__... local batch` and `errors[7]. ...`. Parts of library objects are not named:
+    `results`, not `results.queue`."""
     way = walk.path(at)
+    if last is not None and last != at:
+        common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(way, walk.path(last))))
+        way = way[: max(common, 2)]
     root = walk.roots.get(way[0]) or Root("?")
     file, function, first, name, key = root.file, root.function, root.first_line, "", None
+    shown = way[min(1, len(way) - 1)]
     for position in way[1:]:
         kind, label = walk.kinds[position], walk.labels[position]
-        if kind in (INDEX, KEY, MEMBER, ANY):
-            key = label if kind == KEY and type(label) is str else None
-            break
         source = walk.objects[walk.parents[position]]
+        if kind in (INDEX, KEY, MEMBER, ANY):
+            if kind == KEY and type(label) is str and key is None:
+                key, shown = label, position
+            continue
         if kind in (CLOSURE, DEFAULT) and type(source) is type(_where):
             code = source.__code__
             file, function, first = code.co_filename, code.co_name, code.co_firstlineno
+        elif kind == LOCAL and walk.parents[position] not in walk.roots:
+            frame = source if type(source) is types.FrameType else None
+            if type(source) in _SUSPENDED:
+                frame = getattr(source, _SUSPENDED[type(source)])
+            if frame is None or not is_user_file(frame.f_code.co_filename):
+                continue
+            file, function, first = frame.f_code.co_filename, frame.f_code.co_name, frame.f_code.co_firstlineno
         elif kind == ATTRIBUTE and walk.parents[position] not in walk.roots:
             owner = source if type(source) is type else type(source)
             if walk.user_type(owner):
                 file, function, first = module_file(owner.__module__) or file, "", 0
-        name = str(label)
+            elif name and walk.access.kind(source) != "m":
+                continue
+        name, key, shown = str(label), None, position
     question = (file, function, first, name, key)
     found = _looks["lines"].get(question)
     if found is None:
         found = _looks["lines"][question] = _growth(*question)
-    variable = pattern(walk.text(at))
-    while variable.endswith("[]"):
-        variable = variable[:-2]
+    variable = pattern(walk.text(shown))
     for word in (" closure ", " default ", " local "):
         if word in variable:
             variable = variable[variable.rindex(word) + len(word):]
@@ -156,7 +194,7 @@ def _group_entries(walk, groups, top=12):
             chosen[group.text] = group
     entries = []
     for group in chosen.values():
-        variable, file, line, function, grows = _where(walk, group.at)
+        variable, file, line, function, grows = _where(walk, group.at, group.last)
         entry = {"h": group.text, "v": variable, "f": file, "l": line, "fn": function, "c": group.count,
                  "b": group.bytes, "g": group.graph}
         if grows:

@@ -1,5 +1,6 @@
 """Objects that run code, warn or raise when looked at, and tensors that must not be touched."""
 import atexit
+import functools
 import warnings
 
 import torch
@@ -32,11 +33,39 @@ class Strict(torch.Tensor):
         raise RuntimeError("no function")
 
 
+class Mapping(dict):
+    def __len__(self):
+        touched.append("len")
+        raise RuntimeError("no size")
+
+    __iter__ = keys = items = values = __len__
+
+
+class Sequence(list):
+    def __len__(self):
+        touched.append("len")
+        raise RuntimeError("no size")
+
+    __iter__ = __len__
+
+
+class Trouble(Exception):
+    def __getattribute__(self, name):
+        touched.append(name)
+        raise RuntimeError("no attribute")
+
+
+@functools.lru_cache(maxsize=8)
+def cached(size):
+    return torch.zeros(size, device="cuda")
+
+
 liars = [Liar() for _ in range(3)]
 plain = torch.zeros(512, 1024, device="cuda")
 strict = torch.Tensor._make_subclass(Strict, plain)
 source = torch.zeros(1024, 1024, device="cuda")
 lazy = torch._lazy_clone(source)
+odd = [Mapping(x=torch.zeros(8, device="cuda")), Sequence([torch.zeros(8, device="cuda")]), Trouble(cached(8))]
 before = torch.cuda.memory_allocated()
 kept = [torch.zeros(1024, 1024, device="cuda") for _ in range(20)]
 warnings.simplefilter("error")
