@@ -1,6 +1,7 @@
 #include "interpose/ledger/block_index.hpp"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "interpose/support/saved_errno.hpp"
 
@@ -13,16 +14,19 @@ constexpr std::size_t first_buckets = 64;
 constexpr std::size_t load_in_tenths = 36;
 
 // Address space only; pages are made usable as they are needed, huge ones where the kernel gives them: an entry is then
-// one miss, not a page walk and a miss. A process whose address space is limited gets less.
-std::size_t reserve(ReservedPages& pages, std::size_t bytes) noexcept {
-  constexpr std::size_t least = std::size_t{64} << 20;
+// one miss, not a page walk and a miss. Of a limited address space, only a small part: the rest is the program's.
+bool reserve(ReservedPages& pages, std::size_t bytes) noexcept {
+  const SavedErrno keep;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur / 64 < bytes)
+    bytes = limit.rlim_cur / 64;
+  constexpr std::size_t least = std::size_t{256} << 10;
   for (; bytes >= least; bytes /= 4) {
     if (!pages.reserve(bytes)) continue;
-    const SavedErrno keep;
     ::madvise(pages.data(), bytes, MADV_HUGEPAGE);
-    return bytes;
+    return true;
   }
-  return 0;
+  return false;
 }
 
 // Whole huge pages at a time once that is a small part of it: a page that is touched while it is not usable as a whole
@@ -40,8 +44,8 @@ bool grow(ReservedPages& pages, std::size_t bytes) noexcept {
 }  // namespace
 
 bool BlockIndex::start() noexcept {
-  if (reserve(bucket_pages_, std::size_t{8} << 30) == 0 || reserve(overflow_pages_, std::size_t{4} << 30) == 0)
-    return false;
+  if (bucket_pages_.data() == nullptr && !reserve(bucket_pages_, std::size_t{8} << 30)) return false;
+  if (overflow_pages_.data() == nullptr && !reserve(overflow_pages_, std::size_t{4} << 30)) return false;
   if (!bucket_pages_.grow(first_buckets * sizeof(Bucket))) return false;
   overflow_ = reinterpret_cast<Bucket*>(overflow_pages_.data());
   mask_ = first_buckets - 1;
