@@ -10,7 +10,8 @@ using Bp = UnwindRule::Bp;
 
 constexpr std::uintptr_t largest_frame = 64 << 20;  // beyond it a rule is taken to be wrong
 
-std::uint64_t word_at(std::uintptr_t address) noexcept {
+// (As native_memo.cpp.)
+__attribute__((no_sanitize("address"))) std::uint64_t word_at(std::uintptr_t address) noexcept {
   std::uint64_t value;
   __builtin_memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
   return value;

@@ -80,8 +80,9 @@ StackId find_stack(const Hash128& hash) noexcept {
   Table* const table = room_for_one();
   const trace::StackRecord record{g_next_id, static_cast<std::uint16_t>(python_frames),
                                   static_cast<std::uint16_t>(native_frames), flags, 0};
-  std::memcpy(g_words, python, python_frames * sizeof *python);
-  std::memcpy(g_words + python_frames, native, native_frames * sizeof *native);
+  // A part that is empty may be null, which memcpy may not be given.
+  if (python_frames != 0) std::memcpy(g_words, python, python_frames * sizeof *python);
+  if (native_frames != 0) std::memcpy(g_words + python_frames, native, native_frames * sizeof *native);
   if (table == nullptr || !writer->append(trace::RecordType::stack, &record, sizeof record, g_words,
                                           (python_frames + native_frames) * sizeof *g_words)) {
     std::atomic_ref(writer->header().losses.dropped_stacks).fetch_add(1, std::memory_order_relaxed);

@@ -1,7 +1,6 @@
 #include "report/render/page_columns.hpp"
 
 #include <algorithm>
-#include <ranges>
 
 #include "report/sites.hpp"
 
@@ -9,7 +8,8 @@ namespace vramtrack::render {
 
 std::uint32_t StackTree::insert(std::span<const FrameId> stack) {
   std::uint32_t node = 0;
-  for (const FrameId frame : stack | std::views::reverse) {
+  for (std::size_t i = stack.size(); i-- > 0;) {  // not std::views::reverse: clang 14 fails on libstdc++'s <ranges>
+    const FrameId frame = stack[i];
     if (frame >= x_frame_count) continue;
     const auto next = static_cast<std::uint32_t>(x_parents.size());
     const auto [place, added] = x_children.try_emplace((std::uint64_t{node} << 32) | frame, next);
@@ -37,7 +37,8 @@ std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::erro
 // "own": the user's code. In a program without Python that is the executable itself.
 void write_frames(std::string& out, const Report& report, StringTable& strings) {
   const std::vector<Frame>& frames = report.frames;
-  const bool python = std::ranges::any_of(frames, [](const Frame& frame) { return frame.kind == "python"; });
+  const bool python =
+      std::any_of(frames.begin(), frames.end(), [](const Frame& frame) { return frame.kind == "python"; });
   ObjectWriter object(out);
   object.key("count") += std::to_string(frames.size());
   object.column("native", frames, [](const Frame& frame) { return frame.kind == "python" ? 0 : 1; });
