@@ -38,6 +38,9 @@ void remove_device(std::int16_t device) noexcept;
 /// Bytes of a live block, or 0 (for pointers whose size a caller must know, e.g. to map a pool pointer).
 std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept;
 
+/// Where a block of kind vmm, known by its handle, is mapped now (0: nowhere): its Block::stream.
+void set_mapping(std::uint64_t handle, std::uint64_t address) noexcept;
+
 /// Writes an OOM record with a copy of the whole live set (at most max_oom_snapshots; later ones are counted).
 /// Returns its number n, or 0.
 std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live,

@@ -1,9 +1,6 @@
 #include "report/analyse.hpp"
 
 #include <algorithm>
-#include <array>
-#include <set>
-#include <tuple>
 #include <unordered_map>
 
 #include "interpose/trace/notes.hpp"
@@ -12,12 +9,13 @@
 #include "report/findings/findings.hpp"
 #include "report/input_error.hpp"
 #include "report/process_facts.hpp"
+#include "report/site_judge.hpp"
 #include "report/sites.hpp"
 #include "report/stack_resolver.hpp"
 #include "report/support/utf8.hpp"
 #include "report/tensor_facts.hpp"
 #include "report/timeline.hpp"
-#include "report/verdict.hpp"
+#include "report/totals.hpp"
 
 namespace vramtrack {
 namespace {
@@ -25,47 +23,10 @@ namespace {
 using trace::Kind;
 using trace::Layer;
 
-const char* layer_name(std::uint8_t layer) {
-  return layer == static_cast<std::uint8_t>(Layer::tensor) ? "tensor" : "cuda";
-}
-
-const char* kind_name(std::uint8_t kind) {
-  constexpr std::array<const char*, 11> names = {"device", "pool", "managed",  "host_pinned", "array", "vmm",
-                                                 "graph",  "ipc",  "external", "registered",  "block"};
-  return kind < names.size() ? names[kind] : "device";
-}
-
-/// cuBLAS and cuDNN workspaces that torch allocates look like any tensor: their callers tell. The one size that
-/// nothing else has (cuBLAS's default before sm_90: 2 x 4 MiB + 8 x 16 KiB) tells without native frames too.
-bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes largest) {
-  constexpr Bytes cublas_default = 8519680;
-  constexpr std::size_t innermost = 16;
-  for (std::size_t i = 0; i < std::min(stack.size(), innermost); ++i) {
-    const Frame& frame = report.frames[stack[i]];
-    if (frame.kind == "python") break;
-    for (const char* name :
-         {"getCurrentCUDABlasHandle", "getNewWorkspace", "getCUDABlasLtWorkspace", "cudnn::Workspace",
-          "CUDABlasLtWorkspace", "getNewCUDABlasLtWorkspace", "cublasCommonArgs"}) {
-      if (frame.function.find(name) != std::string::npos) return true;
-    }
-  }
-  return largest == cublas_default;
-}
-
-/// What happened in one layer of one device.
-struct Activity {
-  std::uint64_t freed = 0;  // blocks
-  double last = 0;          // time of the last allocation or free
-  ActivityClock clock;
-};
-
 class Analysis {
  public:
   Analysis(const trace::TraceFile& trace, const AnalyseOptions& options)
-      : trace_(trace),
-        options_(options),
-        stacks_(trace, options.symbols, options.source_text, report_),
-        n_(options.at == "oom" ? options.oom : 0) {
+      : trace_(trace), options_(options), stacks_(trace, options, report_), n_(options.at == "oom" ? options.oom : 0) {
     if (n_ != 0) {
       for (const trace::Oom& oom : trace.ooms) {
         if (oom.record.n == n_) oom_ = &oom;
@@ -87,7 +48,8 @@ class Analysis {
     report_.step_source = trace_.header.step_source == 1 ? "optimizer" : "none";
     read_notes();
     collect_blocks();
-    add_totals();
+    report_.totals = totals_of(trace_);
+    if (oom_ != nullptr) set_totals_from_blocks();
     add_sites();
     add_allocations();
     add_ledger();
@@ -123,41 +85,13 @@ class Analysis {
     }
   }
 
-  /// The live blocks of the moment. Nothing is known of single blocks at the peak: only what each site held.
+  /// The live blocks of the moment; at the peak, of which only is known what each site held, those of the end.
   void collect_blocks() {
     blocks_of_site_.resize(trace_.sites.size());
-    if (at_peak()) return;
     const std::vector<trace::Block>& all = oom_ != nullptr ? oom_->blocks : trace_.blocks;
     for (const trace::Block& block : all) {
       if (block.site < trace_.sites.size()) blocks_of_site_[block.site].push_back(&block);
     }
-  }
-
-  void add_totals() {
-    for (const trace::Account& account : trace_.accounts) {
-      if (account.used != 1 || account.kind == static_cast<std::uint8_t>(Kind::all)) continue;
-      Total total;
-      total.layer = layer_name(account.layer);
-      total.kind = kind_name(account.kind);
-      total.device = account.device;
-      total.live_bytes = account.live_bytes;
-      total.live_count = account.live_count;
-      total.peak_bytes = account.peak_bytes;
-      total.peak_at_time = trace_.seconds(account.peak_time);
-      total.peak_at_step = account.peak_step;
-      total.allocated_bytes = account.allocated_bytes;
-      total.allocated_count = account.allocated_count;
-      total.freed_bytes = account.freed_bytes;
-      total.freed_count = account.freed_count;
-      // The tensor layer has one kind: its sum has the same figures and the exact peak.
-      report_.totals.push_back(std::move(total));
-      activity_[{account.layer, account.device}].freed += account.freed_count;
-    }
-    if (oom_ != nullptr) set_totals_from_blocks();
-    std::stable_sort(report_.totals.begin(), report_.totals.end(), [](const Total& a, const Total& b) {
-      return std::tuple(a.layer != "tensor", a.device < 0, a.device, a.kind) <
-             std::tuple(b.layer != "tensor", b.device < 0, b.device, b.kind);
-    });
   }
 
   void set_totals_from_blocks() {
@@ -178,31 +112,11 @@ class Analysis {
     }
   }
 
-  /// The clock by which sites without steps are judged, and its end.
-  void read_activity() {
-    for (const trace::TimelineSeries& series : trace_.timelines) {
-      if (series.account >= trace_.accounts.size()) continue;
-      const trace::Account& account = trace_.accounts[series.account];
-      if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
-      ActivityClock& clock = activity_[{account.layer, account.device}].clock;
-      for (const trace::TimelinePoint& point : series.points) clock.add(trace_.seconds(point.time), point.events);
-    }
-    for (const trace::Site& site : trace_.sites) {
-      if (site.used != 1) continue;
-      double& last = activity_[{site.layer, site.device}].last;
-      last = std::max(last, trace_.seconds(site.last_time));
-      if (site.freed_count > 0) last = std::max(last, trace_.seconds(site.last_free_time));
-    }
-    if (oom_ == nullptr) return;
-    for (auto& [place, activity] : activity_)
-      activity.last = std::min(activity.last, trace_.seconds(oom_->record.time));
-  }
-
   void add_sites() {
-    read_activity();
+    const SiteJudge judge(trace_, report_, oom_ != nullptr ? std::optional(oom_->record.time) : std::nullopt);
     owners_.resize(trace_.sites.size());
     for (std::uint32_t i = 0; i < trace_.sites.size(); ++i) {
-      if (trace_.sites[i].used == 1) add_site(i);
+      if (trace_.sites[i].used == 1) add_site(i, judge);
     }
     std::sort(report_.sites.begin(), report_.sites.end(), [](const SiteReport& a, const SiteReport& b) {
       if (a.live_bytes != b.live_bytes) return a.live_bytes > b.live_bytes;
@@ -210,7 +124,7 @@ class Analysis {
     });
   }
 
-  void add_site(std::uint32_t index) {
+  void add_site(std::uint32_t index, const SiteJudge& judge) {
     const trace::Site& site = trace_.sites[index];
     const ResolvedStack& stack = stacks_.resolve(site.stack);
     SiteReport result;
@@ -241,43 +155,9 @@ class Analysis {
     result.last_time = trace_.seconds(site.last_time);
     result.stack = stack.frames;
     if (site.forward != trace::no_stack) result.backward_of = stacks_.resolve(site.forward).frames;
-    judge_site(index, result);
-    report_.sites.push_back(std::move(result));
-  }
-
-  void judge_site(std::uint32_t index, SiteReport& result) {
-    const trace::Site& site = trace_.sites[index];
-    SiteHistory history;
     // At the peak single blocks are not known; those alive at the end stand for them: verdicts are about the run.
-    if (at_peak()) {
-      if (peak_blocks_.empty()) {
-        peak_blocks_.resize(trace_.sites.size());
-        for (const trace::Block& block : trace_.blocks) peak_blocks_[block.site].push_back(&block);
-      }
-    }
-    for (const trace::Block* block : at_peak() ? peak_blocks_[index] : blocks_of_site_[index]) {
-      history.survivors.push_back({block->step, trace_.seconds(block->time), block->bytes});
-    }
-    history.allocated_count = site.allocated_count;
-    history.freed_count =
-        site.allocated_count - std::min<std::uint64_t>(site.allocated_count, history.survivors.size());
-    history.first_time = result.first_time;
-    history.last_time = result.last_time;
-    history.last_free_time = trace_.seconds(site.last_free_time);
-    history.freed_late = site.freed_late;
-    history.first_step = site.first_step;
-    if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0) {
-      history.purpose = Purpose::allocator_segment;
-    } else if (result.owner == "cublas" || result.owner == "cudnn" ||
-               is_workspace(report_, result.stack, result.largest_bytes)) {
-      history.purpose = Purpose::workspace;
-    }
-    const Activity& activity = activity_[{site.layer, site.device}];
-    const RunClock clock{report_.steps, activity.last, activity.freed, &activity.clock};
-    Verdict verdict = judge(history, clock);
-    result.verdict = std::move(verdict.verdict);
-    result.growth = verdict.growth;
-    result.evidence = std::move(verdict.evidence);
+    judge.judge(site, blocks_of_site_[index], result);
+    report_.sites.push_back(std::move(result));
   }
 
   void add_allocations() {
@@ -315,7 +195,7 @@ class Analysis {
       result.layer = layer_name(site.layer);
       result.kind = kind_name(site.kind);
       result.device = site.device;
-      result.stream = block.stream;
+      result.stream = site.kind == static_cast<std::uint8_t>(Kind::vmm) ? 0 : block.stream;
       result.site = block.site;
       result.time = trace_.seconds(block.time);
       result.step = block.step;
@@ -341,11 +221,12 @@ class Analysis {
       const auto kind = static_cast<Kind>(site.kind);
       if (at_peak()) {  // one block stands for all of a site; holes are not known
         const Bytes bytes = trace_.bytes_at_peak(site);
-        if (bytes > 0) blocks.push_back({layer, kind, site.device, 0, bytes, owner_id(owners_[i])});
+        if (bytes > 0) blocks.push_back({layer, kind, site.device, 0, bytes, 0, owner_id(owners_[i])});
         continue;
       }
       for (const trace::Block* block : blocks_of_site_[i]) {
-        blocks.push_back({layer, kind, site.device, block->address, block->bytes, owner_id(owners_[i])});
+        blocks.push_back({layer, kind, site.device, block->address, block->bytes, kind == Kind::vmm ? block->stream : 0,
+                          owner_id(owners_[i])});
       }
     }
     const auto info = report_.notes.find(std::string(trace::note_key::memory_info));
@@ -412,9 +293,8 @@ class Analysis {
   StackResolver stacks_;
   std::uint32_t n_;
   const trace::Oom* oom_ = nullptr;
-  std::vector<std::vector<const trace::Block*>> blocks_of_site_, peak_blocks_;
-  std::vector<std::string> owners_;                                     // of each site
-  std::map<std::pair<std::uint8_t, std::int16_t>, Activity> activity_;  // by layer and device
+  std::vector<std::vector<const trace::Block*>> blocks_of_site_;
+  std::vector<std::string> owners_;  // of each site
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct AnalyseOptions {
   std::size_t max_allocations = 10000;  // live blocks listed one by one; the rest are counted
   Bytes min_size = 0;                   // smaller sites and blocks are left out of the lists, not of the totals
   bool symbols = true;                  // off: native frames are shown as module + offset
+  std::string symbol_cache;             // folder in which names are kept between runs (symbol_cache.hpp); "": nowhere
   bool history = false;                 // load(): turn the event history (--history) into bands over time
   bool source_text = true;              // read the text of each line from the source files
 };

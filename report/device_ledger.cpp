@@ -10,6 +10,21 @@ struct Range {
   std::uint64_t begin, end;
 };
 
+/// Neighbouring pieces of an expandable segment are one: the allocator hands out blocks across them. (Two such segments
+/// never touch: each reserves more addresses than the device has memory.)
+void join_neighbours(std::vector<Range>& ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::size_t kept = 0;
+  for (std::size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i].begin == ranges[kept].end) {
+      ranges[kept].end = ranges[i].end;
+    } else {
+      ranges[++kept] = ranges[i];
+    }
+  }
+  if (!ranges.empty()) ranges.resize(kept + 1);
+}
+
 /// The largest hole in `segments` that no block of `used` covers. Adjacent segments do not make one hole: the allocator
 /// cannot hand out a block across them.
 Bytes largest_hole(std::vector<Range> segments, std::vector<Range> used) {
@@ -79,8 +94,11 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
     sum.by_owner[owners[block.owner]] += block.bytes;
     if (owners[block.owner] != "torch") continue;
     sum.torch += block.bytes;
-    // A vmm "address" is a handle until it is mapped: it says nothing about holes.
-    if (block.kind != trace::Kind::vmm) sum.segments.push_back(range);
+    if (block.kind == trace::Kind::vmm) {
+      if (block.mapped_at != 0) sum.mapped.push_back({block.mapped_at, block.mapped_at + block.bytes});
+    } else if (block.kind != trace::Kind::pool) {  // a block of the driver's pool is a tensor's own
+      sum.segments.push_back(range);
+    }
   }
 
   std::vector<LedgerEntry> ledger;
@@ -98,6 +116,8 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
     }
     entry.tensors_live_bytes = sum.tensors;
     entry.cached_bytes = sum.torch - std::min(sum.torch, sum.tensors);
+    join_neighbours(sum.mapped);
+    sum.segments.insert(sum.segments.end(), sum.mapped.begin(), sum.mapped.end());
     const Bytes hole = largest_hole(std::move(sum.segments), std::move(sum.used));
     entry.largest_free_cached_block_bytes = std::min(hole, entry.cached_bytes);
     for (const auto& [owner, bytes] : sum.by_owner) {

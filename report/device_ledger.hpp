@@ -13,7 +13,8 @@ struct LedgerBlock {
   int device;
   std::uint64_t address;
   Bytes bytes;
-  std::uint32_t owner;  // index into the owners' names given to device_ledger()
+  std::uint64_t mapped_at;  // kind vmm: where in the address space; 0 when nowhere
+  std::uint32_t owner;      // index into the owners' names given to device_ledger()
 };
 
 /// `memory_info`: the note of that moment (see notes.hpp), or null.

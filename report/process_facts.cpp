@@ -96,6 +96,30 @@ std::string rfc3339(std::uint64_t nanoseconds) {
   return text.data();
 }
 
+void set_times(Process& process, const trace::TraceFile& trace) {
+  const trace::Header& header = trace.header;
+  const bool ended = header.end_ticks != 0 && header.end_kind != 0;
+  const std::uint64_t last = ended ? header.end_ticks : std::max(header.clock.last_ticks, header.clock.start_ticks);
+  process.started_at = rfc3339(trace.start_real_ns());
+  process.duration = std::max(0.0, trace.seconds(last));
+  if (ended) process.ended_at = rfc3339(trace.real_ns(last));
+  switch (static_cast<trace::EndKind>(header.end_kind)) {
+    case trace::EndKind::exit:
+      process.end = {"exit", header.end_code};
+      break;
+    case trace::EndKind::signal:
+      process.end = {"signal", header.end_code};
+      break;
+    case trace::EndKind::running:
+      // Nothing was written at its end: it still runs, or it was killed in a way that nobody can write about. The
+      // launcher knows better and says so.
+      process.end = {process_exists(process.pid) ? "running" : "unknown", std::nullopt};
+      break;
+    default:
+      process.end = {"unknown", std::nullopt};
+  }
+}
+
 Process process_facts(const trace::TraceFile& trace) {
   const trace::Header& header = trace.header;
   Process process;
@@ -117,26 +141,7 @@ Process process_facts(const trace::TraceFile& trace) {
       environ, {"LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK"});
   process.world_size = number_of(environ, {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
 
-  const bool ended = header.end_ticks != 0 && header.end_kind != 0;
-  const std::uint64_t last = ended ? header.end_ticks : std::max(header.clock.last_ticks, header.clock.start_ticks);
-  process.started_at = rfc3339(trace.start_real_ns());
-  process.duration = std::max(0.0, trace.seconds(last));
-  if (ended) process.ended_at = rfc3339(trace.real_ns(last));
-  switch (static_cast<trace::EndKind>(header.end_kind)) {
-    case trace::EndKind::exit:
-      process.end = {"exit", header.end_code};
-      break;
-    case trace::EndKind::signal:
-      process.end = {"signal", header.end_code};
-      break;
-    case trace::EndKind::running:
-      // Nothing was written at its end: it still runs, or it was killed in a way that nobody can write about. The
-      // launcher knows better and says so.
-      process.end = {process_exists(process.pid) ? "running" : "unknown", std::nullopt};
-      break;
-    default:
-      process.end = {"unknown", std::nullopt};
-  }
+  set_times(process, trace);
   return process;
 }
 

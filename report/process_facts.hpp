@@ -6,6 +6,9 @@
 
 namespace vramtrack {
 
+/// When the process began and ended, and how: what the header tells of it.
+void set_times(Process& process, const trace::TraceFile& trace);
+
 Process process_facts(const trace::TraceFile& trace);
 Environment environment_facts(const trace::TraceFile& trace);
 

@@ -51,8 +51,12 @@ std::string_view python_function(std::string_view name, std::string_view qualifi
 
 }  // namespace
 
-StackResolver::StackResolver(const trace::TraceFile& trace, bool symbols, bool source_text, Report& report)
-    : trace_(trace), symbols_(symbols), report_(report), source_(source_text) {}
+StackResolver::StackResolver(const trace::TraceFile& trace, const AnalyseOptions& options, Report& report)
+    : trace_(trace),
+      symbols_(options.symbols),
+      report_(report),
+      symbolizer_(options.symbol_cache),
+      source_(options.source_text) {}
 
 FrameId StackResolver::intern(Frame frame) {
   std::string key = frame.kind;
@@ -165,6 +169,7 @@ const ResolvedStack& StackResolver::resolve(std::uint32_t id) {
 }
 
 void StackResolver::finish() {
+  symbolizer_.save();
   for (const std::string& note : symbolizer_.notes()) report_.losses.notes.push_back(note);
 }
 

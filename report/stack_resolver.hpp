@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "interpose/trace/reader.hpp"
+#include "report/analyse.hpp"
 #include "report/merge_stack.hpp"
 #include "report/model.hpp"
 #include "report/source_lines.hpp"
@@ -23,12 +24,12 @@ struct ResolvedStack {
 class StackResolver {
  public:
   /// Frames are added to report.frames, losses and notes to report.losses (the latter by finish()).
-  StackResolver(const trace::TraceFile& trace, bool symbols, bool source_text, Report& report);
+  StackResolver(const trace::TraceFile& trace, const AnalyseOptions& options, Report& report);
 
   /// The same object for the same id; an unknown id has no frames.
   const ResolvedStack& resolve(std::uint32_t stack);
 
-  /// Adds what was lost to the report. Once, at the end.
+  /// Adds what was lost to the report, and keeps what was looked up for later runs. Once, at the end.
   void finish();
 
  private:

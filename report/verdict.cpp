@@ -155,7 +155,9 @@ class Judge {
     std::sort(births.begin(), births.end());
     const double begin = births.front(), end = activity(clock_.now), length = end - begin;
     const double pause = longest_pause(births);
-    if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), pause, first)) return {};
+    // Few survivors of a buffer that is replaced at random may lie far apart, and are no older for it.
+    const double reach = std::min(pause, 0.15 * length);
+    if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), reach, first)) return {};
     if (end - births.back() > std::max(0.15 * length, pause)) return {};
     if (clock_.now - last > 2 * (last - first)) return {};  // it stopped long ago, and nothing else went on either
     if (unevenness(births, begin, end) > most_uneven) return {};

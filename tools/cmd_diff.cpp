@@ -31,7 +31,7 @@ int cmd_diff(const Arguments& arguments) {
   app.add_option("--top", top, "text: call sites shown")->capture_default_str();
   app.add_option("-o,--output", output, "file to write (default: standard output)");
   parse(app, arguments);
-  AnalyseOptions options;
+  AnalyseOptions options = analyse_options();
   parse_at(at, options);
   options.max_allocations = 0;  // blocks are not compared
   const Bytes most = limit.empty() ? 0 : parse_size(limit, "--fail-if-grew");

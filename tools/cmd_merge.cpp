@@ -38,7 +38,7 @@ int cmd_merge(const Arguments& arguments) {
   app.add_option("--at", at, "moment of traces: exit, peak, live, oom or oom:N")->capture_default_str();
   app.add_flag("--skip-unreadable", skip, "leave out inputs that cannot be read, with a warning");
   parse(app, arguments);
-  AnalyseOptions options;
+  AnalyseOptions options = analyse_options();
   parse_at(at, options);
   options.max_allocations = 0;
   Merger merger;

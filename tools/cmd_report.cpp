@@ -13,7 +13,7 @@ struct Options {
   std::string at = "exit";
   std::string output;
   std::string min_size = "0";
-  AnalyseOptions analyse;
+  AnalyseOptions analyse = analyse_options();
   render::TextOptions text;
 };
 

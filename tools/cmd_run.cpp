@@ -192,7 +192,8 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
       [](const Collected& a, const Collected& b) { return peak_bytes(a.report) < peak_bytes(b.report); });
   render::TextOptions text = text_options(STDERR_FILENO);
   text.top = 10;
-  text.report_path = main_report->path.string();
+  const fs::path here = main_report->path.lexically_relative(fs::current_path());
+  text.report_path = here.empty() || *here.begin() == ".." ? main_report->path.string() : here.string();
   render::text(main_report->report, std::cerr, text);
   for (const Collected& other : collected) {
     if (&other == &*main_report) continue;
@@ -234,7 +235,7 @@ std::vector<findings::Leftover> wait_for_leftovers(const std::string& run_id) {
 
 int cmd_run(const Arguments& arguments) {
   const Options options = parse_options(arguments);
-  AnalyseOptions analyse;
+  AnalyseOptions analyse = analyse_options();
   analyse.min_size = parse_size(options.min_size, "--min-size");
   const fs::path folder = fs::absolute(options.output);
   bool traced = !options.no_trace;

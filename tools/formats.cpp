@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "report/symbolize/symbol_cache.hpp"
 #include "tools/command.hpp"
 
 namespace vramtrack::tools {
@@ -35,6 +36,12 @@ const Format& find_format(const std::string& name) {
   message += " (known:";
   for (const std::string& known : names) message += " " + known;
   throw UsageError(message + ")");
+}
+
+AnalyseOptions analyse_options() {
+  AnalyseOptions options;
+  options.symbol_cache = SymbolCache::default_folder();
+  return options;
 }
 
 void parse_at(const std::string& text, AnalyseOptions& options) {

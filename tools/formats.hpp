@@ -19,6 +19,9 @@ const std::vector<Format>& formats();
 /// The format of that name; UsageError with the nearest name when there is none.
 const Format& find_format(const std::string& name);
 
+/// What every command starts from: names are kept in the user's cache between runs.
+AnalyseOptions analyse_options();
+
 /// Parses --at: exit | peak | oom | oom:N | live. UsageError otherwise.
 void parse_at(const std::string& text, AnalyseOptions& options);
 

@@ -139,16 +139,17 @@ int Special::vmm_map(std::uint64_t pointer, Bytes bytes, CUmemGenericAllocationH
   const int result = call_.real();
   if (result != success || !scope.outermost()) return result;
   const SavedErrno keep;
-  bool imported = false;
+  Origin origin;
   {
     const LockGuard guard(g_lock);
     Physical* physical = g_handles.find(handle);
     if (physical == nullptr) return result;  // made before we were loaded
     ++physical->mappings;
-    imported = physical->origin == Origin::imported;
+    origin = physical->origin;
     g_mappings.insert(pointer, {handle, bytes});
   }
-  if (imported) record_success(call_, {pointer, bytes, Kind::ipc, 0}, device_for(Kind::ipc));
+  if (origin == Origin::imported) record_success(call_, {pointer, bytes, Kind::ipc, 0}, device_for(Kind::ipc));
+  if (origin == Origin::created && tracing()) ledger::set_mapping(handle, pointer);
   return result;
 }
 
@@ -176,8 +177,8 @@ int Special::vmm_unmap(std::uint64_t pointer, Bytes bytes) const noexcept {
     }
     if (step.dropped.was.origin == Origin::imported && tracing())
       step.block = record_free({Layer::cuda, host_device, Kind::ipc, at, 0});
-    else
-      step.block = forget_block(step.mapping.handle, step.dropped);
+    else if (step.block = forget_block(step.mapping.handle, step.dropped); !step.block.found && tracing())
+      ledger::set_mapping(step.mapping.handle, 0);
     at += step.mapping.bytes == 0 ? 1 : step.mapping.bytes;
     if (taken < most) undo[taken++] = step;
   }
@@ -188,6 +189,7 @@ int Special::vmm_unmap(std::uint64_t pointer, Bytes bytes) const noexcept {
     const Undo& step = undo[taken];
     undrop(step.mapping.handle, step.dropped, &Physical::mappings);
     if (step.block.found) ledger::restore(step.block);
+    if (tracing()) ledger::set_mapping(step.mapping.handle, step.pointer);
     const LockGuard guard(g_lock);
     g_mappings.insert(step.pointer, step.mapping);
   }

@@ -434,6 +434,15 @@ std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::ui
   return position ? writer->block(position.entry().slot())->bytes : 0;
 }
 
+void set_mapping(std::uint64_t handle, std::uint64_t address) noexcept {
+  Writer* const writer = trace::active();
+  if (writer == nullptr || handle == 0) return;
+  Shard& shard = g_shards[0];
+  const LockGuard guard(shard.lock);
+  const BlockIndex::Position position = shard.blocks.find(handle, address_space(Kind::vmm));
+  if (position) writer->block(position.entry().slot())->stream = address;
+}
+
 void step() noexcept {
   Writer* const writer = trace::active();
   if (writer == nullptr) return;

@@ -207,7 +207,7 @@ struct Block {
   std::uint64_t address;  // device or host address, or a handle (kinds vmm, array)
   std::uint64_t bytes;
   std::uint64_t time;     // ticks
-  std::uint64_t stream;
+  std::uint64_t stream;   // kind vmm, which has none: the address where it is mapped (the last one), or 0
   std::uint32_t site;     // index into the Site table
   std::uint32_t step;
   std::uint32_t thread;   // kernel thread id

@@ -33,9 +33,11 @@ std::string hex_of(Bytes bytes) {
   return text;
 }
 
+enum class Parts { all, counters };
+
 class Reader {
  public:
-  Reader(Bytes bytes, const std::string& path) : bytes_(bytes) {
+  Reader(Bytes bytes, const std::string& path, Parts parts) : bytes_(bytes), parts_(parts) {
     out_.path = path;
     out_.file_bytes = bytes.size();
   }
@@ -46,8 +48,10 @@ class Reader {
     extents_in_file_ = (bytes_.size() + extent_bytes - 1) / extent_bytes;
     max_id_ = bytes_.size() / sizeof(RecordHeader);
     walk();
-    logs();
+    if (parts_ == Parts::all) logs();
     tables();
+    if (parts_ == Parts::all) live_blocks();
+    for (const Part& part : timelines_) timeline(part.payload);
     finish();
     return std::move(out_);
   }
@@ -300,7 +304,9 @@ class Reader {
         out_.sites[first + i] = site;
       }
     }
+  }
 
+  void live_blocks() {
     std::size_t possible = 0;
     for (const Part& part : blocks_) possible += part.payload.size() / sizeof(Block);
     out_.blocks.reserve(std::min<std::size_t>(possible, out_.header.block_slots));
@@ -322,8 +328,6 @@ class Reader {
         out_.blocks.push_back(block);
       }
     }
-
-    for (const Part& part : timelines_) timeline(part.payload);
   }
 
   void timeline(Bytes payload) {
@@ -353,6 +357,7 @@ class Reader {
   }
 
   Bytes bytes_;
+  const Parts parts_;
   TraceFile out_;
   std::size_t extents_in_file_ = 0;
   std::size_t max_id_ = 0;
@@ -385,11 +390,18 @@ Header check_header(Bytes bytes, const std::string& path) {
   return header;
 }
 
-TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path) { return Reader(bytes, path).read(); }
+TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path) {
+  return Reader(bytes, path, Parts::all).read();
+}
 
 TraceFile read_trace(const std::string& path) {
   const MappedInput input(path);
   return read_trace(input.bytes(), path);
+}
+
+TraceFile read_counters(const std::string& path) {
+  const MappedInput input(path);
+  return Reader(input.bytes(), path, Parts::counters).read();
 }
 
 }  // namespace vramtrack::trace

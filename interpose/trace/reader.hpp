@@ -133,4 +133,8 @@ TraceFile read_trace(const std::string& path);
 /// The same from memory; `path` is only for messages.
 TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path);
 
+/// Only what says how much: header, accounts, sites and time series; no stack, block, out-of-memory event or note. Costs
+/// a look at each extent's header, however much lives and was logged. Throws TraceError.
+TraceFile read_counters(const std::string& path);
+
 }  // namespace vramtrack::trace

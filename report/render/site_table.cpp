@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "report/render/terminal_text.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -49,12 +50,6 @@ std::unordered_map<std::uint32_t, TensorSummary> summarise_tensors(const Report&
   return summaries;
 }
 
-std::string trimmed(const std::string& text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
 std::string role_words(const std::string& role) {
   if (role == "parameter") return "parameters";
   if (role == "gradient") return "gradients";
@@ -96,19 +91,18 @@ TableRow site_row(const Report& report, const SiteReport& site, const TensorSumm
                .verdict = site.verdict,
                .path = {},
                .place = {},
-               .function = {},
+               .code = {},
                .note = {}};
   const std::optional<FrameId> own = own_frame(report, site);
   if (!own) {
     row.place = "(no stack)";
   } else if (const Frame& frame = report.frames[*own]; frame.file.empty()) {
     row.place = frame.function.empty() ? "??" : frame.function;
-    row.function = file_name(frame.module);
+    row.code = file_name(frame.module);
   } else {
     row.path = display_path(report, frame.file);
     row.place = frame.line > 0 ? ":" + std::to_string(frame.line) : "";
-    // Code outside of functions has no name; its text says more than "<module>".
-    row.function = frame.function == "<module>" && frame.source ? trimmed(*frame.source) : frame.function;
+    row.code = frame.source ? trimmed(*frame.source) : frame.function;
   }
   const auto append = [&row](const std::string& more) {
     if (!more.empty()) row.note += (row.note.empty() ? "" : "  ") + more;
@@ -218,7 +212,7 @@ std::vector<TableRow> table_rows(const Report& report, const TextOptions& option
       // Several sites below one line of the user's code (an allocation in each operator that it calls) are one row:
       // the report itself keeps them apart.
       std::string key = site->layer + '\0' + site->owner + '\0' + row.verdict;
-      for (const std::string* part : {&row.path, &row.place, &row.function}) key.append(1, '\0').append(*part);
+      for (const std::string* part : {&row.path, &row.place, &row.code}) key.append(1, '\0').append(*part);
       const auto [at, added] = known.try_emplace(std::move(key), rows.size());
       if (added) {
         rows.push_back(std::move(row));

@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "report/symbolize/symbolizer.hpp"
+#include "report/symbolize/native_frame.hpp"
 
 namespace vramtrack {
 

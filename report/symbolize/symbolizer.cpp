@@ -105,7 +105,7 @@ void Symbolizer::Module::read_lines(Elf*) {
   if (dwarf != nullptr) lines = std::make_unique<DebugLines>(dwarf);
 }
 
-Symbolizer::Symbolizer() {
+Symbolizer::Symbolizer(std::string cache_folder) : cache_(std::move(cache_folder)) {
   // elfutils would ask the servers of DEBUGINFOD_URLS for every library, gigabytes for PyTorch's: only if wanted.
   if (std::getenv("VRAMTRACK_DEBUGINFOD") == nullptr) unsetenv("DEBUGINFOD_URLS");
 }
@@ -166,8 +166,15 @@ Symbolizer::Module& Symbolizer::open(const std::string& path, const std::string&
 
 std::vector<NativeFrame> Symbolizer::resolve(const std::string& path, const std::string& build_id,
                                              std::uint64_t address) {
+  if (const std::vector<NativeFrame>* const known = cache_.find(path, build_id, address)) return *known;
   Module& module = open(path, build_id);
   if (!module.usable) return {};
+  std::vector<NativeFrame> frames = look_up(module, address);
+  if (module.note.empty()) cache_.add(path, build_id, address, frames);
+  return frames;
+}
+
+std::vector<NativeFrame> Symbolizer::look_up(Module& module, std::uint64_t address) {
   std::vector<NativeFrame> frames;
   if (module.lines != nullptr) frames = module.lines->find(address + module.elf_bias - module.dwarf_bias);
   const std::string_view mangled = module.symbols.find(address);

@@ -1,5 +1,6 @@
-// Names and lines of native addresses, from the files on disk. Loads a module when first asked about it, once a
-// process: the reports of many processes of one run share what was read. One thread.
+// Names and lines of native addresses, from the files on disk, or from what was read of them in earlier runs. Loads a
+// module when first asked about something new of it, once a process: the reports of many processes of one run share
+// what was read. One thread.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +9,15 @@
 #include <unordered_map>
 #include <vector>
 
-namespace vramtrack {
+#include "report/symbolize/native_frame.hpp"
+#include "report/symbolize/symbol_cache.hpp"
 
-struct NativeFrame {
-  std::string function;  // demangled, without its parameters; "" when unknown
-  std::string file;      // "" when there is no debug information
-  int line = 0;
-  bool inlined = false;  // into the frame that follows
-};
+namespace vramtrack {
 
 class Symbolizer {
  public:
-  Symbolizer();
+  /// `cache_folder`: where names are kept between runs; "" for nowhere (see SymbolCache).
+  explicit Symbolizer(std::string cache_folder = {});
   ~Symbolizer();
   Symbolizer(const Symbolizer&) = delete;
   Symbolizer& operator=(const Symbolizer&) = delete;
@@ -28,17 +26,22 @@ class Symbolizer {
   /// `build_id`: hex, of the module when it ran; a file with another one is not asked.
   std::vector<NativeFrame> resolve(const std::string& path, const std::string& build_id, std::uint64_t address);
 
+  /// Keeps what was looked up for later runs.
+  void save() { cache_.save(); }
+
   /// What a reader should know: modules that changed or are gone. One sentence each.
   const std::vector<std::string>& notes() const noexcept { return notes_; }
 
  private:
   struct Module;
   Module& open(const std::string& path, const std::string& build_id);
+  std::vector<NativeFrame> look_up(Module& module, std::uint64_t address);
 
   static std::shared_ptr<Module> load(const std::string& path, const std::string& build_id);
 
   std::unordered_map<std::string, std::shared_ptr<Module>> modules_;
   std::vector<std::string> notes_;
+  SymbolCache cache_;
 };
 
 }  // namespace vramtrack

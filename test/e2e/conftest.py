@@ -82,6 +82,12 @@ class Run:
         return json.loads(paths[0].read_text())
 
 
+@pytest.fixture(autouse=True, scope="session")
+def symbol_cache(tmp_path_factory):
+    """The tests share a cache of their own: the user's is neither read nor written."""
+    os.environ["VRAMTRACK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def traced(tmp_path):
     """traced(command, *options, sim="80GiB", env={}) -> Run. `command` is a list, or Python source text."""

@@ -1,12 +1,14 @@
 """The report of real runs: valid against its schema, the same after a round trip, and right where PyTorch knows too."""
 
 import json
+import os
 import re
+import subprocess
 
 import jsonschema
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, VRAMTRACK
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -159,3 +161,38 @@ print(json.dumps({"first": first, "later": time.time() - began}))
     assert own["first"] - 0.05 <= block["time"] <= own["later"] + 0.05
     assert block["time"] <= report["process"]["duration"]
     assert all(point["time"] >= own["first"] - 0.05 for point in report["timeline"])
+
+
+def test_names_from_the_cache_are_the_names_that_were_looked_up(traced, tmp_path):
+    script = "import torch; kept = torch.nn.Linear(64, 64, device='cuda')(torch.ones(8, 64, device='cuda'))"
+    trace = traced(script).traces()[0]
+    cache = tmp_path / "cache"
+
+    def frames(folder):
+        done = subprocess.run(
+            [VRAMTRACK, "report", trace, "--format", "json"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "VRAMTRACK_CACHE": str(folder)},
+            check=True,
+        )
+        assert done.stderr == ""
+        report = json.loads(done.stdout)
+        return report["frames"], [site["stack"] for site in report["sites"]], report["losses"]
+
+    plain = frames("off")
+    assert any("at::native" in frame["function"] for frame in plain[0])
+    assert frames(cache) == plain
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    assert len(files) >= 3
+    assert frames(cache) == plain
+    for file in files:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] + b"\x00damaged")
+    assert frames(cache) == plain
+    for file in files:
+        file.write_bytes(b"")
+    cache.chmod(0o500)
+    (cache / "symbols-1").chmod(0o500)
+    assert frames(cache) == plain
+    (cache / "symbols-1").chmod(0o700)
+    cache.chmod(0o700)

@@ -63,13 +63,19 @@ def empties_cache():
     return held, mlp()
 
 
+def blocks_with_gaps(*mebibytes):
+    """Every second block is freed again: the cache keeps it."""
+    blocks = [torch.empty(n << 20, dtype=torch.uint8, device="cuda") for n in mebibytes]
+    return blocks[::2]
+
+
 def expandable():
-    return mlp(), [torch.empty(n << 20, dtype=torch.uint8, device="cuda") for n in (1, 5, 30, 70)]
+    return mlp(), blocks_with_gaps(1, 5, 30, 70, 9)
 
 
 def async_backend():
     assert torch.cuda.get_allocator_backend() == "cudaMallocAsync"
-    return mlp(), [torch.empty(n << 20, dtype=torch.uint8, device="cuda") for n in (1, 5, 30)]
+    return mlp(), blocks_with_gaps(1, 5, 30)
 
 
 def two_devices():
@@ -128,10 +134,17 @@ def pool_blocks(device):
 
 def figures(device):
     stats = torch.cuda.memory_stats(device)
-    counted = torch.cuda.get_allocator_backend() == "native"
+    native = torch.cuda.get_allocator_backend() == "native"  # the other one counts no blocks, and has no snapshot
+    free = [
+        block["size"]
+        for segment in (torch.cuda.memory_snapshot() if native else [])
+        for block in segment["blocks"]
+        if segment["device"] == device and block["state"] == "inactive"
+    ]
     return {
+        "largest_free_bytes": max(free, default=0),
         "live_bytes": stats["allocated_bytes.all.current"],
-        "live_count": stats["allocation.all.current"] if counted else pool_blocks(device),
+        "live_count": stats["allocation.all.current"] if native else pool_blocks(device),
         "peak_bytes": stats["allocated_bytes.all.peak"],
         "reserved_bytes": stats["reserved_bytes.all.current"],
     }

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <iostream>
 
 #include "interpose/trace/layout.hpp"
+#include "interpose/trace/reader.hpp"
 #include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
 #include "tools/command.hpp"
@@ -53,8 +55,19 @@ void write_json(const Report& report, const fs::path& path) {
 Collector::Collector(fs::path folder, std::uint64_t started_ns, AnalyseOptions options)
     : folder_(std::move(folder)), started_ns_(started_ns), options_(std::move(options)) {}
 
+/// Only files that have come since the last look are opened for their start; of those known, the header alone is read.
 void Collector::scan() {
   std::error_code error;
+  const fs::file_time_type changed = fs::last_write_time(folder_, error);
+  const bool settled = fs::file_time_type::clock::now() - changed > std::chrono::seconds(2);  // all have their header
+  if (!error && changed == folder_changed_ && settled) {
+    for (auto& [path, seen] : seen_) {
+      trace::Header header;
+      if (read_header(path, header)) seen.ooms = header.ooms;
+    }
+    return;
+  }
+  folder_changed_ = changed;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error)) {
     if (entry.path().extension() != ".vtrace") continue;
     trace::Header header;
@@ -64,11 +77,14 @@ void Collector::scan() {
 }
 
 void Collector::write_ooms(Seen& seen, std::uint32_t from, const ChildEnd* end) {
-  for (std::uint32_t n = from; n <= std::min(seen.ooms, trace::max_oom_snapshots); ++n) {
+  const std::uint32_t last = std::min(seen.ooms, trace::max_oom_snapshots);
+  if (from > last) return;
+  const trace::TraceFile trace = trace::read_trace(seen.trace.string());
+  for (std::uint32_t n = from; n <= last; ++n) {
     AnalyseOptions options = options_;
     options.at = "oom";
     options.oom = n;
-    Report report = load(seen.trace.string(), options);
+    Report report = analyse(trace, options);
     complete_end(report.process, end);
     fs::path path = seen.trace;
     write_json(report, path.replace_extension(".oom-" + std::to_string(n) + ".json"));
@@ -92,6 +108,7 @@ void Collector::poll() {
 std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<findings::Leftover>& leftovers) {
   std::error_code ignored;
   if (!fs::is_directory(folder_, ignored)) return {};  // removed during the run: said by the caller
+  folder_changed_ = {};
   scan();
   std::vector<Seen> order;
   for (const auto& [path, seen] : seen_) order.push_back(seen);

@@ -41,6 +41,7 @@ class Collector {
   std::filesystem::path folder_;
   std::uint64_t started_ns_;
   AnalyseOptions options_;
+  std::filesystem::file_time_type folder_changed_;  // when scan() looked through it
   std::map<std::filesystem::path, Seen> seen_;
   std::map<std::filesystem::path, std::uint32_t> ooms_written_;
 };

@@ -1,12 +1,15 @@
 #include "tools/top/sample.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "interpose/trace/reader.hpp"
 #include "report/analyse.hpp"
 #include "report/render/call_paths.hpp"
 #include "report/render/site_table.hpp"
+#include "report/renew.hpp"
 #include "report/sites.hpp"
+#include "tools/formats.hpp"
 #include "tools/proc_files.hpp"
 
 namespace vramtrack::tools {
@@ -14,9 +17,12 @@ namespace {
 
 constexpr std::size_t moments_kept = 8;  // rates are taken over that many refreshes
 constexpr double symbols_every = 10;     // seconds; reading the symbols of large libraries takes a while
+constexpr double whole_every = 20;       // times what reading and analysing the whole trace took
+constexpr double names_every = 4;        // the same, while there are call sites without a name
+constexpr double longest_wait = 60;      // seconds
 
 Report analyse_now(const trace::TraceFile& trace, bool symbols) {
-  AnalyseOptions options;
+  AnalyseOptions options = analyse_options();
   options.at = "live";
   options.max_allocations = 0;
   options.symbols = symbols;
@@ -53,7 +59,24 @@ const TopSample& TopSource::refresh(double now) {
 }
 
 void TopSource::read(double now) {
-  const trace::TraceFile trace = trace::read_trace(path_);
+  if (now < next_whole_ && report_) {
+    const bool renewed = renew(*report_, trace::read_counters(path_));
+    if (!renewed && now < next_names_) return;  // new call sites, but they must not cost us all the time
+    if (renewed) {
+      fill(*report_);
+      return set_rates(now);
+    }
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  report_ = read_all(trace::read_trace(path_), now);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  next_names_ = now + std::min(took.count() * names_every, longest_wait);
+  next_whole_ = now + std::min(took.count() * whole_every, longest_wait);
+  fill(*report_);
+  set_rates(now);
+}
+
+Report TopSource::read_all(const trace::TraceFile& trace, double now) {
   Report report = analyse_now(trace, false);
   const auto needs_symbols = [&](const SiteReport& site) {
     if (labels_.contains(site.id) || site.live_bytes == 0) return false;
@@ -66,8 +89,7 @@ void TopSource::read(double now) {
     report = analyse_now(trace, true);
     label_sites(report);
   }
-  fill(report);
-  set_rates(now);
+  return report;
 }
 
 void TopSource::label_sites(const Report& report) {

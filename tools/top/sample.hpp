@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "interpose/trace/reader.hpp"
 #include "report/model.hpp"
 
 namespace vramtrack::tools {
@@ -49,7 +50,8 @@ struct TopSample {
 };
 
 /// Reads one trace again and again. Names are looked up once per site; the rest is a read of the mapped file: the
-/// traced process does nothing for it.
+/// traced process does nothing for it. Most refreshes read the counters only; verdicts and findings, which need every
+/// live block, are worked out as often as that takes a twentieth of the time.
 class TopSource {
  public:
   explicit TopSource(std::string trace_path) : path_(std::move(trace_path)) {}
@@ -69,6 +71,7 @@ class TopSource {
   };
 
   void read(double now);
+  Report read_all(const trace::TraceFile& trace, double now);
   void label_sites(const Report& report);
   void fill(const Report& report);
   void add_site(const Report& report, const SiteReport& site);
@@ -78,6 +81,9 @@ class TopSource {
   TopSample sample_;
   std::map<std::uint32_t, Label> labels_;
   std::optional<double> last_symbols_;
+  std::optional<Report> report_;  // the last one of the whole trace, with newer figures
+  double next_whole_ = 0;         // when the whole trace is read again,
+  double next_names_ = 0;         // and from when on for new call sites
   std::deque<Moment> past_;
 };
 

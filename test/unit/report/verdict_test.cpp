@@ -237,6 +237,28 @@ TEST_CASE("without a step clock time tells, if other blocks come and go") {
   CHECK(judge(history, {0, 60, 5000, nullptr}).verdict == "steady");  // it stopped long before the end
 }
 
+TEST_CASE("a buffer that is replaced at random is not growing without a step clock either") {
+  const int capacity = GENERATE(10, 20, 50, 200, 1000);
+  const int turns = capacity * GENERATE(4, 8, 20, 100);
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    std::mt19937 random(seed);
+    std::vector<int> slots(static_cast<std::size_t>(capacity));
+    for (int turn = 0; turn < turns; ++turn)
+      slots[static_cast<std::size_t>(turn < capacity ? turn : static_cast<int>(random() % slots.size()))] = turn;
+    SiteHistory history;
+    history.first_time = 1;
+    for (const int turn : slots) history.survivors.push_back({0, 1 + 0.01 * turn, 4096});
+    history.allocated_count = static_cast<std::uint64_t>(turns);
+    history.freed_count = static_cast<std::uint64_t>(turns - capacity);
+    history.last_time = history.last_free_time = 1 + 0.01 * (turns - 1);
+    ActivityClock activity;
+    for (int turn = 0; turn < turns; ++turn) activity.add(1 + 0.01 * turn, 12);
+    const Verdict verdict = judge(history, {0, history.last_time, 6u * static_cast<unsigned>(turns), &activity});
+    INFO(capacity << " slots, " << turns << " turns, seed " << seed << ": " << verdict.evidence);
+    CHECK(verdict.verdict != "growing");
+  }
+}
+
 TEST_CASE("activity is the clock where there are no steps") {
   // Predictions kept in a loop of 10 events, after a slow first one (0.5 s), and 2 s of nothing at the end.
   ActivityClock activity;

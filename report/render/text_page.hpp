@@ -1,0 +1,38 @@
+// The parts of the report on a terminal (text.cpp) and what they share. Private to the text renderer.
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "report/model.hpp"
+#include "report/render/render.hpp"
+#include "report/render/terminal_text.hpp"
+#include "report/support/utf8.hpp"
+
+namespace vramtrack::render {
+
+struct TextPage {
+  const Report& report;
+  std::ostream& out;
+  const TextOptions& options;
+  std::size_t width;  // columns
+
+  std::string styled(const char* style, const std::string& text) const {
+    return options.colour ? style + text + style::plain : text;
+  }
+  void write_wrapped(const std::string& text, std::size_t indent) const {
+    write_lines(wrapped(utf8::printable(text), width - indent), indent);
+  }
+  void write_lines(const std::vector<std::string>& lines, std::size_t indent) const {
+    for (const std::string& line : lines) out << std::string(indent, ' ') << line << '\n';
+  }
+};
+
+/// What the process was, and what each device's memory is used for.
+void write_header(const TextPage& page);
+
+/// Who holds the memory.
+void write_table(const TextPage& page);
+
+}  // namespace vramtrack::render
