@@ -249,8 +249,26 @@ class Analysis {
       result.live_bytes = record.live_bytes;
       result.reserved_bytes = record.reserved_bytes;
       result.stack = stacks_.resolve(record.stack).frames;
+      result.sites = amounts(oom.blocks);
       report_.ooms.push_back(std::move(result));
     }
+  }
+
+  /// What each listed site held, by site.
+  std::vector<SiteAmount> amounts(const std::vector<trace::Block>& blocks) const {
+    std::map<std::uint32_t, SiteAmount> sums;
+    for (const SiteReport& site : report_.sites) sums[site.id].site = site.id;
+    for (const trace::Block& block : blocks) {
+      const auto at = sums.find(block.site);
+      if (at == sums.end()) continue;  // left out by --min-size
+      at->second.live_bytes += block.bytes;
+      ++at->second.live_count;
+    }
+    std::vector<SiteAmount> held;
+    for (const auto& [id, amount] : sums) {
+      if (amount.live_count > 0) held.push_back(amount);
+    }
+    return held;
   }
 
   /// A tensor whose autograd graph grows is one small block that never moves: its births show nothing. The finding

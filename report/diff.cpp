@@ -29,7 +29,7 @@ Figures figures(const SiteReport* site, DiffBy by) {
     case DiffBy::live:
       return {site->live_bytes, site->live_count};
     case DiffBy::peak:
-      return {site->peak_bytes, 0};
+      return {at_peak(*site), 0};
     case DiffBy::allocated:
       return {site->allocated_bytes, site->allocated_count};
   }

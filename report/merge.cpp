@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "report/merged_timeline.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -54,6 +55,10 @@ struct Merger::State {
   std::map<std::pair<std::string, int>, std::pair<Bytes, std::optional<Bytes>>> gpus;  // host, device: total, used
   std::map<int, LedgerEntry> ledger;
   std::set<std::string> notes;
+  MergedTimeline timeline;
+  std::optional<double> origin;  // when the first process began, since the Unix epoch
+  double offset = 0;             // of the process that is being added, from the origin
+  double start = 0, end = 0;     // of all, from the origin
 
   FrameId frame(const Frame& frame);
   std::vector<FrameId> stack(const Report& report, const std::vector<FrameId>& ids);
@@ -64,6 +69,8 @@ struct Merger::State {
   std::vector<std::uint32_t> add_sites(const Report& report, std::size_t rank);
   void add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
   void add_losses(const Report& report);
+  void set_clock(const Process& process);
+  void count_from_start();
   void sort_sites();
   void finish_places();
   void find_outlier();
@@ -99,7 +106,6 @@ void Merger::State::add_process(const Report& report) {
   } else {
     if (!one.started_at.empty() && one.started_at < all.started_at) all.started_at = one.started_at;
     all.ended_at = std::max(all.ended_at, one.ended_at);
-    all.duration = std::max(all.duration, one.duration);
     if (all.hostname != one.hostname) all.hostname.clear();
     if (one.world_size) all.world_size = std::max(all.world_size.value_or(0), *one.world_size);
     const bool failed = one.end.kind != "exit" || one.end.code.value_or(0) != 0;
@@ -111,6 +117,8 @@ void Merger::State::add_process(const Report& report) {
     if (merged.report.ooms.size() >= most_ooms) break;
     oom.n = static_cast<std::uint32_t>(merged.report.ooms.size() + 1);
     oom.stack = stack(report, oom.stack);
+    oom.time += offset;
+    oom.sites.clear();  // of one process only
     merged.report.ooms.push_back(std::move(oom));
   }
 }
@@ -130,8 +138,11 @@ void Merger::State::add_environment(const Environment& environment) {
 void Merger::State::add_totals(const Report& report) {
   for (const Total& one : report.totals) {
     const auto [at, fresh] = totals.try_emplace({one.layer, one.device, one.kind}, one);
-    if (fresh) continue;
     Total& all = at->second;
+    if (fresh) {
+      all.peak_at_time += offset;
+      continue;
+    }
     all.live_bytes += one.live_bytes;
     all.live_count += one.live_count;
     all.peak_bytes += one.peak_bytes;
@@ -139,7 +150,7 @@ void Merger::State::add_totals(const Report& report) {
     all.allocated_count += one.allocated_count;
     all.freed_bytes += one.freed_bytes;
     all.freed_count += one.freed_count;
-    all.peak_at_time = std::max(all.peak_at_time, one.peak_at_time);
+    all.peak_at_time = std::max(all.peak_at_time, one.peak_at_time + offset);
     all.peak_at_step = std::max(all.peak_at_step, one.peak_at_step);
   }
 }
@@ -189,6 +200,9 @@ std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::s
       site.id = static_cast<std::uint32_t>(at->second);
       site.stack = key.stack;
       if (one.backward_of) site.backward_of = key.forward;
+      site.first_time += offset;
+      site.last_time += offset;
+      site.at_peak_bytes = at_peak(one);
       sites.push_back(std::move(site));
       largest_share.push_back(one.live_bytes);
       continue;
@@ -197,11 +211,13 @@ std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::s
     all.live_bytes += one.live_bytes;
     all.live_count += one.live_count;
     all.peak_bytes += one.peak_bytes;
+    all.at_peak_bytes = *all.at_peak_bytes + at_peak(one);
+    if (one.at_peak_count) all.at_peak_count = all.at_peak_count.value_or(0) + *one.at_peak_count;
     all.allocated_bytes += one.allocated_bytes;
     all.allocated_count += one.allocated_count;
     all.largest_bytes = std::max(all.largest_bytes, one.largest_bytes);
-    all.first_time = std::min(all.first_time, one.first_time);
-    all.last_time = std::max(all.last_time, one.last_time);
+    all.first_time = std::min(all.first_time, one.first_time + offset);
+    all.last_time = std::max(all.last_time, one.last_time + offset);
     all.growth.bytes_per_second += one.growth.bytes_per_second;
     if (one.growth.bytes_per_step) {
       all.growth.bytes_per_step = all.growth.bytes_per_step.value_or(0) + *one.growth.bytes_per_step;
@@ -258,6 +274,28 @@ void Merger::State::add_losses(const Report& report) {
   }
 }
 
+/// Each process counts from its own start; together they count from the first one's.
+void Merger::State::set_clock(const Process& process) {
+  const std::optional<double> began = parse_rfc3339(process.started_at);
+  if (!origin) origin = began;
+  offset = began && origin ? *began - *origin : 0;
+  const bool first = merged.members.size() == 1;
+  start = first ? offset : std::min(start, offset);
+  end = first ? offset + process.duration : std::max(end, offset + process.duration);
+}
+
+void Merger::State::count_from_start() {
+  Report& report = merged.report;
+  report.process.duration = end - start;
+  for (Total& total : report.totals) total.peak_at_time -= start;
+  for (OomReport& oom : report.ooms) oom.time -= start;
+  for (SiteReport& site : report.sites) {
+    site.first_time -= start;
+    site.last_time -= start;
+  }
+  report.timeline = timeline.finish(start);
+}
+
 Merger::Merger() : state_(std::make_unique<State>()) {}
 Merger::~Merger() = default;
 
@@ -271,6 +309,7 @@ void Merger::add(const Report& report, const std::string& input) {
   if (fresh) merged.ranks.push_back(at->first);
   merged.members.push_back(
       {input, report.at, report.process, report.totals, report.findings.size(), report.ooms.size()});
+  state.set_clock(report.process);
   state.add_process(report);
   state.add_environment(report.environment);
   state.add_totals(report);
@@ -278,6 +317,7 @@ void Merger::add(const Report& report, const std::string& input) {
   const std::vector<std::uint32_t> sites = state.add_sites(report, rank);
   state.add_findings(report, rank, sites);
   state.add_losses(report);
+  state.timeline.add(report.timeline, state.offset);
   for (const auto& [module, build_id] : report.build_ids) merged.report.build_ids.emplace(module, build_id);
 }
 
@@ -351,6 +391,7 @@ MergedReport Merger::finish() {
     report.omitted_bytes += site.live_bytes;
     report.omitted_count += site.live_count;
   }
+  state.count_from_start();
   state.sort_sites();
   state.finish_places();
   state.find_outlier();

@@ -138,6 +138,13 @@ struct HistoryBands {
   std::vector<HistoryBand> bands;  // the largest sites; what is missing to the total belongs to the others
 };
 
+/// What one call site held at some moment.
+struct SiteAmount {
+  std::uint32_t site = 0;  // SiteReport::id
+  Bytes live_bytes = 0;
+  std::uint64_t live_count = 0;
+};
+
 struct OomReport {
   std::uint32_t n = 0;
   double time = 0;
@@ -145,6 +152,7 @@ struct OomReport {
   std::string layer;
   Bytes requested_bytes = 0, live_bytes = 0, reserved_bytes = 0;
   std::vector<FrameId> stack;
+  std::vector<SiteAmount> sites;  // what was alive; empty for events without a snapshot
 };
 
 struct Finding {

@@ -57,6 +57,12 @@ class Node {
     }
   }
   void read(std::vector<bool>&) const = delete;
+  template <typename T>
+  void read(std::map<std::string, T>& values) const {
+    if (json_.is_null()) return;
+    expect(json_.is_object(), "an object");
+    for (const auto& [key, value] : json_.items()) Node(value, at_ + "." + key, path_).read(values[key]);
+  }
 
   template <typename T>
   void field(const char* key, T& value) const {
@@ -209,6 +215,12 @@ class Node {
     field("live_bytes", value.live_bytes);
     field("reserved_bytes", value.reserved_bytes);
     field("stack", value.stack);
+    field("sites", value.sites);
+  }
+  void read(SiteAmount& value) const {
+    field("site", value.site);
+    field("live_bytes", value.live_bytes);
+    field("live_count", value.live_count);
   }
   void read(Finding& value) const {
     field("code", value.code);
@@ -257,7 +269,13 @@ void check_references(const Report& report, const Node& root) {
     check_stack(site.stack, where);
     if (site.backward_of) check_stack(*site.backward_of, where);
   }
-  for (const OomReport& oom : report.ooms) check_stack(oom.stack, "oom " + std::to_string(oom.n));
+  for (const OomReport& oom : report.ooms) {
+    const std::string where = "oom " + std::to_string(oom.n);
+    check_stack(oom.stack, where);
+    for (const SiteAmount& amount : oom.sites) {
+      if (ids.count(amount.site) == 0) root.fail(where + " names site " + std::to_string(amount.site) + ", not there");
+    }
+  }
   for (const AllocationReport& allocation : report.allocations) {
     if (ids.count(allocation.site) == 0) {
       root.fail("an allocation names site " + std::to_string(allocation.site) + ", which is not there");
@@ -303,6 +321,7 @@ Report read_report(std::string_view text, const std::string& path) {
     omitted.field("bytes", report.omitted_bytes);
   });
   root.field("frames", report.frames);
+  root.field("build_ids", report.build_ids);
   root.field("timeline", report.timeline);
   root.field("ooms", report.ooms);
   root.field("findings", report.findings);

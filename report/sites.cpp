@@ -68,6 +68,8 @@ std::string frame_label(const Frame& frame) {
   return label;
 }
 
+Bytes at_peak(const SiteReport& site) noexcept { return site.at_peak_bytes.value_or(site.peak_bytes); }
+
 bool is_main_layer(const Report& report, const SiteReport& site) {
   if (site.layer == "tensor" || site.owner != "torch") return true;
   return std::none_of(report.totals.begin(), report.totals.end(), [&](const Total& total) {

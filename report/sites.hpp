@@ -26,6 +26,10 @@ std::string_view file_name(std::string_view path) noexcept;
 /// "Block.__init__ (model.py:31)", "at::native::add (libtorch_cpu.so)".
 std::string frame_label(const Frame& frame);
 
+/// What the site held when the memory of its device was at its highest: these add up to the peak. In reports that do
+/// not say, the site's own highest.
+Bytes at_peak(const SiteReport& site) noexcept;
+
 /// Sites that can be added up without counting memory twice: all but the segments of a caching allocator whose blocks
 /// are in the tensor layer of the same device.
 bool is_main_layer(const Report& report, const SiteReport& site);

@@ -19,6 +19,19 @@ std::vector<trace::TimelinePoint> thinned(const std::vector<trace::TimelinePoint
   return kept;
 }
 
+/// The state now. A series' last point is the largest of its last interval, which is not what was left at its end.
+trace::TimelinePoint last_point(const trace::TraceFile& trace, const trace::Account& account) {
+  trace::TimelinePoint point{};
+  for (const trace::Site& site : trace.sites) {
+    if (site.used != 1 || site.layer != account.layer || site.device != account.device) continue;
+    point.time = std::max({point.time, site.last_time, site.freed_count > 0 ? site.last_free_time : 0});
+  }
+  point.live_bytes = account.live_bytes;
+  point.reserved_bytes = account.reserved_bytes;
+  point.step = trace.header.steps;
+  return point;
+}
+
 bool is_shown(const trace::Account& account) {
   return account.used == 1 && account.device >= 0 && account.kind == static_cast<std::uint8_t>(trace::Kind::all);
 }
@@ -31,16 +44,20 @@ std::vector<TimelineEntry> timeline(const trace::TraceFile& trace) {
   for (const trace::TimelineSeries& series : trace.timelines) {
     if (series.account >= trace.accounts.size() || !is_shown(trace.accounts[series.account])) continue;
     shown.push_back(&series);
-    points += series.points.size() + 1;
+    points += series.points.size();
   }
   std::size_t factor = 1;
-  while (points / factor + 2 * shown.size() > most_timeline_points) ++factor;
+  while (points / factor + 3 * shown.size() > most_timeline_points) ++factor;
 
   std::vector<TimelineEntry> entries;
   for (const trace::TimelineSeries* series : shown) {
     const trace::Account& account = trace.accounts[series->account];
     const bool tensor = account.layer == static_cast<std::uint8_t>(trace::Layer::tensor);
-    for (const trace::TimelinePoint& point : thinned(series->points, factor)) {
+    std::vector<trace::TimelinePoint> points_shown = thinned(series->points, factor);
+    trace::TimelinePoint last = last_point(trace, account);
+    if (!points_shown.empty()) last.time = std::max(last.time, points_shown.back().time);
+    points_shown.push_back(last);
+    for (const trace::TimelinePoint& point : points_shown) {
       TimelineEntry entry;
       entry.time = trace.seconds(point.time);
       entry.step = point.step;

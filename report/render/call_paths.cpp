@@ -52,7 +52,7 @@ const std::vector<Measure>& measures() {
   static const std::vector<Measure> all = {
       {"live_bytes", "bytes", "live", [](const SiteReport& s) { return s.live_bytes; }},
       {"live_count", "count", "live blocks", [](const SiteReport& s) { return s.live_count; }},
-      {"peak_bytes", "bytes", "most ever held, site by site", [](const SiteReport& s) { return s.peak_bytes; }},
+      {"peak_bytes", "bytes", "at the device's peak", [](const SiteReport& s) { return at_peak(s); }},
       {"allocated_bytes", "bytes", "allocated in all", [](const SiteReport& s) { return s.allocated_bytes; }},
       {"allocated_count", "count", "allocations", [](const SiteReport& s) { return s.allocated_count; }},
   };

@@ -44,7 +44,11 @@ std::string place(const Report& report, const SiteReport& site, std::size_t colu
   const std::optional<FrameId> own = own_frame(report, site);
   if (!own) return "(stack unknown)";
   const Frame& frame = report.frames[*own];
-  const std::string function = utf8::printable(frame.function.empty() ? "??" : frame.function);
+  // Code outside of functions has no name; its text says more than "<module>".
+  const bool nameless = frame.function == "<module>" && frame.source;
+  const std::string function = utf8::printable(nameless                 ? utf8::trimmed(*frame.source)
+                                               : frame.function.empty() ? "??"
+                                                                        : frame.function);
   if (frame.file.empty()) return utf8::shorten_middle(function + "  " + std::string(file_name(frame.module)), columns);
   const std::string line = frame.line > 0 ? ":" + std::to_string(frame.line) : "";
   const std::string tail = line + "  " + utf8::shorten_middle(function, columns / 2);

@@ -192,6 +192,16 @@ void write_oom(JsonWriter& out, const OomReport& oom) {
   out.field("live_bytes", oom.live_bytes);
   out.field("reserved_bytes", oom.reserved_bytes);
   out.field("stack", oom.stack);
+  out.key("sites");
+  out.begin_array();
+  for (const SiteAmount& amount : oom.sites) {
+    out.begin_object();
+    out.field("site", amount.site);
+    out.field("live_bytes", amount.live_bytes);
+    out.field("live_count", amount.live_count);
+    out.end_object();
+  }
+  out.end_array();
   out.end_object();
 }
 
@@ -314,6 +324,10 @@ void write_report_fields(JsonWriter& out, const Report& report) {
   out.field("bytes", report.omitted_bytes);
   out.end_object();
   write_array(out, "frames", report.frames, write_frame);
+  out.key("build_ids");
+  out.begin_object();
+  for (const auto& [module, build_id] : report.build_ids) out.field(module, build_id);
+  out.end_object();
   write_array(out, "timeline", report.timeline, write_timeline_entry);
   write_array(out, "ooms", report.ooms, write_oom);
   out.key("doors");

@@ -99,9 +99,13 @@ Json findings_json(const std::vector<Finding>& findings) {
   return rows;
 }
 
-Json ooms_json(const std::vector<OomReport>& ooms, StackTree& tree) {
+Json ooms_json(const Report& report, StackTree& tree) {
   Json rows = Json::array();
-  for (const OomReport& oom : ooms) {
+  for (const OomReport& oom : report.ooms) {
+    Json sites = Json::array();  // id, bytes, blocks, id, bytes, blocks, ...
+    for (const SiteAmount& amount : oom.sites) {
+      sites.insert(sites.end(), {amount.site, amount.live_bytes, amount.live_count});
+    }
     rows.push_back({{"n", oom.n},
                     {"time", oom.time},
                     {"device", oom.device},
@@ -109,7 +113,8 @@ Json ooms_json(const std::vector<OomReport>& ooms, StackTree& tree) {
                     {"requested_bytes", oom.requested_bytes},
                     {"live_bytes", oom.live_bytes},
                     {"reserved_bytes", oom.reserved_bytes},
-                    {"node", tree.insert(oom.stack)}});
+                    {"node", tree.insert(oom.stack)},
+                    {"sites", std::move(sites)}});
   }
   return rows;
 }
@@ -242,7 +247,7 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("ledger") += dump(ledger_json(report.ledger));
   object.key("steps") += dump({{"count", report.steps}, {"source", report.step_source}});
   object.key("findings") += dump(findings_json(report.findings));
-  object.key("ooms") += dump(ooms_json(report.ooms, tree));
+  object.key("ooms") += dump(ooms_json(report, tree));
   object.key("losses") += dump({{"dropped_events", report.losses.dropped_events},
                                 {"unresolved_frames", report.losses.unresolved_frames},
                                 {"unknown_frees", report.losses.unknown_frees},

@@ -8,6 +8,7 @@
 #include "report/render/terminal_text.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -85,7 +86,7 @@ double growth_rate(const SiteReport& site) {
 
 TableRow site_row(const Report& report, const SiteReport& site, const TensorSummary* tensors) {
   TableRow row{.bytes = site.live_bytes,
-               .peak = site.peak_bytes,
+               .peak = at_peak(site),
                .count = site.live_count,
                .growth = growth_rate(site),
                .verdict = site.verdict,
@@ -140,7 +141,7 @@ std::string group_of(const Report& report, const SiteReport& site, const std::st
 
 void add_to(TableRow& row, const SiteReport& site) {
   row.bytes += site.live_bytes;
-  row.peak += site.peak_bytes;
+  row.peak += at_peak(site);
   row.count += site.live_count;
   row.growth += growth_rate(site);
   if (row.verdict.empty() || site.verdict == "growing") row.verdict = site.verdict;
@@ -196,7 +197,7 @@ std::string display_path(const Report& report, const std::string& path) {
 std::vector<TableRow> table_rows(const Report& report, const TextOptions& options) {
   std::vector<const SiteReport*> sites;
   for (const SiteReport& site : report.sites) {
-    const bool shown = site.live_bytes > 0 || (options.sort == "peak" && site.peak_bytes > 0);
+    const bool shown = site.live_bytes > 0 || (options.sort == "peak" && at_peak(site) > 0);
     if (shown && is_main_layer(report, site) && matches(report, site, options.filter)) sites.push_back(&site);
   }
 

@@ -118,6 +118,12 @@ std::size_t width(std::string_view text) noexcept {
   return columns;
 }
 
+std::string trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == text.npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1));
+}
+
 std::string shorten_middle(std::string_view text, std::size_t columns) {
   if (width(text) <= columns) return std::string(text);
   if (columns <= ellipsis.size()) return std::string(ellipsis.substr(0, columns));

@@ -24,6 +24,9 @@ std::string printable(std::string_view text);
 /// Columns that valid text takes on a terminal: wide East Asian characters take two, combining marks none.
 std::size_t width(std::string_view text) noexcept;
 
+/// Without the blanks around it.
+std::string trimmed(std::string_view text);
+
 /// Shortens text to at most `columns` by replacing its middle with "...". The end keeps the larger part.
 std::string shorten_middle(std::string_view text, std::size_t columns);
 

@@ -106,6 +106,7 @@ class Browser:
         page.url = Path(path).resolve().as_uri() + hash
         page.call("Page.navigate", {"url": page.url})
         page.until("document.documentElement?.dataset.ready !== undefined || document.querySelector('[role=alert]') !== null")
+        page.settle()  # its first resize has come: nothing moves under the mouse
         return page
 
 

@@ -204,8 +204,11 @@ def test_top_on_a_terminal(tmp_path):
             screen("send-keys", "?")
             screen.wait_for("sort by growth per step")
             screen("send-keys", "?")
+            screen("resize-window", "-x", "80", "-y", "24")
+            usual = screen.wait_for(r"\*per s ")
+            assert re.search(r"loop\.py:10$", usual, re.M), usual  # the line of a site is never cut off
             screen("resize-window", "-x", "70", "-y", "14")
-            small = screen.wait_for(r"\*per second")
+            small = screen.wait_for(r"\*per s ")
             assert len(small.rstrip("\n").split("\n")) <= 14
             assert all(len(line) <= 70 for line in small.split("\n"))
             screen("send-keys", "p")

@@ -76,7 +76,9 @@ class Drawing {
   }
 
   std::string bytes(Bytes value) const { return view_.exact ? std::to_string(value) : human_bytes(value); }
-  std::size_t number_width() const { return view_.exact ? 16 : 11; }
+  std::size_t number_width() const { return view_.exact ? 16 : narrow() ? 10 : 11; }
+  bool narrow() const { return width_ < 100; }  // the place of a site is worth more than wide columns
+  std::size_t rate_width() const { return narrow() ? 11 : 14; }
 
   static std::string state(const TopSample& sample) {
     if (!sample.running) return "ended";
@@ -135,13 +137,18 @@ class Drawing {
     std::string line = left(host ? "host" : render::device_name(device.device), 8) + "live " +
                        right(bytes(device.live_bytes), number_width()) + " in " + plural(device.live_count, "block") +
                        "   peak " + bytes(device.peak_bytes);
-    if (device.reserved_bytes) line += "   reserved " + bytes(*device.reserved_bytes);
-    if (device.total_bytes > 0) line += " of " + bytes(device.total_bytes);
+    const auto append = [&](const std::string& more) {
+      if (utf8::width(line) + utf8::width(more) <= width_) line += more;
+    };
+    if (device.reserved_bytes) append("   reserved " + bytes(*device.reserved_bytes));
+    if (device.total_bytes > 0) append(" of " + bytes(device.total_bytes));
     const std::size_t used = utf8::width(line);
-    if (used + 8 <= width_) {
-      line += "   " + sparkline(device.history, std::min<std::size_t>(width_ - used - 3, 40), view_.unicode);
-    }
+    const bool beside = used + 12 <= width_;
+    if (beside) line += "   " + sparkline(device.history, std::min<std::size_t>(width_ - used - 3, 40), view_.unicode);
     add(line);
+    if (!beside && view_.rows >= 20 && samples_.size() == 1) {
+      add(std::string(8, ' ') + sparkline(device.history, width_ - 8, view_.unicode));
+    }
   }
 
   void add_findings(const TopSample& sample) {
@@ -181,9 +188,10 @@ class Drawing {
     const auto mark = [&](const char* name, const char* key) {
       return (view_.sort == key ? "*" : "") + std::string(name);
     };
-    add(right(mark("bytes", "bytes"), number_width()) + right(mark("blocks", "count"), 9) +
-            right(mark("per second", "rate"), 14) + right(mark("per step", "step"), 14) + "  " + left("verdict", 9) +
-            left("layer", 8) + "site",
+    add(right(mark("bytes", "bytes"), number_width()) + right(mark("blocks", "count"), narrow() ? 8 : 9) +
+            right(mark(narrow() ? "per s" : "per second", "rate"), rate_width()) +
+            right(mark("per step", "step"), rate_width()) + "  " + left("verdict", 9) +
+            (narrow() ? "" : left("layer", 8)) + "site",
         view_.interactive ? reverse : bold);
     const std::size_t end = std::min(sites.size(), view_.scroll + shown);
     for (std::size_t i = view_.scroll; i < end; ++i) add_site(*sites[i]);
@@ -197,10 +205,11 @@ class Drawing {
   }
 
   void add_site(const TopSite& site) {
-    std::string line = right(bytes(site.live_bytes), number_width()) + right(human_count(site.live_count), 9) +
-                       right(site.per_second == 0 ? "-" : signed_bytes(site.per_second), 14) +
-                       right(site.per_step.value_or(0) == 0 ? "-" : signed_bytes(*site.per_step), 14) + "  " +
-                       left(site.verdict, 9) + left(site.layer, 8);
+    std::string line = right(bytes(site.live_bytes), number_width()) +
+                       right(human_count(site.live_count), narrow() ? 8 : 9) +
+                       right(site.per_second == 0 ? "-" : signed_bytes(site.per_second), rate_width()) +
+                       right(site.per_step.value_or(0) == 0 ? "-" : signed_bytes(*site.per_step), rate_width()) + "  " +
+                       left(site.verdict, 9) + (narrow() ? "" : left(site.layer, 8));
     const std::size_t used = utf8::width(line);
     const std::size_t room = width_ > used + 16 ? width_ - used : 16;
     std::string function = utf8::printable(site.function);
@@ -208,9 +217,12 @@ class Drawing {
     if (site.path.empty()) {
       line += utf8::shorten_middle(function, room);
     } else {  // the line number stays, the path is cut in its middle, the function at its end
-      const std::size_t for_path = std::max<std::size_t>(room / 2, 12);
-      const std::string place = utf8::shorten_middle(utf8::printable(site.path), for_path) + site.line;
-      line += place + "  " + function;
+      if (function == "<module>") function.clear();
+      const std::size_t wanted =
+          site.line.size() + (function.empty() ? 0 : 2 + std::min(utf8::width(function), room / 3));
+      const std::size_t for_path = room > wanted + 8 ? room - wanted : 8;
+      line += utf8::shorten_middle(utf8::printable(site.path), for_path) + site.line;
+      if (!function.empty()) line += "  " + function;
     }
     add(line, site.verdict == "growing" ? red : "");
   }

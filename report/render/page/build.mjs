@@ -1,4 +1,4 @@
-// Builds dist/page.html and dist/diff.html: template + style + script, with a Content-Security-Policy that admits exactly these two.
+// Builds dist/page.html and dist/diff.html: template + style + script, with a Content-Security-Policy that admits exactly these.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -20,6 +20,7 @@ async function page(name, entry, template, styles, budget) {
     bundle: true, minify: true, format: "iife", target: targets, charset: "utf8",
     loader: { ".txt": "text" }, write: false, legalComments: "none",
   })).outputFiles[0].text.trim();
+  const theme = (await build({ entryPoints: [join(here, "src/theme.js")], minify: true, format: "iife", target: targets, write: false })).outputFiles[0].text.trim();
   const style = (await build({
     stdin: { contents: styles.join("\n"), loader: "css", resolveDir: here },
     bundle: true, minify: true, target: targets, charset: "ascii", write: false,
@@ -29,8 +30,8 @@ async function page(name, entry, template, styles, budget) {
     if (/<\/(script|style)|<!--/i.test(text)) throw new Error(`${name}: the ${what} holds a text that would end its element`);
     if (/@[A-Z_]+@/.test(text)) throw new Error(`${name}: the ${what} holds a template mark`);
   }
-  const csp = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; base-uri 'none'; form-action 'none'`;
-  const text = read(template).replace("@CSP@", () => csp).replace("@STYLE@", () => style).replace("@SCRIPT@", () => script);
+  const csp = `default-src 'none'; script-src ${hash(theme)} ${hash(script)}; style-src ${hash(style)}; base-uri 'none'; form-action 'none'`;
+  const text = read(template).replace("@CSP@", () => csp).replace("@THEME@", () => theme).replace("@STYLE@", () => style).replace("@SCRIPT@", () => script);
   if (text.split("@VRAMTRACK_DATA@").length !== 2) throw new Error(`${name}: the data mark must stand in the page exactly once`);
   writeFileSync(join(out, name), text);
   console.log(`${name}: ${text.length} bytes (script ${script.length}, style ${style.length})`);

@@ -5,6 +5,7 @@
 #include <random>
 #include <sstream>
 
+#include "report/merged_timeline.hpp"
 #include "report/read_report.hpp"
 #include "test/unit/exports/sample_report.hpp"
 
@@ -89,7 +90,7 @@ TEST_CASE("merge: sums are those of the inputs, per layer, in sites and totals")
   CHECK(merged.members.size() == 8);
   CHECK(merged.ranks.front() == "0");
   CHECK(merged.report.frames.size() == reports[0].frames.size());
-  CHECK(merged.places.size() == 5);         // devices differ, places do not
+  CHECK(merged.places.size() == 5);  // devices differ, places do not
   CHECK(merged.report.sites.size() == 40);
   CHECK(!merged.outlier);
 }
@@ -152,6 +153,70 @@ TEST_CASE("merge: the document is a report with more keys, and reads back") {
   const Report read = read_report(out.str(), "merged.json");
   CHECK(live(read, "tensor") == (6 + 60 + 4) * MiB + 1024);
   CHECK(read.omitted_bytes == live(read, "tensor") + live(read, "cuda"));
+}
+
+TEST_CASE("merge: memory over time is the sum of the processes, each at its own time") {
+  Report first = rank_report(0, 0, 6 * MiB), second = rank_report(1, 0, 6 * MiB);
+  first.process.started_at = "2026-02-28T23:59:59.500Z";
+  second.process.started_at = "2026-03-01T00:00:01.000Z";
+  first.process.duration = second.process.duration = 10;
+  first.timeline = {{1, 1, "tensor", 0, 10, 100}, {5, 3, "tensor", 0, 30, 100}};
+  second.timeline = {{0.5, 1, "tensor", 0, 7, 50}, {3.5, 2, "tensor", 0, 4, 60}, {4, 2, "cuda", 0, 60, std::nullopt}};
+  second.sites[0].last_time = 4;
+  second.totals[0].peak_at_time = 0.5;
+  for (const bool swapped : {false, true}) {
+    const MergedReport merged = swapped ? merge({second, first}) : merge({first, second});
+    std::vector<std::pair<double, Bytes>> tensor;
+    for (const TimelineEntry& entry : merged.report.timeline) {
+      if (entry.layer == "tensor") tensor.emplace_back(entry.time, entry.live_bytes);
+    }
+    REQUIRE(tensor.size() == 3);  // the first one's end and the second one's lie at 5 s, both
+    CHECK(tensor[0] == std::pair(1.0, Bytes{10}));
+    CHECK(tensor[1] == std::pair(2.0, Bytes{17}));
+    CHECK(tensor[2] == std::pair(5.0, Bytes{34}));
+    CHECK(merged.report.timeline.back().time == 5.5);
+    CHECK(!merged.report.timeline.back().reserved_bytes);
+    CHECK(merged.report.process.duration == 11.5);
+    CHECK(merged.report.process.started_at == first.process.started_at);
+    CHECK(merged.report.totals.at(1).peak_at_time == 2.0);
+    CHECK(merged.report.sites.at(0).last_time == 5.5);
+  }
+}
+
+TEST_CASE("merge: the timeline of many processes stays small, keeps the peak and ends at the sum") {
+  MergedTimeline merged;
+  for (int process = 0; process < 50; ++process) {
+    std::vector<TimelineEntry> timeline;
+    for (int i = 0; i < 3000; ++i) {
+      const Bytes live = i == 1500 ? 1000 : i == 2999 ? 3 : 10;
+      timeline.push_back({0.001 * i + 0.00001 * process, 0, "tensor", 0, live, std::nullopt});
+    }
+    merged.add(timeline, 100);
+  }
+  const std::vector<TimelineEntry> entries = merged.finish(100);
+  CHECK(entries.size() <= 4096);
+  CHECK(entries.back().live_bytes == 50 * 3);
+  Bytes peak = 0;
+  for (const TimelineEntry& entry : entries) peak = std::max(peak, entry.live_bytes);
+  CHECK(peak == 50 * 1000);
+}
+
+TEST_CASE("merge: what sites held at the peak is added up") {
+  Report one = rank_report(0, 0, 6 * MiB);
+  one.sites[1].at_peak_bytes = 5;
+  one.sites[1].at_peak_count = 2;
+  const MergedReport merged = merge({one, one, one});
+  const auto site = std::ranges::find(merged.report.sites, 1u, &SiteReport::id);
+  REQUIRE(site != merged.report.sites.end());
+  CHECK(site->at_peak_bytes == 15);
+  CHECK(site->at_peak_count == 6);
+}
+
+TEST_CASE("merge: times that are no times are not guessed") {
+  CHECK(*parse_rfc3339("1970-01-01T00:00:01.250Z") == 1.25);
+  CHECK(!parse_rfc3339(""));
+  CHECK(!parse_rfc3339("2026-11-23 22:15:01"));
+  CHECK(!parse_rfc3339("2026-11-23T22:15:01.0+01:00"));
 }
 
 TEST_CASE("merge: thousands of ranks keep one copy of each place") {

@@ -1,6 +1,6 @@
 // Pieces that several views draw the same way: a site's line, its verdict, a role with its colour, a share bar.
 import { ROLES, siteParts } from "./data.js";
-import { h, name } from "./dom.js";
+import { choice, h, name } from "./dom.js";
 import { bytes, shorten } from "./format.js";
 
 export const VERDICTS = {
@@ -11,6 +11,13 @@ export const VERDICTS = {
   "one-off": "Born once, not part of a pattern.",
 };
 
+/** Which device a view of one device shows; when the page shows all, a way to the others. */
+export function deviceChoice(model, store, shown) {
+  const others = model.devices.filter((device) => device >= 0);
+  if (others.length < 2 || store.get("device") !== "all") return h("span.muted", null, model.deviceName(shown));
+  return choice("Device", others.map((device) => [device, model.deviceName(device)]), shown, (device) => store.set({ device: String(device) }));
+}
+
 export const verdict = (text) => h(`span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`, { title: VERDICTS[text] }, text === "growing" ? "▲ growing" : text || "–");
 
 export const role = (index) => h("span.role", null, h(`i.swatch.c-${ROLES[index][0]}`, { "aria-hidden": "true" }), ROLES[index][1]);
@@ -18,7 +25,7 @@ export const role = (index) => h("span.role", null, h(`i.swatch.c-${ROLES[index]
 export function siteCell(model, site) {
   if (site < 0) return h("span.muted", null, "site not known");
   const parts = siteParts(model, site);
-  return h("span.site", null, name(shorten(parts.place || "?", 80), "bdi.place"), name(shorten(parts.function, 90), "bdi.function"),
+  return h("span.site", null, name(shorten(parts.place || "?", 80), "bdi.place"), parts.function === "<module>" && parts.source ? null : name(shorten(parts.function, 90), "bdi.function"),
     parts.backward ? h("span.tag", { title: "allocated by the backward pass of this line" }, "backward") : null,
     parts.source ? name(shorten(parts.source, 140), "bdi.source") : null);
 }

@@ -10,6 +10,7 @@ export const ROLES = [
   ["saved_for_backward", "saved for backward"],
   ["buffer", "buffers"],
   ["python", "other tensors"],
+  ["workspace", "library workspaces"], // no tensor: scratch memory of cuBLAS and its kin, from the tensors' allocator
   ["unknown", "tensors, holder unknown"],
 ];
 export const ROLE_KEYS = ROLES.map(([key]) => key);
@@ -98,17 +99,20 @@ export function addressText(model, block) {
   return model.blocks.address.far[block] ?? "0x" + model.blocks.address[block].toString(16);
 }
 
-// A block's role as an index into ROLES (unknown when the agent did not see a tensor in it), and each site's role:
-// that of most of its bytes.
+// A block's role as an index into ROLES (when the agent saw no tensor in it: a workspace if its site is kept as a cache,
+// else unknown), and each site's role: that of most of its bytes.
 function addRoles(model, strings) {
   const { blocks, sites } = model;
   const ofString = new Map(ROLE_KEYS.map((key, index) => [strings.indexOf(key), index]));
   const unknown = ROLE_KEYS.indexOf("unknown");
+  const cache = strings.indexOf("cache");
+  const ofSite = (site) => (site >= 0 && sites.verdict[site] === cache ? ROLE_KEYS.indexOf("workspace") : unknown);
   blocks.roleIndex = new Uint8Array(blocks.count);
   const sums = new Float64Array(sites.count * ROLE_KEYS.length);
   blocks.ofSite = new Int32Array(sites.count + 1); // start of each site's blocks in blocks.bySite
   for (let i = 0; i < blocks.count; ++i) {
-    const role = blocks.role[i] < 0 ? unknown : (ofString.get(blocks.role[i]) ?? unknown);
+    const known = blocks.role[i] < 0 ? unknown : (ofString.get(blocks.role[i]) ?? unknown);
+    const role = known === unknown ? ofSite(blocks.site[i]) : known;
     blocks.roleIndex[i] = role;
     if (blocks.site[i] < 0) continue;
     sums[blocks.site[i] * ROLE_KEYS.length + role] += blocks.bytes[i];
@@ -120,6 +124,7 @@ function addRoles(model, strings) {
   for (let i = 0; i < blocks.count; ++i) if (blocks.site[i] >= 0) blocks.bySite[fill[blocks.site[i]]++] = i;
   sites.role = new Uint8Array(sites.count).fill(unknown);
   for (let i = 0; i < sites.count; ++i) {
+    sites.role[i] = ofSite(i);
     let best = 0;
     for (let role = 0; role < ROLE_KEYS.length; ++role) {
       const sum = sums[i * ROLE_KEYS.length + role];
@@ -151,6 +156,13 @@ export function frameParts(model, frame) {
     place: file ? basename(file) + (line > 0 ? `:${line}` : "") : module,
     source: model.text(frames.source[frame]).trim(),
   };
+}
+
+/** A frame in one line. Code outside of functions has no name, and the text of an own line says more than any. */
+export function frameLabel(model, frame) {
+  const parts = frameParts(model, frame);
+  const own = frame >= 0 && model.frames.own[frame] && parts.source;
+  return [parts.function === "<module>" && own ? "" : parts.function, parts.place, own].filter(Boolean).join("  ");
 }
 
 // Nodes of the flame graph that no single frame stands for.

@@ -31,6 +31,7 @@ export function detailsView(root, model, store, scope, flame) {
     fill(root, h("h2", null, "Call site"), heading(parts),
       rows([
         ["Alive", h("b", null, bytes(sites.live[site]), whole && scope.moment() === "now" ? ` (${percent(sites.live[site], whole)})` : ""), exactBytes(sites.live[site])],
+        scope.moment() !== "now" && scope.moment() !== "peak" && scope.inside[site] ? ["Shown", `${bytes(scope.value[site])} ${scope.momentText()}`] : null,
         ["Blocks", `${count(sites.count_live[site])}, largest ${bytes(sites.largest[site])}`],
         sites.peak[site] >= 0 ? ["At peak", bytes(sites.peak[site]), exactBytes(sites.peak[site])] : null,
         ["Most ever", bytes(sites.own_peak[site]), exactBytes(sites.own_peak[site])],

@@ -1,5 +1,5 @@
 // The diff page's data block: the sites of both runs with both figures.
-import { bytes } from "./format.js";
+import { basename, bytes } from "./format.js";
 import { columns, decodeStacks } from "./data.js";
 
 export const CHANGES = {
@@ -24,7 +24,7 @@ export function decodeDiff(text) {
   return model;
 }
 
-export const runCommand = (run) => (run.command.length ? run.command.join(" ") : run.executable || "a program");
+export const runCommand = (run) => (run.command.length ? [basename(run.command[0]), ...run.command.slice(1)].join(" ") : run.executable || "a program");
 
 /** What tells two runs of one command apart. */
 export const runFacts = (run) => `pid ${run.pid}${run.started_at ? `, ${run.started_at.replace("T", " ").replace("Z", " UTC")}` : ""}`;

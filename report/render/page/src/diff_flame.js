@@ -1,5 +1,5 @@
 // The differential flame graph: width is what a frame held in the run where it held more, colour is which way it went.
-import { frameParts } from "./data.js";
+import { frameLabel, frameParts } from "./data.js";
 import { bytes, percent, plural, shorten } from "./format.js";
 import { announce, choice, colour, fill, h, hideTip, name } from "./dom.js";
 import { buildFlame, nodeOfKey, pathKey, sumUp } from "./flame_tree.js";
@@ -20,8 +20,7 @@ export function diffFlame(root, model, store, scope) {
 
   function label(node) {
     if (node === 0) return `everything, ${model.byWords}`;
-    const parts = frameParts(model, flame.frame[node]);
-    return shorten(parts.place ? `${parts.function}  ${parts.place}` : parts.function, 120);
+    return shorten(frameLabel(model, flame.frame[node]), 160);
   }
 
   // Three strengths each way: a frame's own change against what it held.
@@ -65,7 +64,7 @@ export function diffFlame(root, model, store, scope) {
     fill(bar,
       choice("Direction", [["caller", "From the program down"], ["leaf", "From the allocation up"]], store.get("by"), (by) => store.set({ by, node: "" })),
       choice("Frames", [["own", "Your code"], ["python", "Python"], ["all", "All frames"]], store.get("frames"), (frames) => store.set({ frames, node: "" })),
-      h("button.quiet", { type: "button", onclick: () => canvas.select(0, true), disabled: canvas.zoom === 0 }, "Reset zoom"));
+      canvas.zoom ? h("button.quiet", { type: "button", onclick: () => canvas.select(0, true) }, "Reset zoom") : null);
   }
 
   function draw() {

@@ -1,5 +1,5 @@
 // Starts the diff page: two runs, what changed between them.
-import { frameParts, siteParts, stackOf } from "./data.js";
+import { frameLabel, frameParts, siteParts, stackOf } from "./data.js";
 import { CHANGES, decodeDiff, runCommand, runFacts, signed } from "./diff_data.js";
 import { diffFlame } from "./diff_flame.js";
 import { $, choice, fill, h, name } from "./dom.js";
@@ -32,6 +32,7 @@ guarded(() => {
       hasTensors && model.sites.layer.some((layer) => layer !== model.tensorLayer) ? choice("Layer", [["tensor", "Tensors"], ["cuda", "CUDA memory"]], store.get("layer"), (layer) => store.set({ layer })) : null,
       model.devices.length > 1 ? choice("Device", [["all", "All"], ...model.devices.map((d) => [String(d), model.deviceName(d)])], store.get("device"), (device) => store.set({ device })) : null);
     tabs.update(changed);
+    document.body.classList.toggle("bare", store.get("site") < 0 && !store.get("node"));
     details($("details"), model, store);
   }
   store.listen(update);
@@ -59,13 +60,12 @@ function verdict(root, model, store, scope) {
   const delta = Object.values(of).reduce((sum, kind) => sum + kind.delta, 0);
   const what = store.get("layer") === "tensor" ? "tensor memory" : "CUDA memory";
   const verb = model.by === "allocated" ? "allocated" : "holds";
-  const parts = largest >= 0 ? siteParts(model, largest) : null;
   root.dataset.mood = delta > 0 ? "error" : "calm";
   fill(root,
     h("div.verdict-words", null, h("h1", null, delta === 0 ? `A and B hold the same ${what}.` : `B ${verb} ${bytes(Math.abs(delta))} ${delta > 0 ? "more" : "less"} ${what} than A.`),
-      parts && changes.a[largest] !== changes.b[largest] ? h("p", null, "Largest change: ", h("code", null, name(shorten(parts.place, 100))), " ", name(shorten(parts.function, 100)), " ", h("b", null, signed(changes.b[largest] - changes.a[largest]))) : null),
+      largest >= 0 && changes.a[largest] !== changes.b[largest] ? h("p", null, "Largest change: ", h("code", null, name(shorten(frameLabel(model, model.sites.line[largest]), 160))), " ", h("b", null, signed(changes.b[largest] - changes.a[largest]))) : null),
     h("div.outline", null,
-      h("ul.facts", null, model.totals.map((t) => h("li", null, h("b", null, `${model.deviceName(t.device)} ${t.layer === "tensor" ? "tensors" : "CUDA memory"}`), `  ${bytes(t.a)} → `, h("b", null, bytes(t.b)), `  ${signed(t.b - t.a)}`))),
+      h("ul.facts", null, model.totals.map((t) => h("li", null, h("b", null, t.device < 0 ? "host memory" : `${model.deviceName(t.device)} ${t.layer === "tensor" ? "tensors" : "CUDA memory"}`), `  ${bytes(t.a)} → `, h("b", null, bytes(t.b)), `  ${signed(t.b - t.a)}`))),
       h("div.chips", { role: "group", "aria-label": "Kinds of change" }, Object.entries(of).filter(([, kind]) => kind.number).map(([key, kind]) =>
         h(`button.chip.s-${kind.delta > 0 ? "error" : "info"}`, { type: "button", title: CHANGES[key], "aria-pressed": store.get("verdict") === key ? "true" : "false", onclick: () => store.set({ verdict: store.get("verdict") === key ? "" : key }) }, h("b", null, count(kind.number)), ` ${key}`, kind.delta ? ` ${signed(kind.delta)}` : null)))));
 }

@@ -40,7 +40,7 @@ function card(model, store, finding, index) {
   const level = SEVERITY[finding.severity] ? finding.severity : "info";
   const facts = Object.entries(finding.evidence ?? {}).filter(([, value]) => value !== null);
   return h(`article.finding.s-${level}`, { id: `finding-${index}` },
-    h("header", null, h("span.level", null, SEVERITY[level]), h("h3", null, quoted(finding.title)), h("span.grow"), finding.bytes ? h("b", null, bytes(finding.bytes)) : null),
+    h("header", null, h("span.level", null, SEVERITY[level]), h("h3", null, quoted(finding.title)), h("span.grow"), finding.bytes >= 1024 ? h("b", null, bytes(finding.bytes)) : null),
     h("p", null, quoted(finding.message)),
     finding.file ? h("p.where", null, h("code", null, name(shorten(place(finding), 200))), finding.variable ? [" variable ", h("code", null, name(shorten(finding.variable, 120)))] : null) : null,
     finding.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(finding.fix)) : null,

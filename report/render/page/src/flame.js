@@ -1,5 +1,5 @@
 // The flame graph of the report page: which bytes, which frames, which colours.
-import { frameParts } from "./data.js";
+import { frameLabel, frameParts } from "./data.js";
 import { bytes, count, percent, plural, shorten } from "./format.js";
 import { announce, choice, colour, fill, h, hideTip, name } from "./dom.js";
 import { buildFlame, nodeOfKey, pathKey } from "./flame_tree.js";
@@ -22,8 +22,7 @@ export function flameView(root, model, store, scope) {
 
   function label(node) {
     if (node === 0) return `${store.get("layer") === "tensor" ? "all tensors" : "all CUDA memory"}, ${scope.momentText()}`;
-    const parts = frameParts(model, flame.frame[node]);
-    return (grows(node) ? "▲ " : "") + shorten(parts.place ? `${parts.function}  ${parts.place}` : parts.function, 120);
+    return (grows(node) ? "▲ " : "") + shorten(frameLabel(model, flame.frame[node]), 160);
   }
 
   function paint(node) {
@@ -84,6 +83,7 @@ export function flameView(root, model, store, scope) {
     const parts = [];
     if (!flame.value[0]) parts.push(scope.moment() === "range" ? "Nothing that was allocated in the selected time is still alive." : "Nothing was alive at this moment.");
     if (found) parts.push(`${plural(found.matches, "frame")} match: ${measure()(found.matched)} (${percent(found.matched, flame.value[0])}).`);
+    if (scope.othersBytes) parts.push(`Smaller call sites, not told apart at this moment: ${bytes(scope.othersBytes)}.`);
     if (tiny) parts.push(`${plural(tiny, "frame")} narrower than a pixel not drawn: ${measure()(tinyValue)} in total.`);
     if (store.get("frames") !== "all") parts.push(`${plural(flame.hidden, "frame")} of ${store.get("frames") === "own" ? "libraries and the interpreter" : "native code"} folded away; “All frames” shows them.`);
     if (scope.moment() === "range" && model.omitted.count) parts.push(`${plural(model.omitted.count, "small block")} (${bytes(model.omitted.bytes)}) are not listed one by one and are missing here.`);
@@ -95,7 +95,7 @@ export function flameView(root, model, store, scope) {
       choice("Direction", [["caller", "From the program down", "Top: where the program starts"], ["leaf", "From the allocation up", "Top: the line that allocated"]], store.get("by"), (by) => store.set({ by, node: "" })),
       choice("Measure", [["bytes", "Bytes"], ["count", "Blocks"]], store.get("unit"), (unit) => store.set({ unit })),
       choice("Frames", [["own", "Your code", "Libraries folded to the function that was called"], ["python", "Python", "All Python frames"], ["all", "All frames", "Python and native"]], store.get("frames"), (frames) => store.set({ frames, node: "" })),
-      h("button.quiet", { type: "button", onclick: () => canvas.select(0, true), disabled: canvas.zoom === 0 }, "Reset zoom"));
+      canvas.zoom ? h("button.quiet", { type: "button", onclick: () => canvas.select(0, true) }, "Reset zoom") : null);
   }
 
   return {

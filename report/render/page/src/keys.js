@@ -58,32 +58,25 @@ export function tabKeys(strip, tabs, store) {
   });
 }
 
-/** The theme: the system's, until the button says otherwise. */
+/** The theme that theme.js chose, until the button or the system says otherwise. */
 export function installTheme(changed) {
   const button = $("theme");
-  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  const label = () => (button.textContent = dark() ? "Light" : "Dark");
-  try {
-    const kept = localStorage.getItem("vramtrack-theme");
-    if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
-  } catch {
-    // storage is off: the system's theme
-  }
+  const { dataset } = document.documentElement;
+  const label = () => (button.textContent = dataset.theme === "dark" ? "Light" : "Dark");
+  const set = (theme) => {
+    dataset.theme = theme;
+    label();
+    changed();
+  };
   button.addEventListener("click", () => {
-    const theme = dark() ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
+    set(dataset.theme === "dark" ? "light" : "dark");
     try {
-      localStorage.setItem("vramtrack-theme", theme);
+      localStorage.setItem("vramtrack-theme", dataset.theme);
     } catch {
       // not kept
     }
-    label();
-    changed();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    label();
-    changed();
-  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => set(event.matches ? "dark" : "light"));
   label();
 }
 

@@ -7,7 +7,14 @@ const WORDS = {
   cached: "Reserved by the caching allocator for reuse, no tensor in it now. nvidia-smi counts it as used; it is not a leak.",
   context: "CUDA context, kernels' code, and other processes: what the driver reports as used beyond all that was traced.",
   free: "Free on the device.",
-  rest: "Tensors whose role the agent does not know.",
+  parameter: "Weights that an optimizer updates or a module holds.",
+  gradient: "The .grad of parameters. zero_grad() frees them.",
+  optimizer_state: "What the optimizer keeps for each parameter, such as Adam's two averages.",
+  saved_for_backward: "Activations that autograd keeps until backward() has used them.",
+  buffer: "Tensors of modules that no optimizer updates.",
+  python: "Tensors that Python variables or containers hold.",
+  workspace: "Scratch memory of cuBLAS and the like, made once and kept. Not a leak.",
+  unknown: "Tensors whose role the agent does not know.",
 };
 
 /** The rows of one device's ledger; their bytes add up to the device's total. */
@@ -22,7 +29,7 @@ export function ledgerRows(model, entry) {
   const unknown = ROLES.findIndex(([key]) => key === "unknown");
   sums[unknown] += entry.tensors_live_bytes - known; // blocks that are not listed one by one
   ROLES.forEach(([key, text], i) => {
-    if (sums[i] > 0) rows.push({ key, text, bytes: sums[i], why: key === "unknown" ? WORDS.rest : `Live tensors: ${text}.` });
+    if (sums[i] > 0) rows.push({ key, text, bytes: sums[i], why: WORDS[key] });
   });
   if (entry.cached_bytes) rows.push({ key: "cached", text: "cached, no tensor in it", short: "cached", bytes: entry.cached_bytes, why: `${WORDS.cached} Largest free piece: ${bytes(entry.largest_free_cached_block_bytes)}.` });
   // torch's own entry is the segments that the rows above already divide.

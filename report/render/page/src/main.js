@@ -1,6 +1,7 @@
 // Starts the report page: reads the data block, makes the views, and keeps them in step with the one state.
 import { $, choice, fill } from "./dom.js";
 import { decode } from "./data.js";
+import { bytes, seconds } from "./format.js";
 import { Store } from "./state.js";
 import { Scope } from "./scope.js";
 import { Tabs, drawn, guarded, onResize } from "./tabs.js";
@@ -50,6 +51,7 @@ guarded(() => {
     for (const view of always) view.update(changed);
     tabs.update(changed);
     details.update();
+    document.body.classList.toggle("bare", store.get("site") < 0 && store.get("block") < 0 && !store.get("node"));
     document.body.classList.toggle("wide", ["about", "ledger"].includes(store.get("tab")));
     if (changed.has("query") && $("search") !== document.activeElement) $("search").value = store.get("query");
   }
@@ -59,7 +61,7 @@ guarded(() => {
   installTheme(() => update(new Set([...tabs.everything, "theme"])));
   installPrint(model, scope);
   update(tabs.everything);
-  if (model.tab && !location.hash) $("views").scrollIntoView();
+  if (model.tab || /[#&]tab=/.test(location.hash)) $("views").scrollIntoView();
   onResize(() => [...always, tabs.active()].forEach((view) => view.resize()));
   drawn(begun);
   // For the tests and for curious users: the model and the state, read only by convention.
@@ -71,6 +73,9 @@ function scopeBar(root, model, store, scope, hasTensors) {
   const now = { exit: "At exit", peak: "At peak", oom: "When out of memory", live: "Now" }[model.at] ?? model.at;
   const moments = [["now", now]];
   if (model.knowsPeak) moments.push(["peak", "At peak", "What each call site held when the device was fullest"]);
+  const ooms = model.at === "oom" ? [] : model.ooms.filter((oom) => oom.sites.length);
+  for (const oom of ooms.slice(0, 4)) moments.push([`oom:${oom.n}`, ooms.length > 1 ? `Out of memory ${oom.n}` : "Out of memory", `What each call site held when ${bytes(oom.requested_bytes)} did not fit`]);
+  if (scope.moment() === "moment") moments.push(["moment", `At ${seconds(store.get("from"))}`, "What each call site held then, from the event history"]);
   if (store.get("to") > store.get("from")) moments.push(["range", "Selected time", "Allocated in the selected time and still alive"]);
   fill(root,
     hasTensors ? choice("Layer", [["tensor", "Tensors", "Blocks that the caching allocator hands out"], ["cuda", "CUDA memory", "What was asked from CUDA itself: segments, libraries, pinned host memory"]], store.get("layer"), (layer) => store.set({ layer })) : null,

@@ -1,6 +1,9 @@
 // What the page currently shows: which sites count (device, layer), by which bytes (moment), and which match the
 // search. Computed once per change and shared by all views.
 
+import { column } from "./data.js";
+import { seconds } from "./format.js";
+
 /** Whether a report block was born inside the selected range. */
 const inRange = (time, from, to) => time >= from && time <= to;
 
@@ -31,13 +34,13 @@ export class Scope {
     const device = store.get("device");
     const at = this.moment();
     const [from, to] = [store.get("from"), store.get("to")];
-    this.total = this.totalNumber = 0;
+    this.total = this.totalNumber = this.othersBytes = 0;
+    const [held, number] = this.held(at);
     for (let i = 0; i < sites.count; ++i) {
       const inside = model.text(sites.layer[i]) === store.get("layer") && (device === "all" ? sites.device[i] >= 0 || store.get("layer") === "cuda" : sites.device[i] === Number(device));
       this.inside[i] = inside ? 1 : 0;
-      const peak = at === "peak";
-      this.value[i] = inside && at !== "range" ? Math.max(0, peak ? sites.peak[i] : sites.live[i]) : 0;
-      this.number[i] = inside && at !== "range" ? Math.max(0, peak ? sites.count_peak[i] : sites.count_live[i]) : 0;
+      this.value[i] = inside ? Math.max(0, held[i]) : 0;
+      this.number[i] = inside ? Math.max(0, number[i]) : 0;
     }
     if (at === "range") {
       for (let i = 0; i < blocks.count; ++i) {
@@ -54,18 +57,65 @@ export class Scope {
     this.version += 1;
   }
 
+  /** What each site held then, in bytes and blocks; for "range" nothing: single blocks tell. */
+  held(at) {
+    const { sites } = this.model;
+    if (at === "now") return [sites.live, sites.count_live];
+    if (at === "peak") return [sites.peak, sites.count_peak];
+    const [held, number] = [new Float64Array(sites.count), new Float64Array(sites.count)];
+    const list = this.model.ooms.find((oom) => at === `oom:${oom.n}`)?.sites ?? [];
+    for (let i = 0; i < list.length; i += 3) {
+      const site = this.model.byId(list[i]);
+      if (site >= 0) [held[site], number[site]] = [list[i + 1], list[i + 2]];
+    }
+    if (at === "moment") this.fromHistory(held);
+    return [held, number];
+  }
+
+  /** The event history knows what the largest sites held at any time; the small ones are counted together. */
+  fromHistory(held) {
+    const { model, store } = this;
+    for (const plot of model.history) {
+      if (store.get("device") !== "all" && plot.device !== Number(store.get("device"))) continue;
+      if (plot.layer !== store.get("layer")) continue;
+      plot.bandColumns ??= plot.bands.map((band) => column(band, "bytes"));
+      plot.totalColumn ??= column(plot, "total");
+      const at = Math.max(0, Math.min(plot.totalColumn.length - 1, Math.floor((store.get("from") - plot.start) / plot.interval)));
+      let known = 0;
+      plot.bands.forEach((band, i) => {
+        const site = model.byId(band.site);
+        if (site < 0) return;
+        held[site] = plot.bandColumns[i][at];
+        known += held[site];
+      });
+      this.othersBytes += store.get("from") < plot.start ? 0 : plot.totalColumn[at] - known;
+      if (store.get("from") < plot.start) held.fill(0);
+    }
+  }
+
   /** The moment shown; a range without an extent shows the report's own moment. */
   moment() {
-    const { store } = this;
+    const { model, store } = this;
     const at = store.get("at");
-    if (at === "range" && !(store.get("to") > store.get("from"))) return "now";
-    return at === "peak" && !this.model.knowsPeak ? "now" : at;
+    const [from, to] = [store.get("from"), store.get("to")];
+    const can = at === "range" ? to > from
+      : at === "moment" ? from >= 0 && model.history?.some((plot) => plot.layer === store.get("layer"))
+      : at === "peak" ? model.knowsPeak
+      : at.startsWith("oom:") && model.ooms.some((oom) => at === `oom:${oom.n}` && oom.sites.length);
+    return can ? at : "now";
+  }
+
+  /** Single blocks are known of the report's own moment only. */
+  hasBlocks() {
+    return ["now", "range"].includes(this.moment());
   }
 
   momentText() {
     const { model } = this;
     const now = { exit: "at exit", peak: "at peak", oom: "when out of memory", live: "now" }[model.at] ?? model.at;
-    return { now, peak: "at peak", range: "allocated in the selected time and still alive" }[this.moment()];
+    const at = this.moment();
+    if (at.startsWith("oom:")) return `when out of memory${model.ooms.length > 1 ? ` (${at.slice(4)})` : ""}`;
+    return { now, peak: "at peak", range: "allocated in the selected time and still alive", moment: `at ${seconds(this.store.get("from"))}` }[at];
   }
 
   find(query) {

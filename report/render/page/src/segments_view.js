@@ -2,6 +2,7 @@
 // blocks smaller than a pixel blend instead of vanishing; only the rows in view are painted.
 import { ROLES, addressText, siteParts } from "./data.js";
 import { bytes, percent, plural, shorten } from "./format.js";
+import { deviceChoice } from "./cells.js";
 import { colour, fill, fitCanvas, h, hideTip, name, showTip } from "./dom.js";
 import { findSegments, niceRow, place } from "./segments.js";
 
@@ -62,12 +63,12 @@ export function segmentsView(root, model, store, scope) {
     notes.push(`${plural(inRange, "live block")}; segments largest first, addresses left to right.`);
     if (view.outside) notes.push(`${plural(view.outside, "block")} (${bytes(view.outsideBytes)}) lie in no listed segment.`);
     if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report and look free here.`);
-    if (scope.moment() === "peak" && model.at !== "peak") notes.push("The map shows the report's own moment: single blocks of the peak are not recorded.");
+    if (!scope.hasBlocks()) notes.push("The map shows the report's own moment: single blocks of other moments are not recorded.");
     fill(note, notes.join(" "));
   }
 
   function toolbar() {
-    fill(bar, h("span.muted", null, `one line = ${bytes(view.rowBytes)}`),
+    fill(bar, model.devices.length > 1 ? deviceChoice(model, store, device()) : null, h("span.muted", null, `one line = ${bytes(view.rowBytes)}`),
       h("button.quiet", { type: "button", "aria-label": "Longer lines", disabled: view.rows <= 1, onclick: () => zoom(2) }, "− smaller"),
       h("button.quiet", { type: "button", "aria-label": "Shorter lines", disabled: view.rowBytes <= 1 << 20, onclick: () => zoom(0.5) }, "+ larger"));
   }

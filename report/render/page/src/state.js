@@ -5,7 +5,7 @@ const DEFAULTS = {
   tab: "findings",
   device: "all", // "all" or a device's index as text
   layer: "tensor",
-  at: "now", // "now" (the report's moment) | "peak" | "range" (survivors of the selected range)
+  at: "now", // "now" (the report's moment) | "peak" | "oom:N" | "moment" (from the history) | "range" (its survivors)
   from: -1, // selected range in seconds; from == to is a moment
   to: -1,
   site: -1, // selected site, by its index
@@ -17,10 +17,11 @@ const DEFAULTS = {
   frames: "own", // flame: own | python | all
   roles: "", // tensors: filters
   only: false,
+  empty: false, // call sites: also those that hold nothing
   verdict: "",
 };
 
-const FLAGS = new Set(["only"]);
+const FLAGS = new Set(["only", "empty"]);
 const NUMBERS = new Set(["from", "to", "site", "block"]);
 
 export class Store {

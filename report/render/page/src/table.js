@@ -6,7 +6,8 @@ const ROW = 28;
 
 /**
  * columns: [{key, title, hint, width (CSS track), number: bool, value(row) -> sort key, cell(row) -> Node or text}]
- * options: label, sort (column key), onSelect(row), empty() -> text
+ * options: label, sort (column key), onSelect(row), empty() -> text; for long tables count (rows are 0 to count - 1) and
+ * version() -> changes when the values do
  */
 export class Table {
   constructor(root, columns, options) {
@@ -34,7 +35,7 @@ export class Table {
     fill(this.header, this.columns.map((column) => {
       const active = this.sort.key === column.key;
       return h(column.number ? "div.th.number" : "div.th", { role: "columnheader", title: column.hint, "aria-sort": active ? (this.sort.down ? "descending" : "ascending") : "none" },
-        h("button", { type: "button", onclick: () => this.sortBy(column) }, column.title, h("span.arrow", { "aria-hidden": "true" }, active ? (this.sort.down ? " ▾" : " ▴") : "")));
+        h("button", { type: "button", onclick: () => this.sortBy(column) }, typeof column.title === "function" ? column.title() : column.title, h("span.arrow", { "aria-hidden": "true" }, active ? (this.sort.down ? " ▾" : " ▴") : "")));
     }));
   }
 
@@ -50,29 +51,40 @@ export class Table {
   setRows(rows, total, note) {
     this.rows = Int32Array.from(rows);
     this.total = total;
+    this.drawHeader();
     this.extra = note;
     this.arrange();
     this.draw(true);
   }
 
   arrange() {
-    const column = this.columns.find((c) => c.key === this.sort.key);
-    const keys = new Map();
-    const sign = this.sort.down ? -1 : 1;
-    if (column.number) {
-      const values = new Float64Array(this.rows.length);
-      for (let i = 0; i < values.length; ++i) values[i] = column.value(this.rows[i]);
-      const order = Int32Array.from(values.keys()).sort((a, b) => sign * (values[a] - values[b]) || this.rows[a] - this.rows[b]);
-      this.rows = order.map((i) => this.rows[i]);
+    const total = this.options.count ?? 0;
+    if (this.rows.length < 2000 || this.rows.length > total) {
+      this.rows = this.sorted(this.rows);
     } else {
-      for (const row of this.rows) keys.set(row, String(column.value(row)));
-      // Many rows share a text: compare the distinct ones once, then sort by rank.
-      const ranks = new Map([...new Set(keys.values())].sort(collator.compare).map((text, rank) => [text, rank]));
-      const rank = (row) => ranks.get(keys.get(row));
-      this.rows.sort((a, b) => sign * (rank(a) - rank(b)) || a - b);
+      // A search changes which rows are shown, not their order: sort all of them once.
+      const id = [this.sort.key, this.sort.down, this.options.version?.()].join();
+      if (this.orderId !== id) this.order = this.sorted(Int32Array.from({ length: total }, (_, i) => i));
+      this.orderId = id;
+      const shown = new Uint8Array(total);
+      for (const row of this.rows) shown[row] = 1;
+      this.rows = this.order.filter((row) => shown[row]);
     }
     const text = this.rows.length === 0 ? this.options.empty?.() ?? "Nothing matches." : this.rows.length === this.total ? `${plural(this.total, "row")}.` : `${count(this.rows.length)} of ${plural(this.total, "row")}.`;
     fill(this.note, [text, this.extra].filter(Boolean).join(" "));
+  }
+
+  sorted(rows) {
+    const column = this.columns.find((c) => c.key === this.sort.key);
+    const sign = this.sort.down ? -1 : 1;
+    let values = Array.from(rows, column.value);
+    if (!column.number) {
+      // Many rows share a text: compare the distinct ones once, then sort by rank.
+      const ranks = new Map([...new Set(values.map(String))].sort(collator.compare).map((text, rank) => [text, rank]));
+      values = values.map((text) => ranks.get(String(text)));
+    }
+    values = Float64Array.from(values);
+    return Int32Array.from(values.keys()).sort((a, b) => sign * (values[a] - values[b]) || rows[a] - rows[b]).map((i) => rows[i]);
   }
 
   draw(fresh) {

@@ -10,9 +10,15 @@ export class Tabs {
     this.store = store;
     this.views = new Map();
     this.everything = new Set(Object.keys(store.values));
-    fill($("tabs"), tabs.map((tab) => h("button", { type: "button", role: "tab", id: `tab-${tab.key}`, "aria-controls": `panel-${tab.key}`, onclick: () => store.set({ tab: tab.key }) }, tab.title, tab.badge ? h("span.badge", null, String(tab.badge)) : null)));
+    fill($("tabs"), tabs.map((tab) => h("button", { type: "button", role: "tab", id: `tab-${tab.key}`, "aria-controls": `panel-${tab.key}`, onclick: () => this.open(tab.key) }, tab.title, tab.badge ? h("span.badge", null, String(tab.badge)) : null)));
     for (const tab of tabs) $("panels").append(h("section.panel", { id: `panel-${tab.key}`, role: "tabpanel", "aria-labelledby": `tab-${tab.key}`, hidden: true }));
     tabKeys($("tabs"), tabs, store);
+  }
+
+  /** A view that opens below the window's edge is brought up. */
+  open(key) {
+    this.store.set({ tab: key });
+    if ($("panels").getBoundingClientRect().top > innerHeight * 0.6) $("views").scrollIntoView();
   }
 
   active() {

@@ -20,15 +20,14 @@ export function tensorsView(root, model, store, scope) {
   const fact = (column, limit) => (i) => (blocks[column][i] < 0 || model.text(blocks[column][i]) === "" ? h("span.muted", null, "–") : name(shorten(model.text(blocks[column][i]), limit)));
   const table = new Table(root, [
     { key: "bytes", title: "Bytes", width: "88px", number: true, value: (i) => blocks.bytes[i], cell: (i) => share(blocks.bytes[i], largest, verdictOf(i) === "growing" ? "grow" : "plain") },
-    { key: "shape", title: "Shape", width: "minmax(104px, 0.7fr)", value: (i) => model.text(blocks.shape[i]), cell: fact("shape", 40) },
-    { key: "dtype", title: "Type", width: "62px", value: (i) => model.text(blocks.dtype[i]), cell: fact("dtype", 20) },
-    { key: "role", title: "Role", width: "148px", value: (i) => ROLES[blocks.roleIndex[i]][1], cell: (i) => (blocks.layer[i] === model.tensorLayer ? role(blocks.roleIndex[i]) : name(shorten(model.text(blocks.site[i] < 0 ? -1 : sites.owner[blocks.site[i]]), 30))) },
-    { key: "name", title: "Name", hint: "Qualified name in its module", width: "minmax(90px, 1fr)", value: (i) => model.text(blocks.name[i]), cell: fact("name", 90) },
-    { key: "holder", title: "Who holds it", hint: "The chain of references that keeps it alive", width: "minmax(110px, 1.2fr)", value: (i) => model.text(blocks.holder[i]), cell: fact("holder", 110) },
+    { key: "shape", title: "Shape and type", width: "minmax(124px, 0.8fr)", value: (i) => `${model.text(blocks.shape[i])} ${model.text(blocks.dtype[i])}`, cell: (i) => [fact("shape", 40)(i), " ", blocks.dtype[i] < 0 ? null : name(shorten(model.text(blocks.dtype[i]), 20), "bdi.muted")] },
+    { key: "role", title: "Role", width: "142px", value: (i) => ROLES[blocks.roleIndex[i]][1], cell: (i) => (blocks.layer[i] === model.tensorLayer ? role(blocks.roleIndex[i]) : name(shorten(model.text(blocks.site[i] < 0 ? -1 : sites.owner[blocks.site[i]]), 30))) },
+    { key: "name", title: "Name", hint: "Qualified name in its module", width: "minmax(80px, 1fr)", value: (i) => model.text(blocks.name[i]), cell: fact("name", 90) },
+    { key: "holder", title: "Who holds it", hint: "The chain of references that keeps it alive", width: "minmax(96px, 1.2fr)", value: (i) => model.text(blocks.holder[i]), cell: fact("holder", 110) },
     { key: "step", title: "Step", hint: "Step in which it was allocated", width: "42px", number: true, value: (i) => blocks.step[i], cell: (i) => count(blocks.step[i]) },
     { key: "verdict", title: "Verdict", width: "78px", value: verdictOf, cell: (i) => verdict(verdictOf(i)) },
-    { key: "site", title: "Allocated at", width: "minmax(130px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
-  ], { id: "block", label: "Live blocks", sort: "bytes", onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.count ? "No block matches." : "No live block is listed in this report.") });
+    { key: "site", title: "Allocated at", width: "minmax(116px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
+  ], { id: "block", label: "Live blocks", sort: "bytes", count: blocks.count, onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.count ? "No block matches." : "No live block is listed in this report.") });
 
   function inScope(i) {
     const device = store.get("device");
@@ -58,7 +57,7 @@ export function tensorsView(root, model, store, scope) {
     const notes = [];
     if (hidden) notes.push(`Filtered out: ${bytes(hidden)}.`);
     if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report; --max-allocations raises the limit.`);
-    if (scope.moment() === "peak" && model.at !== "peak") notes.push("These are the blocks of the report's own moment: single blocks of the peak are not recorded.");
+    if (!scope.hasBlocks()) notes.push(`These are the blocks of the report's own moment: of other moments only what each call site held is known${scope.moment().startsWith("oom:") ? `; “vramtrack report --at ${scope.moment()}” shows the blocks` : ""}.`);
     table.setRows(shown, total, notes.join(" "));
   }
 

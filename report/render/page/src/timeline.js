@@ -3,6 +3,7 @@
 import uPlot from "uplot";
 import { bandAt, bandColour, bandWords, bandsOf } from "./bands.js";
 import { bytes, count, plural, seconds } from "./format.js";
+import { deviceChoice } from "./cells.js";
 import { choice, colour, fill, h, hatch, name } from "./dom.js";
 
 /** Columns over one time axis: tensors live, reserved by the allocator, all CUDA memory, step. */
@@ -39,12 +40,21 @@ function series(model, device) {
   return { time, live, reserved, all, step, tensors };
 }
 
+/** The time of the steps, which starting up and the end of the interpreter often dwarf: [from, to], or null. */
+function stepsSpan({ time, step }, ooms) {
+  const first = step.findIndex((n) => n > step[0]);
+  const last = Math.max(time[step.indexOf(step.at(-1))], ...ooms.map((oom) => oom.time));
+  if (first < 1 || step.at(-1) - step[0] < 4 || !(last > time[first])) return null;
+  const edge = (last - time[first]) * 0.08;
+  return [Math.max(time[0], time[first] - edge), Math.min(time.at(-1), last + edge)];
+}
+
 export function timelineView(root, model, store, scope) {
   const head = h("div.head");
   const box = h("div.plot", { role: "img" });
   const foot = h("p.note");
   root.append(head, box, foot);
-  const view = { whole: false, bySite: false, device: null, plot: null, bands: null };
+  const view = { whole: false, bySite: false, steps: null, device: null, plot: null, bands: null };
   const device = () => (store.get("device") !== "all" && Number(store.get("device")) >= 0 ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? -1));
   const total = () => model.ledger.find((entry) => entry.device === view.device)?.total_bytes ?? 0;
   const peak = () => model.totals.filter((t) => t.device === view.device && t.layer === (view.data.tensors ? "tensor" : "cuda")).sort((a, b) => b.peak_bytes - a.peak_bytes)[0];
@@ -60,6 +70,8 @@ export function timelineView(root, model, store, scope) {
     root.hidden = data.time.length < 2;
     if (root.hidden) return;
     const { bands } = view;
+    view.span = stepsSpan(data, model.ooms.filter((oom) => oom.device === view.device));
+    view.steps ??= Boolean(view.span) && view.span[1] - view.span[0] < 0.6 * (data.time.at(-1) - data.time[0]);
     const highest = bands ? Math.max(...bands.layers.at(-1).top, 1) : Math.max(...data.all, 1);
     const top = view.whole ? Math.max(total(), highest) : highest * 1.16;
     const c = { tensor: colour("tensor"), other: colour("other"), ink: colour("ink"), muted: colour("muted"), line: colour("line"), grow: colour("grow-line"), panel: colour("panel") };
@@ -75,7 +87,7 @@ export function timelineView(root, model, store, scope) {
       padding: [16, 12, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
-      scales: { x: { time: false }, y: { range: [0, top] } },
+      scales: { x: { time: false, range: (_, low, high) => (view.steps && view.span ? view.span : [low, high]) }, y: { range: [0, top] } },
       axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map((t) => clock(t, ticks)), space: 70 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t ? bytes(t).replace(/\.0+ /, " ") : "0")), splits: (_, __, low, high) => splits(high), space: 30 }],
       series: [{}, ...(drawn ?? [area(c.other, c.other), area(c.muted, fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached")))), area(c.tensor, c.tensor)])],
       hooks: { draw: [(plot) => marks(plot, c)], setCursor: [read], setSelect: [picked], ready: [(plot) => plot.over.addEventListener("click", (event) => clicked(plot, event))] },
@@ -129,13 +141,14 @@ export function timelineView(root, model, store, scope) {
     const { time, step } = view.bands ?? view.data;
     const { ctx } = plot;
     const { left, top, width, height } = plot.bbox;
-    const steps = step.at(-1) - step[0];
+    const [low, high] = [plot.scales.x.min, plot.scales.x.max];
+    const shown = step.filter((_, i) => time[i] >= low && time[i] <= high);
+    const steps = shown.at(-1) - shown[0];
     if (!(steps > 0)) return;
     let every = 1;
     for (let i = 0; (steps / every) * 9 * ratio > width; ++i) every = [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3);
     const label = every * Math.max(1, Math.ceil(70 / ((width / ratio) * (every / steps))));
-    ctx.strokeStyle = ctx.fillStyle = c.panel;
-    ctx.lineWidth = ratio;
+    ctx.fillStyle = c.ink;
     ctx.textAlign = "left";
     ctx.font = `${10 * ratio}px system-ui, sans-serif`;
     let labelled = left - 1e3;
@@ -144,12 +157,19 @@ export function timelineView(root, model, store, scope) {
       const x = Math.round(plot.valToPos(time[i], "x", true));
       if (x < left || x > left + width) continue;
       const big = x - labelled > 62 * ratio && Math.floor(step[i] / label) !== Math.floor(step[i - 1] / label);
+      ctx.lineWidth = ratio;
+      ctx.strokeStyle = c.ink;
       ctx.beginPath();
       ctx.moveTo(x, top + height);
       ctx.lineTo(x, top + height - (big ? 9 : 4) * ratio);
       ctx.stroke();
       if (big) labelled = x;
-      if (big && x < left + width - 60 * ratio) ctx.fillText(`step ${count(Math.floor(step[i] / label) * label)}`, x + 3 * ratio, top + height - 2 * ratio);
+      if (!big || x > left + width - 60 * ratio) continue;
+      const text = `step ${count(Math.floor(step[i] / label) * label)}`;
+      ctx.lineWidth = 3 * ratio; // a rim: the ground changes along the text
+      ctx.strokeStyle = c.panel;
+      ctx.strokeText(text, x + 3 * ratio, top + height - 2 * ratio);
+      ctx.fillText(text, x + 3 * ratio, top + height - 2 * ratio);
     }
   }
 
@@ -168,7 +188,8 @@ export function timelineView(root, model, store, scope) {
     const { data } = view;
     const out = [h("b", null, seconds(data.time[index])), model.steps.count ? ` step ${count(data.step[index])}` : ""];
     if (data.tensors) out.push(h("span.key", null, h("i.swatch.c-tensor"), `tensors ${bytes(data.live[index])}`), h("span.key", null, h("i.swatch.c-cached"), `cached ${bytes(data.reserved[index] - data.live[index])}`));
-    out.push(h("span.key", null, h("i.swatch.c-other"), `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(data.all[index] - data.reserved[index])}`));
+    const other = data.all[index] - data.reserved[index];
+    if (other || !data.tensors) out.push(h("span.key", null, h("i.swatch.c-other"), `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(other)}`));
     return out;
   }
 
@@ -210,7 +231,8 @@ export function timelineView(root, model, store, scope) {
     if (hit) store.set({ site: hit.layer.site, block: -1 });
     const p = peak();
     const near = (other) => Math.abs(plot.valToPos(other, "x") - plot.cursor.left) < 7;
-    store.set({ at: p && near(p.peak_at_time) ? "peak" : "now", from: round(time), to: round(time) });
+    const oom = model.ooms.find((one) => one.device === view.device && near(one.time));
+    store.set({ at: oom ? `oom:${oom.n}` : p && near(p.peak_at_time) ? "peak" : model.history?.length ? "moment" : "now", from: round(time), to: round(time) });
     event.preventDefault();
   }
 
@@ -225,14 +247,15 @@ export function timelineView(root, model, store, scope) {
     plot.setSelect(from >= 0 ? { left: x(from), width: Math.max(2, x(to) - x(from)), top: 0, height: plot.over.clientHeight } : { left: 0, width: 0, top: 0, height: 0 }, false);
     view.quiet = false;
     view.readout = h("span.readout");
-    fill(head, h("h2", null, "Memory over time"), h("span.muted", null, model.deviceName(view.device)), view.readout,
+    fill(head, h("h2", null, "Memory over time"), deviceChoice(model, store, view.device), view.readout,
       h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
-      from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: store.get("at") === "range" ? "now" : store.get("at") }) }, "Clear") : null,
+      from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: ["range", "moment"].includes(store.get("at")) ? "now" : store.get("at") }) }, "Clear") : null,
       model.history?.length ? choice("Layers", [[false, "Totals"], [true, "By call site", "What each call site held over time, from the event history"]], view.bySite, (bySite) => { view.bySite = bySite; build(); }) : null,
-      total() ? choice("Scale", [[false, "Fit"], [true, `Whole device (${bytes(total())})`]], view.whole, (whole) => { view.whole = whole; build(); }) : null);
+      view.span ? choice("Time", [[true, "Steps", "From the first step to the last"], [false, "Whole run"]], view.steps, (steps) => { view.steps = steps; build(); }) : null,
+      total() ? choice("Scale", [[false, "Fit"], [true, "Whole device", `Up to its ${bytes(total())}`]], view.whole, (whole) => { view.whole = whole; build(); }) : null);
     showHead(null);
-    const hint = from < 0 ? "Drag to select a time: flame graph and tables then show what was allocated in it and is still alive." : "";
-    fill(foot, `${plural((view.bands ?? view.data).time.length, "point")}. `, view.bands ? `The ${view.bands.layers.length - 1} largest call sites and all others; click a layer to select its site. ` : "", hint);
+    const hint = from < 0 ? `${model.history?.length ? "Click a moment: flame graph and call sites then show what was alive. " : ""}Drag to select a time: flame graph and tables then show what was allocated in it and is still alive.` : "";
+    fill(foot, `${plural((view.bands ?? view.data).time.length, "point")}. `, view.bands ? `The ${view.bands.layers.length - 1} largest call sites and all others; a click on a layer selects its site. ` : "", hint);
   }
 
   return {
@@ -252,7 +275,8 @@ function clock(time, ticks) {
     const [h, m, s] = [Math.floor(time / 3600), Math.floor((time % 3600) / 60), Math.floor(time % 60)];
     return h ? `${h}:${String(m).padStart(2, "0")} h` : `${m}:${String(s).padStart(2, "0")} min`;
   }
-  return step >= 1 ? `${time.toFixed(0)} s` : step >= 0.001 ? `${Math.round(time * 1000)} ms` : `${(time * 1000).toFixed(2)} ms`;
+  if (time >= 1 || step >= 1) return `${time.toFixed(step >= 1 ? 0 : Math.min(4, Math.ceil(-Math.log10(step) - 1e-9)))} s`;
+  return `${(time * 1000).toFixed(step >= 0.001 ? 0 : 2)} ms`;
 }
 
 /** Round byte amounts for the axis: 4 to 7 of them, powers of two or their halves. */

@@ -1,5 +1,5 @@
 // The head of the page: what ran, and the verdict in plain words.
-import { bytes, count, plural, seconds, shorten, show } from "./format.js";
+import { basename, bytes, count, plural, seconds, shorten, show } from "./format.js";
 import { fill, h, name } from "./dom.js";
 import { ROLES } from "./data.js";
 
@@ -18,7 +18,8 @@ export function header(root, model) {
   const command = process.command.length ? process.command.join(" ") : process.executable || "a program";
   document.title = `${shorten(command, 60)} · vramtrack`;
   const facts = [`pid ${process.pid}`, process.rank !== null ? `rank ${process.rank}${process.world_size !== null ? ` of ${process.world_size}` : ""}` : null, seconds(process.duration), endText(process.end), model.environment.simulated ? "simulated GPU" : null];
-  fill(root, name(shorten(command, 120), "bdi.command"), h("span.muted", null, facts.filter(Boolean).join(" · ")));
+  const words = process.command.length ? [basename(process.command[0]), ...process.command.slice(1)].join(" ") : command;
+  fill(root, h("bdi.command", { title: shorten(command, 2000) }, shorten(words, 120)), h("span.muted", null, facts.filter(Boolean).join(" · ")));
 }
 
 export function verdictView(root, model, store) {
@@ -32,7 +33,7 @@ export function verdictView(root, model, store) {
   if (worst) lines.push(h("p", null, quoted(worst.message)));
   else lines.push(h("p", null, calmWords(model, moment)));
   const chips = found.map((finding, index) => h(`button.chip.s-${SEVERITY[finding.severity] ? finding.severity : "info"}`, { type: "button", onclick: () => open(model, store, index) },
-    h("b", null, SEVERITY[finding.severity] ?? "note"), " ", show(finding.code), finding.file ? h("span.muted", null, " ", name(shorten(place(finding), 60))) : null, finding.bytes ? ` ${bytes(finding.bytes)}` : null));
+    h("b", null, SEVERITY[finding.severity] ?? "note"), " ", show(finding.code), finding.file ? h("span.muted", null, " ", name(shorten(place(finding), 60))) : null, finding.bytes >= 1024 ? ` ${bytes(finding.bytes)}` : null));
   fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("div.outline", null, h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact))), chips.length ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips) : null));
   root.dataset.mood = problems.length ? "error" : warnings.length ? "warning" : "calm";
 }
