@@ -103,7 +103,7 @@ TableRow site_row(const Report& report, const SiteReport& site, const TensorSumm
   } else {
     row.path = display_path(report, frame.file);
     row.place = frame.line > 0 ? ":" + std::to_string(frame.line) : "";
-    row.code = frame.source ? trimmed(*frame.source) : frame.function;
+    row.code = frame.source ? utf8::trimmed(*frame.source) : frame.function;
   }
   const auto append = [&row](const std::string& more) {
     if (!more.empty()) row.note += (row.note.empty() ? "" : "  ") + more;

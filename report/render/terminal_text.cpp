@@ -47,13 +47,7 @@ std::string cut_code(const std::string& code, std::size_t columns) {
   if (utf8::width(code) <= columns) return code;
   // Two spaces before it are what every formatter puts there; a '#' in a string rarely has them.
   const std::size_t comment = code.find("  #");
-  return cut_end(comment == std::string::npos ? code : trimmed(code.substr(0, comment)), columns);
-}
-
-std::string trimmed(const std::string& text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+  return cut_end(comment == std::string::npos ? code : utf8::trimmed(code.substr(0, comment)), columns);
 }
 
 namespace {

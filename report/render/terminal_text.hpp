@@ -30,9 +30,6 @@ std::string short_path(const std::string& path, std::size_t columns);
 /// A line of source code in at most `columns`: where it is too long, a comment behind it goes first.
 std::string cut_code(const std::string& code, std::size_t columns);
 
-/// Without white space at both ends.
-std::string trimmed(const std::string& text);
-
 /// The words of `text` in lines of at most `columns`; a longer word has a line of its own. Words that glued() has put
 /// together stay on one line.
 std::string glued(std::string text);

@@ -7,6 +7,7 @@
 #include "report/render/text_page.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -25,7 +26,7 @@ std::string place_of(const Report& report, const std::string& file, std::optiona
 std::string source_of(const Report& report, const Finding& finding) {
   if (finding.file && finding.line) {
     for (const Frame& frame : report.frames) {
-      if (frame.line == *finding.line && frame.source && frame.file == *finding.file) return trimmed(*frame.source);
+      if (frame.line == *finding.line && frame.source && frame.file == *finding.file) return utf8::trimmed(*frame.source);
     }
   }
   return finding.title;
@@ -80,7 +81,7 @@ void write_ooms(const TextPage& page) {
       const Frame& frame = page.report.frames[id];
       if (!is_own_frame(frame)) continue;
       const std::string place = place_of(page.report, frame.file, frame.line, page.width / 2);
-      const std::string code = utf8::printable(frame.source ? trimmed(*frame.source) : frame.function);
+      const std::string code = utf8::printable(frame.source ? utf8::trimmed(*frame.source) : frame.function);
       const std::size_t used = 4 + utf8::width(place) + 2;
       page.out << "    " << place << "  " << cut_code(code, page.width > used ? page.width - used : 0) << '\n';
       if (++shown == 3) break;
