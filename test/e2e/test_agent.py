@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 
 import pytest
 
@@ -107,29 +106,7 @@ def test_no_agent(traced):
 def test_hundred_thousand_tensors_at_exit(traced):
     run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "many_tensors.py"], timeout=120)
     cost = json.loads(run.stdout.splitlines()[-1])
-    assert cost["seconds"] < 1.5
     assert cost["kilobytes"] < 200 * 1024
-
-
-def test_a_step_costs_microseconds(traced):
-    path = ROOT / "test" / "programs" / "agent" / "many_steps.py"
-    without, with_us = (float(traced([PYTHON, path], *options).stdout) for options in (("--no-agent",), ()))
-    assert with_us - without < 10, (without, with_us)
-
-
-def test_registration_is_short():
-    """Compiling and running install.py, which is all that happens at the first allocation: processor time, least of
-    several."""
-    text = (AGENT / "install.py").read_text()
-    least = 1.0
-    for _ in range(5):
-        names = {"native_note": lambda *a: True, "native_forked": lambda: None, "native_on_step": lambda: None}
-        start = time.thread_time()
-        exec(compile(text, "<vramtrack install>", "exec"), names)
-        names["_state"]["python"] = True  # no handlers in the test's own process
-        names["install"]()
-        least = min(least, time.thread_time() - start)
-    assert least < 0.005
 
 
 def test_agent_compiles_everywhere():

@@ -84,7 +84,7 @@ def test_killed(tmp_path):
     (trace,) = (tmp_path / "vramtrack-out").iterdir()
     shown = subprocess.run([VRAMTRACK, "report", trace], capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0, shown.stderr
-    assert re.search(r"4\.0 KiB +1  steady +script\.py:6  block", shown.stdout)
+    assert re.search(r"4\.0 KiB +1  steady +script\.py:6  \S", shown.stdout), shown.stdout
     made = subprocess.run(
         [VRAMTRACK, "report", trace, "--format", "json", "-o", trace.with_suffix(".json")], capture_output=True, text=True
     )

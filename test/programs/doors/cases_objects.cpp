@@ -52,7 +52,7 @@ CASE(cuMemMap, {
   const CUdeviceptr p = reserve();
   CALL("map", DOOR(cuMemMap)(p, page, 0, handle, 0));
   PLAIN(cuMemRelease)(handle);
-  expect_live(name, handle, page, "vmm");
+  expect_live(name, handle, page, "vmm", p);  // the trace says where in place of the stream
 })
 // Two mappings of one handle: the memory goes with the last of them.
 CASE(cuMemUnmap, {
