@@ -12,6 +12,7 @@
 
 #include "interpose/hooks/array_bytes.hpp"
 #include "interpose/hooks/call.hpp"
+#include "interpose/hooks/cuda_facts.hpp"
 #include "interpose/hooks/doors.hpp"
 #include "interpose/hooks/elf.hpp"
 #include "interpose/hooks/options.hpp"
@@ -76,28 +77,43 @@ void go_on_without(const char* why, const char* advice = "") noexcept {
   note_without_figures(why);
 }
 
-// What the hooks missed, by function. A name is CUPTI's own constant string.
-struct Missed {
+// Calls by function. A name is CUPTI's own constant string; the last place takes what finds none.
+struct Calls {
   std::atomic<const char*> name{nullptr};
   std::atomic<std::uint64_t> count{0};
   std::atomic<std::uint64_t> bytes{0};
 };
-constexpr int most_functions = 10;
-Missed g_missed[most_functions];
+constexpr int most_functions = 24;
+using Tally = Calls[most_functions];
+Tally g_missed;
+
+// A graph's launch gives its allocation nodes their memory: recorded when the node was made, which is what is compared.
+// Launches are named in the audit, so that they are not taken for something unseen.
+Tally g_launches;
+std::atomic<bool> g_graph_memory{false};  // an allocation node was seen
 
 thread_local int t_depth = 0;  // calls that CUPTI reports can nest: the runtime calls the driver
 
 // Alive from the enter callback of the outermost call to its exit, in the thread that makes it.
 thread_local ledger::Removed t_removed;
 
-void count_missed(const char* name, std::uint64_t bytes) noexcept {
-  for (Missed& missed : g_missed) {
-    const char* known = missed.name.load(std::memory_order_acquire);
-    if (known == nullptr && missed.name.compare_exchange_strong(known, name)) known = name;
+void count(Tally& tally, const char* name, std::uint64_t bytes) noexcept {
+  for (Calls& calls : tally) {
+    if (&calls == tally + most_functions - 1) name = "other functions";
+    const char* known = calls.name.load(std::memory_order_acquire);
+    if (known == nullptr && calls.name.compare_exchange_strong(known, name)) known = name;
     if (known != name && std::string_view(known) != name) continue;
-    missed.count.fetch_add(1, std::memory_order_relaxed);
-    missed.bytes.fetch_add(bytes, std::memory_order_relaxed);
+    calls.count.fetch_add(1, std::memory_order_relaxed);
+    calls.bytes.fetch_add(bytes, std::memory_order_relaxed);
     return;
+  }
+}
+
+void clear(Tally& tally) noexcept {
+  for (Calls& calls : tally) {
+    calls.name.store(nullptr, std::memory_order_relaxed);
+    calls.count.store(0, std::memory_order_relaxed);
+    calls.bytes.store(0, std::memory_order_relaxed);
   }
 }
 
@@ -117,7 +133,43 @@ std::uint64_t array_bytes(const CUDA_ARRAY3D_DESCRIPTOR& array, unsigned levels)
                             levels);
 }
 
-/// What a reported call does; false for one that is not in the table.
+// Of libcudart.so.12, which knew no edge data yet; the headers of CUDA 13 have the later form only.
+struct RuntimeAddNodeV1 {
+  cudaGraphNode_t* node;
+  cudaGraph_t graph;
+  const cudaGraphNode_t* dependencies;
+  std::size_t count;
+  cudaGraphNodeParams* nodeParams;
+};
+
+/// False for a node that holds no memory.
+template <class NodeParams>
+bool look_at_node(const NodeParams* node, bool succeeded, Seen& seen) noexcept {
+  const int type = node == nullptr ? -1 : static_cast<int>(node->type);
+  if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+    seen = {true, succeeded ? hooks::address(node->alloc.dptr) : 0, node->alloc.bytesize, Kind::graph, 0};
+  else if (type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+    seen = {false, hooks::address(node->free.dptr), 0, Kind::graph, 0};
+  else
+    return false;
+  return true;
+}
+
+bool launches_graph(CUpti_CallbackDomain domain, CUpti_CallbackId id) noexcept {
+#define ALLOC(...)
+#define FREE(...)
+#define NODE(...)
+#define LAUNCH(domain_, cbid) \
+  if (domain == CUPTI_CB_DOMAIN_##domain_ && id == cbid) return true;
+#include "cupti/functions.def"
+#undef ALLOC
+#undef FREE
+#undef NODE
+#undef LAUNCH
+  return false;
+}
+
+/// What a reported call does; false for one that moves no memory.
 bool look_at(CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* params, bool succeeded,
              Seen& seen) noexcept {
   using hooks::address;
@@ -134,10 +186,21 @@ bool look_at(CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* param
     seen = {false, address(pointer), 0, Kind::kind, 0};    \
     return true;                                           \
   }
+#define NODE(domain_, cbid, Params)                      \
+  if (domain == CUPTI_CB_DOMAIN_##domain_ && id == cbid) \
+    return look_at_node(static_cast<const Params*>(params)->nodeParams, succeeded, seen);
+#define LAUNCH(...)
 #include "cupti/functions.def"
 #undef ALLOC
 #undef FREE
+#undef NODE
+#undef LAUNCH
   return false;
+}
+
+void count_seen(const Seen& seen) noexcept {
+  g_seen.fetch_add(1, std::memory_order_relaxed);
+  if (seen.kind == Kind::graph) g_graph_memory.store(true, std::memory_order_relaxed);
 }
 
 void entered(const Seen& seen) noexcept {
@@ -156,8 +219,8 @@ void left(const char* name, const Seen& seen, bool succeeded, const CaptureStart
     return;
   }
   if (!succeeded || seen.address == 0) return;
-  g_seen.fetch_add(1, std::memory_order_relaxed);
-  count_missed(name, seen.bytes);
+  count_seen(seen);
+  count(g_missed, name, seen.bytes);
   if (!g_host_options.cupti || !recording()) return;
   const HookScope scope;
   record_alloc({Layer::cuda, seen.kind, hooks::device_for(seen.kind), seen.address, seen.bytes, seen.stream, 0}, here);
@@ -173,9 +236,12 @@ void CUPTIAPI callback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id, 
   const bool succeeded =
       !enters && info.functionReturnValue != nullptr && *static_cast<const int*>(info.functionReturnValue) == 0;
   Seen seen{};
-  if (!look_at(domain, id, info.functionParams, succeeded, seen)) return;
+  if (!look_at(domain, id, info.functionParams, succeeded, seen)) {
+    if (succeeded && launches_graph(domain, id)) count(g_launches, info.functionName, 0);
+    return;
+  }
   if (session::inside_hook()) {  // a hook is around this call: seen by both
-    if (succeeded && seen.allocates && seen.address != 0) g_seen.fetch_add(1, std::memory_order_relaxed);
+    if (succeeded && seen.allocates && seen.address != 0) count_seen(seen);
     return;
   }
   if (enters)
@@ -225,10 +291,28 @@ bool enable_all(const Api& api) noexcept {
   bool any = false;
 #define ALLOC(domain, cbid, ...) any |= api.enable(1, g_subscriber, CUPTI_CB_DOMAIN_##domain, cbid) == CUPTI_SUCCESS;
 #define FREE ALLOC
+#define NODE ALLOC
+#define LAUNCH ALLOC
 #include "cupti/functions.def"
 #undef ALLOC
 #undef FREE
+#undef NODE
+#undef LAUNCH
   return any;
+}
+
+/// The entries of a tally as JSON members; returns the sum of their counts.
+std::uint64_t write(Line& json, const Tally& tally, bool with_bytes) noexcept {
+  std::uint64_t sum = 0;
+  for (const Calls& calls : tally) {
+    const char* name = calls.name.load(std::memory_order_acquire);
+    if (name == nullptr) break;
+    json << (sum == 0 ? "" : ", ") << "{\"function\": \"" << name << "\", \"count\": " << calls.count.load();
+    if (with_bytes) json << ", \"bytes\": " << calls.bytes.load();
+    json << "}";
+    sum += calls.count.load();
+  }
+  return sum;
 }
 
 }  // namespace
@@ -283,32 +367,24 @@ bool hand_over() noexcept {
 void finish() noexcept {
   trace::Writer* writer = trace::active();
   if (!g_on.exchange(false) || writer == nullptr) return;
-  std::uint64_t missed = 0;
+  const std::uint64_t graph_peak = cuda_facts::graph_peak_bytes();
   Line json;
   json << "{\"source\": \"cupti\", \"complete\": true, \"version\": " << g_version
-       << ", \"allocations\": " << g_seen.load()
-
-       << ", \"handed_over\": " << (g_handed_over.load() ? "true" : "false")
+       << ", \"allocations\": " << g_seen.load() << ", \"handed_over\": " << (g_handed_over.load() ? "true" : "false")
        << ", \"recorded\": " << (g_host_options.cupti ? "true" : "false") << ", \"missed_functions\": [";
-  for (const Missed& entry : g_missed) {
-    const char* name = entry.name.load(std::memory_order_acquire);
-    if (name == nullptr) break;
-    json << (missed == 0 ? "" : ", ") << "{\"function\": \"" << name << "\", \"count\": " << entry.count.load()
-         << ", \"bytes\": " << entry.bytes.load() << "}";
-    missed += entry.count.load();
-  }
-  json << "], \"missed\": " << missed << "}";
+  const std::uint64_t missed = write(json, g_missed, true);
+  json << "], \"missed\": " << missed << ", \"explained\": [";
+  if (g_graph_memory.load(std::memory_order_relaxed) || graph_peak != 0) write(json, g_launches, false);
+  json << "], \"graph_peak_bytes\": " << graph_peak << "}";
   writer->note("audit", json.text());
 }
 
 void reset() noexcept {
   g_on.store(false, std::memory_order_relaxed);
   g_seen.store(0, std::memory_order_relaxed);
-  for (Missed& missed : g_missed) {
-    missed.name.store(nullptr, std::memory_order_relaxed);
-    missed.count.store(0, std::memory_order_relaxed);
-    missed.bytes.store(0, std::memory_order_relaxed);
-  }
+  clear(g_missed);
+  clear(g_launches);
+  g_graph_memory.store(false, std::memory_order_relaxed);
   t_depth = 0;
 }
 

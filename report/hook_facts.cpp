@@ -38,6 +38,33 @@ std::vector<std::string> texts_in(const Json& json, const char* key) {
   return texts;
 }
 
+std::vector<CalledFunction> functions_in(const Json& json, const char* key) {
+  std::vector<CalledFunction> functions;
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_array()) return functions;
+  for (const Json& function : *found) {
+    if (!function.is_object()) continue;
+    functions.push_back(
+        {text_in(function, "function").value_or("?"), number_in(function, "count"), number_in(function, "bytes")});
+  }
+  return functions;
+}
+
+/// "", or what a reader would otherwise look for among the allocations.
+std::string explanation(const Audit& audit) {
+  if (audit.explained.empty()) return {};
+  std::string text = "; explained: ";
+  const char* separator = "";
+  for (const CalledFunction& function : audit.explained) {
+    text += separator + function.function + " " + plural(function.count, "time");
+    separator = ", ";
+  }
+  text += " (a launched graph's memory is recorded when its nodes are made";
+  if (audit.graph_peak_bytes != 0)
+    text += "; the driver held at most " + human_bytes(audit.graph_peak_bytes) + " for them";
+  return text + ")";
+}
+
 }  // namespace
 
 std::optional<Doors> doors_of(const Report& report) {
@@ -58,13 +85,9 @@ std::optional<Audit> audit_of(const Report& report) {
   audit.allocations = number_in(*json, "allocations");
   audit.missed = number_in(*json, "missed");
   audit.recorded = flag_in(*json, "recorded");
-  const auto functions = json->find("missed_functions");
-  if (functions == json->end() || !functions->is_array()) return audit;
-  for (const Json& function : *functions) {
-    if (!function.is_object()) continue;
-    audit.missed_functions.push_back(
-        {text_in(function, "function").value_or("?"), number_in(function, "count"), number_in(function, "bytes")});
-  }
+  audit.missed_functions = functions_in(*json, "missed_functions");
+  audit.explained = functions_in(*json, "explained");
+  audit.graph_peak_bytes = number_in(*json, "graph_peak_bytes");
   return audit;
 }
 
@@ -74,15 +97,15 @@ std::string audit_line(const Audit& audit) {
   std::string line =
       audit.handed_over ? "audit: until the program took CUPTI for itself, it saw " : "audit: CUPTI saw ";
   line += plural(audit.allocations, "allocation") + ", ";
-  if (audit.missed == 0) return line + "all recorded";
+  if (audit.missed == 0) return line + "all recorded" + explanation(audit);
   line += audit.recorded ? "of which the hooks missed " : "missed ";
   line += std::to_string(audit.missed);
   const char* separator = ": ";
-  for (const MissedFunction& function : audit.missed_functions) {
+  for (const CalledFunction& function : audit.missed_functions) {
     line += separator + function.function + " " + plural(function.count, "time") + ", " + human_bytes(function.bytes);
     separator = "; ";
   }
-  return line + (audit.recorded ? " (recorded through CUPTI)" : "");
+  return line + (audit.recorded ? " (recorded through CUPTI)" : "") + explanation(audit);
 }
 
 }  // namespace vramtrack

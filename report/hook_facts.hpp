@@ -18,7 +18,7 @@ struct Doors {
   std::uint64_t unwrapped = 0;  // look-ups that were answered with the real function, since all wrappers were taken
 };
 
-struct MissedFunction {
+struct CalledFunction {
   std::string function;
   std::uint64_t count = 0;
   Bytes bytes = 0;
@@ -31,7 +31,10 @@ struct Audit {
   std::uint64_t version = 0;               // of CUPTI
   std::uint64_t allocations = 0, missed = 0;
   bool recorded = false;  // --cupti: what the hooks missed is in the report all the same
-  std::vector<MissedFunction> missed_functions;
+  std::vector<CalledFunction> missed_functions;
+  std::vector<CalledFunction>
+      explained;               // graph launches: their memory is that of nodes, recorded when these were made
+  Bytes graph_peak_bytes = 0;  // the most that graphs held at once, as the driver knows it
 };
 
 /// nullopt: not noted (the process was killed), or not in the form of docs/report.schema.json.

@@ -134,4 +134,14 @@ void write_memory(std::uint32_t n) noexcept {
   if (!first) writer->note(trace::note_key::memory_info, json.text(), n);
 }
 
+std::uint64_t graph_peak_bytes() noexcept {
+  auto* get = VRAMTRACK_DRIVER(cuDeviceGetGraphMemAttribute);
+  std::uint64_t sum = 0;
+  for (int device = device_count(); get != nullptr && device-- > 0;) {
+    cuuint64_t bytes = 0;
+    if (get(device, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &bytes) == CUDA_SUCCESS) sum += bytes;
+  }
+  return sum;
+}
+
 }  // namespace vramtrack::cuda_facts

@@ -13,4 +13,7 @@ void write_once() noexcept;
 /// Free and total bytes of every device in use: note `memory_info`; `n` is an OOM's number, or 0.
 void write_memory(std::uint32_t n) noexcept;
 
+/// The most that graphs held at once on all devices; 0 where the driver cannot be asked.
+std::uint64_t graph_peak_bytes() noexcept;
+
 }  // namespace vramtrack::cuda_facts

@@ -264,9 +264,19 @@ void write_audit(JsonWriter& out, const std::optional<Audit>& audit) {
   out.field("allocations", audit->allocations);
   out.field("missed", audit->missed);
   out.field("recorded", audit->recorded);
+  out.key("explained");
+  out.begin_array();
+  for (const CalledFunction& explained : audit->explained) {
+    out.begin_object(true);
+    out.field("function", explained.function);
+    out.field("count", explained.count);
+    out.end_object();
+  }
+  out.end_array();
+  out.field("graph_peak_bytes", audit->graph_peak_bytes);
   out.key("missed_functions");
   out.begin_array();
-  for (const MissedFunction& missed : audit->missed_functions) {
+  for (const CalledFunction& missed : audit->missed_functions) {
     out.begin_object();
     out.field("function", missed.function);
     out.field("count", missed.count);

@@ -61,6 +61,31 @@ def test_audit_names_what_was_missed(tmp_path):
     assert hidden not in live_blocks(tmp_path)
 
 
+def test_memory_of_graphs_is_compared_and_launches_are_explained(tmp_path):
+    """A graph's launch allocates without any call of an allocating function. Its memory is compared when the nodes are
+    made, and the launches are named, so that nothing that CUPTI reports is left without a word."""
+    done = witness(tmp_path / "clean", "witness_graph", VRAMTRACK_AUDIT="1")
+    clean = audit_of(tmp_path / "clean")
+    assert (clean["allocations"], clean["missed"]) == (1, 0)
+    assert clean["explained"] == [{"function": "cudaGraphLaunch", "count": 3}]
+    assert clean["graph_peak_bytes"] >= told(done)["node"][1]
+    (line,) = audit_lines(tmp_path / "clean")
+    assert line.startswith("audit: CUPTI saw 1 allocation, all recorded; explained: cudaGraphLaunch 3 times (")
+
+    done = witness(tmp_path / "hidden", "witness_graph", VRAMTRACK_AUDIT="1", HIDDEN="1")
+    hidden = audit_of(tmp_path / "hidden")
+    assert (hidden["allocations"], hidden["missed"]) == (2, 1)
+    assert hidden["missed_functions"] == [{"function": "cuGraphAddNode_v2", "count": 1, "bytes": 5000}]
+    assert told(done)["hidden"][0] not in live_blocks(tmp_path / "hidden")
+
+    done = witness(tmp_path / "recorded", "witness_graph", VRAMTRACK_CUPTI="1", HIDDEN="1")
+    assert dict(told(done).values()) == live_blocks(tmp_path / "recorded")
+
+    witness(tmp_path / "plain", "witness_graph", VRAMTRACK_AUDIT="1", NO_MEMORY="1")
+    plain = audit_of(tmp_path / "plain")
+    assert (plain["explained"], plain["graph_peak_bytes"], plain["missed"]) == ([], 0, 0)
+
+
 def test_without_being_asked_there_is_no_audit(tmp_path):
     witness(tmp_path)
     assert audit_of(tmp_path) is None and audit_lines(tmp_path) == []

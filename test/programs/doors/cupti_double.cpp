@@ -1,7 +1,7 @@
 // A libcupti for tests, preloaded after libvramtrack.so and named by VRAMTRACK_CUPTI_LIBRARY: it has the callback
-// functions of the real one, reports the cudaMalloc and cudaFree that pass through it, and makes allocations of its own
-// that no hook can see. As the real one, it has room for one subscriber; from CUDA 13.3 on (DOUBLE_VERSION=130300) for
-// several that ask for it. DOUBLE_BUSY: another client holds the only subscription.
+// functions of the real one, reports the calls of a few functions that pass through it, and makes allocations of its
+// own that no hook can see. As the real one, it has room for one subscriber; from CUDA 13.3 on (DOUBLE_VERSION=130300)
+// for several that ask for it. DOUBLE_BUSY: another client holds the only subscription.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -104,6 +104,21 @@ EXPORT cudaError_t cudaFree(void* p) {
                                          "cudaFree", params, [&] { return real(p); }));
 }
 
+EXPORT cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* from,
+                                            size_t n, cudaMemAllocNodeParams* memory) {
+  static auto* real = next<decltype(::cudaGraphAddMemAllocNode)>("cudaGraphAddMemAllocNode");
+  const cudaGraphAddMemAllocNode_v11040_params params{node, graph, from, n, memory};
+  return static_cast<cudaError_t>(
+      around(CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaGraphAddMemAllocNode_v11040,
+             "cudaGraphAddMemAllocNode", params, [&] { return real(node, graph, from, n, memory); }));
+}
+EXPORT cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+  static auto* real = next<decltype(::cudaGraphLaunch)>("cudaGraphLaunch");
+  const cudaGraphLaunch_v10000_params params{graph, stream};
+  return static_cast<cudaError_t>(around(CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaGraphLaunch_v10000,
+                                         "cudaGraphLaunch", params, [&] { return real(graph, stream); }));
+}
+
 // What a statically linked runtime in a program that blocks preloads would do: straight to the driver.
 EXPORT int hidden_malloc(unsigned long long* p, size_t n) {
   static auto* real = next<decltype(::cuMemAlloc)>("cuMemAlloc_v2");
@@ -116,6 +131,12 @@ EXPORT int hidden_free(unsigned long long p) {
   const cuMemFree_v2_params params{p};
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuMemFree_v2, "cuMemFree_v2", params,
                 [&] { return real(p); });
+}
+EXPORT int hidden_graph_node(CUgraphNode* node, CUgraph graph, CUgraphNodeParams* wanted) {
+  static auto* real = next<decltype(::cuGraphAddNode)>("cuGraphAddNode_v2");
+  const cuGraphAddNode_v2_params params{node, graph, nullptr, nullptr, 0, wanted};
+  return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuGraphAddNode_v2, "cuGraphAddNode_v2", params,
+                [&] { return real(node, graph, nullptr, nullptr, 0, wanted); });
 }
 EXPORT int hidden_pitch(unsigned long long* p, size_t* pitch, size_t width, size_t height) {
   static auto* real = next<decltype(::cuMemAllocPitch)>("cuMemAllocPitch_v2");

@@ -214,6 +214,45 @@ void witness() {
   block("array", reinterpret_cast<unsigned long long>(array), 100 * 50 * 2 * 4);
 }
 
+// A graph that allocates at its launch. HIDDEN: one of its nodes is made where no hook sees it.
+void witness_graph() {
+  open_cuda();
+  auto* alloc = reinterpret_cast<decltype(&::cudaMalloc)>(dlsym(RTLD_DEFAULT, "cudaMalloc"));
+  auto* add = reinterpret_cast<decltype(&::cudaGraphAddMemAllocNode)>(dlsym(RTLD_DEFAULT, "cudaGraphAddMemAllocNode"));
+  auto* launch = reinterpret_cast<decltype(&::cudaGraphLaunch)>(dlsym(RTLD_DEFAULT, "cudaGraphLaunch"));
+  void* p = nullptr;
+  SHOW(alloc(&p, 1000));
+  block("first", reinterpret_cast<unsigned long long>(p), 1000);
+  cudaGraph_t graph = nullptr;
+  cudaGraphNode_t node = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  RUNTIME(cudaGraphCreate)(&graph, 0);
+  cudaMemAllocNodeParams params{};
+  params.poolProps.allocType = cudaMemAllocationTypePinned;
+  params.poolProps.location = {cudaMemLocationTypeDevice, {0}};
+  params.bytesize = 1 << 20;
+  if (std::getenv("NO_MEMORY") == nullptr) {
+    SHOW(add(&node, graph, nullptr, 0, &params));
+    block("node", reinterpret_cast<unsigned long long>(params.dptr), params.bytesize);
+  }
+  if (std::getenv("HIDDEN") != nullptr) {
+    auto* hidden =
+        reinterpret_cast<int (*)(CUgraphNode*, CUgraph, CUgraphNodeParams*)>(dlsym(RTLD_DEFAULT, "hidden_graph_node"));
+    CUgraphNodeParams wanted{};
+    wanted.type = CU_GRAPH_NODE_TYPE_MEM_ALLOC;
+    wanted.alloc.poolProps.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+    wanted.alloc.poolProps.location = {CU_MEM_LOCATION_TYPE_DEVICE, {0}};
+    wanted.alloc.bytesize = 5000;
+    SHOW(hidden(reinterpret_cast<CUgraphNode*>(&node), reinterpret_cast<CUgraph>(graph), &wanted));
+    block("hidden", wanted.alloc.dptr, wanted.alloc.bytesize);
+    wanted = {};
+    wanted.type = CU_GRAPH_NODE_TYPE_EMPTY;  // no memory: nothing to record
+    SHOW(hidden(reinterpret_cast<CUgraphNode*>(&node), reinterpret_cast<CUgraph>(graph), &wanted));
+  }
+  SHOW(RUNTIME(cudaGraphInstantiate)(&exec, graph, cudaGraphInstantiateFlagAutoFreeOnLaunch));
+  for (int i = 0; i < 3; ++i) SHOW(launch(exec, nullptr));
+}
+
 // A program that uses CUPTI itself, as torch.profiler does: by a call that the loader binds, after its first
 // allocation.
 void profiler() {
@@ -267,10 +306,19 @@ struct Mode {
   const char* name;
   void (*run)();
 };
-const Mode modes[] = {{"capture", capture},         {"no_context", no_context}, {"host_location", host_location},
-                      {"null_out", null_out},       {"versions", versions},     {"per_thread", per_thread},
-                      {"self_handle", self_handle}, {"old_driver", old_driver}, {"witness", witness},
-                      {"injected", injected},       {"profiler", profiler},     {"absent", absent}};
+const Mode modes[] = {{"capture", capture},
+                      {"no_context", no_context},
+                      {"host_location", host_location},
+                      {"null_out", null_out},
+                      {"versions", versions},
+                      {"per_thread", per_thread},
+                      {"self_handle", self_handle},
+                      {"old_driver", old_driver},
+                      {"witness", witness},
+                      {"witness_graph", witness_graph},
+                      {"injected", injected},
+                      {"profiler", profiler},
+                      {"absent", absent}};
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
