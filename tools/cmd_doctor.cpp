@@ -1,8 +1,6 @@
 // vramtrack doctor [-- CMD...]: what will be hooked here, by which way, what is missing, and what to do about it.
 // Without CMD the environment is looked at; with CMD the program is run once, traced, and what it reached is listed.
 #include <dlfcn.h>
-#include <elf.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,32 +8,19 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <nlohmann/json.hpp>
-#include <sstream>
+#include <optional>
 
-#include "interpose/trace/reader.hpp"
-#include "report/hook_facts.hpp"
-#include "report/support/units.hpp"
-#include "report/support/utf8.hpp"
 #include "tools/command.hpp"
+#include "tools/doctor/lines.hpp"
+#include "tools/doctor/program.hpp"
+#include "tools/run/child.hpp"
+#include "tools/run/environment.hpp"
 
 namespace vramtrack::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-enum class Verdict { ok, note, missing };
-
-constexpr std::size_t indent = 26;
-
-void say(Verdict verdict, const std::string& what, const std::string& text) {
-  static const char* const words[] = {"ok", "note", "MISSING"};
-  std::string line = words[static_cast<int>(verdict)];
-  line.resize(9, ' ');
-  line += what;
-  line.resize(std::max<std::size_t>(line.size() + 1, indent), ' ');
-  std::cout << line << text << '\n';
-}
+using namespace doctor;
 
 struct Table {
   int runtime = 0, driver = 0;
@@ -48,44 +33,15 @@ Table count_rows() {
   return table;
 }
 
-struct Outcome {
-  int status = -1;
-  std::string output;
-};
-
-/// Runs a command; with `capture` its stdout and stderr are returned, else they are ours.
-Outcome run(const std::vector<std::string>& command, const std::vector<std::pair<std::string, std::string>>& variables,
-            bool capture) {
-  int ends[2] = {-1, -1};
-  if (capture && pipe(ends) != 0) throw std::runtime_error("pipe: " + std::string(std::strerror(errno)));
-  std::vector<char*> arguments;
-  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
-  std::cout.flush();
-  const pid_t child = fork();
-  if (child == 0) {
-    for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
-    if (capture) {
-      dup2(ends[1], STDOUT_FILENO);
-      dup2(ends[1], STDERR_FILENO);
-    }
-    execvp(arguments[0], arguments.data());
-    std::fprintf(stderr, "%s: %s\n", arguments[0], std::strerror(errno));
-    _exit(127);
-  }
-  if (child < 0) throw std::runtime_error("fork: " + std::string(std::strerror(errno)));
-  Outcome outcome;
-  if (capture) {
-    close(ends[1]);
-    char buffer[4096];
-    for (ssize_t bytes; (bytes = read(ends[0], buffer, sizeof buffer)) > 0;)
-      outcome.output.append(buffer, static_cast<std::size_t>(bytes));
-    close(ends[0]);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return outcome;
+/// Whether a program starts with `library` preloaded; `said` is what it or the loader printed.
+bool starts_under(const fs::path& library, std::string& said) {
+  const std::string command =
+      "LD_PRELOAD='" + library.string() + "' /proc/" + std::to_string(getpid()) + "/exe --version 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return false;
+  char buffer[4096];
+  for (std::size_t got; (got = fread(buffer, 1, sizeof buffer, pipe)) > 0;) said.append(buffer, got);
+  return pclose(pipe) == 0 && said.find("ERROR: ld.so") == std::string::npos;
 }
 
 bool check_library(const fs::path& library) {
@@ -97,41 +53,45 @@ bool check_library(const fs::path& library) {
   say(Verdict::ok, "library",
       library.string() + ": hooks " + std::to_string(table.runtime) + " functions of the CUDA runtime, " +
           std::to_string(table.driver) + " of the driver, and PyTorch's allocator");
-  const Outcome probe = run({"/proc/self/exe", "--version"}, {{"LD_PRELOAD", library.string()}}, true);
-  if (probe.status != 0 || probe.output.find("ERROR: ld.so") != std::string::npos) {
-    say(Verdict::missing, "preload",
-        "a program does not start under it: " + probe.output.substr(0, probe.output.find('\n')));
+  std::string said;
+  if (!starts_under(library, said)) {
+    say(Verdict::missing, "preload", "a program does not start under it: " + said.substr(0, said.find('\n')));
     return false;
   }
   say(Verdict::ok, "preload", "a program starts under it");
   return true;
 }
 
-/// Whether there is a driver.
-bool check_cuda() {
-  void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (driver != nullptr) {
+/// Whether there is a driver: NVIDIA's, or the simulated one that was asked for.
+bool check_cuda(bool simulated) {
+  void* const driver = simulated ? nullptr : dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (simulated) {
+    say(Verdict::ok, "driver", "the simulated GPU's: no NVIDIA driver is needed or used");
+  } else if (driver != nullptr) {
     using GetVersion = int(int*);
     int version = 0;
     auto* get = reinterpret_cast<GetVersion*>(dlsym(driver, "cuDriverGetVersion"));
     if (get != nullptr) get(&version);
     say(Verdict::ok, "driver",
-        "libcuda.so.1, CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10));
+        "libcuda.so.1, for CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10) +
+            " and older");
   } else {
-    say(Verdict::missing, "driver", "libcuda.so.1 cannot be opened: no GPU here. `vramtrack run --sim` needs none");
+    say(Verdict::missing, "driver",
+        "libcuda.so.1 cannot be opened: no NVIDIA driver on this machine. On the simulated GPU, which needs none: "
+        "vramtrack doctor --sim, vramtrack run --sim");
   }
   std::string found;
   for (const char* soname : {"libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"})
     if (dlopen(soname, RTLD_NOW | RTLD_LOCAL) != nullptr) found += (found.empty() ? "" : ", ") + std::string(soname);
   say(found.empty() ? Verdict::note : Verdict::ok, "runtime",
-      found.empty() ? "no libcudart on the loader's path; PyTorch's wheels bring their own, which is just as well"
+      found.empty() ? "no libcudart where the loader looks; Python wheels bring their own, which is just as well"
                     : found);
   std::string cupti;
   for (const char* soname : {"libcupti.so.12", "libcupti.so.13"})
     if (access(("/usr/local/cuda/extras/CUPTI/lib64/" + std::string(soname)).c_str(), R_OK) == 0) cupti = soname;
   say(Verdict::note, "CUPTI",
       cupti.empty() ? "not in /usr/local/cuda; --cupti and --audit also find the one in PyTorch's wheels" : cupti);
-  return driver != nullptr;
+  return simulated || driver != nullptr;
 }
 
 void check_simulated(const fs::path& library) {
@@ -143,30 +103,6 @@ void check_simulated(const fs::path& library) {
                 : "its libraries are not beside " + library.string());
 }
 
-/// `command`: what is to be run; an interpreter that it names is the one to look at.
-void check_python(const std::vector<std::string>& command) {
-  const bool named = !command.empty() && fs::path(command[0]).filename().string().starts_with("python");
-  const Outcome python = run({named ? command[0] : "python3", "-c",
-                              "import sys, importlib.metadata as m\n"
-                              "def v(n):\n"
-                              "  try: return m.version(n)\n"
-                              "  except Exception: return ''\n"
-                              "print(sys.executable, '%d.%d.%d' % sys.version_info[:3], v('torch'))"},
-                             {}, true);
-  if (python.status != 0)
-    return say(Verdict::note, "python",
-               named ? command[0] + " does not start" : "no python3 on the PATH; other programs are traced as well");
-  std::string executable, version, torch;
-  std::istringstream(python.output) >> executable >> version >> torch;
-  const bool known =
-      version.starts_with("3.") && std::atoi(version.c_str() + 2) >= 9 && std::atoi(version.c_str() + 2) <= 13;
-  say(known ? Verdict::ok : Verdict::note, "python",
-      executable + ", CPython " + version +
-          (known ? ": stacks are read without the GIL"
-                 : ": not one of 3.9 to 3.13, stacks fall back to what its API gives") +
-          (torch.empty() ? "; no PyTorch in it" : "; PyTorch " + torch));
-}
-
 void explain_ways() {
   std::cout
       << "\nSeen: calls through a shared libcudart.so.11.0, .12 or .13 and libcuda.so.1, also several in one\n"
@@ -176,141 +112,98 @@ void explain_ways() {
          "CUDA_INJECTION64_PATH with libvramtrack.so sees those that can load CUPTI.\n";
 }
 
-/// Why there can be no trace, from the program's file.
-std::string obstacle(const std::string& command) {
-  std::string path = command;
-  if (command.find('/') == std::string::npos) {
-    std::istringstream folders(std::getenv("PATH") ? std::getenv("PATH") : "");
-    for (std::string folder; std::getline(folders, folder, ':');)
-      if (access((folder + "/" + command).c_str(), X_OK) == 0) {
-        path = folder + "/" + command;
-        break;
-      }
-  }
-  std::ifstream file(path, std::ios::binary);
-  Elf64_Ehdr header{};
-  file.read(reinterpret_cast<char*>(&header), sizeof header);
-  if (!file || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "";
+/// Throws, in words that say what to do, when the program cannot be started.
+void require_runnable(const std::string& command, const std::string& path) {
   std::error_code ignored;
-  const auto permissions = fs::status(path, ignored).permissions();
-  if ((permissions & (fs::perms::set_uid | fs::perms::set_gid)) != fs::perms::none)
-    return path + " is set-uid or set-gid: the loader ignores LD_PRELOAD for it";
-  for (int i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr segment{};
-    file.seekg(static_cast<std::streamoff>(header.e_phoff + static_cast<unsigned>(i) * sizeof segment));
-    file.read(reinterpret_cast<char*>(&segment), sizeof segment);
-    if (file && segment.p_type == PT_INTERP) return "";
-  }
-  return path + " is statically linked: it cannot be preloaded";
+  if (path.empty() || !fs::exists(path, ignored))
+    throw std::runtime_error(command + ": command not found; write a path, or a program of the PATH");
+  if (fs::is_directory(path, ignored)) throw std::runtime_error(command + ": is a folder, not a program");
+  if (access(path.c_str(), X_OK) != 0)
+    throw std::runtime_error(command + ": is not executable; chmod +x it, or name its interpreter (python " + command +
+                             ")");
+  if (const std::string interpreter = interpreter_of(path); !interpreter.empty() && !fs::exists(interpreter, ignored))
+    throw std::runtime_error(command + ": its first line names " + interpreter + ", which is not there");
 }
 
-/// In lines of a terminal's width.
-void list(const std::vector<std::string>& names, const std::string& what) {
-  constexpr std::size_t width = 118 - indent;
-  std::string text, line;
-  for (const std::string& name : names) {
-    if (!line.empty() && line.size() + 1 + name.size() > width) {
-      text += line + "\n" + std::string(indent, ' ');
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + name;
+/// A folder that goes with this object.
+class Scratch {
+ public:
+  Scratch() : path_((fs::temp_directory_path() / "vramtrack-doctor-XXXXXX").string()) {
+    if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error(path_ + ": " + std::strerror(errno));
   }
-  if (!names.empty()) say(Verdict::ok, what, text + line);
-}
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::string& path() const { return path_; }
 
-/// 13000 -> "13.0"
-std::string cuda_version(const nlohmann::json& version) {
-  if (!version.is_number_unsigned()) return "?";
-  const auto number = version.get<unsigned>();
-  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-}
+ private:
+  std::string path_;
+};
 
-void show_devices(const nlohmann::json& facts) {
-  if (!facts.is_object()) return;
-  const auto runtime = facts.find("runtime"), driver = facts.find("driver"), devices = facts.find("devices");
-  std::string text = "driver " + (driver == facts.end() ? "?" : cuda_version(*driver));
-  if (runtime != facts.end() && !runtime->is_null()) text += ", runtime " + cuda_version(*runtime);
-  say(Verdict::ok, "CUDA", text);
-  if (devices == facts.end() || !devices->is_array()) return;
-  for (const nlohmann::json& device : *devices) {
-    if (!device.is_object()) continue;
-    say(Verdict::ok, "device " + std::to_string(device.value("index", 0)),
-        utf8::printable(device.value("name", "")) + ", " + human_bytes(device.value("total_bytes", std::uint64_t{0})));
-  }
-}
-
-void show_trace(const fs::path& path) {
-  const trace::TraceFile trace = trace::read_trace(path.string());
-  Report report;  // only its notes
-  for (const trace::Note& note : trace.notes) {
-    if (note.n == 0) report.notes[note.key] = nlohmann::json::parse(note.value, nullptr, false);
-  }
-  std::cout << "\nprocess " << trace.header.pid << '\n';
-  show_devices(report.notes["cuda"]);
-  if (const std::optional<Doors> doors = doors_of(report)) {
-    list(doors->runtimes, "runtime");
-    say(doors->driver ? Verdict::ok : Verdict::note, "driver", doors->driver.value_or("none was loaded"));
-    list(doors->by_name, "called by name");
-    list(doors->by_look_up, "looked up");
-    if (doors->unwrapped > 0)
-      say(Verdict::missing, "look-ups",
-          std::to_string(doors->unwrapped) + " got the real function: its calls are not seen");
-  } else {
-    say(Verdict::note, "doors", "unknown: the process was killed before it could say");
-  }
-  if (const std::optional<Audit> audit = audit_of(report)) {
-    const bool clean = audit->complete && !audit->unavailable && audit->missed == 0;
-    say(clean ? Verdict::ok : Verdict::note, "audit", audit_line(*audit).substr(std::strlen("audit: ")));
-  }
-  for (const trace::Account& account : trace.accounts)
-    if (account.used && account.kind != static_cast<std::uint8_t>(trace::Kind::all))
-      say(Verdict::ok, account.layer == 0 ? "seen in CUDA" : "seen in PyTorch",
-          plural(account.allocated_count, "allocation") +
-              (account.device < 0 ? " of host memory" : " on device " + std::to_string(account.device)));
-}
-
-int run_command(const std::vector<std::string>& command, const fs::path& library, bool driver) {
-  char folder[] = "/tmp/vramtrack-doctor-XXXXXX";
-  if (mkdtemp(folder) == nullptr) throw std::runtime_error("/tmp: " + std::string(std::strerror(errno)));
-  const char* before = std::getenv("LD_PRELOAD");
-  const std::string preload = library.string() + (before != nullptr ? ":" + std::string(before) : "");
-  const Outcome outcome =
-      run(command, {{"LD_PRELOAD", preload}, {"VRAMTRACK_OUT", folder}, {"VRAMTRACK_LAUNCHED", "1"}}, false);
-  std::cout << "\n" << command[0] << " ended with code " << outcome.status << '\n';
+/// Runs the program once, traced, and tells what it reached. Throws when nothing of it was seen.
+void run_command(const std::vector<std::string>& command, bool driver, const std::string& sim) {
+  const Scratch scratch;
+  std::optional<SimulatedDevices> devices;
+  if (!sim.empty()) devices.emplace(sim, "doctor-" + std::to_string(getpid()));
+  set_preload(true, !sim.empty());
+  setenv("VRAMTRACK_OUT", scratch.path().c_str(), 1);
+  setenv("VRAMTRACK_LAUNCHED", "1", 1);
+  std::cout << "\n---- " << command[0] << " runs now, traced; what follows is its own output\n" << std::flush;
+  std::optional<StartFailure> failure;
+  const ChildEnd end = run_child(
+      command, [] {}, failure);
+  if (failure) throw std::runtime_error(failure->message);
+  std::cout << "---- " << command[0] << " ended with " << (end.signalled ? "signal " : "code ") << end.code << '\n';
   std::vector<fs::path> traces;
-  for (const auto& entry : fs::directory_iterator(folder))
+  for (const auto& entry : fs::directory_iterator(scratch.path()))
     if (entry.path().extension() == ".vtrace") traces.push_back(entry.path());
+  std::sort(traces.begin(), traces.end());
   for (const fs::path& trace : traces) show_trace(trace);
-  if (traces.empty()) {
-    const std::string why = obstacle(command[0]);
-    say(Verdict::missing, "trace",
-        !why.empty() ? why
-        : driver
-            ? "it allocated nothing through CUDA or PyTorch's allocator that could be seen"
-            : "it allocated nothing through CUDA, and could not: there is no NVIDIA driver here. On the simulated GPU: "
-              "vramtrack run --sim -- " +
-                  command[0] + " ...");
-  }
-  fs::remove_all(folder);
-  return traces.empty() ? 1 : 0;
+  if (!traces.empty()) return;
+  std::string why = "it allocated nothing through CUDA or PyTorch's allocator that could be seen";
+  if (const auto obstacle = preload_obstacle(command[0]))
+    why = *obstacle + ": nothing can be preloaded into it";
+  else if (!driver)
+    why =
+        "it allocated nothing through CUDA, and could not: there is no NVIDIA driver here. On the simulated GPU: "
+        "vramtrack run --sim -- " +
+        command[0] + " ...";
+  say(Verdict::missing, "trace", why);
+  throw std::runtime_error(command[0] + ": " + why);
 }
 
 }  // namespace
 
 int cmd_doctor(const Arguments& arguments) {
-  CLI::App app("What will be hooked here, by which way, what is missing, and what to do about it.", "doctor");
-  app.footer("vramtrack doctor -- CMD ARGS... also runs a program once, traced, and lists what it reaches.");
+  CLI::App app("What will be hooked here, by which way, what is missing, and what to do about it.", "vramtrack doctor");
+  app.footer(
+      "Written as: vramtrack doctor [--sim[=SIZE]] [-- CMD ARGS...]\n"
+      "With CMD, the program is also run once, traced, and what it reaches is listed.");
+  std::string sim;
+  app.add_option("--sim", sim, "look at the simulated GPU instead: --sim, --sim=24GiB, --sim=2x24GiB")
+      ->envname("VRAMTRACK_SIM")
+      ->take_last();
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
-  parse(app, {arguments.begin(), dashes});
+  Arguments options(arguments.begin(), dashes);
+  std::replace(options.begin(), options.end(), std::string("--sim"), std::string("--sim=80GiB"));
+  parse(app, options);
   const Arguments command(dashes == arguments.end() ? dashes : dashes + 1, arguments.end());
+  const std::string program = command.empty() ? "" : find_program(command[0]);
+  if (!command.empty()) require_runnable(command[0], program);
   const fs::path library = library_folder() / "libvramtrack.so";
   const bool works = check_library(library);
-  const bool driver = check_cuda();
+  const bool driver = check_cuda(!sim.empty());
   check_simulated(library);
-  check_python(command);
+  if (!command.empty()) check_program(command[0], program);
+  const std::string python = python_of(program);
+  if (command.empty() || !python.empty()) check_python(python);
   explain_ways();
-  if (!works) return 1;
-  return command.empty() ? 0 : run_command(command, library, driver);
+  if (!works) throw std::runtime_error(library.string() + ": not usable; see the line marked MISSING");
+  if (!command.empty()) run_command(command, driver, sim);
+  return 0;
 }
 
 }  // namespace vramtrack::tools

@@ -18,7 +18,7 @@
 #include "tools/formats.hpp"
 #include "tools/run/child.hpp"
 #include "tools/run/collect.hpp"
-#include "tools/sim/launch.hpp"
+#include "tools/run/environment.hpp"
 
 namespace vramtrack::tools {
 namespace fs = std::filesystem;
@@ -101,48 +101,9 @@ void set_flag(const char* name, bool value) {
   if (value) setenv(name, "1", 1);
 }
 
-/// What --sim needs: its variables, and a file that the run's processes share, so that all see one set of devices.
-/// The file goes with the launcher; processes that outlive it keep what they have mapped.
-class SimulatedDevices {
- public:
-  SimulatedDevices(const std::string& size, const std::string& run_id)
-      : state_(fs::temp_directory_path() / ("vramtrack-sim-" + run_id)) {
-    try {
-      for (const auto& [name, value] : sim::sim_environment(size, state_)) setenv(name.c_str(), value.c_str(), 1);
-    } catch (const std::invalid_argument& error) {
-      throw UsageError(error.what());
-    }
-  }
-  SimulatedDevices(const SimulatedDevices&) = delete;
-  SimulatedDevices& operator=(const SimulatedDevices&) = delete;
-  ~SimulatedDevices() {
-    std::error_code error;
-    fs::remove(state_, error);
-  }
-
- private:
-  fs::path state_;
-};
-
 /// The environment that makes the traced program load us.
 void prepare_environment(const Options& options, const fs::path& folder, const std::string& run_id, bool traced) {
-  const fs::path libraries = library_folder();
-  std::string preload;
-  const auto add = [&](const std::string& paths) {
-    if (!paths.empty()) preload += (preload.empty() ? "" : ":") + paths;
-  };
-  if (traced) {
-    const fs::path library = libraries / "libvramtrack.so";
-    if (!fs::exists(library))
-      throw std::runtime_error(library.string() + ": not found; build or install vramtrack again");
-    add(library.string());
-  }
-  if (!options.sim.empty()) add(sim::sim_preload(libraries));
-  if (preload.find(' ') != std::string::npos) {
-    throw std::runtime_error(libraries.string() + ": LD_PRELOAD cannot hold a path with a space; install elsewhere");
-  }
-  if (const char* before = std::getenv("LD_PRELOAD"); before != nullptr) add(before);
-  setenv("LD_PRELOAD", preload.c_str(), 1);
+  set_preload(traced, !options.sim.empty());
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
   setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
   setenv("VRAMTRACK_OUT", folder.c_str(), 1);

@@ -16,21 +16,6 @@
 namespace vramtrack::tools {
 namespace {
 
-/// The file that execvp() would run, or "" when there is none.
-std::string find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
-    struct stat status {};
-    if (stat(candidate.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(candidate.c_str(), X_OK) == 0) {
-      return candidate;
-    }
-  }
-  return "";
-}
-
 /// Whether the kernel gives the program another user's or group's rights, and the linker then preloads nothing.
 bool changes_identity(const struct stat& status) {
   return ((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid()) ||
@@ -71,6 +56,44 @@ void forward_signal(pid_t child, const siginfo_t& info) {
 
 }  // namespace
 
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    struct stat status {};
+    if (stat(candidate.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(candidate.c_str(), X_OK) == 0) {
+      return candidate;
+    }
+  }
+  return "";
+}
+
+/// The words of a script's `#!` line; empty for another file.
+static std::vector<std::string> script_words(std::istream& file) {
+  char start[2] = {};
+  file.clear();
+  file.seekg(0);
+  if (!file.read(start, sizeof start) || start[0] != '#' || start[1] != '!') return {};
+  std::string line, word;
+  std::getline(file, line);
+  std::istringstream text(line);
+  std::vector<std::string> words;
+  while (text >> word) words.push_back(word);
+  return words;
+}
+
+std::string interpreter_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::string> words = script_words(file);
+  if (words.empty()) return "";
+  if (!words[0].ends_with("/env")) return words[0];
+  for (std::size_t i = 1; i < words.size(); ++i)
+    if (!words[i].starts_with("-") && words[i].find('=') == std::string::npos) return find_program(words[i]);
+  return "";
+}
+
 std::optional<std::string> preload_obstacle(const std::string& command) {
   std::string path = find_program(command);
   for (int depth = 0; depth < 3 && !path.empty(); ++depth) {
@@ -80,13 +103,8 @@ std::optional<std::string> preload_obstacle(const std::string& command) {
     char start[4] = {};
     if (!file.read(start, sizeof start)) return std::nullopt;
     if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return elf_obstacle(file, path);
-    if (start[0] != '#' || start[1] != '!') return std::nullopt;
-    file.seekg(2);
-    std::string line;
-    std::getline(file, line);
-    std::istringstream words(line);
-    path.clear();
-    words >> path;  // of `/usr/bin/env python3`, env itself: it is dynamic, and passes the environment on
+    const std::vector<std::string> words = script_words(file);
+    path = words.empty() ? "" : words[0];  // of `/usr/bin/env python3`, env: it is dynamic, and passes LD_PRELOAD on
   }
   return std::nullopt;
 }

@@ -22,6 +22,12 @@ struct StartFailure {
   std::string message;
 };
 
+/// The file that execvp() would run, or "" when there is none.
+std::string find_program(const std::string& name);
+
+/// The program that a script's `#!` line names (of `/usr/bin/env python3`: python3), or "" for one that has none.
+std::string interpreter_of(const std::string& path);
+
 /// Why LD_PRELOAD cannot work for this command (statically linked, set-uid), or nothing. Follows one `#!` line.
 std::optional<std::string> preload_obstacle(const std::string& command);
 

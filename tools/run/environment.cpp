@@ -1,0 +1,46 @@
+#include "tools/run/environment.hpp"
+
+#include <cstdlib>
+
+#include "tools/command.hpp"
+#include "tools/sim/launch.hpp"
+
+namespace vramtrack::tools {
+
+namespace fs = std::filesystem;
+
+SimulatedDevices::SimulatedDevices(const std::string& size, const std::string& run_id)
+    : state_(fs::temp_directory_path() / ("vramtrack-sim-" + run_id)) {
+  try {
+    for (const auto& [name, value] : sim::sim_environment(size, state_)) setenv(name.c_str(), value.c_str(), 1);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(error.what());
+  }
+}
+
+SimulatedDevices::~SimulatedDevices() {
+  std::error_code error;
+  fs::remove(state_, error);
+}
+
+void set_preload(bool traced, bool simulated) {
+  const fs::path libraries = library_folder();
+  std::string preload;
+  const auto add = [&](const std::string& paths) {
+    if (!paths.empty()) preload += (preload.empty() ? "" : ":") + paths;
+  };
+  if (traced) {
+    const fs::path library = libraries / "libvramtrack.so";
+    if (!fs::exists(library))
+      throw std::runtime_error(library.string() + ": not found; build or install vramtrack again");
+    add(library.string());
+  }
+  if (simulated) add(sim::sim_preload(libraries));
+  if (preload.find(' ') != std::string::npos) {
+    throw std::runtime_error(libraries.string() + ": LD_PRELOAD cannot hold a path with a space; install elsewhere");
+  }
+  if (const char* before = std::getenv("LD_PRELOAD"); before != nullptr) add(before);
+  setenv("LD_PRELOAD", preload.c_str(), 1);
+}
+
+}  // namespace vramtrack::tools

@@ -1,0 +1,26 @@
+// What a program's environment needs so that the loader puts us, and the simulated GPU, into it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace vramtrack::tools {
+
+/// What --sim needs: its variables, and a file that the run's processes share, so that all see one set of devices.
+/// The file goes with the launcher; processes that outlive it keep what they have mapped.
+class SimulatedDevices {
+ public:
+  /// Throws UsageError when `size` is none.
+  SimulatedDevices(const std::string& size, const std::string& run_id);
+  ~SimulatedDevices();
+  SimulatedDevices(const SimulatedDevices&) = delete;
+  SimulatedDevices& operator=(const SimulatedDevices&) = delete;
+
+ private:
+  std::filesystem::path state_;
+};
+
+/// Puts the libraries before what LD_PRELOAD holds already. Throws when they are not there or cannot be named in it.
+void set_preload(bool traced, bool simulated);
+
+}  // namespace vramtrack::tools
