@@ -104,12 +104,12 @@ void check_simulated(const fs::path& library) {
 }
 
 void explain_ways() {
-  std::cout
-      << "\nSeen: calls through a shared libcudart.so.11.0, .12 or .13 and libcuda.so.1, also several in one\n"
-         "process and opened with RTLD_LOCAL; dlsym and dlvsym; cuGetProcAddress and cudaGetDriverEntryPoint\n"
-         "(statically linked runtimes: NCCL, cuBLAS, CuPy, cuda-python, nvcc's default).\n"
-         "Not seen: libraries opened with RTLD_DEEPBIND or dlmopen, statically linked programs, set-uid programs.\n"
-         "CUDA_INJECTION64_PATH with libvramtrack.so sees those that can load CUPTI.\n";
+  std::cout << "\nSeen: calls through a shared libcudart.so.11.0, .12 or .13 and libcuda.so.1, also several in one\n"
+               "process and opened with RTLD_LOCAL; dlsym and dlvsym; cuGetProcAddress and cudaGetDriverEntryPoint\n"
+               "(statically linked runtimes: NCCL, cuBLAS, CuPy, cuda-python, nvcc's default).\n"
+               "Seen at the driver only: libraries opened with RTLD_DEEPBIND. Not seen: what runs in a namespace of\n"
+               "dlmopen, statically linked programs, set-uid programs.\n"
+               "CUDA_INJECTION64_PATH with libvramtrack.so sees those that can load CUPTI.\n";
 }
 
 /// Throws, in words that say what to do, when the program cannot be started.

@@ -39,6 +39,24 @@ unsigned bits_of(CUarray_format format) noexcept {
   return 32;
 }
 
+// As for the driver's formats: block-compressed and planar pixels are smaller than their channels say.
+int bits_of(const cudaChannelFormatDesc& format) noexcept {
+  switch (format.f) {
+    case cudaChannelFormatKindNV12:
+      return 12;
+    case cudaChannelFormatKindUnsignedBlockCompressed1:
+    case cudaChannelFormatKindUnsignedBlockCompressed1SRGB:
+    case cudaChannelFormatKindUnsignedBlockCompressed4:
+    case cudaChannelFormatKindSignedBlockCompressed4:
+      return 4;
+    default:
+      if (format.f >= cudaChannelFormatKindUnsignedBlockCompressed1 &&
+          format.f <= cudaChannelFormatKindUnsignedBlockCompressed7SRGB)
+        return 8;
+      return format.x + format.y + format.z + format.w;
+  }
+}
+
 bool block_compressed(CUarray_format format) noexcept {
   return format >= CU_AD_FORMAT_BC1_UNORM && format <= CU_AD_FORMAT_BC7_UNORM_SRGB;
 }
@@ -55,6 +73,7 @@ std::uint64_t array_bytes(std::uint64_t bits, std::uint64_t width, std::uint64_t
     const std::uint64_t h = at_least_one(height >> level);
     const std::uint64_t d = layered ? at_least_one(depth) : at_least_one(depth >> level);
     total += (w * h * d * bits + 7) / 8;
+    if (w == 1 && h == 1 && (layered || d == 1)) break;  // more levels may be asked for, but there are none
   }
   return total;
 }
@@ -62,7 +81,7 @@ std::uint64_t array_bytes(std::uint64_t bits, std::uint64_t width, std::uint64_t
 std::uint64_t array_bytes(const cudaChannelFormatDesc* format, std::uint64_t width, std::uint64_t height,
                           std::uint64_t depth, unsigned flags, unsigned levels) noexcept {
   if (format == nullptr) return 0;
-  const int bits = format->x + format->y + format->z + format->w;
+  const int bits = bits_of(*format);
   return array_bytes(static_cast<std::uint64_t>(bits < 0 ? 0 : bits), width, height, depth, flags, levels);
 }
 

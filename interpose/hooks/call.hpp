@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "interpose/event.hpp"
+#include "interpose/hooks/contexts.hpp"
 
 namespace vramtrack::hooks {
 
@@ -52,6 +53,7 @@ struct Call {
   const void* function;  // the real one
   Api api;
   RealCall real;
+  std::uint32_t deaths = contexts::deaths();  // before the real call
 };
 
 std::uint64_t address(std::integral auto value) noexcept { return static_cast<std::uint64_t>(value); }
@@ -70,6 +72,10 @@ int free(const Call& call, std::uint64_t address, Kind kind) noexcept;
 /// Records an allocation that a call has just made, and an out-of-memory one that it refused. Only for the outermost.
 void record_success(const Call& call, const AllocFacts& facts, std::int16_t device) noexcept;
 void record_refusal(const Call& call, const AllocFacts& facts, std::int16_t device) noexcept;
+
+/// Whether the stream is being captured: what it is asked to allocate then is a node's memory, not the pool's. One
+/// driver call, which is allowed while any stream is being captured.
+bool capturing(std::uint64_t stream) noexcept;
 
 inline constexpr std::int16_t host_device = -1;
 /// The device that an allocation of this kind by this thread lands on. Makes one driver call that touches no stream

@@ -1,6 +1,8 @@
 // See contexts.hpp for the ownership rule and special.hpp for the policies.
 #include "interpose/hooks/contexts.hpp"
 
+#include <atomic>
+
 #include "interpose/hooks/address_map.hpp"
 #include "interpose/hooks/originals.hpp"
 #include "interpose/hooks/special.hpp"
@@ -16,9 +18,34 @@ SpinLock g_lock;
 AddressMap<contexts::Owned> g_owned;
 AddressMap<std::uint32_t> g_created;  // contexts made by cuCtxCreate (not primary) -> references
 
+std::atomic<std::uint32_t> g_deaths{0};
+std::atomic<std::uint32_t> g_dying{0};
+
+/// Alive around a call that kills a context, and the sweep after it.
+class Death {
+ public:
+  Death() noexcept {
+    g_dying.fetch_add(1);
+    begin_ = g_deaths.fetch_add(1);
+  }
+  ~Death() {
+    g_deaths.fetch_add(1);
+    g_dying.fetch_sub(1);
+  }
+  Death(const Death&) = delete;
+  Death& operator=(const Death&) = delete;
+  /// Whether the block's call began before this one. Of the others it is their own thread that asks the driver.
+  bool reaches(const contexts::Owned& owned) const noexcept {
+    return static_cast<std::int32_t>(begin_ - owned.born) >= 0;
+  }
+
+ private:
+  std::uint32_t begin_;
+};
+
 /// Takes every block for which `dies` holds out of the ledger, one by one: the ledger is never called under g_lock.
 template <class Dies>
-void sweep(Dies dies) noexcept {
+void sweep(const Death& death, Dies dies) noexcept {
   const SavedErrno keep;
   std::size_t cursor = 0;
   for (;;) {
@@ -26,24 +53,27 @@ void sweep(Dies dies) noexcept {
     std::uint64_t key = 0;
     {
       const LockGuard guard(g_lock);
-      key = g_owned.next(cursor, [&](std::uint64_t, const contexts::Owned& entry) { return dies(entry); });
+      key = g_owned.next(
+          cursor, [&](std::uint64_t, const contexts::Owned& entry) { return death.reaches(entry) && dies(entry); });
       if (key == 0) return;
       owned = *g_owned.find(key);
       g_owned.erase(key);
       cursor = cursor == 0 ? 0 : cursor - 1;  // erasing may have moved a later entry into this place
     }
-    if (tracing()) record_free({Layer::cuda, owned.device, owned.kind, key, 0});
+    if (!tracing()) continue;
+    const ledger::Removed removed = record_free({Layer::cuda, owned.device, owned.kind, key, 0});
+    if (!removed.found) take_back(removed);  // its thread is just recording it, and will ask the driver
   }
 }
 
-void sweep_context(std::uint64_t context) noexcept {
-  sweep([=](const contexts::Owned& owned) { return owned.context == context; });
+void sweep_context(const Death& death, std::uint64_t context) noexcept {
+  sweep(death, [=](const contexts::Owned& owned) { return owned.context == context; });
 }
 
 /// The primary context of a device: every context there that cuCtxCreate did not make. Pinned host memory has no
 /// device; it belongs to the primary context when its context was seen owning this device's memory.
-void sweep_primary(std::int16_t device, std::uint64_t primary) noexcept {
-  sweep([=](const contexts::Owned& owned) {
+void sweep_primary(const Death& death, std::int16_t device, std::uint64_t primary) noexcept {
+  sweep(death, [=](const contexts::Owned& owned) {
     if (g_created.find(owned.context) != nullptr) return false;
     return owned.device == device || (primary != 0 && owned.context == primary);
   });
@@ -82,8 +112,27 @@ std::uint64_t current() noexcept {
   return get != nullptr && get(&context) == CUDA_SUCCESS ? reinterpret_cast<std::uint64_t>(context) : 0;
 }
 
-void own(std::uint64_t address, Kind kind, std::int16_t device) noexcept {
-  const Owned owned{current(), device, kind};
+std::uint32_t deaths() noexcept { return g_deaths.load(std::memory_order_acquire); }
+
+bool died_since(std::uint32_t then) noexcept {
+  return g_deaths.load(std::memory_order_acquire) != then || g_dying.load(std::memory_order_acquire) != 0;
+}
+
+bool alive(std::uint64_t address, Kind kind) noexcept {
+  if (kind == Kind::host_pinned || kind == Kind::registered) {
+    auto* get = VRAMTRACK_DRIVER(cuMemHostGetFlags);
+    unsigned flags = 0;
+    return get == nullptr || get(&flags, reinterpret_cast<void*>(address)) == CUDA_SUCCESS;
+  }
+  if (kind == Kind::array) return true;  // there is no way to ask
+  auto* get = VRAMTRACK_DRIVER(cuMemGetAddressRange_v2);
+  CUdeviceptr base = 0;
+  std::size_t bytes = 0;
+  return get == nullptr || get(&base, &bytes, address) == CUDA_SUCCESS;
+}
+
+void own(std::uint64_t address, Kind kind, std::int16_t device, std::uint32_t deaths) noexcept {
+  const Owned owned{current(), device, kind, deaths};
   const LockGuard guard(g_lock);
   g_owned.insert(address, owned);
 }
@@ -133,9 +182,10 @@ int Special::context_attach(CUcontext* out) const noexcept {
 
 int Special::context_destroy(std::uint64_t context) const noexcept {
   const HookScope scope;
+  const Death death;
   const int result = call_.real();
   if (result == success && scope.outermost()) {
-    sweep_context(context);
+    sweep_context(death, context);
     const LockGuard guard(g_lock);
     g_created.erase(context);
   }
@@ -159,16 +209,18 @@ int Special::device_reset() const noexcept {
   const HookScope scope;
   const std::int16_t device = device_for(Kind::device);
   const std::uint64_t primary = primary_of(device);
+  const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost()) sweep_primary(device, primary);
+  if (result == success && scope.outermost()) sweep_primary(death, device, primary);
   return result;
 }
 
 int Special::primary_reset(int device) const noexcept {
   const HookScope scope;
   const std::uint64_t primary = primary_of(static_cast<std::int16_t>(device));
+  const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost()) sweep_primary(static_cast<std::int16_t>(device), primary);
+  if (result == success && scope.outermost()) sweep_primary(death, static_cast<std::int16_t>(device), primary);
   return result;
 }
 
@@ -176,9 +228,10 @@ int Special::primary_reset(int device) const noexcept {
 int Special::primary_release(int device) const noexcept {
   const HookScope scope;
   const std::uint64_t primary = primary_of(static_cast<std::int16_t>(device));
+  const Death death;
   const int result = call_.real();
   if (result == success && scope.outermost() && !primary_active(device))
-    sweep_primary(static_cast<std::int16_t>(device), primary);
+    sweep_primary(death, static_cast<std::int16_t>(device), primary);
   return result;
 }
 
@@ -187,8 +240,10 @@ int Special::green_destroy() const noexcept {
   const HookScope scope;
   const std::int16_t device = current_device();
   const std::uint64_t primary = device < 0 ? 0 : primary_of(device);
+  const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost() && device >= 0 && !primary_active(device)) sweep_primary(device, primary);
+  if (result == success && scope.outermost() && device >= 0 && !primary_active(device))
+    sweep_primary(death, device, primary);
   return result;
 }
 

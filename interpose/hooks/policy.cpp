@@ -15,6 +15,20 @@ namespace {
 
 bool on_host(Kind kind) noexcept { return kind == Kind::host_pinned || kind == Kind::registered; }
 
+/// A context died during the call: whether the block died with it, only the driver knows. (What dies between the
+/// driver's answer and the next line is missed until the next such call.)
+void settle(const Call& call, const AllocEvent& event) noexcept {
+  const std::uint32_t now = contexts::deaths();
+  const bool known = ledger::live_bytes_of(Layer::cuda, event.device, event.kind, event.address) != 0;
+  if (contexts::alive(event.address, event.kind)) {
+    contexts::own(event.address, event.kind, event.device, now);
+    if (!known) record_alloc(event, call.start);
+    return;
+  }
+  contexts::disown(event.address, event.kind);
+  if (known) record_free({Layer::cuda, event.device, event.kind, event.address, 0});
+}
+
 bool dies_with_context(Kind kind) noexcept {
   return kind == Kind::device || kind == Kind::managed || kind == Kind::array || on_host(kind);
 }
@@ -36,11 +50,25 @@ std::int16_t device_for(Kind kind) noexcept {
   return 0;
 }
 
+// A stream without a context (the thread's first call) is not capturing; the legacy stream says so while another is.
+bool capturing(std::uint64_t stream) noexcept {
+  auto* get = VRAMTRACK_DRIVER(cuStreamIsCapturing);
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  if (get == nullptr) return false;
+  const CUresult failed = get(reinterpret_cast<CUstream>(stream), &status);
+  return failed == CUDA_SUCCESS ? status != CU_STREAM_CAPTURE_STATUS_NONE
+                                : failed == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+}
+
 void record_success(const Call& call, const AllocFacts& facts, std::int16_t device) noexcept {
   if (facts.address == 0 || !recording()) return;
   const SavedErrno keep;
-  if (dies_with_context(facts.kind)) contexts::own(facts.address, facts.kind, device);
-  record_alloc({Layer::cuda, facts.kind, device, facts.address, facts.bytes, facts.stream, 0}, call.start);
+  const bool owned = dies_with_context(facts.kind);
+  if (owned) contexts::own(facts.address, facts.kind, device, call.deaths);
+  const AllocEvent event{Layer::cuda, facts.kind, device, facts.address, facts.bytes, facts.stream, 0};
+  record_alloc(event, call.start);
+  if (owned && contexts::died_since(call.deaths)) [[unlikely]]
+    settle(call, event);
 }
 
 void record_refusal(const Call& call, const AllocFacts& facts, std::int16_t device) noexcept {

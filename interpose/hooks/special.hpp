@@ -15,21 +15,26 @@ class Special {
   explicit Special(const Call& call) noexcept : call_(call) {}
 
   // special_pointers.cpp: device pointers, imports, pools, graphs
+  /// What stream 0 is for the functions with the suffix _ptsz.
+  static constexpr std::uint64_t per_thread_stream = 2;
   int free_pointer(std::uint64_t pointer) const noexcept;
   template <class Pointer>
   int import_pointer(Pointer* out) const noexcept {
     return import_pointer_at([&] { return address_behind(out); });
   }
   template <class Pointer>
-  int pool_alloc(Pointer* out, Bytes bytes, std::uint64_t pool, std::uint64_t stream) const noexcept {
+  int pool_alloc(Pointer* out, Bytes bytes, std::uint64_t pool, std::uint64_t stream,
+                 std::uint64_t default_stream = 0) const noexcept {
+    const Kind kind = stream_kind(stream == 0 ? default_stream : stream);
     return pool_alloc_from(pool, [&](bool succeeded) -> AllocFacts {
-      return {succeeded ? address_behind(out) : 0, bytes, Kind::pool, stream};
+      return {succeeded ? address_behind(out) : 0, bytes, kind, stream};
     });
   }
   template <class Pointer>
-  int stream_alloc(Pointer* out, Bytes bytes, std::uint64_t stream) const noexcept {
+  int stream_alloc(Pointer* out, Bytes bytes, std::uint64_t stream, std::uint64_t default_stream = 0) const noexcept {
+    const Kind kind = stream_kind(stream == 0 ? default_stream : stream);
     return stream_alloc_from([&](bool succeeded) -> AllocFacts {
-      return {succeeded ? address_behind(out) : 0, bytes, Kind::pool, stream};
+      return {succeeded ? address_behind(out) : 0, bytes, kind, stream};
     });
   }
   template <class Pool, class Props>
@@ -98,6 +103,8 @@ class Special {
     return static_cast<int>(type) == static_cast<int>(CU_MEM_LOCATION_TYPE_DEVICE) ? static_cast<std::int16_t>(id)
                                                                                    : host_device;
   }
+  /// Of a stream-ordered allocation: a graph's, when the stream is being captured.
+  Kind stream_kind(std::uint64_t stream) const noexcept;
   int import_pointer_at(FunctionRef<std::uint64_t> out) const noexcept;
   int stream_alloc_from(Facts facts) const noexcept;
   int pool_alloc_from(std::uint64_t pool, Facts facts) const noexcept;

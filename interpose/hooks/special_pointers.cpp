@@ -2,6 +2,7 @@
 #include "interpose/hooks/address_map.hpp"
 #include "interpose/hooks/elf.hpp"
 #include "interpose/hooks/originals.hpp"
+#include "interpose/hooks/session.hpp"
 #include "interpose/hooks/special.hpp"
 #include "interpose/hooks/torch.hpp"
 #include "interpose/recorder.hpp"
@@ -87,6 +88,12 @@ int Special::import_pointer_at(FunctionRef<std::uint64_t> out) const noexcept {
   if (pointer != 0 && opened(pointer))
     record_success(call_, {pointer, bytes_at(pointer), Kind::ipc, 0}, device_for(Kind::ipc));
   return result;
+}
+
+Kind Special::stream_kind(std::uint64_t stream) const noexcept {
+  if (session::inside_hook()) return Kind::pool;
+  const SavedErrno keep;
+  return capturing(stream) ? Kind::graph : Kind::pool;
 }
 
 int Special::stream_alloc_from(Facts facts) const noexcept {

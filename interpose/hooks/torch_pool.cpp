@@ -51,17 +51,6 @@ Level level(int device) noexcept {
   return now;
 }
 
-/// The memory of a captured allocation is the graph's: the pool's figures do not show it. A stream without a context
-/// (the thread's first call) is not capturing; the legacy stream says so while another one is.
-bool capturing(std::uint64_t stream) noexcept {
-  auto* get = VRAMTRACK_DRIVER(cuStreamIsCapturing);
-  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-  if (get == nullptr) return false;
-  const CUresult failed = get(reinterpret_cast<CUstream>(stream), &status);
-  return failed == CUDA_SUCCESS ? status != CU_STREAM_CAPTURE_STATUS_NONE
-                                : failed == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
-}
-
 int current_device() noexcept {
   int device = -1;
   auto* get = VRAMTRACK_DRIVER(cuCtxGetDevice);
@@ -87,7 +76,7 @@ int pool_alloc(const Call& call, Facts facts) noexcept {
   int device = -1;
   {
     const SavedErrno keep;
-    captured = capturing(facts(false).stream);
+    captured = facts(false).kind == Kind::graph;
     if (!captured) before = level(device = current_device());
   }
   const int result = call.real();
@@ -106,7 +95,6 @@ int pool_alloc(const Call& call, Facts facts) noexcept {
   }
   if (found.address == 0) return result;
   if (captured) {  // a node of the graph, which PyTorch does not count as allocated
-    found.kind = Kind::graph;
     record_success(call, found, where);
     return result;
   }

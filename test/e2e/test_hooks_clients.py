@@ -70,8 +70,12 @@ managed = cuda.managed_array(1 << 16, dtype=numpy.uint8)
 """
 
 
-def traced_equals_books(source, tmp_path, command=None, **changes):
-    """`source`: Python text, which is run with BOOKS; or `command`, a program that shows the books itself."""
+NO_LOSSES = {"unknown_frees", "replaced_blocks", "dropped_events"}
+
+
+def traced_equals_books(source, tmp_path, command=None, losses=None, with_output=False, **changes):
+    """`source`: Python text, which is run with BOOKS; or `command`, a program that shows the books itself. `losses`: the
+    counters that must be 0."""
     if command is None:
         script = tmp_path / "script.py"
         script.write_text(BOOKS + source + "\nbooks()\n")
@@ -98,9 +102,9 @@ def traced_equals_books(source, tmp_path, command=None, **changes):
         assert size == books[key][0]
         if key[1] not in ("host_pinned", "registered"):
             assert device == books[key][1]
-    losses = next(f for words, f in fields if words[0] == "losses")
-    assert {losses[name] for name in ("unknown_frees", "replaced_blocks", "dropped_events")} == {"0"}
-    return recorded
+    counted = next(f for words, f in fields if words[0] == "losses")
+    assert {counted[name] for name in losses or NO_LOSSES} == {"0"}
+    return (recorded, done.stdout) if with_output else recorded
 
 
 def kinds(recorded):

@@ -22,8 +22,9 @@ inline void expect(int result, const char* what) {
   if (live == nullptr) std::exit(4);
   live(
       [](const vramtrack_sim_block* block, void*) {
-        static const char* const kinds[] = {"device", "pool", "managed", "host_pinned", "array", "vmm"};
-        if (block->kind < 6)
+        static const char* const kinds[] = {"device", "pool",  "managed", "host_pinned", "array",
+                                            "vmm",    "graph", "ipc",     "external",    "registered"};
+        if (block->kind < sizeof kinds / sizeof *kinds)
           std::printf("books 0x%llx %s %llu %d\n", static_cast<unsigned long long>(block->address), kinds[block->kind],
                       static_cast<unsigned long long>(block->bytes), block->device);
         return 0;
