@@ -127,6 +127,35 @@ def test_a_program_that_wants_cupti_gets_it(tmp_path):
     assert dict(told(done).values()) == live_blocks(tmp_path)
 
 
+PROFILED = """
+import torch
+from torch.profiler import ProfilerActivity, profile
+layer = torch.nn.Linear(64, 64).cuda()
+kept = [torch.ones(9 << 20, device="cuda")]      # a segment of its own, before the profile and within it
+with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], profile_memory=True) as profiler:
+    layer(torch.ones(8, 64, device="cuda")).sum().backward()
+    kept.append(torch.ones(9 << 20, device="cuda"))
+stats = torch.cuda.memory_stats()
+print("profiled", len(profiler.events()) > 0, stats["allocated_bytes.all.current"], stats["reserved_bytes.all.current"])
+"""
+
+
+@pytest.mark.parametrize("option", ["--audit", "--cupti"])
+def test_torch_profiler_through_the_launcher(option, traced):
+    """torch.profiler itself, on the double: it gets CUPTI, one line says so, and nothing is lost by it."""
+    preload = sim_environment(".", ["", DOUBLE], trace=False)["LD_PRELOAD"]
+    run = traced(PROFILED, option, sim=None, env={"VRAMTRACK_CUPTI_LIBRARY": str(DOUBLE), "LD_PRELOAD": preload})
+    assert run.code == 0, run.stderr
+    allocated, reserved = map(int, re.search(r"^profiled True (\d+) (\d+)$", run.stdout, re.M).groups())
+    assert run.stderr.count("it is handed over, and the hooks go on") == 1
+    assert "audit: until the program took CUPTI for itself, it saw 1 allocation, all recorded" in " ".join(run.stderr.split())
+    report = run.report()
+    assert report["audit"]["handed_over"] and report["audit"]["missed"] == 0
+    live = {layer: sum(t["live_bytes"] for t in report["totals"] if (t["layer"], t["device"]) == (layer, 0))
+            for layer in ("tensor", "cuda")}
+    assert live == {"tensor": allocated, "cuda": reserved}
+
+
 def test_several_subscribers(tmp_path):
     """From CUDA 13.3 on, the program's subscription and ours live side by side."""
     done = witness(tmp_path, "profiler", VRAMTRACK_AUDIT="1", DOUBLE_VERSION="130300")
