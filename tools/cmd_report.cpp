@@ -1,8 +1,11 @@
 // vramtrack report and vramtrack flamegraph: one or more inputs, rendered.
 #include <unistd.h>
 
+#include <iostream>
+
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
+#include "tools/run/collect.hpp"
 
 namespace vramtrack::tools {
 namespace {
@@ -22,12 +25,26 @@ void add_common(CLI::App& app, Options& options) {
   app.add_option("-o,--output", options.output, "file to write (default: standard output)");
   app.add_option("--max-allocations", options.analyse.max_allocations, "live blocks listed one by one")
       ->capture_default_str();
-  app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this");
+  app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this")
+      ->envname("VRAMTRACK_MIN_SIZE");
 }
 
 void finish_common(Options& options) {
   parse_at(options.at, options.analyse);
   options.analyse.min_size = parse_size(options.min_size, "--min-size");
+}
+
+/// As the launcher does: NAME.json, and beside it NAME.oom-1.json, ...
+void write_ooms(const Report& report, const std::string& input, const Options& options) {
+  for (const OomReport& oom : report.ooms) {
+    AnalyseOptions moment = options.analyse;
+    moment.at = "oom";
+    moment.oom = oom.n;
+    const Report then = load(input, moment);
+    std::filesystem::path path = options.output;
+    path.replace_extension(".oom-" + std::to_string(oom.n) + ".json");
+    write_output(path.string(), [&](std::ostream& out) { render::json(then, out); });
+  }
 }
 
 }  // namespace
@@ -50,7 +67,16 @@ int cmd_report(const Arguments& arguments) {
   app.add_option("--width", options.text.width, "text: columns")->check(CLI::Range(40, 1000));
   bool html = false;
   app.add_flag("--html", html, "same as --format html");
+  bool ooms = false;
+  app.add_flag("--ooms", ooms,
+               "also write the report of each out-of-memory event, beside -o FILE.json: FILE.oom-N.json");
+  std::string fail_on_leak;
+  app.add_option("--fail-on-leak", fail_on_leak, "exit 77 when a growing site holds at least this");
   parse(app, arguments);
+  if (ooms && (options.output.empty() || options.output == "-" || options.inputs.size() > 1))
+    throw UsageError("--ooms needs one input and -o FILE");
+  const std::uint64_t leak_bytes = fail_on_leak.empty() ? 0 : parse_size(fail_on_leak, "--fail-on-leak");
+  bool leaking = false;
   if (html) options.format = "html";
   const Format& format = find_format(options.format);
   finish_common(options);
@@ -61,6 +87,8 @@ int cmd_report(const Arguments& arguments) {
   write_output(options.output, [&](std::ostream& out) {
     for (const std::string& input : options.inputs) {
       const Report report = load(input, options.analyse);
+      if (ooms) write_ooms(report, input, options);
+      leaking = leaking || (!fail_on_leak.empty() && leaks(report, leak_bytes));
       if (format.render == nullptr) {
         if (!options.output.empty() && options.output != "-") options.text.colour = false;
         render::text(report, out, options.text);
@@ -69,7 +97,9 @@ int cmd_report(const Arguments& arguments) {
       }
     }
   });
-  return 0;
+  if (!leaking) return 0;
+  std::cerr << leak_message(leak_bytes) << '\n';
+  return exit_leak;
 }
 
 int cmd_flamegraph(const Arguments& arguments) {

@@ -24,8 +24,6 @@ namespace vramtrack::tools {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int exit_leak = 77;
-
 struct Options {
   std::string output = "vramtrack-out";
   std::string sim, min_size = "0", fail_on_leak;
@@ -166,15 +164,6 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
   }
 }
 
-bool leaks(const std::vector<Collected>& collected, std::uint64_t at_least) {
-  for (const Collected& one : collected) {
-    for (const SiteReport& site : one.report.sites) {
-      if (site.verdict == "growing" && site.live_bytes >= std::max<std::uint64_t>(at_least, 1)) return true;
-    }
-  }
-  return false;
-}
-
 std::uint64_t now_ns() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -229,9 +218,10 @@ int cmd_run(const Arguments& arguments) {
   const std::vector<findings::Leftover> leftovers = wait_for_leftovers(run_id);
   const std::vector<Collected> collected = collector.finish(end, leftovers);
   print_summary(collected, folder, options);
-  if (!options.fail_on_leak.empty() && end.exit_code() == 0 && leaks(collected, options.leak_bytes)) {
-    std::cerr << "vramtrack: a growing site holds at least " << options.fail_on_leak << ": exit code " << exit_leak
-              << '\n';
+  const auto leaking = [&](const Collected& one) { return leaks(one.report, options.leak_bytes); };
+  if (!options.fail_on_leak.empty() && end.exit_code() == 0 &&
+      std::any_of(collected.begin(), collected.end(), leaking)) {
+    std::cerr << leak_message(options.leak_bytes) << '\n';
     return exit_leak;
   }
   return end.exit_code();

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 
 #include "cupti/callback_source.hpp"
 #include "interpose/agent.hpp"
@@ -48,11 +49,18 @@ __attribute__((constructor(101))) void library_loaded() noexcept {
   g_real_quick_exit = next("quick_exit");
   ::pthread_atfork(nullptr, nullptr, after_fork_in_child);
   // Registered before the program's own handlers, so it runs after them: what they free is seen as freed.
-  ::on_exit([](int code, void*) { end(code, true); }, nullptr);
+  ::on_exit(
+      [](int code, void*) {
+        const int wanted = end(code, true);
+        if (wanted == code) return;
+        std::fflush(nullptr);  // what exit() would still have done
+        ::_exit(wanted);
+      },
+      nullptr);
 }
 
 [[noreturn]] void leave(ExitFunction real, int code) noexcept {
-  end(code, false);
+  code = end(code, false);
   if (real != nullptr) real(code);
   for (;;) ::syscall(SYS_exit_group, code);
 }
@@ -73,27 +81,28 @@ void after_fork_in_child() noexcept {
   reset_recorder(static_cast<std::uint32_t>(parent));
 }
 
-void end(int code, bool orderly) noexcept {
+int end(int code, bool orderly) noexcept {
   // A vfork child that could not exec shares our memory, but not our id.
-  if (::getpid() != g_pid.load(std::memory_order_relaxed)) return;
+  if (::getpid() != g_pid.load(std::memory_order_relaxed)) return code;
   const SavedErrno keep;
   const NoCancel whole;
   if (!started()) {
     agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
-    return;
+    return code;
   }
-  if (g_ended.exchange(true)) return;
+  if (g_ended.exchange(true)) return code;
   if (!inside_hook()) agent::finish();
   if (orderly)
     freeze();
   else
     freeze_quietly();
   trace::Writer* writer = trace::active();
-  if (writer == nullptr) return;
+  if (writer == nullptr) return code;
   cupti::finish();
   write_doors_note();
   writer->finish(trace::EndKind::exit, code & 0xff);
-  if (!g_host_options.launched) write_report(writer->path());
+  constexpr int leaks = 77;
+  return g_host_options.launched || write_report(writer->path()) || code != 0 ? code : leaks;
 }
 
 }  // namespace vramtrack::session

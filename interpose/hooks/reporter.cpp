@@ -83,7 +83,7 @@ int run(const char* program, char* const* arguments) noexcept {
 
 }  // namespace
 
-void write_report(const char* trace_path) noexcept {
+bool write_report(const char* trace_path) noexcept {
   char program[PATH_MAX] = "vramtrack", report[PATH_MAX];
   const std::size_t stem = std::strlen(trace_path) - std::strlen(".vtrace");
   std::snprintf(report, sizeof report, "%.*s.json", static_cast<int>(stem), trace_path);
@@ -95,14 +95,21 @@ void write_report(const char* trace_path) noexcept {
                         const_cast<char*>("json"),
                         const_cast<char*>("-o"),
                         report,
+                        const_cast<char*>("--ooms"),
+                        const_cast<char*>(*g_host_options.fail_on_leak != 0 ? "--fail-on-leak" : nullptr),
+                        const_cast<char*>(g_host_options.fail_on_leak),
                         nullptr};
-  if (!found || run(program, json) != 0) {
+  constexpr int leaks = 77;
+  const int code = found ? run(program, json) : -1;
+  if (code != 0 && code != leaks) {
     say("the report was not written. Write it with: vramtrack report ", trace_path, " --format json -o ", report);
-    return;
+    return true;
   }
-  if (g_host_options.quiet) return;
-  char* const text[] = {program, const_cast<char*>("report"), report, nullptr};
-  run(program, text);
+  if (!g_host_options.quiet) {
+    char* const text[] = {program, const_cast<char*>("report"), report, nullptr};
+    run(program, text);
+  }
+  return code != leaks;
 }
 
 }  // namespace vramtrack::session

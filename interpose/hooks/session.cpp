@@ -151,6 +151,7 @@ void write_notes(trace::Writer& writer) noexcept {
 }  // namespace
 
 bool open(std::uint32_t forked_from) noexcept {
+  if (g_host_options.no_trace) return false;
   char folder[PATH_MAX], path[PATH_MAX];
   std::snprintf(folder, sizeof folder, "%s", g_host_options.out);
   if (!make_folders(folder)) {

@@ -23,13 +23,15 @@ bool inside_hook() noexcept;
 
 /// The process ends with this code: the agent's last chance, the end in the trace, the report where nobody else
 /// writes it. Idempotent. Does nothing in a vfork child that shares our memory. `orderly`: by exit(), so the driver may
-/// be asked for its free memory; not from _exit, which a signal handler may have called inside the driver.
-void end(int code, bool orderly) noexcept;
+/// be asked for its free memory; not from _exit, which a signal handler may have called inside the driver. Returns the
+/// code to end with: another one only where --fail-on-leak was asked for without a launcher.
+int end(int code, bool orderly) noexcept;
 
 /// Which functions of CUDA this process reached, and by which doors: note `doors` (doors_note.cpp).
 void write_doors_note() noexcept;
 
-/// Writes the report of a finished trace by starting the vramtrack program (reporter.cpp).
-void write_report(const char* trace_path) noexcept;
+/// Writes the reports of a finished trace by starting the vramtrack program (reporter.cpp). False: it found a leak of
+/// the size that was asked for.
+bool write_report(const char* trace_path) noexcept;
 
 }  // namespace vramtrack::session

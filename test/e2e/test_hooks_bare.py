@@ -77,6 +77,70 @@ def test_exit_code_and_stdout(ending, code, tmp_path):
     assert "Alive at exit" not in done.stderr
 
 
+OOM = """
+import torch
+kept = torch.ones(1 << 20, device="cuda")
+for bytes in (40 << 30, 50 << 30):
+    try:
+        torch.empty(bytes, dtype=torch.uint8, device="cuda")
+    except torch.cuda.OutOfMemoryError:
+        print("refused")
+"""
+
+
+def test_out_of_memory_reports(tmp_path):
+    """One file for each event, as with the launcher."""
+    done = bare(tmp_path, PYTHON, script(tmp_path, OOM), VRAMTRACK_QUIET="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "refused\nrefused\n", "")
+    (trace,) = (tmp_path / "vramtrack-out").glob("*.vtrace")
+    files = {path.name.removeprefix(trace.stem) for path in trace.parent.iterdir()}
+    assert files == {".vtrace", ".json", ".oom-1.json", ".oom-2.json"}
+    exit_report, *ooms = sorted(reports(trace.parent), key=lambda report: (report["at"], report["ooms"][0]["n"]))
+    requested = {(o["n"], o["requested_bytes"]) for o in exit_report["ooms"]}
+    assert requested == {(1, 40 << 30), (2, 50 << 30)}
+    assert [report["at"] for report in ooms] == ["oom", "oom"]
+
+
+GROWS = """
+import torch
+layer = torch.nn.Linear(64, 64).cuda()
+optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+kept = []
+for _ in range(30):
+    layer(torch.ones(8, 64, device="cuda")).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    kept.append(torch.ones(10000, device="cuda"))
+print("unflushed", end="")
+"""
+
+
+@pytest.mark.parametrize(
+    "size, ending, code",
+    [("1", "", 77), ("1MiB", "", 77), ("1GiB", "", 0), ("1", "raise SystemExit(3)", 3), ("1", "import os; os._exit(0)", 77)],
+)
+def test_fail_on_leak(size, ending, code, tmp_path):
+    """VRAMTRACK_FAIL_ON_LEAK without the launcher: the process ends with 77 itself, with all its output."""
+    text = GROWS + ("import sys; sys.stdout.flush()\n" if "_exit" in ending else "") + ending
+    done = bare(tmp_path, PYTHON, script(tmp_path, text), VRAMTRACK_FAIL_ON_LEAK=size, VRAMTRACK_QUIET="1")
+    assert (done.returncode, done.stdout) == (code, "unflushed")
+    assert done.stderr.count("a growing site holds at least") == (size != "1GiB")
+    assert len(reports(tmp_path / "vramtrack-out")) == 1
+
+
+def test_no_trace(tmp_path):
+    done = bare(tmp_path, PYTHON, script(tmp_path, BLOCK + "block(4096)\nprint('said')\n"), VRAMTRACK_NO_TRACE="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "said\n", "")
+    assert not (tmp_path / "vramtrack-out").exists()
+
+
+def test_min_size(tmp_path):
+    text = f"{BLOCK}\nkept = block(4096), block(1 << 20)\n"
+    bare(tmp_path, PYTHON, script(tmp_path, text), VRAMTRACK_MIN_SIZE="64KiB")
+    (report,) = reports(tmp_path / "vramtrack-out")
+    assert sizes(report) == [1 << 20]
+
+
 def test_killed(tmp_path):
     """No process is left to write the report: the documented command makes it from the trace."""
     done = bare(tmp_path, PYTHON, script(tmp_path, f"{BLOCK}\nkept = block(4096)\nos.kill(os.getpid(), 9)\n"))

@@ -13,6 +13,7 @@
 #include "interpose/trace/reader.hpp"
 #include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
+#include "report/support/units.hpp"
 #include "tools/command.hpp"
 
 namespace vramtrack::tools {
@@ -51,6 +52,17 @@ void write_json(const Report& report, const fs::path& path) {
 }
 
 }  // namespace
+
+bool leaks(const Report& report, std::uint64_t at_least) {
+  return std::any_of(report.sites.begin(), report.sites.end(), [&](const SiteReport& site) {
+    return site.verdict == "growing" && site.live_bytes >= std::max<std::uint64_t>(at_least, 1);
+  });
+}
+
+std::string leak_message(std::uint64_t at_least) {
+  return "vramtrack: a growing site holds at least " + human_bytes(std::max<std::uint64_t>(at_least, 1)) +
+         ": exit code " + std::to_string(exit_leak);
+}
 
 Collector::Collector(fs::path folder, std::uint64_t started_ns, AnalyseOptions options)
     : folder_(std::move(folder)), started_ns_(started_ns), options_(std::move(options)) {}

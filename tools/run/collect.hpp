@@ -16,6 +16,11 @@ struct Collected {
   std::filesystem::path path;  // of the JSON report
 };
 
+/// --fail-on-leak: the exit code of a program that leaks, whether one does, and what is said then.
+inline constexpr int exit_leak = 77;
+bool leaks(const Report& report, std::uint64_t at_least);
+std::string leak_message(std::uint64_t at_least);
+
 class Collector {
  public:
   /// `started_ns`: CLOCK_REALTIME when the run began; older traces in the folder belong to earlier runs.
