@@ -107,6 +107,7 @@ PythonSearch verify(const Python& python) noexcept {
     if (owner < l.owner_shim) {
       const std::byte* code = nullptr;
       if (!safe_field(frame, l.code, code)) return PythonSearch::unreadable;
+      code = untagged(code);
       std::int64_t offset = 0;
       if (l.interpreter_frames) {
         const std::byte* instruction = nullptr;
@@ -159,7 +160,7 @@ PythonSearch load(Python& python) noexcept {
       python.string_type == nullptr || python.bytes_type == nullptr ||
       !python_layout(version, free_threaded, symbol("_PyRuntime"), python.layout)) {
     say("frames of this Python (", version >> 8, ".", version & 0xff, free_threaded ? " free-threaded" : "",
-        ") cannot be read (3.9 to 3.13 can): native stacks only");
+        ") cannot be read (those of 3.9 to 3.14 can, free-threaded of 3.13): native stacks only");
     return PythonSearch::unreadable;
   }
   return PythonSearch::unverified;

@@ -45,6 +45,11 @@ T read_at(const void* object, std::size_t offset) noexcept {
   return value;
 }
 
+/// The code object of a frame. From 3.14 the low bits of the field are tags; objects are aligned, so before they are 0.
+inline const std::byte* untagged(const std::byte* object) noexcept {
+  return reinterpret_cast<const std::byte*>(reinterpret_cast<std::uintptr_t>(object) & ~std::uintptr_t{3});
+}
+
 /// The innermost frame of a thread state, incomplete or not; nullptr: no Python frame.
 inline const std::byte* innermost_frame(const PythonLayout& l, const std::byte* thread_state) noexcept {
   const auto* const frame = read_at<const std::byte*>(thread_state, l.frame);

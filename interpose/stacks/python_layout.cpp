@@ -72,16 +72,18 @@ void set_interpreter_frames(PythonLayout& l) noexcept {
   }
 }
 
-/// _Py_DebugOffsets of 3.13: "xdebugpy", version, free_threaded, then sections of 8-byte offsets, each led by the size
-/// of its struct.
+/// _Py_DebugOffsets of 3.13 and 3.14: "xdebugpy", version, free_threaded, then sections of 8-byte offsets, each led by
+/// the size of its struct. 3.14 has longer sections.
 bool set_published(PythonLayout& l, const void* runtime) noexcept {
   if (runtime == nullptr || std::memcmp(runtime, "xdebugpy", 8) != 0) return false;
   const auto* at = static_cast<const std::uint64_t*>(runtime);
   if (((at[1] >> 16) & 0xffff) != l.version || (at[2] != 0) != l.free_threaded) return false;
-  const auto* thread = at + 3 + 3 + 13;  // after runtime_state (3 fields) and interpreter_state (13):
-                                         // size, prev, next, interp, current_frame, thread_id, native_thread_id, ...
-  const auto* frame = thread + 9;        // size, previous, executable, instr_ptr, localsplus, owner
-  const auto* code = frame + 6;          // size, filename, name, qualname, linetable, firstlineno, ..., [9] bytecode
+  const bool longer = l.version >= 0x30e;
+  const auto* thread = at + 3 + 3 + (longer ? 16 : 13);  // after runtime_state (3 fields) and interpreter_state: size,
+                                                         // prev, next, interp, current_frame, thread_id, ...
+  const auto* frame = thread + 9;               // size, previous, executable, instr_ptr, localsplus, owner, ...
+  const auto* code = frame + (longer ? 8 : 6);  // size, filename, name, qualname, linetable, firstlineno, ..., [9]
+                                                // bytecode
   for (const auto* p = thread + 1; p < code + 9; ++p) {
     if (*p >= 1u << 16) return false;  // not an offset: the table is not what we think
   }
@@ -93,11 +95,13 @@ bool set_published(PythonLayout& l, const void* runtime) noexcept {
   l.code = static_cast<std::uint32_t>(frame[2]);
   l.instruction = static_cast<std::uint32_t>(frame[3]);
   l.owner = static_cast<std::uint32_t>(frame[5]);
-  if (l.owner < 6) return false;
-  l.flags = l.owner - 6;
-  l.flags_mask = 0xffull << 48;
+  l.flags = l.owner & ~7u;  // the aligned word around it: at 70 in 3.13, at 74 in 3.14
+  const std::uint32_t bit = 8 * (l.owner & 7);
+  if (bit > 48) return false;
+  l.flags_mask = 0xffull << bit;
+  l.flags_shift = static_cast<std::uint8_t>(48 - bit);
   l.owner_shift = 48;
-  l.owner_shim = 3;  // FRAME_OWNED_BY_CSTACK
+  l.owner_shim = 3;  // 3.13: FRAME_OWNED_BY_CSTACK; 3.14: FRAME_OWNED_BY_INTERPRETER, and the former is 4
   l.file = static_cast<std::uint32_t>(code[1]);
   l.name = static_cast<std::uint32_t>(code[2]);
   l.qualname = static_cast<std::int32_t>(code[3]);
@@ -129,6 +133,10 @@ bool python_layout(std::uint32_t version, bool free_threaded, const void* runtim
       return true;
     case 0x30d:
       return set_published(layout, runtime);
+    case 0x30e:
+      // A free-threaded 3.14 runs per-thread copies of the bytecode, which come and go while their code object lives:
+      // an instruction pointer does not say there which code it is.
+      return !free_threaded && set_published(layout, runtime);
     default:
       return false;
   }

@@ -1,6 +1,6 @@
 // Where the fields of CPython's frames, code objects and strings lie, per version. No Python header is used at build
 // time: the numbers of 3.9 to 3.12 are those of the public headers of each minor version (they do not change within
-// one), 3.13 and later publish theirs in _PyRuntime. Checked against the live interpreter before first use.
+// one), 3.13 and 3.14 publish theirs in _PyRuntime. Checked against the live interpreter before first use.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // See python_stack.hpp. Follows what CPython's own PyThreadState_GetFrame and PyFrame_GetBack show:
 //   3.9, 3.10   every frame; each belongs to a C evaluation of its own
 //   3.11        frames before their first traceable instruction are left out; is_entry marks the outermost of a C call
-//   3.12, 3.13  as 3.11, but a shim frame (owned by the C stack) stands below the outermost one of each C call
+//   3.12 to 3.14  as 3.11, but a shim frame (owned by the C stack or the interpreter) stands below the outermost one of
+//               each C call
 #include "interpose/stacks/python_stack.hpp"
 
 #include "interpose/stacks/python_code.hpp"
@@ -50,7 +51,7 @@ bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, bo
   const PythonLayout& l = python.layout;
   word = 0;
   if (is_shim(l, key)) return true;
-  const auto* const code = read_at<const std::byte*>(frame, l.code);
+  const auto* const code = untagged(read_at<const std::byte*>(frame, l.code));
   std::int64_t offset = 0;
   bool entry = true;
   if (l.interpreter_frames) {

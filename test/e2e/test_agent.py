@@ -111,9 +111,9 @@ def test_hundred_thousand_tensors_at_exit(traced):
 
 def test_agent_compiles_everywhere():
     """Every file of the agent is valid under each CPython that is there (the analyses run under it in other tests)."""
-    from test_agent_liveness import FOUND
+    from pythons import interpreters
 
-    for python in FOUND.values():
+    for python in interpreters().values():
         for path in sorted(AGENT.glob("*.py")):
             done = subprocess.run([python, "-c", "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')",
                                    str(path)], capture_output=True, text=True, timeout=30)

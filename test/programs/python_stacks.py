@@ -209,6 +209,14 @@ def in_threads():
         for _ in range(20):
             recursion(chooser.randrange(6))
             list(generator_of(chooser.randrange(3)))
+            short_lived(n)
+
+    def short_lived(n):
+        """Code objects that die in one thread while the others make theirs: without a GIL, at the same time."""
+        space = {}
+        exec(compile("\n" * n + "def f(call):\n  call('made in a thread')\n", f"<thread {n}>", "exec"), space)
+        space["f"](allocate)
+        space.clear()
 
     def generator_of(n):
         for _ in range(n):

@@ -43,9 +43,10 @@ constexpr Package packages[] = {
 
 // Tells the interpreter's path and version, then each installed distribution of those that it is asked for.
 constexpr const char* tell =
-    "import sys, importlib.metadata as m\n"
+    "import sys, sysconfig, importlib.metadata as m\n"
     "name = sys.implementation.name.replace('cpython', 'CPython')\n"
-    "print('%s\\t%s %d.%d.%d' % ((sys.executable, name) + sys.version_info[:3]))\n"
+    "t = 't' * bool(sysconfig.get_config_var('Py_GIL_DISABLED'))\n"
+    "print('%s\\t%s %d.%d.%d%s' % ((sys.executable, name) + sys.version_info[:3] + (t,)))\n"
     "for n in sys.argv[1:]:\n"
     "  try: print(n + '\\t' + m.version(n))\n"
     "  except Exception: pass\n";
@@ -116,11 +117,11 @@ void check_python(const std::string& python) {
   std::string executable, version;
   std::getline(std::getline(lines, executable, '\t'), version);
   const auto minor = version.starts_with("CPython 3.") ? std::atoi(version.c_str() + 10) : 0;
-  const bool known = minor >= 9 && minor <= 13;
+  const bool known = minor >= 9 && minor <= 14 && (!version.ends_with('t') || minor == 13);
   say(known ? Verdict::ok : Verdict::note, "python",
       executable + ", " + version +
           (known ? ": its stacks are read without stopping it"
-                 : ": not CPython 3.9 to 3.13, so there are native stacks only, or what its API gives"));
+                 : ": not CPython 3.9 to 3.14, nor the free-threaded 3.13t, so there are native stacks only"));
   bool any = false;
   for (std::string name; std::getline(lines, name, '\t');) {
     std::getline(lines, version);

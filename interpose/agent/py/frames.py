@@ -46,9 +46,10 @@ def module_file(name):
 
 
 def all_frames():
-    """[(frame, thread index)] of all threads, innermost first, the agent's own left out."""
+    """[(frame, thread index)] of all threads, innermost first, the agent's own left out. Without a GIL of this thread
+    only: the others run on, and CPython does not keep their frames from changing under a reader."""
     found = []
-    for number, frame in enumerate(sys._current_frames().values()):
+    for number, frame in enumerate(sys._current_frames().values() if has_gil() else [sys._getframe()]):
         while frame is not None:
             if not frame.f_code.co_filename.startswith("<vramtrack"):
                 found.append((frame, number))
@@ -133,6 +134,12 @@ def _baseline(_known=[]):
     return _known[0]
 
 
+def _frames_holding(frames, value):
+    """How many locals of these frames are `value`. From 3.14 an argument may be lent: the callee's local then holds no
+    reference of its own, so the object's count does not tell that the caller has it too."""
+    return sum(held is value for frame, _ in frames for held in frame_locals(frame).values())
+
+
 def dead_locals(frames, tensor_bytes, alone):
     """Locals that hold memory, that the bytecode never reads again, and whose object nothing else holds.
 
@@ -161,6 +168,8 @@ def dead_locals(frames, tensor_bytes, alone):
                 continue
             value = values[name]
             total, count = _bytes_alone(value, tensor_bytes, alone)
+            if total and sys.version_info >= (3, 14) and _frames_holding(frames, value) > 1:
+                total = 0
             value = None
             if total and not read_in_statement(code.co_filename, frame.f_lineno, name):
                 found.append((total, count, name, frame, thread, live.module))

@@ -6,7 +6,7 @@
 import sys
 
 _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False, "python": False}
-_FILES = ("liveness", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "notes")
+_FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "notes")
 
 
 # For the native side.

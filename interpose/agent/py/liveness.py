@@ -1,4 +1,4 @@
-# Which locals of a frame the bytecode may still read. Pure: code objects in, names out. CPython 3.9 to 3.13.
+# Which locals of a frame the bytecode may still read. Pure: code objects in, names out. CPython 3.9 to 3.14.
 # Backward may-liveness over the instructions, with jumps, fall-through and exception edges. "Dead" is a promise, so
 # everything unknown is called live.
 

@@ -15,7 +15,7 @@ class Access:
         self.on_device = self._getter(device)
         self.requires_grad = self._getter("requires_grad")
         self.is_leaf = self._getter("is_leaf")
-        self.grad = self._getter("grad")
+        self._grad = self._getter("grad")
         self.grad_fn = self._getter("grad_fn")
         self.shape = self._getter("shape")
         self.dtype = self._getter("dtype")
@@ -57,6 +57,10 @@ class Access:
         for n in self.shape(t):
             size *= n
         return size
+
+    def grad(self, t):
+        """The gradient of a tensor on the device; None where there is none, or another thread may be changing it."""
+        return self._grad(t) if self.on_device(t) and gradients_readable() else None
 
     def graph(self, t):
         """The autograd node that made it, or None. A view changed in place may raise."""

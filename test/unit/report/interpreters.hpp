@@ -1,4 +1,5 @@
-// The CPython interpreters of this machine, 3.9 to 3.13: on PATH and in pyenv's folder.
+// The CPython interpreters of this machine, 3.9 to 3.14: those of VRAMTRACK_PYTHONS (paths separated by colons), and
+// those on PATH and in pyenv's folder.
 #pragma once
 
 #include <algorithm>
@@ -19,16 +20,22 @@ inline std::vector<std::string> interpreters() {
     const std::string real = fs::canonical(path, ignored).string();
     if (std::find(found.begin(), found.end(), real) == found.end()) found.push_back(real);
   };
+  const char* named = std::getenv("VRAMTRACK_PYTHONS");
+  for (std::string rest = named != nullptr ? named : ""; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    if (end > 0) add(rest.substr(0, end));
+    rest.erase(0, end + 1);
+  }
   const char* pyenv = std::getenv("PYENV_ROOT");
   const char* home = std::getenv("HOME");
   const fs::path versions = fs::path(pyenv != nullptr ? pyenv : std::string(home != nullptr ? home : "") + "/.pyenv");
   for (const auto& entry : fs::directory_iterator(versions / "versions", ignored)) {
-    for (int minor = 9; minor <= 13; ++minor) add(entry.path() / "bin" / ("python3." + std::to_string(minor)));
+    for (int minor = 9; minor <= 14; ++minor) add(entry.path() / "bin" / ("python3." + std::to_string(minor)));
   }
   const char* path = std::getenv("PATH");
   for (std::string rest = path != nullptr ? path : ""; !rest.empty();) {
     const std::size_t end = std::min(rest.find(':'), rest.size());
-    for (int minor = 9; minor <= 13; ++minor) add(fs::path(rest.substr(0, end)) / ("python3." + std::to_string(minor)));
+    for (int minor = 9; minor <= 14; ++minor) add(fs::path(rest.substr(0, end)) / ("python3." + std::to_string(minor)));
     rest.erase(0, end + 1);
   }
   return found;

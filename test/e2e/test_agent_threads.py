@@ -1,0 +1,99 @@
+"""The agent in programs with several Python threads, also without a GIL: no crash, the same output, exact figures."""
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+from pythons import interpreters
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHECK = ROOT / "test" / "programs" / "agent" / "gradient_readers.py"
+THREADS = ROOT / "interpose" / "agent" / "py" / "threads.py"
+FOUND = interpreters()
+
+
+@pytest.mark.parametrize("version", list(FOUND))
+def test_gradients_are_not_read_while_they_change(version):
+    done = subprocess.run([FOUND[version], str(CHECK), str(THREADS)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert answers.pop("alone") and answers.pop("after")
+    has_gil = answers.pop("has_gil")
+    assert has_gil != version.endswith("t")
+    safe = {"reads"} if has_gil else set()
+    assert {case for case, answer in answers.items() if answer} == safe
+    assert len(answers) == 6
+
+
+DYING = """
+import sys, threading, torch, weakref
+model = torch.nn.Linear(256, 256).cuda()
+model(torch.randn(4, 256, device="cuda")).sum().backward()
+inside, never = threading.Event(), threading.Event()
+
+def stop_here(_):
+    inside.set()
+    never.wait()
+
+def clear():
+    gradient = model.weight.grad
+    keep = weakref.ref(gradient, stop_here)
+    del gradient
+    model.weight.grad = None
+
+threading.Thread(target=clear, daemon=True).start()
+print(inside.wait(60))
+sys.exit(5)
+"""
+
+
+def test_a_dying_gradient_is_left_alone(traced):
+    """The thread stands in the destructor of a gradient that the parameter still points to. Reading it would revive it."""
+    run = traced(DYING)
+    assert (run.code, run.stdout) == (5, "True\n"), run.stderr
+    named = {block["tensor"]["name"]: block["tensor"] for block in run.report()["allocations"] if block["tensor"]}
+    assert "model.weight" in named
+    assert not [name for name, tensor in named.items() if tensor["role"] == "gradient"], named
+
+
+TRAINING = """
+import sys, threading, torch
+kept = []
+
+def train(n):
+    model = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1)).cuda()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for i in range(150):
+        optimizer.zero_grad()
+        model(torch.randn(8, 32, device="cuda")).sum().backward()
+        optimizer.step()
+        space = {}
+        exec(compile("def f(torch):\\n  return torch.empty(64, device='cuda')\\n", "<made>", "exec"), space)
+        space["f"](torch)
+    kept.append(model)
+
+threads = [threading.Thread(target=train, args=(n,)) for n in range(6)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+assert len(kept) == 6
+try:
+    torch.empty(2**42, dtype=torch.uint8, device="cuda")
+except torch.OutOfMemoryError:
+    print("out of memory")
+stats = torch.cuda.memory_stats()
+print(stats["allocated_bytes.all.current"], stats["allocation.all.current"], stats["allocated_bytes.all.peak"])
+sys.exit(3)
+"""
+
+
+def test_threads_that_train_at_once(traced):
+    run = traced(TRAINING, env={"VRAMTRACK_CHECK_STACKS": "1"})
+    assert run.code == 3, run.stderr
+    said, figures = run.stdout.splitlines()
+    assert said == "out of memory"
+    total = next(total for total in run.report()["totals"] if total["layer"] == "tensor")
+    assert [total["live_bytes"], total["live_count"], total["peak_bytes"]] == [int(word) for word in figures.split()]
+    assert "mismatches: 0" in run.stderr
+    assert run.oom()["at"] == "oom"
+    assert not [note for note in run.report()["losses"]["notes"] if "agent" in note], run.report()["losses"]
