@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -36,6 +37,18 @@ def extra():
 kept = build({count})
 more = {more}
 """
+
+
+def until(condition, seconds=60):
+    """Waits for what is bound to come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+
+
+def state_of(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @contextlib.contextmanager
@@ -149,7 +162,7 @@ def test_merge_adds_up_ranks_and_names_the_one_that_differs(traced, vramtrack, t
 def test_top_of_a_paused_training_shows_the_final_figures(tmp_path, vramtrack):
     with running_loop(tmp_path) as (launcher, pid, trace):
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(0.5)
+        until(lambda: state_of(pid) == "T")
         shown = vramtrack("top", "--once", "--bytes", "--layer", "tensor", "--top", "1000", launcher.pid)
         assert shown.returncode == 0, shown.stderr
         assert "stopped" in shown.stdout and "\x1b" not in shown.stdout
@@ -216,8 +229,7 @@ def test_top_on_a_terminal(tmp_path):
             time.sleep(1)
             assert screen("capture-pane", "-p").stdout == paused
             screen("send-keys", "q")
-            time.sleep(1)
-            assert screen("list-sessions").returncode != 0
+            until(lambda: screen("list-sessions").returncode != 0)
             assert launcher.poll() is None  # the training goes on
         finally:
             screen("kill-server")
@@ -244,5 +256,4 @@ def test_ps_lists_a_traced_process_and_marks_it_when_its_parent_is_gone(tmp_path
         assert left["leftover"] and str(launcher.pid) in left["reason"]
         assert f"kill {pid}" in vramtrack("ps").stdout
         os.kill(pid, signal.SIGKILL)
-        time.sleep(1)
-        assert pid not in processes(vramtrack)
+        until(lambda: pid not in processes(vramtrack))
