@@ -176,9 +176,6 @@ void Merger::State::add_ledger(const Report& report) {
         at->bytes += owner.bytes;
       }
     }
-    if (one.context_and_other_bytes) {
-      all.context_and_other_bytes = all.context_and_other_bytes.value_or(0) + *one.context_and_other_bytes;
-    }
   }
 }
 
@@ -385,7 +382,15 @@ MergedReport Merger::finish() {
     entry.total_bytes += figures.first;
     if (figures.second) entry.driver_used_bytes = entry.driver_used_bytes.value_or(0) + *figures.second;
   }
-  for (auto& [device, entry] : state.ledger) report.ledger.push_back(std::move(entry));
+  for (auto& [device, entry] : state.ledger) {
+    // What a process calls "other" on a shared GPU is partly the other processes': the remainder is taken anew.
+    if (entry.driver_used_bytes) {
+      Bytes owned = 0;
+      for (const Owner& owner : entry.owners) owned += owner.bytes;
+      entry.context_and_other_bytes = *entry.driver_used_bytes - std::min(owned, *entry.driver_used_bytes);
+    }
+    report.ledger.push_back(std::move(entry));
+  }
   report.losses.notes.assign(state.notes.begin(), state.notes.end());
   for (const SiteReport& site : report.sites) {  // blocks of different processes share addresses: only counted
     report.omitted_bytes += site.live_bytes;

@@ -122,6 +122,18 @@ TEST_CASE("merge: equal findings of ranks on one device are one finding") {
   CHECK(merged.report.ledger.at(0).tensors_live_bytes == 24 * MiB);
 }
 
+TEST_CASE("merge: the ledger of a shared GPU adds up") {
+  std::vector<Report> ranks{rank_report(0, 0, 1 * MiB), rank_report(1, 0, 2 * MiB)};
+  for (Report& report : ranks) {
+    report.ledger[0].driver_used_bytes = 50 * MiB;  // of both processes, as each one sees it
+    report.ledger[0].owners = {{"torch", 10 * MiB}, {"nccl", 5 * MiB}};
+    report.ledger[0].context_and_other_bytes = 35 * MiB;
+  }
+  const LedgerEntry& ledger = merge(ranks).report.ledger.at(0);
+  CHECK(ledger.driver_used_bytes == 50 * MiB);
+  CHECK(ledger.context_and_other_bytes == 20 * MiB);
+}
+
 TEST_CASE("merge: a site that a rank does not have counts as nothing there") {
   Report without = rank_report(1, 0, 6 * MiB);
   without.sites.erase(without.sites.begin() + 1);
