@@ -156,8 +156,8 @@ Environment environment_facts(const trace::TraceFile& trace) {
   if (cuda.is_object() && cuda.contains("devices")) add_devices(cuda["devices"], "total_bytes", environment.devices);
   if (environment.devices.empty()) add_devices(json_note(trace, "devices"), "total", environment.devices);
 
-  const Json python = json_note(trace, "environment");
-  environment.python = string_in(python, "python");
+  const Json python = json_note(trace, "python");  // the agent's
+  environment.python = string_in(python, "version");
   environment.torch = string_in(python, "torch");
   return environment;
 }

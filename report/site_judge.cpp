@@ -63,7 +63,9 @@ void SiteJudge::judge(const trace::Site& site, const std::vector<const trace::Bl
   history.last_free_time = trace_.seconds(site.last_free_time);
   history.freed_late = site.freed_late;
   history.first_step = site.first_step;
-  if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0) {
+  // Where PyTorch hands nothing out (PYTORCH_NO_CUDA_MEMORY_CACHING), what it takes is the tensors themselves.
+  const bool hands_out = activity_.contains({static_cast<decltype(site.layer)>(trace::Layer::tensor), site.device});
+  if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0 && hands_out) {
     history.purpose = Purpose::allocator_segment;
   } else if (result.owner == "cublas" || result.owner == "cudnn" ||
              is_workspace(report_, result.stack, result.largest_bytes)) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -162,6 +163,9 @@ ChildEnd run_child(const std::vector<std::string>& command, const std::function<
     }
   }
   sigprocmask(SIG_SETMASK, &original, nullptr);
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  end.real_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
   end.signalled = WIFSIGNALED(status);
   end.code = end.signalled ? WTERMSIG(status) : WEXITSTATUS(status);
   return end;

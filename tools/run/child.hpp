@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -13,7 +14,8 @@ namespace vramtrack::tools {
 struct ChildEnd {
   pid_t pid = 0;
   bool signalled = false;
-  int code = 0;  // exit code, or the signal's number
+  int code = 0;               // exit code, or the signal's number
+  std::uint64_t real_ns = 0;  // when, since the Unix epoch
   int exit_code() const { return signalled ? 128 + code : code; }
 };
 

@@ -12,6 +12,8 @@
 #include "interpose/trace/layout.hpp"
 #include "interpose/trace/reader.hpp"
 #include "report/findings/findings.hpp"
+#include "report/merged_timeline.hpp"
+#include "report/process_facts.hpp"
 #include "report/render/render.hpp"
 #include "report/support/units.hpp"
 #include "tools/command.hpp"
@@ -34,6 +36,11 @@ void complete_end(Process& process, const ChildEnd* end) {
   if (end != nullptr && process.pid == end->pid) {
     process.end.kind = end->signalled ? (end->code == SIGKILL ? "killed" : "signal") : "exit";
     process.end.code = end->code;
+    if (process.ended_at.empty()) {  // killed: nothing was written at its end
+      const std::optional<double> started = parse_rfc3339(process.started_at);
+      process.ended_at = rfc3339(end->real_ns);
+      if (started) process.duration = std::max(process.duration, static_cast<double>(end->real_ns) / 1e9 - *started);
+    }
   } else if (process.end.kind == "running" && !is_alive(process.pid)) {
     process.end.kind = "unknown";
   }

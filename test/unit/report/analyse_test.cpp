@@ -28,7 +28,7 @@ struct TrainingTrace : MadeTrace {
     writer->note(key::cuda, R"({"runtime":13000,"driver":13010,"simulated":true,
                                "devices":[{"index":0,"name":"GPU","total_bytes":1073741824}]})");
     writer->note(key::memory_info, R"([{"device":0,"free_bytes":973741824,"total_bytes":1073741824}])");
-    writer->note("environment", R"({"python":"3.11.7","torch":"2.11.0"})");
+    writer->note("python", R"({"version":"3.11.7","torch":"2.11.0"})");
     writer->note(key::tensors, R"({"tensors":[{"a":4096,"s":[512,512],"d":"float32","n":"net.0.weight","r":"parameter",
                                    "h":"__main__.net"},{"a":4160,"s":[1],"d":"float32","n":"","r":"python","h":"view"}]})");
     const auto main = python("/home/me/project/train.py", "<module>", 27, true);
