@@ -232,8 +232,14 @@ class Analysis {
     const auto info = report_.notes.find(std::string(trace::note_key::memory_info));
     const bool usable = info != report_.notes.end() && !at_peak();
     report_.ledger = device_ledger(blocks, owners, report_.environment.devices, usable ? info->second : Json(nullptr));
-    if (at_peak()) {
-      for (LedgerEntry& entry : report_.ledger) entry.largest_free_cached_block_bytes = 0;
+    for (LedgerEntry& entry : report_.ledger) {
+      const bool hands_out =
+          std::any_of(trace_.accounts.begin(), trace_.accounts.end(), [&](const trace::Account& account) {
+            return account.used && account.layer == static_cast<std::uint8_t>(trace::Layer::tensor) &&
+                   account.device == entry.device && account.allocated_count > 0;
+          });
+      if (!hands_out) entry.cached_bytes = 0;  // PyTorch without its cache: what it holds is in use
+      if (!hands_out || at_peak()) entry.largest_free_cached_block_bytes = 0;
     }
   }
 

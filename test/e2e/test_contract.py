@@ -109,5 +109,6 @@ def test_report(case, traced):
     if case in ("plain", "no cache"):  # without PyTorch's cache its CUDA memory is the tensors, and judged as such
         layer = "tensor" if case == "plain" else "cuda"
         assert any(s["verdict"] == "growing" and s["layer"] == layer and s["live_count"] == 12 for s in report["sites"])
+        assert (report["ledger"][0]["cached_bytes"] > 0) == (case == "plain")
     assert environment["cuda_runtime"] == "13.0" and environment["simulated"] is True
     assert len(report["ooms"]) == 1 and report["ooms"][0]["requested_bytes"] == 100 << 30
