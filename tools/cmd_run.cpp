@@ -143,6 +143,11 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
     return;
   }
   if (collected.empty()) {
+    if (const fs::space_info space = fs::space(folder, ignored); !ignored && space.available == 0) {
+      std::cerr << "vramtrack: " << folder.string() << ": the file system is full; there is no trace to report."
+                << " Choose another folder with -o\n";
+      return;
+    }
     std::cerr << "vramtrack: no CUDA memory was allocated; nothing to report\n";
     return;
   }

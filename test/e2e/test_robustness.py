@@ -352,13 +352,19 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     done = launch(tmp_path, "ulimit -S -f 320", CUDA + lifted + ALLOCATES)
     assert (done.returncode, done.stdout) == (0, "end\n")
     assert done.stderr.count("stops growing") == 1
+    # Not that no CUDA memory was allocated: that is not known.
+    assert done.stderr.count("the file system is full; there is no trace") == (room == "there is none")
+    assert "no CUDA memory" not in done.stderr
     assert list((tmp_path / "out").glob("*.part-*")) == []
 
 
-def test_disk_full(tmp_path):
+@pytest.mark.parametrize("room", ["there is some", "there is none"])
+def test_disk_full(tmp_path, room):
     """A file system of 400 KiB of its own, where one may be mounted; else the limit on file sizes stands for it."""
+    fill = f"head -c 1M /dev/zero > {tmp_path}/out/filler 2> {tmp_path}/said" if room == "there is none" else "true"
     inside = f"""
 mount -t tmpfs -o size=400k tmpfs {tmp_path}/out || exit 99
+{fill}
 {VRAMTRACK} run --sim -o {tmp_path}/out -- {PYTHON} {tmp_path}/script.py
 code=$?
 ls {tmp_path}/out
