@@ -73,7 +73,7 @@ managed = cuda.managed_array(1 << 16, dtype=numpy.uint8)
 NO_LOSSES = {"unknown_frees", "replaced_blocks", "dropped_events"}
 
 
-def traced_equals_books(source, tmp_path, command=None, losses=None, with_output=False, **changes):
+def traced_equals_books(source, tmp_path, command=None, losses=NO_LOSSES, with_output=False, **changes):
     """`source`: Python text, which is run with BOOKS; or `command`, a program that shows the books itself. `losses`: the
     counters that must be 0."""
     if command is None:
@@ -103,7 +103,7 @@ def traced_equals_books(source, tmp_path, command=None, losses=None, with_output
         if key[1] not in ("host_pinned", "registered"):
             assert device == books[key][1]
     counted = next(f for words, f in fields if words[0] == "losses")
-    assert {counted[name] for name in losses or NO_LOSSES} == {"0"}
+    assert {name: counted[name] for name in losses} == dict.fromkeys(losses, "0")
     return (recorded, done.stdout) if with_output else recorded
 
 
