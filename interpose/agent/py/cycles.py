@@ -1,59 +1,68 @@
 # Tensors that only a reference cycle keeps alive: unreachable from every root, and every reference to the objects
 # around them comes from among those objects. The same arithmetic as the collector's, on the unreached part only.
 
+import collections
 import sys
 
 
-def garbage_tensors(access, tensors, reached, objects, collector, limit=200000):
-    """[(tensor, (loop, closing attribute, class, way to the tensor))] for those of `tensors` that are garbage."""
-    lost = [t for t in tensors if id(t) not in reached]
-    if not lost:
+def in_parts(objects, size=4096):
+    """Lists of some objects each, to ask the collector about many at a time."""
+    for start in range(0, len(objects), size):
+        yield objects[start:start + size]
+
+
+def can_be_met(access, tensors, wanted, objects, collector):
+    """Those of the ids `wanted` that a walk can meet: a Python object refers to the tensor, or it is a gradient. The
+    others are kept by C++ alone (saved for backward), and no walk needs to look for them."""
+    found = set()
+    for part in in_parts(objects):
+        found |= wanted.intersection(map(id, collector.get_referents(*part)))
+    for tensor in tensors:
+        if access.requires_grad(tensor) and access.is_leaf(tensor):
+            found.add(id(access.grad(tensor)))
+    return found & wanted
+
+
+def garbage_tensors(tensors, wanted, reached, objects, lists, collector, limit=500000):
+    """[(tensor, (loop, closing attribute, class, way to the tensor))] for those tensors with an id in `wanted` that are
+    garbage. `lists`: those of the analysis; what they hold is not held by the script."""
+    lost = [t for t in tensors if id(t) in wanted]
+    suspects = {key: o for key, o in zip(map(id, objects), objects) if key not in reached}
+    if not lost or len(suspects) > limit:
         return []
     referents = collector.get_referents
-    suspects = {}
-    for o in objects:
-        if id(o) not in reached:
-            suspects[id(o)] = o
-            if len(suspects) > limit:
-                return []
-    o = None
-    internal = dict.fromkeys(suspects, 0)
-    children = {}
-    for key in suspects:
-        below = [id(x) for x in referents(suspects[key]) if id(x) in suspects]
-        children[key] = below
-        for child in below:
-            internal[child] += 1
-    # what the analysis itself holds of each suspect: `objects`, `suspects`, getrefcount's argument; of tensors also
-    # `tensors`, and `lost`
-    in_tensors = {id(t) for t in tensors}
-    in_lost = {id(t) for t in lost}
-    external = []
-    for key in suspects:
-        held_by_us = 3 + (key in in_tensors) + (key in in_lost)
-        if sys.getrefcount(suspects[key]) - held_by_us - internal[key] > 0:
-            external.append(key)
-    alive = set()
-    while external:  # whatever a live object refers to is alive
-        key = external.pop()
-        if key in alive:
-            continue
-        alive.add(key)
-        external.extend(child for child in children[key] if child not in alive)
+    counts = collections.Counter()  # id -> references from among the suspects, and from the analysis
+    for part in in_parts(list(suspects.values())):
+        counts.update(map(id, referents(*part)))
+    for held in (objects, lost, *lists):
+        counts.update(map(id, held))
+    known = {0: object()}
+    ours = sys.getrefcount(known[0])  # `suspects` and the argument
+    frontier = [key for key in suspects if sys.getrefcount(suspects[key]) - ours - counts[key] > 0]
+    counts = None
+    alive = set(frontier)
+    while frontier:  # whatever a live object refers to is alive
+        below = set()
+        for part in in_parts(frontier):
+            below.update(map(id, referents(*[suspects[key] for key in part])))
+        frontier = [key for key in below if key in suspects and key not in alive]
+        alive.update(frontier)
+    garbage = suspects.keys() - alive
+    children = {key: [id(x) for x in referents(suspects[key]) if id(x) in garbage] for key in suspects if key in garbage}
     parents = {}
     for key, below in children.items():
-        if key not in alive:
-            for child in below:
-                parents.setdefault(child, []).append(key)
+        for child in below:
+            parents.setdefault(child, []).append(key)
     found = []
     for tensor in lost:
         key = id(tensor)
-        if key in alive or key not in children:
+        if key not in garbage:
             continue
         loop = _cycle_above(key, parents, children, alive)
         if loop:
             found.append((tensor, _chain_text(suspects, loop, referents)))
     suspects.clear()
+    lost.clear()
     return found
 
 

@@ -59,7 +59,9 @@ def growth_line(path, function, first_line, name, key=None):
     tree = _tree(path)
     if tree is None:
         return 0, False
-    for scope in (_scope(tree, function, first_line), tree):
+    own = _scope(tree, function, first_line)
+    scopes = (own, tree) if is_user_file(path) else (own,)  # the same name elsewhere in a library is another variable
+    for scope in scopes:
         best = _best_in(scope, name, key)
         if best[0]:
             return best[1], best[0] >= 4

@@ -37,6 +37,7 @@ class Walk:
 
     def __init__(self, access, max_objects=3000000, seconds=3.0, wide=True):
         self.access = access
+        self.type_kinds, self.addresses = access.kinds, access.known
         self.referents = real_gc().get_referents
         self.max_objects, self.deadline, self.wide = max_objects, time.thread_time() + seconds, wide
         self.objects, self.parents, self.kinds, self.labels = [], [], [], []
@@ -75,8 +76,8 @@ class Walk:
             if type(name) is str and not (kind == ATTRIBUTE and name.startswith("__")):
                 self._reach(values.get(name), at, kind, name)
 
-    def run(self):
-        """Walks until nothing is left, everything wanted is found, or a bound is met."""
+    def run(self, at_most=None):
+        """Walks until nothing is left, everything wanted is found, a bound is met, or `at_most` objects were seen to."""
         objects = self.objects
         checks = 0
         while self.next < len(objects):
@@ -88,7 +89,7 @@ class Walk:
             if checks & 1023 == 0 and (len(objects) > self.max_objects or time.thread_time() > self.deadline):
                 self.complete = False
                 return
-            if self.wanted is not None and not self.wanted:
+            if self.wanted is not None and not self.wanted or checks == at_most:
                 return
 
     def _append(self, o, parent, kind, label):
@@ -99,15 +100,24 @@ class Walk:
         return len(self.objects) - 1
 
     def _reach(self, o, parent, kind, label):
-        if id(type(o)) in _ATOMS or id(o) in self.seen:
+        of_type, key = id(type(o)), id(o)
+        if of_type in _ATOMS or key in self.seen:
             return
-        self.seen.add(id(o))
-        what = self.access.kind(o)
-        at = self._append(o, parent, kind, label)
+        self.seen.add(key)
+        at = len(self.objects)
+        self.objects.append(o)
+        self.parents.append(parent)
+        self.kinds.append(kind)
+        self.labels.append(label)
+        what = self.type_kinds.get(of_type)
+        if what == "":
+            return
+        if what is None:
+            what = self.access.kind(o)
         if what == "t":
             if self.wanted is not None:
-                self.wanted.discard(id(o))
-            if self.access.address(o):
+                self.wanted.discard(key)
+            if key in self.addresses or self.access.address(o):
                 self.tensors.append(at)
         elif what == "m":
             above = self.parents[at]

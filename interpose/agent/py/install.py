@@ -6,7 +6,8 @@
 import sys
 
 _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False, "python": False}
-_FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "notes")
+_FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "facts",
+          "notes")
 
 
 # For the native side.

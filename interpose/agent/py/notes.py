@@ -12,11 +12,12 @@ _looks = {"module_bytes": 0, "lines": {}}
 
 
 def _note(key, value, n):
-    """Writes a value as JSON. A path may hold bytes that are not text: their escapes are no valid UTF-8."""
-    text = json.dumps(value, separators=(",", ":"))
-    if "\\ud" in text:
-        text = re.sub(r"\\ud[89a-f][0-9a-f]{2}", "?", text)
-    native_note(key, text, n)
+    native_note(key, without_lone_surrogates(json.dumps(value, separators=(",", ":"))), n)
+
+
+def without_lone_surrogates(text):
+    """JSON as the trace takes it. A path may hold bytes that are not text: their escapes are no valid UTF-8."""
+    return re.sub(r"\\ud[89a-f][0-9a-f]{2}", "?", text) if "\\ud" in text else text
 
 
 def take_look(why):
@@ -74,30 +75,19 @@ class Group:
 
 def _groups(access, walk):
     """Groups the tensors that a walk found, module parameters, buffers and gradients left out."""
-    by_parent = {}
+    places = {}  # (parent, kind) of elements of a container, (position, kind) of others -> Group, None: left out
     groups = {}
+    kinds, parents, objects = walk.kinds, walk.parents, walk.objects
     for at in walk.tensors:
-        kind, parent = walk.kinds[at], walk.parents[at]
-        if kind == GRAD or walk.below_optimizer(at):
-            continue
-        tensor = walk.objects[at]
-        owner = walk.objects[parent]
-        if access.kind(owner) == "m":
-            values = object.__getattribute__(owner, "__dict__")
-            label = walk.labels[at]
-            if label in (values.get("_parameters") or ()) or label in (values.get("_buffers") or ()):
-                continue
-        key = (parent, kind) if kind in (INDEX, KEY, MEMBER) else (at, kind)
-        group = by_parent.get(key)
+        kind = kinds[at]
+        element = kind in (INDEX, KEY, MEMBER)
+        place = (parents[at], kind) if element else (at, kind)
+        group = places.get(place, place)
+        if group is place:
+            group = places[place] = _group_of(access, walk, at, groups)
         if group is None:
-            text = pattern(walk.describe(at))
-            if kind == KEY and _is_collection(owner):
-                text = text[: text.rindex("[")] + "[]"
-            group = groups.get(text)
-            if group is None:
-                group = groups[text] = Group(text, at)
-                group.bounded = _bound(owner) if kind in (INDEX, KEY) else 0
-            by_parent[key] = group
+            continue
+        tensor = objects[at]
         group.last = at
         group.count += 1
         group.bytes += access.bytes(tensor)
@@ -107,6 +97,26 @@ def _groups(access, walk):
             if len(group.starts) < 2000:
                 group.starts.append(node)
     return groups
+
+
+def _group_of(access, walk, at, groups):
+    """The group of a tensor, or None for what is a module's or an optimizer's."""
+    kind, owner = walk.kinds[at], walk.objects[walk.parents[at]]
+    if kind == GRAD or walk.below_optimizer(at):
+        return None
+    if access.kind(owner) == "m":
+        values = object.__getattribute__(owner, "__dict__")
+        label = walk.labels[at]
+        if label in (values.get("_parameters") or ()) or label in (values.get("_buffers") or ()):
+            return None
+    text = pattern(walk.describe(at))
+    if kind == KEY and _is_collection(owner):
+        text = text[: text.rindex("[")] + "[]"
+    group = groups.get(text)
+    if group is None:
+        group = groups[text] = Group(text, at)
+        group.bounded = _bound(owner) if kind in (INDEX, KEY) else 0
+    return group
 
 
 def _bound(container):
@@ -277,34 +287,26 @@ def _full_analysis(n, frames, dead):
     values = {}
     with guard(torch):
         objects = collector.get_objects()
-        tensors, modules, optimizers = [], [], []
-        for o in objects:
-            kind = access.kind(o)
-            if kind:
-                if kind == "t":
-                    if access.address(o):
-                        tensors.append(o)
-                elif kind == "m":
-                    modules.append(o)
-                else:
-                    optimizers.append(o)
-        o = None
+        tensors, modules, optimizers = access.scan(objects)
         walk = Walk(access)
         for mine in (globals(), objects, tensors, modules, optimizers, frames):
             walk.hide(mine)
-        walk.wanted = {id(t) for t in tensors}
+        walk.wanted = set(access.known)
         if not frames:
             add_user_modules(walk)
         add_frame_roots(walk, frames or all_frames())
         add_user_modules(walk)
         add_last_exception(walk)
         if tensors or collector.get_freeze_count():
+            walk.run(30000)
+        if walk.wanted:
+            if not collector.get_freeze_count():
+                walk.wanted = can_be_met(access, tensors, walk.wanted, objects, collector)
             walk.run()
         if walk.wanted:
             add_all_modules(walk)
             walk.run()
-        known = {id(t) for t in tensors}
-        tensors.extend(walk.objects[at] for at in walk.tensors if id(walk.objects[at]) not in known)  # frozen ones
+        tensors.extend(walk.objects[at] for at in walk.tensors if id(walk.objects[at]) not in access.known)  # frozen
         position = {id(walk.objects[at]): at for at in walk.tensors}
 
         roles = Roles(access)
@@ -318,12 +320,12 @@ def _full_analysis(n, frames, dead):
         _spans(access, groups, 40000)
         values["history_graph"] = {"step": step, "holders": _group_entries(walk, groups)}
         groups.clear()
-        values["tensors"] = _tensor_note(access, walk, tensors, position, roles, saved)
+        tensor_text = tensor_note(access, walk, tensors, position, roles, saved)
         note = _module_note(access, walk, step)
         if note is not None:
             values["modules"] = note
         if walk.wanted and walk.complete:
-            garbage = garbage_tensors(access, tensors, walk.seen, objects, collector)
+            garbage = garbage_tensors(tensors, walk.wanted, walk.seen, objects, (tensors, modules, optimizers), collector)
             cycles = {}
             for tensor, (loop, closing, owner, way) in garbage:
                 entry = cycles.setdefault(closing, {"loop": loop, "way": way, "v": closing, "c": owner, "b": 0, "n": 0,
@@ -346,32 +348,10 @@ def _full_analysis(n, frames, dead):
             part.clear()
         position = names = roles = saved = None
     _trees.clear()
+    native_note("tensors", tensor_text, n)
+    tensor_text = None
     for key, value in values.items():
         _note(key, value, n)
-
-
-def _tensor_note(access, walk, tensors, position, roles, saved):
-    """{"tensors":[{"a","s","d","n","r","h","q"}]}: one entry for each address."""
-    parts = []
-    done = set()
-    of = roles.of
-    for tensor in tensors:
-        address = access.address(tensor)
-        at = position.get(id(tensor))
-        if address in done and at is None:
-            continue
-        role, name = of.get(address) or ("saved_for_backward" if address in saved else "python", "")
-        if address in saved and not name:
-            name = "%s.%s" % saved[address][3:5]
-        holder = walk.describe(at) if at is not None else ""
-        done.add(address)
-        parts.append({"a": address, "s": list(access.shape(tensor)), "d": dtype_name(access.dtype(tensor)), "n": name,
-                      "r": role, "h": holder, "q": 1 if access.requires_grad(tensor) else 0})
-    for address, (size, shape, dtype, node, name) in saved.items():
-        if address not in done:
-            parts.append({"a": address, "s": shape, "d": dtype, "n": "%s.%s" % (node, name),
-                          "r": "saved_for_backward", "h": "autograd graph", "q": 0})
-    return {"tensors": parts}
 
 
 def _class_line(name, attribute):

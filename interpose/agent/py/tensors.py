@@ -22,7 +22,9 @@ class Access:
         self.device_of = self._getter("device")
         address = getattr(torch._C, "_data_address", None)
         self.raw_address = address or (lambda t: torch.Tensor.data_ptr(t))
-        self._kinds = {}
+        self.nbytes = self._getter("nbytes") if hasattr(self.tensor, "nbytes") else None
+        self.known = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
+        self.kinds = {}  # id of a type -> see kind(); types that objects of this analysis have
 
     def _getter(self, name):
         for base in self.tensor.__mro__:
@@ -33,15 +35,40 @@ class Access:
     def kind(self, o):
         """'t' tensor, 'm' module, 'o' optimizer, '' anything else; by type, cached for this analysis only."""
         t = type(o)
-        known = self._kinds.get(id(t))
-        if known is None:
-            line = type.__dict__["__mro__"].__get__(t)
-            known = "t" if self.tensor in line else "m" if self.module in line else "o" if self.optimizer in line else ""
-            self._kinds[id(t)] = known
-        return known
+        known = self.kinds.get(id(t))
+        return self._kind_of_type(t) if known is None else known
+
+    def _kind_of_type(self, t):
+        line = type.__dict__["__mro__"].__get__(t)
+        kind = "t" if self.tensor in line else "m" if self.module in line else "o" if self.optimizer in line else ""
+        self.kinds[id(t)] = kind
+        return kind
+
+    def scan(self, objects):
+        """(tensors with memory on the device, modules, optimizers) among `objects`. Remembers the addresses."""
+        types = list(map(type, objects))
+        keys = list(map(id, types))
+        for key, t in dict(zip(keys, types)).items():
+            if key not in self.kinds:
+                self._kind_of_type(t)
+        of_interest = {key for key, kind in self.kinds.items() if kind}
+        tensors, modules, optimizers = [], [], []
+        for o in [o for o, key in zip(objects, keys) if key in of_interest]:
+            kind = self.kinds[id(type(o))]
+            if kind == "t":
+                address = self.address(o)
+                if address:
+                    tensors.append(o)
+                    self.known[id(o)] = address
+            else:
+                (modules if kind == "m" else optimizers).append(o)
+        return tensors, modules, optimizers
 
     def address(self, t):
         """Device address of a tensor, 0 if it has no memory of its own (fake, functional, sparse, CPU)."""
+        known = self.known.get(id(t))
+        if known is not None:
+            return known
         try:
             if not self.on_device(t):
                 return 0
@@ -53,7 +80,9 @@ class Access:
         """Bytes of its elements (of a view: of the view), 0 if it is not on the device."""
         if self.kind(t) != "t" or not self.address(t):
             return 0
-        size = self.dtype(t).itemsize if hasattr(self.dtype(t), "itemsize") else self.tensor.element_size(t)
+        if self.nbytes is not None:
+            return self.nbytes(t)
+        size = self.tensor.element_size(t)
         for n in self.shape(t):
             size *= n
         return size
