@@ -52,9 +52,9 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
   if (last.line > 0) finding.line = last.line;
   finding.variable = last.variable;
   finding.bytes = last.bytes;
-  const std::string owner = last.function.empty() ? "a global" : "a local of " + last.function;
-  finding.message = "`" + last.variable + "` (" + owner + ", " + place(last.file, last.line) + ") held " +
-                    plural(last.count, "tensor") + " of " + human_bytes(last.bytes) + " and went on growing" +
+  finding.message = "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
+                    ") held " + plural(last.count, "tensor") + " of " + human_bytes(last.bytes) +
+                    " and went on growing" +
                     (bytes_per_step != 0 ? " by " + human_bytes(bytes_per_step) + " a step" : "") +
                     ". GPU memory is returned only when nothing refers to a tensor any more.";
   finding.fix =

@@ -42,8 +42,7 @@ Finding describe(const Holder& last, bool with_steps) {
   finding.bytes = last.bytes;
   const double times = static_cast<double>(with_steps ? last.steps : last.uses);
   const auto nodes_each = static_cast<std::uint64_t>(static_cast<double>(last.nodes) / times + 0.5);
-  const std::string owner = last.function.empty() ? "a global" : "a local of " + last.function;
-  finding.message = "`" + last.variable + "` (" + owner + ", " + place(last.file, last.line) +
+  finding.message = "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
                     ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +
                     (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) +
                     " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +

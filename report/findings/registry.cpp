@@ -30,6 +30,7 @@ Holder read_holder(const Json& entry) {
   holder.variable = value<std::string>(entry, "v", "");
   holder.file = value<std::string>(entry, "f", "");
   holder.function = value<std::string>(entry, "fn", "");
+  holder.of_class = value<std::string>(entry, "o", "");
   holder.line = value<int>(entry, "l", 0);
   holder.grows = value<bool>(entry, "k", false);
   holder.count = value<std::uint64_t>(entry, "c", 0);
@@ -127,6 +128,11 @@ bool growth_went_on(const Report& report, std::uint32_t step) {
   const double pace = (here_blocks - first_blocks) / (here_step - first_step);
   if (pace <= 0) return true;  // not visible in the number of blocks: no say
   return (last_blocks - here_blocks) / (last_step - here_step) > pace / 4;
+}
+
+std::string kind_of_variable(const Holder& holder) {
+  if (!holder.of_class.empty()) return "an attribute of " + holder.of_class;
+  return holder.function.empty() ? "a global" : "a local of " + holder.function;
 }
 
 std::string place(std::string_view file, int line) {

@@ -34,7 +34,7 @@ struct Holder {
   std::uint32_t step = 0;  // of the observation
   bool at_end = false;     // seen by the analysis at exit or OOM, not by a look on the way
   Bytes live = 0;          // of the process at that moment; 0 at the end
-  std::string chain, variable, file, function;
+  std::string chain, variable, file, function, of_class;
   std::vector<std::string> chains;  // of all parts of what `variable` holds; `chain` is the one with most bytes
   int line = 0;
   bool grows = false;  // `line` is a statement that adds to it, not a plain assignment
@@ -55,6 +55,9 @@ Bytes peak_bytes(const Report& report);
 /// Whether blocks kept surviving after `step`, at the pace seen before, until the last step (note `step_live`).
 /// True as well when too few steps followed to tell.
 bool growth_went_on(const Report& report, std::uint32_t step);
+
+/// What the variable is: "an attribute of Trainer", "a local of main()", "a global".
+std::string kind_of_variable(const Holder& holder);
 
 /// "train.py:27" of a file and line.
 std::string place(std::string_view file, int line);

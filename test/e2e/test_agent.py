@@ -164,3 +164,20 @@ def test_what_only_a_framework_holds_is_named(traced, tmp_path):
     found = [f for f in report["findings"] if f["code"] == "history-accumulation"]
     line = 1 + CALLED_BACK.splitlines().index("        self.seen.append(loss)")
     assert [(f["variable"], f["line"]) for f in found] == [("Module.seen", line)]
+    assert "(an attribute of Module, " in found[0]["message"]
+
+
+def test_what_only_the_framework_itself_holds_is_named(traced, tmp_path):
+    """A trainer of an installed package keeps what the script gives it; no name of the script leads to the trainer."""
+    package = tmp_path / "site-packages" / "loops"
+    package.mkdir(parents=True)
+    source = "class Trainer:\n    def __init__(self):\n        self.history = []\n" + "".join(
+        "    " + line.replace("def fit(", "def fit(self, ") + "\n" for line in FRAMEWORK.splitlines())
+    source += "            self.history.append(loss)\n"
+    (package / "__init__.py").write_text(source)
+    report = traced(CALLED_BACK.replace("loops.fit(", "loops.Trainer().fit(").replace("self.seen.append(loss)", ""),
+                    env={"PYTHONPATH": str(package.parent)}).report()
+    found = [f for f in report["findings"] if f["code"] == "history-accumulation"]
+    line = 1 + source.splitlines().index("            self.history.append(loss)")
+    assert [(f["variable"], f["line"]) for f in found] == [("Trainer.history", line)]
+    assert "(an attribute of Trainer, " in found[0]["message"]

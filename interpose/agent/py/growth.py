@@ -63,9 +63,67 @@ def growth_line(path, function, first_line, name, key=None):
     scopes = (own, tree) if is_user_file(path) else (own,)  # the same name elsewhere in a library is another variable
     for scope in scopes:
         best = _best_in(scope, name, key)
+        if best[0] < 4:
+            alias = _by_another_name(tree, scope, name)
+            if alias:
+                return alias, True
         if best[0]:
             return best[1], best[0] >= 4
     return 0, False
+
+
+def _by_another_name(tree, scope, name):
+    """Line of a statement that adds to `name` through `h = self.name`, `add = self.name.append`, or a parameter of a
+    function of the same file, `record(self.name, loss)`; 0: none."""
+    functions = [node for node in ast.walk(scope) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    for function in [node for node in functions if node is not scope] + [scope]:
+        nodes = list(ast.walk(function))
+        for node in nodes:
+            if isinstance(node, (ast.Assign, ast.NamedExpr)):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                value = node.value
+                if not isinstance(target, ast.Name) or target.id == name:
+                    continue
+                if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript)) and _last_name(value) == name:
+                    line = _changed_in(function, target.id)
+                elif isinstance(value, ast.Attribute) and value.attr in _ADDERS and _last_name(value.value) == name:
+                    line = max((call.lineno for call in nodes if isinstance(call, ast.Call)
+                                and isinstance(call.func, ast.Name) and call.func.id == target.id), default=0)
+                else:
+                    continue
+            elif isinstance(node, ast.Call):
+                line = _changed_by_callee(tree, node, name)
+            else:
+                continue
+            if line:
+                return line
+    return 0
+
+
+def _changed_in(function, name):
+    """Line of a statement that changes the object that `name` stands for, 0: none."""
+    best = _best_in(function, name, None, in_place=True)
+    return best[1] if best[0] >= 4 else 0
+
+
+def _changed_by_callee(tree, call, name):
+    """Line at which a function of the file adds to its parameter, where `call` gives it `name`; 0: none."""
+    callee = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
+    given = [i for i, value in enumerate(call.args)
+             if isinstance(value, (ast.Name, ast.Attribute)) and _last_name(value) == name]
+    keywords = [word.arg for word in call.keywords
+                if isinstance(word.value, (ast.Name, ast.Attribute)) and _last_name(word.value) == name]
+    if not callee or not (given or keywords):
+        return 0
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function.name == callee:
+            names = [argument.arg for argument in function.args.args]
+            own = 1 if isinstance(call.func, ast.Attribute) and names[:1] in (["self"], ["cls"]) else 0
+            for parameter in [names[i + own] for i in given if i + own < len(names)] + keywords:
+                line = _changed_in(function, parameter) if parameter else 0
+                if line:
+                    return line
+    return 0
 
 
 def read_in_statement(path, line, name):
@@ -98,7 +156,9 @@ def _adds_to(node, name, key):
     return _last_name(node) == name and not _other_key(node, key)
 
 
-def _best_in(scope, name, key):
+def _best_in(scope, name, key, in_place=False):
+    """(score, line) of the statement of `scope` that most likely makes `name` grow. `in_place`: only statements that
+    change the object itself count."""
     best = (0, 0)
     loops = set()
     for node in ast.walk(scope):
@@ -114,7 +174,11 @@ def _best_in(scope, name, key):
             for target in targets:
                 for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
                     if _last_name(part) == name and not _other_key(part, key):
-                        if isinstance(part, ast.Subscript) or (node.value is not None and _mentions(node.value, name)):
+                        if isinstance(part, ast.Subscript):
+                            score = max(score, 4)
+                        elif in_place:
+                            continue
+                        elif node.value is not None and _mentions(node.value, name):
                             score = max(score, 4)
                         else:
                             score = max(score, 1)

@@ -25,11 +25,11 @@ LRU = type(functools.lru_cache(maxsize=1)(len))
 class Root:
     """Where a walk starts: a namespace of a module, or the locals of a frame."""
 
-    __slots__ = ("name", "file", "function", "first_line", "frame_local")
+    __slots__ = ("name", "file", "function", "first_line", "frame_local", "library")
 
-    def __init__(self, name, file="", function="", first_line=0, frame_local=False):
+    def __init__(self, name, file="", function="", first_line=0, frame_local=False, library=False):
         self.name, self.file, self.function = name, file, function
-        self.first_line, self.frame_local = first_line, frame_local
+        self.first_line, self.frame_local, self.library = first_line, frame_local, library
 
 
 class Walk:
@@ -368,23 +368,34 @@ def add_frame_roots(walk, frames, user_only=False):
 
 
 def add_library_frame_roots(walk, frames):
-    """Objects of the user's classes that only frames of a library refer to: a framework's training loop calls back into
-    them. Named by their class."""
+    """Objects that only frames of a library refer to: those of the user's classes that a framework's training loop
+    calls back into, and the framework's own (`self` of a method that is running). Named by their class."""
     by_module = {}
     for frame, _ in frames:
-        if is_user_file(frame.f_code.co_filename) or not frame.f_code.co_flags & 1:
+        code = frame.f_code
+        if is_user_file(code.co_filename) or not code.co_flags & 1:
             continue
         values = frame_locals(frame)
+        own = values.get("self") if code.co_varnames[:1] == ("self",) else None
         for value in values.values():
             t = type(value)
-            if id(t) not in _ATOMS and id(value) not in walk.seen and walk.user_type(t):
-                own = type.__dict__["__dict__"].__get__(t).get("__module__")
+            if id(t) in _ATOMS or id(value) in walk.seen:
+                continue
+            user = walk.user_type(t)
+            module = str(type.__dict__["__dict__"].__get__(t).get("__module__"))
+            if user or value is own and _is_framework(walk, value, module):
                 name = type.__dict__["__name__"].__get__(t)
-                by_module.setdefault(str(own), {}).setdefault(name, value)
-        value = None
+                by_module.setdefault((module, not user), {}).setdefault(name, value)
+        value = own = None
         values.clear()
-    for own, values in by_module.items():
-        walk.add_namespace(values, Root(own, module_file(own)), keep=True)
+    for (module, library), values in sorted(by_module.items(), key=lambda item: item[0][1]):
+        walk.add_namespace(values, Root(module, module_file(module), library=library), keep=True)
+
+
+def _is_framework(walk, o, module):
+    """Whether an object of a library's class is one that a training loop keeps things in: not torch's own."""
+    return not module.startswith(("torch.", "vramtrack")) and walk.access.kind(o) == "" and (
+        "-packages" in module_file(module))
 
 
 def add_suspended_roots(walk):

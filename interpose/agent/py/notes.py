@@ -144,7 +144,8 @@ def _spans(access, groups, budget):
 
 
 def _where(walk, at, last=None):
-    """(variable, file, line of the statement that makes it grow, function) of a holder.
+    """(variable, file, line of the statement that makes it grow, function, whether that statement adds to it, class
+    that it is an attribute of) of a holder.
 
     Of a group of tensors (`at` its first, `last` its last) what grows is the container at which their ways part:
     `errors` of `errors[0].__traceback__... local batch` and `errors[7]. ...`. Parts of library objects are not named:
@@ -154,11 +155,11 @@ def _where(walk, at, last=None):
         common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(way, walk.path(last))))
         way = way[: max(common, 2)]
     root = walk.roots.get(way[0]) or Root("?")
-    file, function, first, name, key = root.file, root.function, root.first_line, "", None
+    file, function, first, name, key, of_class = root.file, root.function, root.first_line, "", None, ""
     shown = way[min(1, len(way) - 1)]
     for position in way[1:]:
         kind, label = walk.kinds[position], walk.labels[position]
-        source = walk.objects[walk.parents[position]]
+        source, owner = walk.objects[walk.parents[position]], None
         if kind in (INDEX, KEY, MEMBER, ANY):
             if kind == KEY and type(label) is str and key is None:
                 key, shown = label, position
@@ -175,11 +176,12 @@ def _where(walk, at, last=None):
             file, function, first = frame.f_code.co_filename, frame.f_code.co_name, frame.f_code.co_firstlineno
         elif kind == ATTRIBUTE and walk.parents[position] not in walk.roots:
             owner = source if type(source) is type else type(source)
-            if walk.user_type(owner):
+            if walk.user_type(owner) or root.library:
                 file, function, first = module_file(owner.__module__) or file, "", 0
             elif name and walk.access.kind(source) != "m":
                 continue
         name, key, shown = str(label), None, position
+        of_class = type.__dict__["__name__"].__get__(owner) if owner is not None else ""
     question = (file, function, first, name, key)
     found = _looks["lines"].get(question)
     if found is None:
@@ -188,7 +190,7 @@ def _where(walk, at, last=None):
     for word in (" closure ", " default ", " local "):
         if word in variable:
             variable = variable[variable.rindex(word) + len(word):]
-    return variable, file, found[0], root.name if root.frame_local else "", found[1]
+    return variable, file, found[0], root.name if root.frame_local else "", found[1], of_class
 
 
 def _growth(file, function, first, name, key=None):
@@ -204,11 +206,13 @@ def _group_entries(walk, groups, top=12):
             chosen[group.text] = group
     entries = []
     for group in chosen.values():
-        variable, file, line, function, grows = _where(walk, group.at, group.last)
+        variable, file, line, function, grows, of_class = _where(walk, group.at, group.last)
         entry = {"h": group.text, "v": variable, "f": file, "l": line, "fn": function, "c": group.count,
                  "b": group.bytes, "g": group.graph}
         if grows:
             entry["k"] = 1
+        if of_class:
+            entry["o"] = of_class
         if group.bounded:
             entry["max"] = group.bounded
         span = group.span
