@@ -73,7 +73,7 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
   for (const std::vector<Holder>& all : holders_by_variable(report)) {
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
-    if (keeps_graphs(last) || last.count < 5) continue;
+    if (keeps_graphs(last) || last.count < 5 || last.bytes == 0) continue;
     const double growth = pace(seen);
     if (report.steps > 0) {
       if (growth < 0.1 || last.count < last.step / 20) continue;

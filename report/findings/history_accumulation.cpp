@@ -46,7 +46,8 @@ Finding describe(const Holder& last, bool with_steps) {
                     ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +
                     (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) +
                     " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
-                    plural(last.count, "tensor") + " of " + human_bytes(last.bytes) +
+                    plural(last.count, "tensor") +
+                    (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") +
                     ", and all that those nodes hold. A value kept for statistics does not need its history.";
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
                                  "`.detach()` (and `.cpu()`) otherwise."

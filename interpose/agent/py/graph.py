@@ -18,6 +18,7 @@ class Span:
         self.types = {}
         self.same_type = ""
         self.saved_bytes = 0
+        self.on_device = False  # a parameter of it is, of the first hundred
         self.saved = {}  # address -> (bytes, shape, dtype, node type, name)
 
 
@@ -54,8 +55,10 @@ def walk_graph(access, starts, limit, saved=False):
         span.most_used = leaves[most]
         try:
             span.most_used_variable = id(most.variable)
+            span.on_device = any(access.address(leaf.variable) for leaf in list(leaves)[:100])
         except Exception:
             pass
+        most = None
     span.steps.discard(-1)
     if saved:
         span.saved_bytes = sum(entry[0] for entry in span.saved.values())

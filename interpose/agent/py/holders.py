@@ -45,6 +45,7 @@ class Walk:
         self.seen = set()
         self.next = 0
         self.tensors = []  # positions of device tensors, in order of discovery
+        self.histories = []  # positions of host tensors with an autograd graph, which may hold device memory
         self.modules = []  # positions of nn.Modules that no other module holds
         self.optimizers = []  # positions
         self._texts = {}  # position -> text of its expression
@@ -55,7 +56,8 @@ class Walk:
         self._user_types = {}
 
     def clear(self):
-        for part in (self.objects, self.parents, self.kinds, self.labels, self.tensors, self.modules, self.optimizers):
+        for part in (self.objects, self.parents, self.kinds, self.labels, self.tensors, self.histories, self.modules,
+                     self.optimizers):
             part.clear()
         self._texts.clear()
         self._below.clear()
@@ -119,6 +121,8 @@ class Walk:
                 self.wanted.discard(key)
             if key in self.addresses or self.access.address(o):
                 self.tensors.append(at)
+            elif self.access.graph(o) is not None:
+                self.histories.append(at)
         elif what == "m":
             above = self.parents[at]
             if above < 0 or self.access.kind(self.objects[above]) != "m":

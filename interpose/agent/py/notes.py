@@ -78,7 +78,7 @@ def _groups(access, walk):
     places = {}  # (parent, kind) of elements of a container, (position, kind) of others -> Group, None: left out
     groups = {}
     kinds, parents, objects = walk.kinds, walk.parents, walk.objects
-    for at in walk.tensors:
+    for at in itertools.chain(walk.tensors, walk.histories):
         kind = kinds[at]
         element = kind in (INDEX, KEY, MEMBER)
         place = (parents[at], kind) if element else (at, kind)
@@ -141,6 +141,9 @@ def _spans(access, groups, budget):
             group.span = walk_graph(access, group.starts, budget)
             budget -= group.span.nodes // 2
         group.starts = []
+    for text in [text for text, group in groups.items() if not group.bytes]:  # host tensors
+        if groups[text].span is None or not groups[text].span.on_device:
+            del groups[text]
 
 
 def _where(walk, at, last=None):
@@ -295,13 +298,13 @@ def _full_analysis(n, frames, dead):
         walk = Walk(access)
         for mine in (globals(), objects, tensors, modules, optimizers, frames):
             walk.hide(mine)
-        walk.wanted = set(access.known)
+        walk.wanted = access.histories.union(access.known)
         if not frames:
             add_user_modules(walk)
         add_frame_roots(walk, frames or all_frames())
         add_user_modules(walk)
         add_last_exception(walk)
-        if tensors or collector.get_freeze_count():
+        if walk.wanted or collector.get_freeze_count():
             walk.run(30000)
         if walk.wanted:
             if not collector.get_freeze_count():

@@ -24,6 +24,7 @@ class Access:
         self.raw_address = address or (lambda t: torch.Tensor.data_ptr(t))
         self.nbytes = self._getter("nbytes") if hasattr(self.tensor, "nbytes") else None
         self.known = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
+        self.histories = set()  # ids of the host tensors with a graph that scan() saw
         self.kinds = {}  # id of a type -> see kind(); types that objects of this analysis have
 
     def _getter(self, name):
@@ -60,6 +61,8 @@ class Access:
                 if address:
                     tensors.append(o)
                     self.known[id(o)] = address
+                elif self.graph(o) is not None:
+                    self.histories.add(id(o))
             else:
                 (modules if kind == "m" else optimizers).append(o)
         return tensors, modules, optimizers
