@@ -113,7 +113,8 @@ void from_sites(const Report& report, Findings& found, const std::set<std::strin
     const auto holder = holders.find(site.id);
     if (holder != holders.end() && (known.contains(holder->second) || known.contains(container(holder->second))))
       continue;
-    if (holder == holders.end() && !known.empty()) continue;  // most likely the same leak's C++ side
+    const bool held_in_c = holder == holders.end() || holder->second == "autograd graph";
+    if (held_in_c && !known.empty()) continue;  // most likely the same leak's C++ side
     Finding finding = make("growing-site", "warning", "Memory from one place grows with every step");
     finding.site = site.id;
     finding.bytes = site.live_bytes;

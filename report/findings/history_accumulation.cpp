@@ -13,12 +13,20 @@ namespace {
 
 constexpr std::uint64_t least_steps = 5;
 
+/// Graphs of few steps only (those that end an epoch, say), but of more of them in each later step that was looked at,
+/// and a statement that adds to the variable.
+bool grew_from_look_to_look(const std::vector<Holder>& seen) {
+  for (std::size_t i = 1; i < seen.size(); ++i)
+    if (seen[i].step != seen[i - 1].step && seen[i].steps <= seen[i - 1].steps) return false;
+  return seen.back().grows && seen.back().step > seen.front().step;
+}
+
 /// A window that slides (the last k losses) has a first step that moves on; accumulation keeps its first step.
 bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
   const Holder& last = seen.back();
   if (last.steps < least_steps || last.bound != 0) return false;
   const double possible = static_cast<double>(last.step) - last.first_step;
-  if (static_cast<double>(last.steps) < possible / 2) return false;
+  if (static_cast<double>(last.steps) < possible / 2 && !grew_from_look_to_look(seen)) return false;
   for (const Holder& earlier : seen)
     if (earlier.steps >= 2 && last.first_step > earlier.first_step + 2 && earlier.step != last.step) return false;
   if (seen.size() == 1 && last.first_step > last.step / 2) return false;

@@ -181,3 +181,10 @@ def test_what_only_the_framework_itself_holds_is_named(traced, tmp_path):
     line = 1 + source.splitlines().index("            self.history.append(loss)")
     assert [(f["variable"], f["line"]) for f in found] == [("Trainer.history", line)]
     assert "(an attribute of Trainer, " in found[0]["message"]
+
+
+def test_unusual_tensors_do_not_stop_the_analysis(traced):
+    """Nested tensors have no shape, sparse ones no address."""
+    report = traced([PYTHON, ROOT / "test" / "programs" / "faq" / "growing-site" / "innocent_nested_tensors.py"]).report()
+    facts = {a["tensor"]["name"] or a["tensor"]["holder"] for a in report["allocations"] if a["tensor"]}
+    assert {"net.weight", "net.bias", "__main__.nested"} <= facts

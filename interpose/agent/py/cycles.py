@@ -3,6 +3,7 @@
 
 import collections
 import sys
+import types
 
 
 def in_parts(objects, size=4096):
@@ -121,12 +122,20 @@ def _chain_text(suspects, loop_and_way, referents):
             closing, owner = "%s.%s" % (type(source).__name__, name), type(source).__name__
             if type(target) not in (dict, list, tuple, set):
                 break
+    text = _steps_text(steps)
+    path = _steps_text(_named_steps([suspects[key] for key in way]))
+    return text, closing or text.partition(" -> ")[0], owner, path
+
+
+def _steps_text(steps, most=8):
+    """`Trial.step_function -> method`; frames by their function."""
     text = []
-    for source, name, _ in steps[:8]:
-        text.append(type(source).__name__ + ("." + name if name else ""))
-    path = ["%s.%s" % (type(source).__name__, name) if name else type(source).__name__
-            for source, name, _ in _named_steps([suspects[key] for key in way])]
-    return " -> ".join(text), closing or (text[0] if text else ""), owner, " -> ".join(path)
+    for source, name, _ in steps[:most]:
+        kind = type(source).__name__
+        if type(source) is types.FrameType:
+            kind = "frame of %s" % frame_name(source)
+        text.append(kind + ("." + name if name else ""))
+    return " -> ".join(text + ["..."] * (len(steps) > most))
 
 
 def _class_of_user(o):

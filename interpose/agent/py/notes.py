@@ -337,11 +337,13 @@ def _full_analysis(n, frames, dead):
             for tensor, (loop, closing, owner, way) in garbage:
                 entry = cycles.setdefault(closing, {"loop": loop, "way": way, "v": closing, "c": owner, "b": 0, "n": 0,
                                                     "a": []})
-                entry["b"] += access.bytes(tensor)
-                entry["n"] += 1
-                if len(entry["a"]) < 64:
-                    entry["a"].append(access.address(tensor))
-            tensor = garbage = None
+                gradient = access.grad(tensor) if access.is_leaf(tensor) else None
+                for one in (tensor,) if gradient is None else (tensor, gradient):
+                    entry["b"] += access.bytes(one)
+                    entry["n"] += 1
+                    if len(entry["a"]) < 64:
+                        entry["a"].append(access.address(one))
+            tensor = gradient = one = garbage = None
             if cycles:
                 for entry in cycles.values():
                     entry["f"], entry["l"] = _class_line(entry["c"], entry["v"].rpartition(".")[2])

@@ -17,7 +17,7 @@ class Access:
         self.is_leaf = self._getter("is_leaf")
         self._grad = self._getter("grad")
         self.grad_fn = self._getter("grad_fn")
-        self.shape = self._getter("shape")
+        self.shape_of = self._getter("shape")
         self.dtype = self._getter("dtype")
         self.device_of = self._getter("device")
         address = getattr(torch._C, "_data_address", None)
@@ -79,16 +79,26 @@ class Access:
         except Exception:
             return 0
 
+    def shape(self, t):
+        """Its shape; of a nested tensor, which has none, ()."""
+        try:
+            return self.shape_of(t)
+        except Exception:
+            return ()
+
     def bytes(self, t):
         """Bytes of its elements (of a view: of the view), 0 if it is not on the device."""
         if self.kind(t) != "t" or not self.address(t):
             return 0
-        if self.nbytes is not None:
-            return self.nbytes(t)
-        size = self.tensor.element_size(t)
-        for n in self.shape(t):
-            size *= n
-        return size
+        try:
+            if self.nbytes is not None:
+                return self.nbytes(t)
+            size = self.tensor.element_size(t)
+            for n in self.shape(t):
+                size *= n
+            return size
+        except Exception:
+            return 0
 
     def grad(self, t):
         """The gradient of a tensor on the device; None where there is none, or another thread may be changing it."""
