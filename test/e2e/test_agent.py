@@ -22,6 +22,7 @@ def test_ordinary_programs_are_not_accused(path, traced):
     assert not LEAK_CODES & {f["code"] for f in report["findings"]}, report["findings"]
     growing = [s for s in report["sites"] if s["verdict"] == "growing"]
     assert not growing, growing
+    assert not [note for note in report["losses"]["notes"] if note.startswith("the Python agent")]
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +189,12 @@ def test_unusual_tensors_do_not_stop_the_analysis(traced):
     report = traced([PYTHON, ROOT / "test" / "programs" / "faq" / "growing-site" / "innocent_nested_tensors.py"]).report()
     facts = {a["tensor"]["name"] or a["tensor"]["holder"] for a in report["allocations"] if a["tensor"]}
     assert {"net.weight", "net.bias", "__main__.nested"} <= facts
+
+
+def test_a_failed_analysis_is_told(traced):
+    """The report says so when the agent could not do its work."""
+    script = "import gc, torch\nkept = torch.zeros(1024, device='cuda')\ngc.collect()\n" + (
+        "agent = next(o for o in gc.get_objects() if type(o) is dict and o.get('__name__') == '_vramtrack_agent')\n"
+        "agent['_load']()\nagent['native_state'] = None\ndel agent\n")
+    notes = traced(script).report()["losses"]["notes"]
+    assert [note for note in notes if note.startswith("the Python agent: <vramtrack ")], notes

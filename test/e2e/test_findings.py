@@ -46,10 +46,12 @@ def run(path, folder):
                                   cwd=folder).returncode
     finally:
         end_leftovers(out)
-    findings = []
-    for report in sorted(out.glob("vramtrack-*.json")):
-        findings += json.loads(report.read_text())["findings"]
-    return json.dumps({"findings": findings, "stderr": (folder / "stderr").read_text(), "code": code})
+    findings, notes = [], []
+    for path in sorted(out.glob("vramtrack-*.json")):
+        report = json.loads(path.read_text())
+        findings += report["findings"]
+        notes += report["losses"]["notes"]
+    return json.dumps({"findings": findings, "notes": notes, "stderr": (folder / "stderr").read_text(), "code": code})
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +102,7 @@ def fits(finding, path, line, code, variable):
 def test_program(path, outcome_of):
     outcome = outcome_of(path)
     told = [(f["code"], f["file"], f["line"], f["variable"]) for f in outcome.findings]
+    assert not [note for note in outcome.notes if note.startswith("the Python agent")]
     if path.stem.startswith("guilty"):
         wanted = expected(path)
         assert wanted, "a guilty program marks its line"
