@@ -1,13 +1,14 @@
 """What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU.
 
-    bench.py [--json FILE]      all of it, in ten to twelve minutes: the three below
-    bench.py --cost [--rounds N] [--seconds S] [--clock wall|best|cpu] [--workload NAME ...]
+    bench.py [--json FILE]      all of it, in about eight minutes: the three below
+    bench.py --cost [--seconds S] [--clock best|wall|cpu] [--workload NAME ...] [--configuration NAME ...]
     bench.py --startup          importing torch, and a Python program without CUDA
     bench.py --events           one event of the preloaded library alone: ns, instructions (by callgrind), cache lines
     bench.py --profile          where the nanoseconds of one event go
 
-Every round starts one process for each configuration, in random order. What is added is worked out within a round, so
-that a slow spell of the machine falls on all of them; the figures are medians over the rounds with their quartiles.
+Each configuration is a process of its own; they take turns of a few milliseconds, in random order within each round. What
+is added is worked out within a round, so that a slow spell of the machine falls on all of them; the figures are medians
+over some hundred rounds, with their quartiles. A turn's figure is the least of its five repeats (--clock).
 VRAMTRACK_BUILD names the build folder (default: build). Run it with the Python that has PyTorch.
 """
 
@@ -50,15 +51,37 @@ def workload_names():
     return [line.split('"')[1] for line in table.splitlines() if line.startswith('    "')]
 
 
-def run_once(configuration, seconds, names, folder):
-    options, recorder = CONFIGURATIONS[configuration]
-    command = [VRAMTRACK, "run", "--sim", "--quiet", "-o", folder, *options, "--"]
-    command += [sys.executable, HERE / "work.py", recorder, seconds, *names]
-    environment = dict(os.environ, VRAMTRACK_BENCH_EVENTS=str(BUILD / "lib" / "libvramtrack_bench_events.so"))
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise SystemExit(f"error: {configuration} ended with {done.returncode}\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+class Worker:
+    """A process of one configuration that works when it is its turn."""
+
+    def __init__(self, configuration, names, folder):
+        options, recorder = CONFIGURATIONS[configuration]
+        command = [VRAMTRACK, "run", "--sim", "--quiet", "-o", folder, *options, "--"]
+        command += [sys.executable, HERE / "work.py", recorder, *names]
+        environment = dict(os.environ, VRAMTRACK_BENCH_EVENTS=str(BUILD / "lib" / "libvramtrack_bench_events.so"))
+        self.configuration = configuration
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def tell(self, word):
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+
+    def hear(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"error: {self.configuration} ended with {self.process.wait()}")
+        return json.loads(line)
+
+    def turn(self):
+        self.tell("turn")
+        return self.hear()
+
+    def end(self):
+        self.process.stdin.close()
+        if self.process.wait() != 0:
+            raise SystemExit(f"error: {self.configuration} ended with {self.process.returncode}")
 
 
 def quartiles(values):
@@ -70,52 +93,51 @@ def quartiles(values):
 
 def measure(arguments):
     names = arguments.workload or workload_names()
-    configurations = arguments.configuration or list(CONFIGURATIONS)[:4]
-    rounds = []
-    end = time.monotonic() + 60 * arguments.minutes
-    for number in range(arguments.rounds):
-        if rounds and time.monotonic() > end:
-            break
-        order = random.sample(configurations, len(configurations))
-        results = {}
-        for configuration in order:
-            with tempfile.TemporaryDirectory() as folder:
-                results[configuration] = run_once(configuration, arguments.seconds, names, folder)
-        rounds.append(results)
-        print(f"round {number + 1} of {arguments.rounds}: {', '.join(order)}", file=sys.stderr, flush=True)
+    chosen = arguments.configuration or list(CONFIGURATIONS)[:4]
+    configurations = ["untraced", *(each for each in chosen if each != "untraced")]
     clock = arguments.clock
-    report = {"kind": "cost", "clock": clock, **machine(), "rounds": rounds, "summary": {}}
-    for name in names:
-        unit = rounds[0]["untraced"][name]["unit"]
-        base = quartiles([r["untraced"][name][clock] for r in rounds])
-        per = rounds[0]["untraced"][name]["allocations"]
-        rows = {}
-        print(f"\n{name}: {per} allocations; untraced {base[1]:.0f} {unit} ({base[0]:.0f} to {base[2]:.0f})")
-        print(f"  {'':32}{'added ' + unit:>10}  {'quartiles':>18}{'ns an alloc':>13}{'% slower':>24}")
-        for configuration in configurations:
-            if configuration == "untraced":
-                continue
-            added = quartiles([r[configuration][name][clock] - r["untraced"][name][clock] for r in rounds])
-            ratio = quartiles([r[configuration][name][clock] / r["untraced"][name][clock] for r in rounds])
-            each = added[1] * (1000 if unit == "us" else 1) / per
-            rows[configuration] = {"added": added, "ratio": ratio, "ns_per_allocation": each}
-            spread = f"{added[0]:.0f} to {added[2]:.0f}"
-            slower = f"{(ratio[1] - 1) * 100:.1f} ({(ratio[0] - 1) * 100:.1f} to {(ratio[2] - 1) * 100:.1f})"
-            print(f"  {configuration:32}{added[1]:>10.0f}  {spread:>18}{each:>13.0f} {slower:>23}")
-        report["summary"][name] = {"unit": unit, "allocations": per, "untraced": base, "configurations": rows}
-        if "vramtrack" in rows:
-            for other in ("torch recorder, python", "torch recorder, all"):
-                if other not in rows or rows["vramtrack"]["added"][1] <= 0:
-                    continue
-                # Of the medians, and round by round: how far that can be trusted.
-                base = [r["untraced"][name][clock] for r in rounds]
-                ours = [r["vramtrack"][name][clock] - b for r, b in zip(rounds, base)]
-                theirs = [r[other][name][clock] - b for r, b in zip(rounds, base)]
-                factor = rows[other]["added"][1] / rows["vramtrack"]["added"][1]
-                low, _, high = quartiles([t / o for t, o in zip(theirs, ours) if o > 0] or [factor])
-                rows[other]["times_ours"] = (low, factor, high)
-                print(f"  vramtrack adds 1/{factor:.1f} of what the {other} adds (1/{low:.1f} to 1/{high:.1f})")
+    report = {"kind": "cost", "clock": clock, **machine(), "workloads": {}, "summary": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        workers = [Worker(each, names, os.path.join(folder, str(i))) for i, each in enumerate(configurations)]
+        for name in names:
+            about = [worker.hear() for worker in workers][0]
+            rounds, end = [], time.monotonic() + arguments.seconds
+            while len(rounds) < 5 or time.monotonic() < end:
+                rounds.append({w.configuration: w.turn() for w in random.sample(workers, len(workers))})
+            for worker in workers:
+                worker.tell("next")
+            report["workloads"][name] = rounds
+            report["summary"][name] = summary(name, about, rounds, configurations, clock)
+        for worker in workers:
+            worker.end()
     return report
+
+
+def summary(name, about, rounds, configurations, clock):
+    """Prints what each configuration adds, round by round."""
+    unit, per = about["unit"], about["allocations"]
+    took = {each: [r[each][clock] for r in rounds] for each in configurations}
+    added = {each: [t - u for t, u in zip(took[each], took["untraced"])] for each in configurations}
+    base = quartiles(took["untraced"])
+    print(f"\n{name}: {per} allocations; untraced {base[1]:.0f} {unit} ({base[0]:.0f} to {base[2]:.0f}); {len(rounds)} rounds")
+    print(f"  {'':32}{'added ' + unit:>10}  {'quartiles':>18}{'ns an alloc':>13}{'% slower':>24}")
+    rows = {}
+    for each in configurations[1:]:
+        low, middle, high = quartiles(added[each])
+        ratio = quartiles([t / u for t, u in zip(took[each], took["untraced"])])
+        ns = middle * (1000 if unit == "us" else 1) / per
+        rows[each] = {"added": (low, middle, high), "ratio": ratio, "ns_per_allocation": ns}
+        slower = f"{(ratio[1] - 1) * 100:.1f} ({(ratio[0] - 1) * 100:.1f} to {(ratio[2] - 1) * 100:.1f})"
+        print(f"  {each:32}{middle:>10.0f}  {f'{low:.0f} to {high:.0f}':>18}{ns:>13.0f} {slower:>23}")
+    for each in configurations[1:]:
+        if "torch" not in each or rows.get("vramtrack", {"added": (0, 0)})["added"][1] <= 0:
+            continue
+        # Of the medians, and round by round: how far that can be trusted.
+        factor = rows[each]["added"][1] / rows["vramtrack"]["added"][1]
+        low, _, high = quartiles([t / o for t, o in zip(added[each], added["vramtrack"]) if o > 0] or [factor])
+        rows[each]["times_ours"] = (low, factor, high)
+        print(f"  vramtrack adds 1/{factor:.1f} of what the {each} adds (1/{low:.1f} to 1/{high:.1f})")
+    return {"unit": unit, "allocations": per, "rounds": len(rounds), "untraced": base, "configurations": rows}
 
 
 STARTUPS = {
@@ -234,18 +256,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for mode in ("cost", "startup", "events", "profile"):
         parser.add_argument(f"--{mode}", action="store_true")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--minutes", type=float, default=7.5, help="no round of --cost begins after that")
-    parser.add_argument("--seconds", type=float, default=0.25, help="of each workload in each process")
-    parser.add_argument("--clock", choices=["wall", "best", "cpu"], default="wall", help="median time, least time, CPU time")
+    parser.add_argument("--seconds", type=float, default=10, help="for each workload, all configurations together")
+    parser.add_argument("--clock", choices=["best", "wall", "cpu"], default="best", help="least time of a turn, median, CPU time")
     parser.add_argument("--workload", action="append", choices=workload_names())
     parser.add_argument("--configuration", action="append", choices=list(CONFIGURATIONS))
     parser.add_argument("--startup-rounds", type=int, default=11)
     parser.add_argument("--repeats", type=int, default=20000, help="of each part of an event in --profile")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
-    if arguments.configuration and "untraced" not in arguments.configuration:
-        arguments.configuration.insert(0, "untraced")
     modes = {"cost": measure, "startup": startup, "profile": profile}
     modes["events"] = lambda _: {**machine(), **events.report(BUILD, count=shutil.which("valgrind") is not None)}
     chosen = [mode for mode in ("cost", "startup", "events", "profile") if getattr(arguments, mode)]

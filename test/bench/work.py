@@ -1,8 +1,10 @@
-"""One measured process: runs the workloads named on the command line and prints {name: figures} as JSON, last line.
+"""One measured process, which works in turns: bench.py keeps one for each configuration and lets them take turns.
 
-Usage: work.py RECORDER SECONDS WORKLOAD...    RECORDER: none, python or all (PyTorch's own memory history)
-Figures, per unit of work: {"unit": "ns"|"us", "allocations": blocks handed out, "wall": median time, "best": least time
-(what a busy machine disturbs least), "cpu": median CPU time of the whole process}
+Usage: work.py RECORDER WORKLOAD...    RECORDER: none, python or all (PyTorch's own memory history)
+
+For each workload it prints {"unit": "ns"|"us", "allocations": blocks handed out by a unit of work}; then each line "turn"
+on stdin makes it work for one turn and print {"wall": median time of a unit, "best": least time (what a busy machine
+disturbs least), "cpu": median CPU time of the whole process}, and the line "next" goes on to the next workload.
 """
 
 import _thread
@@ -28,38 +30,45 @@ EVENTS.bench_call_deeper.restype = ctypes.py_object
 
 def at_depth(python, native, call):
     """Calls `call` in a new thread, where the loop has so many Python frames, and so many native ones below it."""
-    done, results = threading.Lock(), []
+    done = threading.Lock()
 
     def deeper(left):
         if left > 0:
             return deeper(left - 1)
         if native < NATIVE_BY_CTYPES:
-            return call() if native <= NATIVE_AT_LEAST else next(iter(call, None))  # six frames of C
+            return call() if native <= NATIVE_AT_LEAST else next(iter(call, ...))  # six frames of C
         return EVENTS.bench_call_deeper(native - NATIVE_BY_CTYPES, call)
 
     def outermost():
         try:
-            results.append(deeper(python - 5))  # this one, one of deeper, `call`, repeat_for and the loop
+            deeper(python - 5)  # this one, one of deeper, `call`, take_turns and the loop
         finally:
             done.release()
 
     done.acquire()
     _thread.start_new_thread(outermost, ())
-    with done:
-        return results[0]
+    done.acquire()
 
 
-def repeat_for(seconds, work, per_second, prepare=lambda: None):
-    """Calls `work` until the time is up. Figures in units of which a second has `per_second`."""
-    walls, cpus = [], []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(walls) < 5:
-        prepare()
-        cpu, wall = time.process_time(), time.perf_counter()
-        work()
-        walls.append((time.perf_counter() - wall) * per_second)
-        cpus.append((time.process_time() - cpu) * per_second)
-    return {"wall": statistics.median(walls), "best": min(walls), "cpu": statistics.median(cpus)}
+REPEATS = 5  # measured in one turn, after one that warms the caches
+
+
+def take_turns(unit, count, work, prepare=lambda: None):
+    """Works whenever bench.py says so. `count` units are done in one `work`."""
+    per_second = (1e9 if unit == "ns" else 1e6) / count
+    while sys.stdin.readline().strip() == "turn":
+        walls, cpus = [], []
+        for _ in range(REPEATS + 1):
+            prepare()
+            cpu, wall = time.process_time(), time.perf_counter()
+            work()
+            walls.append((time.perf_counter() - wall) * per_second)
+            cpus.append((time.process_time() - cpu) * per_second)
+        say({"wall": statistics.median(walls[1:]), "best": min(walls[1:]), "cpu": statistics.median(cpus[1:])})
+
+
+def say(figures):
+    print(json.dumps(figures), flush=True)
 
 
 def allocations(work):
@@ -75,17 +84,17 @@ def alloc_loop(python, native, batch=500):
         for _ in range(batch):
             empty(1024, device="cuda")
 
-    return lambda seconds: {
-        "unit": "ns",
-        "allocations": 1,
-        **at_depth(python, native, lambda: repeat_for(seconds, loop, 1e9 / batch)),
-    }
+    def run():
+        say({"unit": "ns", "allocations": 1})
+        at_depth(python, native, lambda: take_turns("ns", batch, loop))
+
+    return run
 
 
 def replace_blocks(count, batch=500):
     """A random one of `count` live blocks is freed and another allocated."""
 
-    def run(seconds):
+    def run():
         kept = [torch.empty(128, device="cuda") for _ in range(count)]
         chooser = random.Random(count)
 
@@ -100,10 +109,10 @@ def replace_blocks(count, batch=500):
             places = [chooser.randrange(count) for _ in range(batch)]
 
         places = []
-        figures = {"unit": "ns", "allocations": 1, **repeat_for(seconds, loop, 1e9 / batch, chosen)}
-        del kept
+        say({"unit": "ns", "allocations": 1})
+        take_turns("ns", batch, loop, chosen)
+        kept.clear()
         torch.cuda.empty_cache()
-        return figures
 
     return run
 
@@ -111,7 +120,7 @@ def replace_blocks(count, batch=500):
 def threads_loop(count, batch=2000):
     """alloc+free in threads at once; time for each event of all."""
 
-    def run(seconds):
+    def run():
         def loop():
             empty = torch.empty
             for _ in range(batch // count):
@@ -124,13 +133,14 @@ def threads_loop(count, batch=2000):
             for thread in threads:
                 thread.join()
 
-        return {"unit": "ns", "allocations": 1, **repeat_for(seconds, together, 1e9 / (batch // count * count))}
+        say({"unit": "ns", "allocations": 1})
+        take_turns("ns", batch // count * count, together)
 
     return run
 
 
 def training(build, make_input):
-    def run(seconds):
+    def run():
         torch.manual_seed(0)
         model = build().cuda()
         optimizer = torch.optim.AdamW(model.parameters())
@@ -145,8 +155,8 @@ def training(build, make_input):
 
         for _ in range(20):
             step()
-        count = allocations(step)
-        return {"unit": "us", "allocations": count, **repeat_for(seconds, step, 1e6)}
+        say({"unit": "us", "allocations": allocations(step)})
+        take_turns("us", 1, step)
 
     return run
 
@@ -190,7 +200,7 @@ WORKLOADS = {
 
 
 def main():
-    recorder, seconds, names = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+    recorder, names = sys.argv[1], sys.argv[2:]
     torch.set_num_threads(1)
     torch.empty(1, device="cuda")
     if recorder != "none":
@@ -198,7 +208,8 @@ def main():
     gc.collect()
     gc.freeze()
     gc.disable()
-    print(json.dumps({name: WORKLOADS[name](seconds) for name in names}))
+    for name in names:
+        WORKLOADS[name]()
 
 
 if __name__ == "__main__":
