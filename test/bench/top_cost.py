@@ -13,7 +13,6 @@ import fcntl
 import os
 import pathlib
 import pty
-import signal
 import statistics
 import struct
 import subprocess
@@ -119,7 +118,7 @@ def main():
                 figures[watched].append(training.window(options.seconds))
                 used += viewer.close() if viewer else 0
         finally:
-            training.process.send_signal(signal.SIGINT)
+            training.process.terminate()  # SIGINT may be ignored, where a script runs this in the background
             training.process.wait()
     rate, cpu = ({w: statistics.median(f[i] for f in figures[w]) for w in figures} for i in (0, 1))
     print(f"steps/s: alone {rate[False]:.1f}, watched {rate[True]:.1f} ({100 * (rate[True] / rate[False] - 1):+.1f} %)")
