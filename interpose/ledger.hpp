@@ -1,6 +1,7 @@
 // The live state: which blocks live, what each site holds, totals, peaks and time series; all of it in the mapped
-// trace. One lock per layer (cuda) or per device (tensor; the caching allocator's own lock already serialises it),
-// never held while anything outside this library is called.
+// trace. Events of the tensor layer wait there for a while and are then booked together (trace::Pending); who reads the
+// file sees them booked. One lock per layer (cuda) or per device (tensor; the caching allocator's own lock already
+// serialises it), never held while anything outside this library is called.
 #pragma once
 
 #include "interpose/event.hpp"
@@ -26,9 +27,6 @@ Removed remove(const FreeEvent& event) noexcept;
 /// Same, for a free that cannot fail and need not be taken back: touches less memory.
 void drop(const FreeEvent& event) noexcept;
 
-/// An allocation at this address is about to be recorded: its place in the index is fetched meanwhile.
-void prefetch(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept;
-
 /// Puts a block back that `remove` took out (the real free failed). Counters are as if nothing had happened.
 void restore(const Removed& removed) noexcept;
 
@@ -50,8 +48,9 @@ std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t reque
 /// trace, after set_active(). Starts one thread, which blocks all signals and never holds up the program.
 void start_history() noexcept;
 
-/// Puts what is still queued into the trace (before the process ends). Any thread; does nothing without a history.
-void flush_history() noexcept;
+/// Books all events that wait, and puts what is queued for the history into the trace (before the process ends). Any
+/// thread; never waits for long: what it cannot book, the reader does.
+void flush() noexcept;
 
 /// Advances the step clock (optimizer step finished). Any thread.
 void step() noexcept;

@@ -75,7 +75,6 @@ bool recording() noexcept {
 
 void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
   const SavedErrno keep;
-  ledger::prefetch(event.layer, event.device, event.kind, event.address);
   stacks::Captured captured;
   if (event.bytes >= g_host_options.min_size) [[likely]]
     captured = stacks::capture(start);
@@ -147,7 +146,7 @@ bool started() noexcept {
 void freeze_quietly() noexcept {
   State on = State::on;
   if (trace::active() == nullptr || !g_state.compare_exchange_strong(on, State::frozen)) return;
-  ledger::flush_history();
+  ledger::flush();
   trace::active()->finish(trace::EndKind::running, 0);
 }
 

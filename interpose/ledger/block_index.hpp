@@ -55,6 +55,7 @@ class BlockIndex {
     Bucket* bucket = nullptr;
     std::size_t at = 0;
     explicit operator bool() const noexcept { return bucket != nullptr; }
+    std::uint64_t address() const noexcept { return bucket->address[at]; }
     BlockEntry entry() const noexcept { return {bucket->amount[at], bucket->place[at], bucket->site[at]}; }
     void store(std::uint64_t address, const BlockEntry& entry) const noexcept {
       bucket->address[at] = address;

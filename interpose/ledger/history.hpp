@@ -1,5 +1,5 @@
 // The event history of --history: shards put events into bounded rings, one thread of ours codes them into the trace.
-// Private to interpose/ledger, except start_history() and flush_history() (ledger.hpp).
+// Private to interpose/ledger, except start_history() (ledger.hpp).
 #pragma once
 
 #include <atomic>
@@ -44,6 +44,8 @@ HistoryRing* history_ring(std::uint32_t shard) noexcept;
 bool history_is_on() noexcept;
 /// Has the thread look at the rings at once (a system call: once in 65,536 events at most).
 void wake_history() noexcept;
+/// Puts what is still queued into the trace. Any thread; does nothing without a history.
+void flush_history() noexcept;
 void forget_history() noexcept;  // in a forked child
 
 }  // namespace vramtrack::ledger

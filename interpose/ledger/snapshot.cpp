@@ -1,7 +1,7 @@
 // The live set at an out-of-memory: one record with a copy of every block of both layers.
 #include <cstring>
 
-#include "interpose/ledger/state.hpp"
+#include "interpose/ledger/pending.hpp"
 #include "interpose/support/thread_id.hpp"
 
 namespace vramtrack::ledger {
@@ -55,6 +55,7 @@ std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t reque
   if (writer == nullptr) return 0;
   trace::Header& header = writer->header();
   const AllShards locked;
+  for (Shard& shard : g_shards) book_pending(*writer, shard);
   OomRecord record{};
   record.n = header.ooms + 1;
   record.layer = static_cast<std::uint8_t>(layer);

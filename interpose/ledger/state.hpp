@@ -15,6 +15,13 @@ namespace vramtrack::ledger {
 inline constexpr std::size_t max_devices = 64;
 inline constexpr std::size_t kind_count = 11;
 
+/// When an event was, and in which thread.
+struct Moment {
+  std::uint64_t time;  // ticks
+  std::uint32_t step;
+  std::uint32_t thread;
+};
+
 /// One account of the trace's header and its time series. Protected by the lock of its shard.
 struct AccountState {
   trace::Account* account = nullptr;
@@ -42,8 +49,10 @@ struct alignas(64) Shard {
   std::uint32_t free_slots = no_slot;  // head of a list through Block::bytes of free blocks
   std::uint32_t fresh_slot = 0;        // slots taken from the trace in a batch and not yet used
   std::uint32_t fresh_end = 0;
-  std::uint64_t last_time = 0;    // times within a shard increase strictly
-  DeviceState* device = nullptr;  // tensor layer: of the one device
+  std::uint64_t last_time = 0;        // times within a shard increase strictly
+  DeviceState* device = nullptr;      // tensor layer: of the one device
+  trace::Pending* pending = nullptr;  // tensor layer: events that are not booked yet (pending.hpp)
+  std::uint32_t pending_count = 0;
   BlockIndex blocks;
   TagTable sites;  // site key -> site
 
@@ -90,12 +99,12 @@ void forget_accounts() noexcept;
 // ---- timeline.cpp ------------------------------------------------------------------------------------------------
 
 /// The event at `now` does not belong to the current point any more.
-void timeline_interval(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept;
+void timeline_interval(trace::Header& header, AccountState& state, const Moment& now, std::uint64_t level) noexcept;
 
 /// Moves a time series on: `level` bytes were live before the event at `now`, `account.live_bytes` are after it.
-inline void timeline_event(trace::Header& header, AccountState& state, std::uint64_t now,
+inline void timeline_event(trace::Header& header, AccountState& state, const Moment& now,
                            std::uint64_t level) noexcept {
-  if (now >= state.interval_end) [[unlikely]]
+  if (now.time >= state.interval_end) [[unlikely]]
     return timeline_interval(header, state, now, level);
   const trace::Account& account = *state.account;
   trace::TimelinePoint& point = *state.point;
@@ -103,8 +112,8 @@ inline void timeline_event(trace::Header& header, AccountState& state, std::uint
   if (account.reserved_bytes > point.reserved_bytes) point.reserved_bytes = account.reserved_bytes;
   if (account.live_bytes > point.live_bytes) {
     point.live_bytes = account.live_bytes;
-    point.time = now;
-    point.step = current_step(header);
+    point.time = now.time;
+    point.step = now.step;
   }
 }
 

@@ -63,12 +63,13 @@ void push(AccountState& state, std::uint64_t start, const TimelinePoint& point) 
 
 }  // namespace
 
-void timeline_interval(trace::Header& header, AccountState& state, std::uint64_t now, std::uint64_t level) noexcept {
+void timeline_interval(trace::Header& header, AccountState& state, const Moment& moment, std::uint64_t level) noexcept {
   const trace::Account& account = *state.account;
   Timeline& timeline = *state.timeline;
   const std::uint64_t live = account.live_bytes;
   const std::uint64_t start = header.clock.start_ticks;
-  const std::uint32_t step = current_step(header);
+  const std::uint64_t now = moment.time;
+  const std::uint32_t step = moment.step;
   if (state.interval == 0) {
     state.interval = ticks_in(first_interval_ns);
     if (state.interval == 0) state.interval = 1;

@@ -21,7 +21,7 @@
 namespace vramtrack::trace {
 
 inline constexpr char magic[8] = {'V', 'R', 'A', 'M', 'T', 'R', 'C', '\n'};
-inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t format_version = 2;
 inline constexpr std::size_t extent_bytes = 64 * 1024;
 
 // ---- enumerations (values are part of the format; append only) ------------------------------------------------
@@ -51,6 +51,7 @@ enum class ExtentType : std::uint32_t {
   blocks = 4,    // Block[]
   timeline = 5,  // Timeline
   history = 6,   // HistoryChunk (only with --history)
+  pending = 7,   // Pending (since version 2)
 };
 
 enum class RecordType : std::uint32_t {
@@ -217,6 +218,31 @@ static_assert(sizeof(Block) == 48);
 
 inline constexpr std::size_t sites_per_extent = payload_bytes / sizeof(Site);
 inline constexpr std::size_t blocks_per_extent = payload_bytes / sizeof(Block);
+
+/// An event of the tensor layer that the tables do not know yet.
+struct PendingEvent {
+  std::uint64_t address;
+  std::uint64_t bytes;           // 0: a free
+  std::uint64_t reserved_bytes;  // what the allocator holds after it
+  std::uint64_t time;            // ticks; stored last, and 0 again as soon as the event is booked
+  std::uint32_t stack;           // this and `forward`: of an allocation
+  std::uint32_t forward;
+  std::uint32_t step;
+  std::uint32_t thread;
+};
+static_assert(sizeof(PendingEvent) == 48);
+inline constexpr std::size_t pending_events = 64;
+
+/// Events of one device's tensor layer, in order, which are booked together: most of a single event's cost would be to
+/// bring the ledger's code and tables back into the caches. Who reads the file books what is left (pending_replay.hpp).
+struct Pending {          // payload of an extent of type pending
+  std::uint32_t batches;  // goes up when a batch begins to be booked, and again when it is done
+  std::int16_t device;
+  std::uint16_t reserved0;
+  std::uint64_t reserved[7];
+  PendingEvent events[pending_events];
+};
+static_assert(sizeof(Pending) == 64 + pending_events * sizeof(PendingEvent) && sizeof(Pending) <= payload_bytes);
 
 /// One account's decimating time series; the accounts that sites are measured at (peak_kind) have one. Time since the
 /// clock's start is cut into intervals; an interval in which something happened has a point: the largest live_bytes of

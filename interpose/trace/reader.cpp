@@ -8,6 +8,7 @@
 #include <map>
 
 #include "interpose/trace/mapped_input.hpp"
+#include "interpose/trace/pending_replay.hpp"
 
 namespace vramtrack::trace {
 
@@ -49,9 +50,15 @@ class Reader {
     max_id_ = bytes_.size() / sizeof(RecordHeader);
     walk();
     if (parts_ == Parts::all) logs();
+    const std::vector<std::uint32_t> before = batches();
     tables();
-    if (parts_ == Parts::all) live_blocks();
+    const std::vector<Pending> waiting = pending_events_left(before);
+    const bool blocks_needed = std::any_of(waiting.begin(), waiting.end(), has_frees);
+    if (parts_ == Parts::all || blocks_needed) live_blocks();
     for (const Part& part : timelines_) timeline(part.payload);
+    for (const Pending& pending : waiting) book_pending(out_, pending);
+    if (parts_ == Parts::counters) out_.blocks.clear();
+    add_block_accounts();
     finish();
     return std::move(out_);
   }
@@ -98,6 +105,9 @@ class Reader {
           break;
         case ExtentType::timeline:
           timelines_.push_back(part);
+          break;
+        case ExtentType::pending:
+          pending_.push_back(part);
           break;
         case ExtentType::history:
           out_.has_history = true;
@@ -280,16 +290,6 @@ class Reader {
     while (!out_.accounts.empty() && out_.accounts.back().used != 1) out_.accounts.pop_back();
     for (Account& account : out_.accounts)
       if (account.used != 1 || account.layer > 1) account.used = 0;
-    // The tensor layer has one kind of memory and therefore one account in the file; here it has both, as other layers.
-    for (std::size_t i = 0, count = out_.accounts.size(); i < count; ++i) {
-      Account account = out_.accounts[i];
-      if (account.used != 1 || account.layer != static_cast<std::uint8_t>(Layer::tensor) ||
-          account.kind != static_cast<std::uint8_t>(Kind::all))
-        continue;
-      account.kind = static_cast<std::uint8_t>(Kind::block);
-      out_.accounts.push_back(account);
-    }
-
     for (const Part& part : sites_) {
       if (part.ordinal >= extents_in_file_) {
         warn_once("an extent is cut off or damaged");
@@ -304,6 +304,46 @@ class Reader {
         out_.sites[first + i] = site;
       }
     }
+  }
+
+  // The tensor layer has one kind of memory and therefore one account in the file; here it has both, as other layers.
+  void add_block_accounts() {
+    for (std::size_t i = 0, count = out_.accounts.size(); i < count; ++i) {
+      Account account = out_.accounts[i];
+      if (account.used != 1 || account.layer != static_cast<std::uint8_t>(Layer::tensor) ||
+          account.kind != static_cast<std::uint8_t>(Kind::all))
+        continue;
+      account.kind = static_cast<std::uint8_t>(Kind::block);
+      out_.accounts.push_back(account);
+    }
+  }
+
+  // ---- events that wait to be booked -------------------------------------------------------------------------------
+
+  std::uint32_t batches_of(const Part& part) const {
+    return part.payload.size() < sizeof(Pending) ? 0 : read_at<std::uint32_t>(part.payload);
+  }
+
+  std::vector<std::uint32_t> batches() const {
+    std::vector<std::uint32_t> counts;
+    for (const Part& part : pending_) counts.push_back(batches_of(part));
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return counts;
+  }
+
+  // A running process may have booked some of them while the tables were read: then its last events are left out.
+  std::vector<Pending> pending_events_left(const std::vector<std::uint32_t>& before) {
+    std::vector<Pending> left;
+    for (std::size_t i = 0; i < pending_.size(); ++i) {
+      if (pending_[i].payload.size() < sizeof(Pending)) {
+        warn_once("an extent is cut off or damaged");
+        continue;
+      }
+      const auto pending = read_at<Pending>(pending_[i].payload);
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (batches_of(pending_[i]) == before[i]) left.push_back(pending);
+    }
+    return left;
   }
 
   void live_blocks() {
@@ -362,7 +402,7 @@ class Reader {
   std::size_t extents_in_file_ = 0;
   std::size_t max_id_ = 0;
   LogPosition position_ = 0;
-  std::vector<Part> logs_, sites_, blocks_, timelines_;
+  std::vector<Part> logs_, sites_, blocks_, timelines_, pending_;
   std::map<std::uint32_t, std::size_t> modules_by_id_;
   std::map<std::string, std::uint64_t> warned_;
   std::vector<std::string> order_;

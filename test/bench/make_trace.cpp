@@ -126,7 +126,7 @@ class Program {
     train();
     for (std::uint64_t i = 0; i < options_.ooms; ++i)
       ledger::snapshot_oom(Layer::tensor, 0, 8ull << 30, 60ull << 30, 64ull << 30, 0);
-    ledger::flush_history();
+    ledger::flush();
     writer_->finish(trace::EndKind::exit, 0);
     ledger::forget_history();
   }
@@ -219,7 +219,7 @@ class Program {
 
   /// The rings are bounded: as their only reader in time, empty them often enough that nothing is dropped.
   void count() {
-    if (options_.events > 0 && ++done_ % 32768 == 0) ledger::flush_history();
+    if (options_.events > 0 && ++done_ % 32768 == 0) ledger::flush();
   }
 
   void train() {

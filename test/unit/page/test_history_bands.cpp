@@ -30,7 +30,7 @@ struct HistoryTrace : TemporaryTrace {
       }
       if (i % 200 == 199) ledger::step();
     }
-    ledger::flush_history();
+    ledger::flush();
   }
 };
 

@@ -24,7 +24,7 @@ struct HistoryTrace : TemporaryTrace {
   HistoryTrace() { ledger::start_history(); }
   ~HistoryTrace() { ledger::forget_history(); }
   std::vector<HistoryEvent> events() {
-    ledger::flush_history();
+    ledger::flush();
     std::vector<HistoryEvent> all;
     HistoryReader reader(path);
     reader.for_each_event([&](const HistoryEvent& e) { all.push_back(e); });
@@ -116,7 +116,7 @@ TEST_CASE("the history holds every event of the ledger in order") {
       expected.push_back({0, address, at->second, 0, step, true});
       live.erase(at);
     }
-    if (i % 20'000 == 0) ledger::flush_history();
+    if (i % 20'000 == 0) ledger::flush();
     if (random() % 300 == 0) {
       ledger::step();
       ++step;
@@ -193,9 +193,9 @@ TEST_CASE("a repeated training step costs less than two bytes an event") {
     }
     for (std::size_t i = ops.size() - 7; i < ops.size(); ++i) remove_block(ops[i].address + 512);
     ledger::step();
-    if (step % 50 == 0) ledger::flush_history();  // this loop is faster than any training: nothing may be dropped
+    if (step % 50 == 0) ledger::flush();  // this loop is faster than any training: nothing may be dropped
   }
-  ledger::flush_history();
+  ledger::flush();
   HistoryReader reader(t.path);
   REQUIRE(reader.events() > 150'000);
   const double each = static_cast<double>(reader.coded_bytes()) / static_cast<double>(reader.events());
@@ -212,9 +212,9 @@ TEST_CASE("what the history thread cannot keep up with is counted, not waited fo
   for (std::uint64_t i = 0; i < 3 * capacity; ++i) ring.put({1000 * i, 512 * i, 1, 0, 0});
   const std::uint64_t dropped = ring.dropped.load();
   CHECK(ring.written.load() + dropped == 3 * capacity);
-  ledger::flush_history();
+  ledger::flush();
   ring.put({1000 * 3 * capacity, 512, 1, 0, 0});
-  ledger::flush_history();
+  ledger::flush();
   HistoryReader reader(t.path);
   std::uint64_t events = 0;
   reader.for_each_event([&](const HistoryEvent&) { ++events; });
@@ -280,7 +280,7 @@ TEST_CASE("a forked child has no history thread and can start its own") {
     if (ledger::history_is_on()) ::_exit(1);
     ledger::start_history();
     add_block(2048, 77);
-    ledger::flush_history();
+    ledger::flush();
     ::_exit(0);
   }
   int status = -1;
@@ -302,7 +302,7 @@ TEST_CASE("threads on several devices: the history is complete and ordered") {
         const std::uint64_t address = (static_cast<std::uint64_t>(w) << 40) + (i << 9);
         add_block(address, 512, 1, static_cast<std::int16_t>(w % 2));
         remove_block(address, static_cast<std::int16_t>(w % 2));
-        if (i % 5000 == 0) ledger::flush_history();
+        if (i % 5000 == 0) ledger::flush();
       }
     });
   for (auto& worker : workers) worker.join();

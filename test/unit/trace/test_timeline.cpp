@@ -26,7 +26,7 @@ struct Series {
   void set(std::uint64_t time, std::uint64_t level) {
     const std::uint64_t before = account.live_bytes;
     account.live_bytes = level;
-    ledger::timeline_event(header, state, time, before);
+    ledger::timeline_event(header, state, {time, 0, 0}, before);
     levels.emplace_back(time, level);
   }
   std::uint64_t interval_of(std::uint64_t time) const { return (time - 1000) / timeline.interval; }

@@ -1,0 +1,265 @@
+// See booking.hpp.
+#include "interpose/ledger/booking.hpp"
+
+#include "interpose/ledger/history.hpp"
+#include "interpose/trace/counters.hpp"
+
+namespace vramtrack::ledger {
+
+namespace {
+
+using trace::Account;
+using trace::Block;
+using trace::Header;
+using trace::Site;
+using trace::Writer;
+
+constexpr std::uint32_t slot_batch = 32;
+
+std::uint32_t site_tag(const AllocEvent& event, StackId stack, StackId forward) {
+  const std::uint64_t where = static_cast<std::uint64_t>(event.kind) << 16 | static_cast<std::uint16_t>(event.device);
+  return static_cast<std::uint32_t>(mix64((std::uint64_t{stack} << 32 | forward) + (where << 40)) >> 16);
+}
+
+struct SiteRef {
+  std::uint32_t index = TagTable::none;
+  Site* site = nullptr;
+};
+
+struct SlotRef {
+  std::uint32_t slot = Shard::no_slot;
+  Block* block = nullptr;
+};
+
+DeviceState* accounts_of(Writer& writer, Shard& shard, Layer layer, Kind kind, std::int16_t device) {
+  if (shard.device != nullptr && kind == Kind::block) [[likely]]
+    return shard.device;
+  DeviceState* const state = device_state(writer, layer, kind, device);
+  if (layer == Layer::tensor && kind == Kind::block) shard.device = state;
+  return state;
+}
+
+// ---- sites -------------------------------------------------------------------------------------------------------
+
+[[gnu::noinline]] SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event,
+                                   StackId stack, StackId forward, const Account& account, const Moment& now) {
+  const LockGuard guard(g_registry_lock);
+  Header& header = writer.header();
+  const auto index = static_cast<std::uint32_t>(header.sites);
+  Site* const site = writer.site(index);
+  if (site == nullptr || !shard.sites.insert(tag, index)) return {};
+  site->stack = stack;
+  site->forward = forward;
+  site->layer = static_cast<std::uint8_t>(event.layer);
+  site->kind = static_cast<std::uint8_t>(event.kind);
+  site->device = event.device;
+  site->first_time = now.time;
+  site->first_step = now.step;
+  site->peak_epoch = account.peak_epoch;  // it held nothing at the last peak
+  std::atomic_ref(site->used).store(1, std::memory_order_release);
+  std::atomic_ref(header.sites).store(index + 1, std::memory_order_release);
+  return {index, site};
+}
+
+[[gnu::noinline]] SiteRef search_site(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack,
+                                      StackId forward, const Account& account, const Moment& now) {
+  const std::uint32_t tag = site_tag(event, stack, forward);
+  SiteRef known;
+  known.index = shard.sites.find(tag, [&](std::uint32_t index) {
+    const Site& site = *(known.site = writer.site(index));
+    return site.stack == stack && site.forward == forward && site.kind == static_cast<std::uint8_t>(event.kind) &&
+           site.device == event.device;
+  });
+  if (known.index != TagTable::none) [[likely]]
+    return known;
+  return new_site(writer, shard, tag, event, stack, forward, account, now);
+}
+
+SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+                const Account& account, const Moment& now) {
+  Shard::KnownSite& known = shard.known_sites[(stack + 7 * forward) % std::size(shard.known_sites)];
+  if (known.stack == stack && known.site != nullptr && known.forward == forward && known.kind == event.kind &&
+      known.device == event.device) [[likely]]
+    return {known.index, known.site};
+  const SiteRef found = search_site(writer, shard, event, stack, forward, account, now);
+  known = {found.site, found.index, stack, forward, event.kind, event.device};
+  return found;
+}
+
+// ---- slots -------------------------------------------------------------------------------------------------------
+
+[[gnu::noinline]] SlotRef fresh_slot(Writer& writer, Shard& shard) {
+  if (shard.fresh_slot == shard.fresh_end) {
+    const LockGuard guard(g_registry_lock);
+    std::uint64_t& slots = writer.header().block_slots;
+    if (slots + slot_batch > max_slots) return {};
+    const auto first = static_cast<std::uint32_t>(slots);
+    if (writer.block(first + slot_batch - 1) == nullptr) return {};
+    shard.fresh_slot = first;
+    shard.fresh_end = first + slot_batch;
+    std::atomic_ref(slots).store(shard.fresh_end, std::memory_order_release);
+  }
+  const std::uint32_t slot = shard.fresh_slot++;
+  return {slot, writer.block(slot)};
+}
+
+SlotRef take_slot(Writer& writer, Shard& shard) {
+  const std::uint32_t slot = shard.free_slots;
+  if (slot == Shard::no_slot) [[unlikely]]
+    return fresh_slot(writer, shard);
+  Block* const block = writer.block(slot);
+  shard.free_slots = static_cast<std::uint32_t>(block->bytes);
+  return {slot, block};
+}
+
+void give_slot(Shard& shard, std::uint32_t slot, Block& block) {
+  block.bytes = shard.free_slots;
+  shard.free_slots = slot;
+}
+
+void set_address(Block& block, std::uint64_t address) {
+  std::atomic_ref(block.address).store(address, std::memory_order_release);
+}
+
+// ---- counters ----------------------------------------------------------------------------------------------------
+
+// Applies `change(account)` to the one or two accounts of a kind, with the time series.
+template <class Change>
+void change_accounts(Header& header, DeviceState& device, Kind kind, const Moment& now, Change&& change) {
+  const auto apply = [&](AccountState& state) {
+    const std::uint64_t level = state.account->live_bytes;
+    change(*state.account);
+    if (state.timeline != nullptr) timeline_event(header, state, now, level);
+  };
+  if (trace::is_device_memory(kind)) apply(device.all);
+  if (kind != Kind::block) apply(device.of(kind));
+}
+
+// The event history sees what was booked, in the order in which it was.
+void keep_event(Shard& shard, std::uint64_t address, std::uint64_t bytes, std::uint32_t site, const Moment& now,
+                bool is_free) {
+  if (!history_is_on()) [[likely]]
+    return;
+  HistoryRing* const ring = history_ring(static_cast<std::uint32_t>(&shard - g_shards));
+  if (ring != nullptr && ring->put({now.time, address, bytes, site, now.step << 1 | (is_free ? 1u : 0u)}))
+    wake_history();
+}
+
+void count_alloc(Writer& writer, DeviceState& device, Site& site, std::uint64_t bytes, std::uint64_t reserved,
+                 const Moment& now) {
+  const auto kind = static_cast<Kind>(site.kind);
+  keep_peak(site, device.peak_account(kind));
+  trace::count_alloc(site, bytes, now.time, now.step);
+  change_accounts(writer.header(), device, kind, now, [&](Account& account) {
+    trace::count_alloc(account, bytes);
+    if (site.layer == static_cast<std::uint8_t>(Layer::tensor)) set_reserved(account, reserved);
+    raise_peak(account, now.time, now.step);
+  });
+}
+
+// Stores the block in its slot; it appears with its address.
+void store_block(Block& stored, const Block& block) {
+  stored.bytes = block.bytes;
+  stored.time = block.time;
+  stored.stream = block.stream;
+  stored.site = block.site;
+  stored.step = block.step;
+  stored.thread = block.thread;
+  stored.flags = 0;
+  set_address(stored, block.address);
+}
+
+// A block has left the index: empties its slot, which is written only, and books the free.
+void book_free(Writer& writer, Shard& shard, std::uint64_t address, const BlockEntry& entry, std::uint64_t reserved,
+               const Moment& now) {
+  Block& block = *writer.block(entry.slot());
+  __builtin_prefetch(&block, 1);
+  __builtin_prefetch(&block.flags, 1);
+  Site& site = *writer.site(entry.site);
+  const std::uint64_t bytes = entry.bytes() != BlockEntry::huge ? entry.bytes() : block.bytes;
+  keep_event(shard, address, bytes, entry.site, now, true);
+  set_address(block, 0);
+  give_slot(shard, entry.slot(), block);
+  const auto kind = static_cast<Kind>(site.kind);
+  const auto layer = static_cast<Layer>(site.layer);
+  DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
+  if (device == nullptr) return;
+  keep_peak(site, device->peak_account(kind));
+  trace::count_free(site, bytes, now.time, entry.age(now.step) >= trace::late_steps);
+  change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
+    trace::count_free(account, bytes);
+    if (layer == Layer::tensor) set_reserved(account, reserved);
+  });
+}
+
+}  // namespace
+
+void take_out(Writer& writer, Shard& shard, BlockIndex::Position position, std::uint64_t reserved,
+              const Moment& now) noexcept {
+  const std::uint64_t address = position.address();
+  const BlockEntry entry = position.entry();
+  shard.blocks.erase(position);
+  book_free(writer, shard, address, entry, reserved, now);
+}
+
+void free_block(Writer& writer, Shard& shard, std::uint64_t address, std::uint32_t space, std::uint64_t reserved,
+                const Moment& now) noexcept {
+  const BlockIndex::Position position = shard.blocks.find(address, space);
+  if (!position) [[unlikely]]
+    return count_loss(writer.header().losses.unknown_frees);
+  take_out(writer, shard, position, reserved, now);
+}
+
+void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+            const Moment& now) noexcept {
+  Header& header = writer.header();
+  DeviceState* const device = accounts_of(writer, shard, event.layer, event.kind, event.device);
+  if (device == nullptr) return count_loss(header.losses.dropped_events);
+  const SiteRef site = site_of(writer, shard, event, stack, forward, device->peak_account(event.kind), now);
+  const SlotRef slot = site.site == nullptr ? SlotRef{} : take_slot(writer, shard);
+  if (slot.block == nullptr) [[unlikely]]
+    return count_loss(header.losses.dropped_events);
+
+  const std::uint32_t space = address_space(event.kind);
+  bool known;
+  const BlockIndex::Position position = shard.blocks.add(event.address, space, known);
+  if (!position) [[unlikely]] {
+    give_slot(shard, slot.slot, *slot.block);
+    return count_loss(header.losses.dropped_events);
+  }
+  if (known) [[unlikely]] {  // its free was not seen
+    count_loss(header.losses.replaced_blocks);
+    book_free(writer, shard, event.address, position.entry(), event.reserved_bytes, now);
+  }
+  position.store(event.address, BlockEntry::of(space, event.bytes, now.step, slot.slot, site.index));
+  store_block(*slot.block, {event.address, event.bytes, now.time, event.stream, site.index, now.step, now.thread, 0});
+  count_alloc(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
+  keep_event(shard, event.address, event.bytes, site.index, now, false);
+}
+
+bool put_back(Writer& writer, Shard& shard, const Block& block, Site& site, const Moment& now) noexcept {
+  const auto kind = static_cast<Kind>(site.kind);
+  const auto layer = static_cast<Layer>(site.layer);
+  DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
+  const SlotRef slot = device == nullptr ? SlotRef{} : take_slot(writer, shard);
+  if (slot.block == nullptr) return false;
+  const std::uint32_t space = address_space(kind);
+  bool known = false;
+  const BlockIndex::Position position = shard.blocks.add(block.address, space, known);
+  if (!position || known) {
+    give_slot(shard, slot.slot, *slot.block);
+    return false;
+  }
+  position.store(block.address, BlockEntry::of(space, block.bytes, block.step, slot.slot, block.site));
+  store_block(*slot.block, block);
+  keep_peak(site, device->peak_account(kind));
+  trace::take_back_free(site, block.bytes, now.step - block.step >= trace::late_steps);
+  change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
+    trace::take_back_free(account, block.bytes);
+    raise_peak(account, now.time, now.step);  // others may have allocated meanwhile
+  });
+  keep_event(shard, block.address, block.bytes, block.site, now, false);
+  return true;
+}
+
+}  // namespace vramtrack::ledger

@@ -1,0 +1,41 @@
+// What an event changes in the tables of the trace: sites, block slots, accounts, time series, history. Private to
+// interpose/ledger; every function runs under the shard's lock.
+#pragma once
+
+#include "interpose/ledger.hpp"
+#include "interpose/ledger/state.hpp"
+
+namespace vramtrack::ledger {
+
+// Which addresses can be equal without being the same thing (FreeEvent::kind).
+constexpr std::uint32_t address_space(Kind kind) {
+  switch (kind) {
+    case Kind::host_pinned:
+    case Kind::registered:
+      return 1;
+    case Kind::array:
+      return 2;
+    case Kind::vmm:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
+/// Books an allocation: its block appears.
+void put_in(trace::Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+            const Moment& now) noexcept;
+
+/// Books the free of a block that was found in the index.
+void take_out(trace::Writer& writer, Shard& shard, BlockIndex::Position position, std::uint64_t reserved,
+              const Moment& now) noexcept;
+
+/// Books the free of an address; an unknown one is counted.
+void free_block(trace::Writer& writer, Shard& shard, std::uint64_t address, std::uint32_t space, std::uint64_t reserved,
+                const Moment& now) noexcept;
+
+/// Takes back a free that failed: the block had been live all the time. False: there is no room for it.
+bool put_back(trace::Writer& writer, Shard& shard, const trace::Block& block, trace::Site& site,
+              const Moment& now) noexcept;
+
+}  // namespace vramtrack::ledger
