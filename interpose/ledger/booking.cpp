@@ -21,11 +21,6 @@ std::uint32_t site_tag(const AllocEvent& event, StackId stack, StackId forward) 
   return static_cast<std::uint32_t>(mix64((std::uint64_t{stack} << 32 | forward) + (where << 40)) >> 16);
 }
 
-struct SiteRef {
-  std::uint32_t index = TagTable::none;
-  Site* site = nullptr;
-};
-
 struct SlotRef {
   std::uint32_t slot = Shard::no_slot;
   Block* block = nullptr;
@@ -169,6 +164,20 @@ void store_block(Block& stored, const Block& block) {
   set_address(stored, block.address);
 }
 
+void count_free(Writer& writer, Shard& shard, Site& site, std::uint64_t bytes, std::uint64_t reserved, bool late,
+                const Moment& now) {
+  const auto kind = static_cast<Kind>(site.kind);
+  const auto layer = static_cast<Layer>(site.layer);
+  DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
+  if (device == nullptr) return;
+  keep_peak(site, device->peak_account(kind));
+  trace::count_free(site, bytes, now.time, late);
+  change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
+    trace::count_free(account, bytes);
+    if (layer == Layer::tensor) set_reserved(account, reserved);
+  });
+}
+
 // A block has left the index: empties its slot, which is written only, and books the free.
 void book_free(Writer& writer, Shard& shard, std::uint64_t address, const BlockEntry& entry, std::uint64_t reserved,
                const Moment& now) {
@@ -180,16 +189,7 @@ void book_free(Writer& writer, Shard& shard, std::uint64_t address, const BlockE
   keep_event(shard, address, bytes, entry.site, now, true);
   set_address(block, 0);
   give_slot(shard, entry.slot(), block);
-  const auto kind = static_cast<Kind>(site.kind);
-  const auto layer = static_cast<Layer>(site.layer);
-  DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
-  if (device == nullptr) return;
-  keep_peak(site, device->peak_account(kind));
-  trace::count_free(site, bytes, now.time, entry.age(now.step) >= trace::late_steps);
-  change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
-    trace::count_free(account, bytes);
-    if (layer == Layer::tensor) set_reserved(account, reserved);
-  });
+  count_free(writer, shard, site, bytes, reserved, entry.age(now.step) >= trace::late_steps, now);
 }
 
 }  // namespace
@@ -235,6 +235,32 @@ void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack
   store_block(*slot.block, {event.address, event.bytes, now.time, event.stream, site.index, now.step, now.thread, 0});
   count_alloc(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
   keep_event(shard, event.address, event.bytes, site.index, now, false);
+}
+
+SiteRef pass_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+                const Moment& now) noexcept {
+  DeviceState* const device = accounts_of(writer, shard, event.layer, event.kind, event.device);
+  SiteRef site;
+  if (device != nullptr) site = site_of(writer, shard, event, stack, forward, device->peak_account(event.kind), now);
+  if (site.site == nullptr) [[unlikely]] {
+    count_loss(writer.header().losses.dropped_events);
+    return site;
+  }
+  if (const BlockIndex::Position stale = shard.blocks.find(event.address, address_space(event.kind))) [[unlikely]] {
+    count_loss(writer.header().losses.replaced_blocks);
+    take_out(writer, shard, stale, event.reserved_bytes, now);
+  }
+  count_alloc(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
+  keep_event(shard, event.address, event.bytes, site.index, now, false);
+  return site;
+}
+
+void pass_out(Writer& writer, Shard& shard, const SiteRef& site, const AllocEvent& event, std::uint64_t reserved,
+              bool late, const Moment& now) noexcept {
+  if (site.site == nullptr) [[unlikely]]
+    return count_loss(writer.header().losses.unknown_frees);
+  keep_event(shard, event.address, event.bytes, site.index, now, true);
+  count_free(writer, shard, *site.site, event.bytes, reserved, late, now);
 }
 
 bool put_back(Writer& writer, Shard& shard, const Block& block, Site& site, const Moment& now) noexcept {

@@ -22,6 +22,11 @@ constexpr std::uint32_t address_space(Kind kind) {
   }
 }
 
+struct SiteRef {
+  std::uint32_t index = TagTable::none;
+  trace::Site* site = nullptr;
+};
+
 /// Books an allocation: its block appears.
 void put_in(trace::Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
             const Moment& now) noexcept;
@@ -33,6 +38,15 @@ void take_out(trace::Writer& writer, Shard& shard, BlockIndex::Position position
 /// Books the free of an address; an unknown one is counted.
 void free_block(trace::Writer& writer, Shard& shard, std::uint64_t address, std::uint32_t space, std::uint64_t reserved,
                 const Moment& now) noexcept;
+
+/// Books an allocation whose free is booked soon after: its block gets no place in the tables. Its site; none: it was
+/// lost, and counted as that.
+SiteRef pass_in(trace::Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+                const Moment& now) noexcept;
+
+/// Books that free.
+void pass_out(trace::Writer& writer, Shard& shard, const SiteRef& site, const AllocEvent& event, std::uint64_t reserved,
+              bool late, const Moment& now) noexcept;
 
 /// Takes back a free that failed: the block had been live all the time. False: there is no room for it.
 bool put_back(trace::Writer& writer, Shard& shard, const trace::Block& block, trace::Site& site,

@@ -29,10 +29,13 @@ class Replay {
   }
 
   void run() {
-    // Of the event that was being booked when the process died, its block says how far that had come.
+    // Of the event that was being booked when the process died, the tables say how far that had come.
     bool perhaps_booked = pending_.batches % 2 != 0;
     for (const PendingEvent& event : pending_.events) {
-      if (event.time == 0) continue;
+      if (event.time == 0) {
+        booked(event);
+        continue;
+      }
       if (event.bytes != 0)
         allocate(event, perhaps_booked);
       else
@@ -80,13 +83,24 @@ class Replay {
     return known->second;
   }
 
+  // An event that comes before those that wait. An allocation whose free waits may have been booked without a block.
+  void booked(const PendingEvent& event) {
+    if (event.bytes != 0)
+      passing_[event.address] = &event;
+    else
+      passing_.erase(event.address);
+  }
+
   void allocate(const PendingEvent& event, bool perhaps_booked) {
-    if (const auto known = live_.find(event.address); known != live_.end()) {
-      if (perhaps_booked && file_.blocks[known->second].time == event.time) return;
+    const std::uint32_t index = site_of(event);
+    const auto known = live_.find(event.address);
+    const bool stored = known != live_.end() && file_.blocks[known->second].time == event.time;
+    if (perhaps_booked && file_.sites[index].last_time == event.time) return booked(event);
+    passing_.erase(event.address);
+    if (known != live_.end() && !stored) {
       ++file_.header.losses.replaced_blocks;
       release(known->second, event);
     }
-    const std::uint32_t index = site_of(event);
     Site& site = file_.sites[index];
     Account& account = file_.accounts[account_];
     const std::uint64_t level = account.live_bytes;
@@ -96,28 +110,39 @@ class Replay {
     set_reserved(account, event.reserved_bytes);
     raise_peak(account, event.time, event.step);
     add_point(event, level);
+    if (stored) return;
     live_[event.address] = file_.blocks.size();
     file_.blocks.push_back({event.address, event.bytes, event.time, 0, index, event.step, event.thread, 0});
   }
 
   void free(const PendingEvent& event, bool perhaps_booked) {
-    const auto known = live_.find(event.address);
-    if (known != live_.end()) return release(known->second, event);
-    if (!perhaps_booked) ++file_.header.losses.unknown_frees;
+    if (const auto known = live_.find(event.address); known != live_.end()) return release(known->second, event);
+    const auto passing = passing_.find(event.address);
+    if (passing == passing_.end()) {
+      if (!perhaps_booked) ++file_.header.losses.unknown_frees;
+      return;
+    }
+    const PendingEvent& allocated = *passing->second;
+    Site& site = file_.sites[site_of(allocated)];
+    passing_.erase(passing);
+    if (!perhaps_booked || site.last_free_time != event.time) count_out(site, allocated.bytes, allocated.step, event);
   }
 
   void release(std::size_t at, const PendingEvent& event) {
     const Block& block = file_.blocks[at];
-    Site& site = file_.sites[block.site];
+    count_out(file_.sites[block.site], block.bytes, block.step, event);
+    live_.erase(block.address);
+    gone_.push_back(at);
+  }
+
+  void count_out(Site& site, std::uint64_t bytes, std::uint32_t allocated_step, const PendingEvent& event) {
     Account& account = file_.accounts[account_];
     const std::uint64_t level = account.live_bytes;
     keep_peak(site, account);
-    count_free(site, block.bytes, event.time, event.step - block.step >= late_steps);
-    count_free(account, block.bytes);
+    count_free(site, bytes, event.time, event.step - allocated_step >= late_steps);
+    count_free(account, bytes);
     set_reserved(account, event.reserved_bytes);
     add_point(event, level);
-    live_.erase(block.address);
-    gone_.push_back(at);
   }
 
   void add_point(const PendingEvent& event, std::uint64_t level) {
@@ -141,6 +166,7 @@ class Replay {
   std::uint32_t account_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> sites_;  // by stack and forward stack
   std::unordered_map<std::uint64_t, std::size_t> live_;                     // of the addresses that the events name
+  std::unordered_map<std::uint64_t, const PendingEvent*> passing_;  // booked allocations of this batch, by address
   std::vector<std::size_t> gone_;
 };
 

@@ -240,22 +240,34 @@ TEST_CASE("an event that was being booked when the process died counts once") {
   add_block(512, 1000);
   add_block(1024, 24);
   ledger::flush();
-  const std::uint64_t time = t.read().blocks.at(0).time;
-  // As it is found when the block is stored and the event's mark not yet taken away.
+  const std::uint64_t time = t.read().blocks.at(1).time;
+  // As it is found when the event is booked and its mark not yet taken away.
   auto* const pending = ledger::g_shards[1].pending;
-  pending->events[0] = {512, 1000, 0, time, 0, no_stack, 0, 1};
+  pending->events[0] = {1024, 24, 0, time, 0, no_stack, 0, 1};
   pending->events[1] = {2048, 8, 0, time + 1, 0, no_stack, 0, 1};
   ++pending->batches;
   TraceFile file = t.read();
   CHECK(file.blocks.size() == 3);
   CHECK(file.account(Layer::tensor, 0, Kind::all)->live_bytes == 1032);
   CHECK(file.header.losses.replaced_blocks == 0);
+  // And when only its block is there.
+  t.writer->site(0)->last_time = time - 1;
+  CHECK(t.read().account(Layer::tensor, 0, Kind::all)->live_bytes == 1056);
+  CHECK(t.read().blocks.size() == 3);
+  t.writer->site(0)->last_time = time;
   // A free whose block is gone already.
   pending->events[0] = {4096, 0, 0, time, no_stack, no_stack, 0, 1};
   file = t.read();
   CHECK(file.header.losses.unknown_frees == 0);
   CHECK(file.blocks.size() == 3);
-  pending->events[0].time = pending->events[1].time = 0;
+  // A free whose allocation was booked in the same batch, without a block.
+  pending->events[0] = {4096, 100, 0, 0, 0, no_stack, 0, 1};
+  pending->events[1] = {4096, 0, 0, time + 1, no_stack, no_stack, 0, 1};
+  file = t.read();
+  CHECK(file.header.losses.unknown_frees == 0);
+  CHECK(file.blocks.size() == 2);
+  CHECK(file.account(Layer::tensor, 0, Kind::all)->live_bytes == 1024 - 100);
+  pending->events[1].time = 0;
 }
 
 TEST_CASE("each kind counts where it belongs") {
