@@ -94,7 +94,7 @@ class Browser:
             page.heard(message["method"], message["params"])
         return message
 
-    def open(self, path, width=1400, height=900, dark=False, hash=""):
+    def open(self, path, width=1400, height=900, dark=False, hash="", prepare=None):
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = Page(self, session, target)
@@ -103,6 +103,8 @@ class Browser:
             page.call(f"{domain}.enable")
         page.resize(width, height)
         page.call("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+        if prepare:
+            prepare(page)
         page.url = Path(path).resolve().as_uri() + hash
         page.call("Page.navigate", {"url": page.url})
         page.until("document.documentElement?.dataset.ready !== undefined || document.querySelector('[role=alert]') !== null")

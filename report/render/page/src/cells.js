@@ -1,6 +1,6 @@
 // Pieces that several views draw the same way: a site's line, its verdict, a role with its colour, a share bar.
 import { ROLES, siteParts } from "./data.js";
-import { choice, h, name } from "./dom.js";
+import { choice, h, name, swatch } from "./dom.js";
 import { bytes, shorten } from "./format.js";
 
 export const VERDICTS = {
@@ -20,7 +20,7 @@ export function deviceChoice(model, store, shown) {
 
 export const verdict = (text) => h(`span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`, { title: VERDICTS[text] }, text === "growing" ? "▲ growing" : text || "–");
 
-export const role = (index) => h("span.role", null, h(`i.swatch.c-${ROLES[index][0]}`, { "aria-hidden": "true" }), ROLES[index][1]);
+export const role = (index) => h("span.role", null, swatch(ROLES[index][0]), ROLES[index][1]);
 
 export function siteCell(model, site) {
   if (site < 0) return h("span.muted", null, "site not known");

@@ -1,7 +1,7 @@
 // The differential flame graph: width is what a frame held in the run where it held more, colour is which way it went.
 import { frameLabel, frameParts } from "./data.js";
 import { bytes, percent, plural, shorten } from "./format.js";
-import { announce, choice, colour, fill, h, hideTip, name } from "./dom.js";
+import { announce, choice, colour, fill, h, hideTip, legendKey, name } from "./dom.js";
 import { buildFlame, nodeOfKey, pathKey, sumUp } from "./flame_tree.js";
 import { FlameCanvas, searchFlame } from "./flame_canvas.js";
 import { signed } from "./diff_data.js";
@@ -10,7 +10,7 @@ export function diffFlame(root, model, store, scope) {
   const bar = h("div.bar");
   const note = h("p.note");
   const holder = h("div.flame");
-  root.append(bar, h("p.legend", null, h("span.key.more", null, "B holds more"), h("span.key.less", null, "B holds less"), h("span.key.same", null, "about the same"), h("span.key.hit", null, "matches the search")), holder, note);
+  root.append(bar, h("p.legend", null, legendKey("more-3", "B holds more"), legendKey("less-3", "B holds less"), legendKey("lib-root", "about the same"), legendKey("hit", "matches the search")), holder, note);
   let flame = null;
   let found = null;
   let own = false;

@@ -31,8 +31,8 @@ guarded(() => {
     fill($("scope"),
       hasTensors && model.sites.layer.some((layer) => layer !== model.tensorLayer) ? choice("Layer", [["tensor", "Tensors"], ["cuda", "CUDA memory"]], store.get("layer"), (layer) => store.set({ layer })) : null,
       model.devices.length > 1 ? choice("Device", [["all", "All"], ...model.devices.map((d) => [String(d), model.deviceName(d)])], store.get("device"), (device) => store.set({ device })) : null);
-    tabs.update(changed);
     document.body.classList.toggle("bare", store.get("site") < 0 && !store.get("node"));
+    tabs.update(changed);
     details($("details"), model, store);
   }
   store.listen(update);
@@ -99,7 +99,7 @@ function changesTable(root, model, store, scope) {
         }
         table.setRows(shown, total);
       }
-      table.select(store.get("site"), true);
+      table.select(store.get("site"));
     },
     resize: () => table.draw(true),
   };

@@ -30,6 +30,18 @@ export function fill(element, ...children) {
 /** Text of the traced program: isolated, so that a right-to-left name does not turn its neighbours. */
 export const name = (text, spec = "bdi") => h(spec, null, text);
 
+/** The ground that stands for something on the whole page: a colour of the style sheet, or the hatch. */
+export const ground = (key) => `var(--${key === "cached" ? "hatch" : key})`;
+
+export function swatch(key) {
+  const square = h("i.swatch", { "aria-hidden": "true" });
+  square.style.background = ground(key);
+  return square;
+}
+
+/** An entry of a legend. */
+export const legendKey = (key, text) => h("span.key", null, swatch(key), text);
+
 export const $ = (id) => document.getElementById(id);
 
 /** A colour of the style sheet, by its custom property. */
@@ -45,12 +57,16 @@ export function choice(label, options, current, pick) {
 /** A canvas fitted to its element's size and the screen's pixel ratio; returns its context scaled to CSS pixels. */
 export function fitCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.max(1, Math.round(width * ratio));
-  canvas.height = Math.max(1, Math.round(height * ratio));
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
+  const [w, high] = [width, height].map((size) => Math.max(1, Math.round(size * ratio)));
   const context = canvas.getContext("2d");
+  if (canvas.width !== w || canvas.height !== high) {
+    canvas.width = w;
+    canvas.height = high;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width + 1, height + 1);
   return context;
 }
 

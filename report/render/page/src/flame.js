@@ -1,7 +1,7 @@
 // The flame graph of the report page: which bytes, which frames, which colours.
 import { frameLabel, frameParts } from "./data.js";
 import { bytes, count, percent, plural, shorten } from "./format.js";
-import { announce, choice, colour, fill, h, hideTip, name } from "./dom.js";
+import { announce, choice, colour, fill, h, hideTip, legendKey, name } from "./dom.js";
 import { buildFlame, nodeOfKey, pathKey } from "./flame_tree.js";
 import { FlameCanvas, searchFlame } from "./flame_canvas.js";
 
@@ -9,7 +9,7 @@ export function flameView(root, model, store, scope) {
   const bar = h("div.bar");
   const note = h("p.note");
   const holder = h("div.flame");
-  root.append(bar, h("p.legend", null, h("span.key.own", null, "your code"), h("span.key.lib", null, "Python libraries"), h("span.key.native", null, "native code"), h("span.key.growth", null, "▲ mostly growing"), h("span.key.hit", null, "matches the search")), holder, note);
+  root.append(bar, h("p.legend", null, legendKey("own", "your code"), legendKey("lib", "Python libraries"), legendKey("native", "native code"), legendKey("grow", "▲ mostly growing"), legendKey("hit", "matches the search")), holder, note);
   let flame = null;
   let built = "";
   let found = null; // of the search

@@ -129,10 +129,11 @@ export function layout(flame) {
   const depth = new Uint16Array(n);
   const total = value[0] || 1;
   width[0] = 1;
-  let deepest = 0;
-  const stack = [0];
-  while (stack.length) {
-    const node = stack.pop();
+  // Level by level, each level from left to right: byDepth is the queue itself.
+  const byDepth = new Int32Array(n);
+  let queued = 1;
+  for (let done = 0; done < queued; ++done) {
+    const node = byDepth[done];
     const own = children.subarray(start[node], start[node + 1]);
     if (own.length > 1) own.sort((a, b) => value[b] - value[a] || a - b);
     let at = x[node];
@@ -140,12 +141,11 @@ export function layout(flame) {
       x[child] = at;
       width[child] = value[child] / total;
       depth[child] = depth[node] + 1;
-      if (depth[child] > deepest) deepest = depth[child];
       at += width[child];
-      stack.push(child);
+      byDepth[queued++] = child;
     }
   }
-  const byDepth = new Int32Array(n).map((_, i) => i).sort((a, b) => depth[a] - depth[b] || x[a] - x[b]);
+  const deepest = depth[byDepth[n - 1]];
   const rows = new Int32Array(deepest + 2);
   for (let node = 0; node < n; ++node) rows[depth[node] + 1] += 1;
   for (let row = 0; row <= deepest; ++row) rows[row + 1] += rows[row];

@@ -18,7 +18,8 @@ export function bytes(value) {
 
 export const exactBytes = (value) => `${count(value)} bytes`;
 
-export const count = (value) => Math.round(value).toLocaleString("en-US");
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+export const count = (value) => grouped.format(Math.round(value));
 
 export function percent(part, whole) {
   if (!whole) return "0 %";

@@ -1,7 +1,7 @@
 // Where a device's memory is: one bar that adds up to the device's total, and the same as a table.
 import { ROLES } from "./data.js";
 import { bytes, exactBytes, percent, show } from "./format.js";
-import { fill, h, name } from "./dom.js";
+import { fill, ground, h, name, swatch } from "./dom.js";
 
 const WORDS = {
   cached: "Reserved by the caching allocator for reuse, no tensor in it now. nvidia-smi counts it as used; it is not a leak.",
@@ -57,7 +57,8 @@ function deviceBar(model, entry) {
   const device = model.environment.devices.find((d) => d.index === entry.device);
   const magnified = used < 0.45 * whole;
   const segments = (list, sum, withText) => list.map((row) => {
-    const part = h(`div.part.c-${row.key}`, { title: `${row.text}: ${bytes(row.bytes)} (${percent(row.bytes, whole)} of the device)` }, withText && row.bytes / sum > 0.02 ? h("span", null, h("bdi", null, row.owner ? show(row.text).slice(0, 60) : row.short ?? row.text), h("b", null, bytes(row.bytes))) : null);
+    const part = h(`div.part.k-${row.key}`, { title: `${row.text}: ${bytes(row.bytes)} (${percent(row.bytes, whole)} of the device)` }, withText && row.bytes / sum > 0.02 ? h("span", null, h("bdi", null, row.owner ? show(row.text).slice(0, 60) : row.short ?? row.text), h("b", null, bytes(row.bytes))) : null);
+    part.style.background = ground(row.key);
     part.style.flexGrow = String(row.bytes / sum);
     return part;
   });
@@ -74,7 +75,7 @@ function deviceBar(model, entry) {
     h("div.head", null, h("h2", null, "Where the memory is"), h("span.muted", null, `${model.deviceName(entry.device)} `, device ? name(show(device.name)) : null), h("span.grow"),
       h("span", null, h("b", null, bytes(used)), entry.total_bytes ? ` of ${bytes(entry.total_bytes)} (${percent(used, whole)})` : " in use (the size of the device is not known)", magnified ? h("span.muted", null, ", enlarged below") : null)),
     bars,
-    h("ul.legend", null, rows.map((row) => h("li.key", { title: row.why }, h(`i.swatch.c-${row.key}`, { "aria-hidden": "true" }), label(row), " ", h("b", null, bytes(row.bytes))))),
+    h("ul.legend", null, rows.map((row) => h("li.key", { title: row.why }, swatch(row.key), label(row), " ", h("b", null, bytes(row.bytes))))),
     over ? h("p.warning", null, `These add up to ${bytes(over)} more than the device has: part was measured at another moment.`) : null);
 }
 
@@ -90,7 +91,7 @@ export function ledgerView(root, model) {
         const whole = rows.reduce((sum, row) => sum + row.bytes, 0);
         return h("table.plain", null, h("caption", null, `${model.deviceName(entry.device)}: what fills ${entry.total_bytes ? bytes(entry.total_bytes) : "it"}`),
           h("thead", null, h("tr", null, ["What", "Memory", "Share", "What it means"].map((t, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, t)))),
-          h("tbody", null, rows.map((row) => h("tr", null, h("th", { scope: "row" }, h(`i.swatch.c-${row.key}`, { "aria-hidden": "true" }), label(row)), h("td.number", { title: exactBytes(row.bytes) }, bytes(row.bytes)), h("td.number", null, percent(row.bytes, whole)), h("td", null, row.why)))),
+          h("tbody", null, rows.map((row) => h("tr", null, h("th", { scope: "row" }, swatch(row.key), label(row)), h("td.number", { title: exactBytes(row.bytes) }, bytes(row.bytes)), h("td.number", null, percent(row.bytes, whole)), h("td", null, row.why)))),
           h("tfoot", null, h("tr", null, h("th", { scope: "row" }, "Total"), h("td.number", { title: exactBytes(whole) }, bytes(whole)), h("td.number", null, "100 %"), h("td", null, entry.driver_used_bytes === null ? "The driver was not asked how much is used." : `The driver reports ${bytes(entry.driver_used_bytes)} used.`))));
       }) : h("p.note", null, "No device memory was recorded."), totalsTable(model));
     },

@@ -48,11 +48,12 @@ guarded(() => {
 
   function update(changed) {
     scopeBar($("scope"), model, store, scope, hasTensors);
+    // First, for the views measure the room that this leaves them.
+    document.body.classList.toggle("bare", store.get("site") < 0 && store.get("block") < 0 && !store.get("node"));
+    document.body.classList.toggle("wide", ["about", "ledger"].includes(store.get("tab")));
     for (const view of always) view.update(changed);
     tabs.update(changed);
     details.update();
-    document.body.classList.toggle("bare", store.get("site") < 0 && store.get("block") < 0 && !store.get("node"));
-    document.body.classList.toggle("wide", ["about", "ledger"].includes(store.get("tab")));
     if (changed.has("query") && $("search") !== document.activeElement) $("search").value = store.get("query");
   }
 

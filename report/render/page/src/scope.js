@@ -16,7 +16,7 @@ export class Scope {
     this.number = new Float64Array(sites); // blocks of each site at the shown moment
     this.inside = new Uint8Array(sites); // of the chosen device and layer
     this.matches = new Uint8Array(sites).fill(1); // of the search
-    this.blockMatches = null; // null: all match
+    this.foundBlocks = null;
     this.search = "";
     this.version = 0; // of inside, value and number
     this.searchVersion = 0;
@@ -36,8 +36,10 @@ export class Scope {
     const [from, to] = [store.get("from"), store.get("to")];
     this.total = this.totalNumber = this.othersBytes = 0;
     const [held, number] = this.held(at);
+    const layer = model.strings.indexOf(store.get("layer"));
+    const [every, host, only] = [device === "all", store.get("layer") === "cuda", Number(device)];
     for (let i = 0; i < sites.count; ++i) {
-      const inside = model.text(sites.layer[i]) === store.get("layer") && (device === "all" ? sites.device[i] >= 0 || store.get("layer") === "cuda" : sites.device[i] === Number(device));
+      const inside = sites.layer[i] === layer && (every ? host || sites.device[i] >= 0 : sites.device[i] === only);
       this.inside[i] = inside ? 1 : 0;
       this.value[i] = inside ? Math.max(0, held[i]) : 0;
       this.number[i] = inside ? Math.max(0, number[i]) : 0;
@@ -122,16 +124,17 @@ export class Scope {
     this.search = query.trim().toLowerCase();
     this.searchVersion += 1;
     const { model } = this;
-    const { sites, blocks, frames, tree } = model;
+    const { sites, frames, tree } = model;
     if (!this.search) {
       this.matches.fill(1);
-      this.blockMatches = this.frameMatches = null;
+      this.foundBlocks = this.frameMatches = null;
       return;
     }
-    const hit = this.stringHits();
+    const hit = (this.hit = this.stringHits());
+    this.foundBlocks = null;
     const frameHit = (this.frameMatches = new Uint8Array(frames.count));
     for (let i = 0; i < frames.count; ++i) {
-      frameHit[i] = hit[frames.function[i]] | hit[frames.file[i]] | hit[frames.module[i]] | (frames.source[i] >= 0 ? hit[frames.source[i]] : 0);
+      frameHit[i] = hit[frames.function[i]] | hit[frames.file[i]] | hit[frames.module[i]] | hit[frames.source[i]];
     }
     const place = /^(.*):(\d+)$/.exec(this.search); // "train.py:83"
     if (place) {
@@ -144,18 +147,27 @@ export class Scope {
     for (let i = 0; i < sites.count; ++i) {
       this.matches[i] = nodeHit[sites.node[i]] | (sites.backward[i] >= 0 ? nodeHit[sites.backward[i]] : 0) | hit[sites.owner[i]] | hit[sites.verdict[i]] | hit[sites.kind[i]];
     }
-    this.blockMatches = new Uint8Array(blocks.count);
-    const fact = (id) => (id >= 0 ? hit[id] : 0);
-    for (let i = 0; i < blocks.count; ++i) {
-      this.blockMatches[i] = (blocks.site[i] >= 0 ? this.matches[blocks.site[i]] : 0) | fact(blocks.name[i]) | fact(blocks.holder[i]) | fact(blocks.role[i]) | fact(blocks.dtype[i]) | fact(blocks.shape[i]);
+  }
+
+  /** Which blocks match the search; null: all. Found when a view asks: half of them show no blocks. */
+  get blockMatches() {
+    if (!this.search || this.foundBlocks) return this.foundBlocks;
+    const { hit, matches } = this;
+    const { count, site, name, holder, role, dtype, shape } = this.model.blocks;
+    const found = new Uint8Array(count);
+    // No text is -1: its place is the last, which never matches.
+    const at = (id) => (id < 0 ? hit.length - 1 : id);
+    for (let i = 0; i < count; ++i) {
+      found[i] = (site[i] >= 0 && matches[site[i]]) || hit[at(name[i])] | hit[at(holder[i])] | hit[at(role[i])] | hit[at(dtype[i])] | hit[at(shape[i])];
     }
+    return (this.foundBlocks = found);
   }
 
   stringHits() {
     const { strings } = this.model;
     this.lower ??= strings.map((text) => text.toLowerCase());
-    const hits = new Uint8Array(strings.length);
-    for (let i = 0; i < hits.length; ++i) hits[i] = this.lower[i].includes(this.search) ? 1 : 0;
+    const hits = new Uint8Array(strings.length + 1);
+    for (let i = 0; i < strings.length; ++i) hits[i] = this.lower[i].includes(this.search) ? 1 : 0;
     return hits;
   }
 }

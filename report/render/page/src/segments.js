@@ -7,7 +7,7 @@
  */
 export function findSegments(model, device) {
   const { blocks, sites } = model;
-  const torch = (site) => site >= 0 && model.text(sites.owner[site]) === "torch";
+  const torch = model.strings.indexOf("torch");
   const segments = [];
   const inner = [];
   for (let i = 0; i < blocks.count; ++i) {
@@ -16,7 +16,7 @@ export function findSegments(model, device) {
       inner.push(i);
       continue;
     }
-    if (!torch(blocks.site[i]) || !["device", "vmm", "pool"].includes(model.text(blocks.kind[i]))) continue;
+    if (sites.owner[blocks.site[i]] !== torch || !["device", "vmm", "pool"].includes(model.text(blocks.kind[i]))) continue;
     const last = segments[segments.length - 1];
     if (last && model.text(blocks.kind[i]) === "vmm" && last.vmm && last.address + last.bytes === blocks.address[i]) {
       last.bytes += blocks.bytes[i];

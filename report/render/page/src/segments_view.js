@@ -3,7 +3,7 @@
 import { ROLES, addressText, siteParts } from "./data.js";
 import { bytes, percent, plural, shorten } from "./format.js";
 import { deviceChoice } from "./cells.js";
-import { colour, fill, fitCanvas, h, hideTip, name, showTip } from "./dom.js";
+import { colour, fill, fitCanvas, h, hideTip, legendKey, name, showTip } from "./dom.js";
 import { findSegments, niceRow, place } from "./segments.js";
 
 const ROW = 18;
@@ -56,7 +56,7 @@ export function segmentsView(root, model, store, scope) {
       ": a bigger request needs new memory from the driver, however much is free in total.");
     const sums = new Float64Array(ROLES.length);
     for (const segment of segments) for (const block of segment.blocks) sums[model.blocks.roleIndex[block]] += model.blocks.bytes[block];
-    fill(legend, ROLES.map(([key, text], i) => (sums[i] ? h("span.key", null, h(`i.swatch.c-${key}`), `${text} ${bytes(sums[i])}`) : null)), h("span.key", null, h("i.swatch.c-cached"), `free, cached ${bytes(free)}`));
+    fill(legend, ROLES.map(([key, text], i) => (sums[i] ? legendKey(key, `${text} ${bytes(sums[i])}`) : null)), legendKey("cached", `free, cached ${bytes(free)}`));
     canvas.setAttribute("aria-label", words.textContent);
     const notes = [];
     const inRange = segments.reduce((sum, s) => sum + s.blocks.length, 0);
@@ -81,11 +81,12 @@ export function segmentsView(root, model, store, scope) {
     toolbar();
   }
 
-  /** Is this block part of what is selected or searched? */
-  function lit(block) {
+  /** Tells whether a block is part of what is selected or searched. */
+  function lighting() {
     const site = store.get("site");
-    if (site >= 0 && model.sites.layer[site] === model.tensorLayer) return model.blocks.site[block] === site;
-    return !scope.blockMatches || scope.blockMatches[block] === 1;
+    const matches = scope.blockMatches;
+    if (site >= 0 && model.sites.layer[site] === model.tensorLayer) return (block) => model.blocks.site[block] === site;
+    return matches ? (block) => matches[block] : () => true;
   }
 
   function draw() {
@@ -100,6 +101,7 @@ export function segmentsView(root, model, store, scope) {
     const image = context.createImageData(pixels, canvas.height);
     const paint = new Uint32Array(image.data.buffer);
     const c = palette();
+    const lit = lighting();
     const rowOf = (map) => Math.floor(map / rowBytes);
     const firstRow = Math.floor(top / ROW);
     const lastRow = Math.min(view.rows - 1, Math.floor((top + height) / ROW));
@@ -110,7 +112,7 @@ export function segmentsView(root, model, store, scope) {
       line.kind.fill(0);
       const begin = row * rowBytes;
       for (let i = firstAt(begin); i < segments.length && segments[i].start < begin + rowBytes; ++i) {
-        if (rowOf(segments[i].start) <= row) paintSegment(line, segments[i], begin, perPixel, c);
+        if (rowOf(segments[i].start) <= row) paintSegment(line, segments[i], begin, perPixel, c, lit);
       }
       blend(line, paint, c, pixels, Math.round((row * ROW - top + 2) * ratio), Math.round(LINE * ratio), canvas.height, ratio);
     }
@@ -130,7 +132,7 @@ export function segmentsView(root, model, store, scope) {
 
   // Adds what of the segment lies in the row [begin, begin + row): which pixels are segment, and how much of each
   // pixel which colour covers.
-  function paintSegment(line, segment, begin, perPixel, c) {
+  function paintSegment(line, segment, begin, perPixel, c, lit) {
     const pixels = line.kind.length;
     const left = Math.max(0, (segment.start - begin) / perPixel);
     const right = Math.min(pixels, (segment.start + segment.bytes - begin) / perPixel);
@@ -166,16 +168,15 @@ export function segmentsView(root, model, store, scope) {
   function blend(line, paint, c, pixels, y0, lines, height, ratio) {
     const step = Math.max(6, Math.round(7 * ratio));
     const band = Math.max(1, Math.round(1.6 * ratio));
-    for (let y = y0; y < y0 + lines; ++y) {
-      if (y < 0 || y >= height) continue;
-      for (let x = 0; x < pixels; ++x) {
-        if (!line.kind[x]) continue;
-        const cover = Math.min(1, line.sum[4 * x + 3]);
-        const rest = 1 - cover;
-        const ground = (x + y) % step < band ? c.hatch : c.free;
-        const mix = (k) => (cover ? (line.sum[4 * x + k] / line.sum[4 * x + 3]) * cover : 0) + ground[k] * rest;
-        paint[y * pixels + x] = 0xff000000 | (mix(2) << 16) | (mix(1) << 8) | mix(0);
-      }
+    const { sum, kind } = line;
+    for (let x = 0; x < pixels; ++x) {
+      if (!kind[x]) continue;
+      const all = sum[4 * x + 3];
+      const [rest, over] = [Math.max(0, 1 - all), Math.max(1, all)];
+      const mix = (ground, k) => sum[4 * x + k] / over + ground[k] * rest;
+      const on = (ground) => 0xff000000 | (mix(ground, 2) << 16) | (mix(ground, 1) << 8) | mix(ground, 0);
+      const [free, hatched] = [on(c.free), on(c.hatch)];
+      for (let y = Math.max(0, y0); y < Math.min(y0 + lines, height); ++y) paint[y * pixels + x] = (x + y) % step < band ? hatched : free;
     }
   }
 

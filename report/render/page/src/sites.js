@@ -30,7 +30,7 @@ export function sitesView(root, model, store, scope) {
   const isGrowing = (i) => sites.verdict[i] === model.growing;
 
   function rows() {
-    const wanted = store.get("verdict");
+    const wanted = store.get("verdict") ? model.strings.indexOf(store.get("verdict")) : null;
     const shown = [];
     let hidden = 0;
     let total = 0;
@@ -43,7 +43,7 @@ export function sitesView(root, model, store, scope) {
         if (!store.get("empty")) continue;
       }
       total += 1;
-      if (scope.matches[i] && (!wanted || model.text(sites.verdict[i]) === wanted)) {
+      if (scope.matches[i] && (wanted === null || sites.verdict[i] === wanted)) {
         shown.push(i);
         largest = Math.max(largest, scope.value[i]);
       } else {
@@ -72,7 +72,7 @@ export function sitesView(root, model, store, scope) {
         rows();
         toolbar();
       }
-      table.select(store.get("site"), true);
+      table.select(store.get("site"));
     },
     resize: () => table.draw(true),
     count: () => plural(table.rows.length, "site"),

@@ -54,8 +54,10 @@ export class Store {
       }
     }
     if (changed.size === 0) return;
-    this.writeHash();
     this.emit(changed);
+    // The address costs as much as a small view: it follows when the change is drawn.
+    clearTimeout(this.writing);
+    this.writing = setTimeout(() => this.writeHash(), 50);
   }
 
   emit(changed) {

@@ -16,6 +16,7 @@ export class Table {
     this.sort = { key: options.sort, down: true };
     this.rows = new Int32Array(0);
     this.selected = -1;
+    this.top = 0; // scrolled by so much
     this.pool = [];
     this.header = h("div.tr.head", { role: "row" });
     this.spacer = h("div.spacer", { role: "presentation" });
@@ -25,7 +26,10 @@ export class Table {
     this.grid.style.setProperty("--tracks", columns.map((c) => c.width).join(" "));
     this.grid.style.setProperty("--least", columns.reduce((sum, c) => sum + least(c.width), 0) + "px");
     root.append(h("div.scroll", null, this.grid), this.note);
-    this.body.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.body.addEventListener("scroll", () => {
+      this.top = this.body.scrollTop;
+      this.draw();
+    }, { passive: true });
     this.body.addEventListener("click", (event) => this.clicked(event));
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.drawHeader();
@@ -43,18 +47,18 @@ export class Table {
     this.sort = this.sort.key === column.key ? { key: column.key, down: !this.sort.down } : { key: column.key, down: Boolean(column.number) };
     this.drawHeader();
     this.arrange();
-    this.body.scrollTop = 0;
+    this.body.scrollTop = this.top = 0;
     this.draw(true);
   }
 
-  /** Shows these rows (numbers that value() and cell() understand) in the current order. */
+  /** Takes these rows (numbers that value() and cell() understand) in the current order; select() then draws them. */
   setRows(rows, total, note) {
     this.rows = Int32Array.from(rows);
     this.total = total;
     this.drawHeader();
     this.extra = note;
     this.arrange();
-    this.draw(true);
+    this.stale = true;
   }
 
   arrange() {
@@ -76,26 +80,35 @@ export class Table {
 
   sorted(rows) {
     const column = this.columns.find((c) => c.key === this.sort.key);
-    const sign = this.sort.down ? -1 : 1;
-    let values = Array.from(rows, column.value);
-    if (!column.number) {
-      // Many rows share a text: compare the distinct ones once, then sort by rank.
-      const ranks = new Map([...new Set(values.map(String))].sort(collator.compare).map((text, rank) => [text, rank]));
-      values = values.map((text) => ranks.get(String(text)));
-    }
-    values = Float64Array.from(values);
-    return Int32Array.from(values.keys()).sort((a, b) => sign * (values[a] - values[b]) || rows[a] - rows[b]).map((i) => rows[i]);
+    rows = Int32Array.from(rows).sort();
+    const values = Array.from(rows, column.value);
+    // Many rows share a value: only the distinct ones are compared, then each row is put where its rank begins.
+    const distinct = column.number ? Float64Array.from(new Set(values)).sort() : [...new Set(values)].sort(collator.compare);
+    if (this.sort.down) distinct.reverse();
+    const ranks = new Map();
+    distinct.forEach((value, rank) => ranks.set(value, rank));
+    const next = new Int32Array(distinct.length + 1);
+    const rank = Int32Array.from(values, (value) => ranks.get(value));
+    for (const at of rank) next[at + 1] += 1;
+    for (let at = 0; at < distinct.length; ++at) next[at + 1] += next[at];
+    const order = new Int32Array(rows.length);
+    for (let i = 0; i < rank.length; ++i) order[next[rank[i]]++] = rows[i];
+    return order;
   }
 
   draw(fresh) {
     const { body, rows } = this;
-    const height = body.clientHeight || 400;
-    this.spacer.style.height = `${rows.length * ROW}px`;
-    body.style.setProperty("--wanted", `${Math.max(1, rows.length) * ROW + 2}px`);
-    this.grid.setAttribute("aria-rowcount", String(rows.length + 1));
-    const first = Math.max(0, Math.floor(body.scrollTop / ROW) - 4);
-    const last = Math.min(rows.length, Math.ceil((body.scrollTop + height) / ROW) + 4);
+    const wanted = Math.max(1, rows.length) * ROW + 2;
+    // As the style sheet has it: asking the element would lay out the page in the middle of a change.
+    const height = (this.height = Math.min(wanted, Math.max(300, innerHeight * 0.62)));
+    const top = (this.top = Math.max(0, Math.min(this.top, wanted - height)));
+    const first = Math.max(0, Math.floor(top / ROW) - 4);
+    const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + 4);
     if (!fresh && first === this.first && last === this.last) return;
+    this.stale = false;
+    this.spacer.style.height = `${rows.length * ROW}px`;
+    body.style.setProperty("--wanted", `${wanted}px`);
+    this.grid.setAttribute("aria-rowcount", String(rows.length + 1));
     this.first = first;
     this.last = last;
     while (this.pool.length < last - first) {
@@ -130,20 +143,17 @@ export class Table {
     this.options.onSelect(this.rows[index]);
   }
 
-  /** Marks a row and, when asked, scrolls to it. */
-  select(row, reveal) {
+  /** Marks a row, scrolls to it, and draws what has changed. */
+  select(row) {
+    if (row === this.selected && !this.stale) return;
     this.selected = row;
-    const index = row < 0 ? -1 : this.rows.indexOf(row);
-    if (reveal && index >= 0) {
-      const top = index * ROW;
-      const { scrollTop, clientHeight } = this.body;
-      if (top < scrollTop || top + ROW > scrollTop + clientHeight) this.body.scrollTop = Math.max(0, top - clientHeight / 2);
-    }
     this.draw(true);
+    const at = row < 0 ? -1 : this.rows.indexOf(row) * ROW;
+    if (at >= 0 && (at < this.top || at + ROW > this.top + this.height)) this.body.scrollTop = at - this.height / 2;
   }
 
   key(event) {
-    const page = Math.max(1, Math.floor(this.body.clientHeight / ROW) - 1);
+    const page = Math.max(1, Math.floor(this.height / ROW) - 1);
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -1e9, End: 1e9 };
     if (!(event.key in moves) || this.rows.length === 0) return;
     event.preventDefault();

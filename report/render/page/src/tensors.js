@@ -1,5 +1,5 @@
 // Every live block: shape, type, name, role, holder, step. 100,000 rows and more.
-import { ROLES, addressText, siteParts } from "./data.js";
+import { ROLES, ROLE_KEYS, addressText, siteParts } from "./data.js";
 import { bytes, count, plural, shorten } from "./format.js";
 import { fill, h, name } from "./dom.js";
 import { role, share, siteCell, verdict } from "./cells.js";
@@ -29,36 +29,33 @@ export function tensorsView(root, model, store, scope) {
     { key: "site", title: "Allocated at", width: "minmax(116px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
   ], { id: "block", label: "Live blocks", sort: "bytes", count: blocks.count, onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.count ? "No block matches." : "No live block is listed in this report.") });
 
-  function inScope(i) {
-    const device = store.get("device");
-    if (model.text(blocks.layer[i]) !== store.get("layer")) return false;
-    if (device !== "all" ? blocks.device[i] !== Number(device) : store.get("layer") === "tensor" && blocks.device[i] < 0) return false;
-    return scope.moment() !== "range" || (blocks.time[i] >= store.get("from") && blocks.time[i] <= store.get("to"));
-  }
-
   function rows() {
-    const wanted = store.get("roles");
+    const { bytes: size, site, time, roleIndex } = blocks;
+    const of = (key) => model.strings.indexOf(store.get(key));
+    const [layer, device, from, to] = [of("layer"), store.get("device"), store.get("from"), store.get("to")];
+    const [every, ranged, least] = [device === "all", scope.moment() === "range", store.get("layer") === "tensor" ? 0 : -1];
+    const [role, judged] = [ROLE_KEYS.indexOf(store.get("roles")), store.get("verdict") ? of("verdict") : null];
     const only = store.get("only") ? store.get("site") : -1;
-    const shown = [];
-    let total = 0;
-    let hidden = 0;
+    const matches = scope.blockMatches;
+    const shown = new Int32Array(blocks.count);
+    let [number, total, hidden] = [0, 0, 0];
     largest = 1;
     for (let i = 0; i < blocks.count; ++i) {
-      if (!inScope(i)) continue;
+      if (blocks.layer[i] !== layer || (every ? blocks.device[i] < least : blocks.device[i] !== Number(device))) continue;
+      if (ranged && (time[i] < from || time[i] > to)) continue;
       total += 1;
-      const verdictHit = !store.get("verdict") || verdictOf(i) === store.get("verdict");
-      if ((scope.blockMatches && !scope.blockMatches[i]) || (wanted && ROLES[blocks.roleIndex[i]][0] !== wanted) || !verdictHit || (only >= 0 && blocks.site[i] !== only)) {
-        hidden += blocks.bytes[i];
+      if ((matches && !matches[i]) || (role >= 0 && roleIndex[i] !== role) || (judged !== null && sites.verdict[site[i]] !== judged) || (only >= 0 && site[i] !== only)) {
+        hidden += size[i];
         continue;
       }
-      shown.push(i);
-      largest = Math.max(largest, blocks.bytes[i]);
+      shown[number++] = i;
+      if (size[i] > largest) largest = size[i];
     }
     const notes = [];
     if (hidden) notes.push(`Filtered out: ${bytes(hidden)}.`);
     if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report; --max-allocations raises the limit.`);
     if (!scope.hasBlocks()) notes.push(`These are the blocks of the report's own moment: of other moments only what each call site held is known${scope.moment().startsWith("oom:") ? `; “vramtrack report --at ${scope.moment()}” shows the blocks` : ""}.`);
-    table.setRows(shown, total, notes.join(" "));
+    table.setRows(shown.subarray(0, number), total, notes.join(" "));
   }
 
   function toolbar() {
@@ -76,7 +73,7 @@ export function tensorsView(root, model, store, scope) {
       const follow = keys.length === 1 && keys[0] === "site" && !store.get("only");
       toolbar();
       if (keys.length && !follow) rows();
-      table.select(store.get("block"), true);
+      table.select(store.get("block"));
     },
     resize: () => table.draw(true),
   };

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { bandAt, bandColour, bandWords, bandsOf } from "./bands.js";
 import { bytes, count, plural, seconds } from "./format.js";
 import { deviceChoice } from "./cells.js";
-import { choice, colour, fill, h, hatch, name } from "./dom.js";
+import { choice, colour, fill, h, hatch, legendKey, name } from "./dom.js";
 
 /** Columns over one time axis: tensors live, reserved by the allocator, all CUDA memory, step. */
 function series(model, device) {
@@ -187,9 +187,9 @@ export function timelineView(root, model, store, scope) {
   function values(index) {
     const { data } = view;
     const out = [h("b", null, seconds(data.time[index])), model.steps.count ? ` step ${count(data.step[index])}` : ""];
-    if (data.tensors) out.push(h("span.key", null, h("i.swatch.c-tensor"), `tensors ${bytes(data.live[index])}`), h("span.key", null, h("i.swatch.c-cached"), `cached ${bytes(data.reserved[index] - data.live[index])}`));
+    if (data.tensors) out.push(legendKey("tensor", `tensors ${bytes(data.live[index])}`), legendKey("cached", `cached ${bytes(data.reserved[index] - data.live[index])}`));
     const other = data.all[index] - data.reserved[index];
-    if (other || !data.tensors) out.push(h("span.key", null, h("i.swatch.c-other"), `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(other)}`));
+    if (other || !data.tensors) out.push(legendKey("other", `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(other)}`));
     return out;
   }
 
