@@ -51,10 +51,13 @@ class Matcher {
   }
 
   std::vector<SiteChange> run() {
-    match({});
     SiteKeyOptions python;
     python.native_frames = false;
-    match(python);  // what differs in the libraries' own frames only
+    // A certain partner first, also one that differs in the libraries' own frames; only then lines that were edited.
+    for (const bool certain : {true, false}) {
+      match({}, certain);
+      match(python, certain);
+    }
     for (const SiteReport* site : left_a_) add(site, nullptr);
     for (const SiteReport* site : left_b_) add(nullptr, site);
     return std::move(changes_);
@@ -67,8 +70,8 @@ class Matcher {
         {a, b, before.bytes, after.bytes, before.count, after.count, classify(before.bytes, after.bytes)});
   }
 
-  void match(const SiteKeyOptions& options);
-  void match_group(Sites& a, Sites& b, const SiteKeyOptions& options);
+  void match(const SiteKeyOptions& options, bool certain);
+  void match_group(Sites& a, Sites& b, const SiteKeyOptions& options, bool certain);
 
   const Report &a_, &b_;
   DiffBy by_;
@@ -77,7 +80,7 @@ class Matcher {
   std::vector<SiteChange> changes_;
 };
 
-void Matcher::match(const SiteKeyOptions& options) {
+void Matcher::match(const SiteKeyOptions& options, bool certain) {
   std::map<std::string, std::pair<Sites, Sites>> groups;
   SiteKeyOptions of_a = options, of_b = options;
   of_a.script = main_script(a_);
@@ -88,14 +91,15 @@ void Matcher::match(const SiteKeyOptions& options) {
   left_b_.clear();
   for (auto& [key, sides] : groups) {
     auto& [a, b] = sides;
-    if (!a.empty() && !b.empty()) match_group(a, b, options);
+    if (!a.empty() && !b.empty()) match_group(a, b, options, certain);
     left_a_.insert(left_a_.end(), a.begin(), a.end());
     left_b_.insert(left_b_.end(), b.begin(), b.end());
   }
 }
 
-/// Pairs the sites of one key, the nearest lines first; what stays in `a` and `b` found no partner.
-void Matcher::match_group(Sites& a, Sites& b, const SiteKeyOptions& options) {
+/// Pairs the sites of one key, those whose every line is `certain` or else the nearest lines first; what stays in `a`
+/// and `b` found no partner.
+void Matcher::match_group(Sites& a, Sites& b, const SiteKeyOptions& options, bool certain) {
   struct Pair {
     int distance;
     Bytes difference;
@@ -113,7 +117,7 @@ void Matcher::match_group(Sites& a, Sites& b, const SiteKeyOptions& options) {
       bool near = true;
       for (std::size_t k = 0; near && k < frames_a.size(); ++k) {
         const std::optional<int> distance = shifts_.distance(*frames_a[k], *frames_b[j][k]);
-        near = distance.has_value();
+        near = distance.has_value() && (*distance == 0 || !certain);
         sum += distance.value_or(0);
       }
       if (!near) continue;

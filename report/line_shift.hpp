@@ -1,4 +1,4 @@
-// How far the lines of a function moved between two versions of a program.
+// Which line of a function in one version of a program is which line in another.
 #pragma once
 
 #include <map>
@@ -19,8 +19,9 @@ class LineShifts {
   /// functions of its file, agree on.
   int of(const Frame& frame_of_a) const;
 
-  /// How far apart two frames of one function are, in lines, once the shift is taken off; no value when they are not
-  /// the same place. Lines with equal text are the same place.
+  /// How sure it is that two frames of one function are the same place: 0 is certain (the same text, or without texts
+  /// the same number once the shift is taken off), more is a guess (a line that was edited); no value when they are
+  /// not, which also means that one of the two is certainly another place.
   std::optional<int> distance(const Frame& a, const Frame& b) const;
 
  private:
@@ -29,7 +30,10 @@ class LineShifts {
   struct Function {
     Lines a, b;
     int shift = 0;
+    std::map<int, int> b_of, a_of;  // lines with the same text, each with one partner
   };
+  static void align(Function& function);
+  const Function* function_of(const Frame& frame_of_a) const;
   static Scores score_shifts(const Function& function);
   static int best_shift(const Scores& own, const Scores& file, bool module_level);
 

@@ -113,6 +113,40 @@ def test_diff_names_what_grew_and_what_appeared(two_runs, vramtrack):
     assert {s["change"] for s in back["sites"] if s["layer"] == "tensor"} == {"shrank", "went"}
 
 
+EDITED = [
+    """
+import torch
+def build():
+    w = torch.zeros(1 << 20, device="cuda")
+    return w
+weights = build()
+loss = torch.zeros(128, device="cuda")
+grid = torch.zeros(1000, device="cuda")
+""",
+    """
+import torch
+# a comment
+def build():
+    extra = torch.zeros(1 << 19, device="cuda")
+    w = torch.zeros(1 << 20, device="cuda")
+    build.extra = extra
+    return w
+grid = torch.zeros(5000, device="cuda")
+weights = build()
+cache = torch.zeros(30 << 20, device="cuda")
+pair = torch.zeros(7, device="cuda"), torch.ones(9, device="cuda")
+""",
+]
+
+
+def test_diff_of_an_edited_program_pairs_lines_by_their_text(traced, vramtrack):
+    a, b = (next(iter(traced(program, sim="8GiB").out.glob("vramtrack-*.json"))) for program in EDITED)
+    diff = json.loads(vramtrack("diff", a, b, "--format", "json").stdout)
+    changes = sorted((s["change"], *(s[side] and s[side]["bytes"] for side in "ab")) for s in diff["sites"] if s["layer"] == "tensor")
+    assert changes == [("appeared", None, 512), ("appeared", None, 512), ("appeared", None, 2 << 20), ("appeared", None, 120 << 20),
+                       ("grew", 4096, 20480), ("same", 4 << 20, 4 << 20), ("went", 512, None)]  # fmt: skip
+
+
 def test_diff_fails_only_when_it_grew(two_runs, vramtrack):
     a, b = two_runs
     grew = vramtrack("diff", a, b, "--fail-if-grew", "5MiB")

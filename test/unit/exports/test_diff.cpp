@@ -29,6 +29,31 @@ const SiteChange* at_line(const Diff& diff, int line) {
   return nullptr;
 }
 
+struct SourceLine {
+  int line;
+  std::string text;
+  Bytes bytes;
+};
+
+/// As lines_report, with the lines' text.
+Report source_report(const std::vector<SourceLine>& lines, const std::string& function = "<module>") {
+  Report report;
+  for (const SourceLine& line : lines) {
+    report.frames.push_back(python_frame(function, "/src/train.py", line.line));
+    report.frames.back().source = line.text;
+    const auto id = static_cast<std::uint32_t>(report.sites.size());
+    report.sites.push_back(make_site(id, "tensor", line.bytes, {id}));
+  }
+  return report;
+}
+
+/// The line that was this line of B in A; 0 when B's is new.
+int line_before(const Diff& diff, int line) {
+  const SiteChange* change = at_line(diff, line);
+  REQUIRE(change != nullptr);
+  return change->a == nullptr ? 0 : diff.a->frames[change->a->stack[0]].line;
+}
+
 std::size_t count(const Diff& diff, Change kind) {
   std::size_t sites = 0;
   for (const SiteChange& change : diff.sites) sites += change.change == kind;
@@ -169,4 +194,104 @@ TEST_CASE("diff: the script may have another name, other files may not") {
     report->sites[0].stack.push_back(script);
   }
   CHECK(count(compare(a, b), Change::same) == 0);
+}
+
+TEST_CASE("diff: a new line beside one that went is no partner for it") {
+  const Report a = source_report({{10, "weights = make()", 4096}, {11, "loss = criterion(y)", 512}});
+  const Report b = source_report({{10, "weights = make()", 4096}, {12, "cache.append(torch.empty(size))", 120 * MiB}});
+  const Diff diff = compare(a, b);
+  CHECK(line_before(diff, 10) == 10);
+  CHECK(line_before(diff, 12) == 0);
+  CHECK(count(diff, Change::went) == 1);
+  // On the very same line too.
+  const Report c = source_report({{10, "weights = make()", 4096}, {11, "cache.append(torch.empty(size))", 120 * MiB}});
+  CHECK(line_before(compare(a, c), 11) == 0);
+}
+
+TEST_CASE("diff: lines inserted above, one edited, one new that looks like its neighbour") {
+  const Report a =
+      source_report({{10, "x = torch.zeros(64)", 256}, {11, "y = torch.zeros(64)", 256}, {30, "z = f(y)", 8}});
+  const Report b = source_report({{15, "x = torch.zeros(64)", 256},
+                                  {16, "w = torch.zeros(64)", 120 * MiB},
+                                  {17, "y = torch.zeros(1 << 20, device=d)", 4 * MiB},
+                                  {36, "z = f(y)", 8}});
+  const Diff diff = compare(a, b);
+  CHECK(line_before(diff, 15) == 10);
+  CHECK(line_before(diff, 16) == 0);
+  CHECK(line_before(diff, 17) == 11);
+  CHECK(at_line(diff, 17)->change == Change::grew);
+  CHECK(line_before(diff, 36) == 30);
+}
+
+TEST_CASE("diff: equal lines keep their order, a moved line its text") {
+  const Report a = source_report({{10, "x = f(x)", 1}, {11, "y = g(x)", 2}, {12, "x = f(x)", 3}});
+  const Report more =
+      source_report({{20, "x = f(x)", 1}, {21, "y = g(x)", 2}, {22, "x = f(x)", 3}, {23, "x = f(x)", 4}});
+  const Diff diff = compare(a, more);
+  CHECK(line_before(diff, 20) == 10);
+  CHECK(line_before(diff, 21) == 11);
+  CHECK(line_before(diff, 22) == 12);
+  CHECK(line_before(diff, 23) == 0);
+  const Report moved = source_report({{40, "y = g(x)", 2}, {41, "x = f(x)", 1}});
+  CHECK(line_before(compare(a, moved), 40) == 11);
+}
+
+TEST_CASE("diff: a function that moved in its file, or changed places with another") {
+  Report a = source_report({{10, "x = f()", 1}, {12, "y = g()", 2}}, "early");
+  Report b = source_report({{210, "x = f()", 1}, {212, "y = g()", 2}}, "early");
+  const auto add = [](Report& report, int line) {
+    report.frames.push_back(python_frame("late", "/src/train.py", line));
+    report.frames.back().source = "x = f()";
+    report.sites.push_back(make_site(2, "tensor", 7, {2}));
+  };
+  add(a, 200);
+  add(b, 8);
+  CHECK(count(compare(a, b), Change::same) == 3);
+}
+
+TEST_CASE("diff: two sites on one line are told apart by what they called, whatever their size") {
+  Report a = source_report({{10, "pair = torch.zeros(n), torch.ones(m)", 100}});
+  a.frames.push_back(native_frame("at::zeros", "/lib/libtorch.so"));
+  a.frames.push_back(native_frame("at::ones", "/lib/libtorch.so"));
+  a.sites = {make_site(0, "tensor", 100, {1, 0}), make_site(1, "tensor", 5000, {2, 0})};
+  Report b = a;
+  b.sites[0].live_bytes = 5000;
+  b.sites[1].live_bytes = 90000;
+  const Diff diff = compare(a, b);
+  for (const SiteChange& change : diff.sites) CHECK(change.a->id == change.b->id);
+}
+
+TEST_CASE("diff: a certain partner in Python frames goes before a guess with equal native frames") {
+  Report a = source_report({{10, "a = torch.zeros(n)", 0}, {11, "a = torch.zeros(m)", 0}});
+  a.frames.push_back(native_frame("at::zeros", "/lib/libtorch.so"));
+  a.frames.push_back(native_frame("at::zeros_new", "/lib/libtorch.so"));
+  Report b = a;
+  a.sites = {make_site(0, "tensor", 512, {2, 0})};
+  b.sites = {make_site(0, "tensor", 512, {3, 0}), make_site(1, "tensor", 120 * MiB, {2, 1})};
+  const Diff diff = compare(a, b);
+  CHECK(count(diff, Change::same) == 1);
+  CHECK(count(diff, Change::appeared) == 1);
+}
+
+TEST_CASE("diff: without the text of the lines, a line that exists in both is its own partner only") {
+  const Report a = lines_report("f", {{10, 4096}, {11, 512}});
+  const Report b = lines_report("f", {{10, 4096}, {11, 0}, {12, 120 * MiB}});
+  Report gone = b;
+  gone.sites.erase(gone.sites.begin() + 1);  // its frame is still known from another stack
+  const Diff diff = compare(a, gone);
+  CHECK(line_before(diff, 10) == 10);
+  CHECK(line_before(diff, 12) == 0);
+}
+
+TEST_CASE("diff: another version of a library, all its lines edited, leaves the program's sites matched") {
+  const auto report = [](int line, const std::string& text) {
+    Report made = source_report({{10, "y = layer(x)", 100}, {20, "z = layer(y)", 300}});
+    made.frames.push_back(python_frame("Linear.forward", "/usr/lib/python3/site-packages/torch/nn/linear.py", line));
+    made.frames.back().source = text;
+    for (SiteReport& site : made.sites) site.stack.insert(site.stack.begin(), 2);
+    return made;
+  };
+  const Diff diff =
+      compare(report(114, "return F.linear(input, self.weight)"), report(190, "out = torch._C.linear(x, w)"));
+  CHECK(count(diff, Change::same) == 2);
 }
