@@ -195,7 +195,9 @@ class Analysis {
       result.layer = layer_name(site.layer);
       result.kind = kind_name(site.kind);
       result.device = site.device;
-      result.stream = site.kind == static_cast<std::uint8_t>(Kind::vmm) ? 0 : block.stream;
+      const bool vmm = site.kind == static_cast<std::uint8_t>(Kind::vmm);
+      result.stream = vmm ? 0 : block.stream;
+      result.mapped_at = vmm ? block.stream : 0;  // see docs/trace-format.md
       result.site = block.site;
       result.time = trace_.seconds(block.time);
       result.step = block.step;

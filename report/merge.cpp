@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <unordered_map>
 
 #include "report/merged_timeline.hpp"
 #include "report/sites.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr Bytes least_difference = 64 * 1024;  // smaller ones are never worth a word
 constexpr std::size_t most_notes = 50, most_ooms = 1000;
+constexpr std::size_t most_oom_sites = 200'000;  // of all events together; those beyond keep their sums only
 
 using FrameKey = std::tuple<std::string, std::string, std::string, std::string, int, bool>;
 
@@ -56,6 +58,7 @@ struct Merger::State {
   std::map<int, LedgerEntry> ledger;
   std::set<std::string> notes;
   MergedTimeline timeline;
+  std::size_t oom_sites = 0;     // entries in the events' lists so far
   std::optional<double> origin;  // when the first process began, since the Unix epoch
   double offset = 0;             // of the process that is being added, from the origin
   double start = 0, end = 0;     // of all, from the origin
@@ -66,6 +69,7 @@ struct Merger::State {
   void add_environment(const Environment& environment);
   void add_totals(const Report& report);
   void add_ledger(const Report& report);
+  void add_ooms(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
   std::vector<std::uint32_t> add_sites(const Report& report, std::size_t rank);
   void add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
   void add_losses(const Report& report);
@@ -113,12 +117,34 @@ void Merger::State::add_process(const Report& report) {
   }
   merged.report.steps = std::max(merged.report.steps, report.steps);
   if (report.step_source != "none") merged.report.step_source = report.step_source;
+}
+
+/// What was alive at an out-of-memory event was alive in its process: the rank is named, and nothing is added up.
+void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites) {
+  std::unordered_map<std::uint32_t, std::uint32_t> merged_id;
+  for (std::size_t i = 0; i < sites.size(); ++i) merged_id[report.sites[i].id] = sites[i];
   for (OomReport oom : report.ooms) {
     if (merged.report.ooms.size() >= most_ooms) break;
     oom.n = static_cast<std::uint32_t>(merged.report.ooms.size() + 1);
+    oom.rank = merged.ranks[rank];
     oom.stack = stack(report, oom.stack);
     oom.time += offset;
-    oom.sites.clear();  // of one process only
+    std::map<std::uint32_t, SiteAmount> amounts;  // several sites of a report can be one place of the job
+    for (const SiteAmount& one : oom.sites) {
+      const auto known = merged_id.find(one.site);
+      if (known == merged_id.end()) continue;
+      SiteAmount& all = amounts[known->second];
+      all.site = known->second;
+      all.live_bytes += one.live_bytes;
+      all.live_count += one.live_count;
+    }
+    oom.sites.clear();
+    if (oom_sites + amounts.size() <= most_oom_sites) {
+      for (const auto& [id, amount] : amounts) oom.sites.push_back(amount);
+      std::stable_sort(oom.sites.begin(), oom.sites.end(),
+                       [](const SiteAmount& a, const SiteAmount& b) { return a.live_bytes > b.live_bytes; });
+      oom_sites += oom.sites.size();
+    }
     merged.report.ooms.push_back(std::move(oom));
   }
 }
@@ -312,6 +338,7 @@ void Merger::add(const Report& report, const std::string& input) {
   state.add_totals(report);
   state.add_ledger(report);
   const std::vector<std::uint32_t> sites = state.add_sites(report, rank);
+  state.add_ooms(report, rank, sites);
   state.add_findings(report, rank, sites);
   state.add_losses(report);
   state.timeline.add(report.timeline, state.offset);

@@ -104,6 +104,10 @@ struct AllocationReport {
   std::uint32_t step = 0;
   std::uint32_t thread = 0;
   std::optional<TensorFacts> tensor;
+  std::uint64_t mapped_at = 0;  // kind vmm, whose address is a handle: where it was mapped last; 0: nowhere
+
+  /// Where it lies in the address space of the device.
+  std::uint64_t place() const { return mapped_at != 0 ? mapped_at : address; }
 };
 
 struct Frame {
@@ -153,6 +157,7 @@ struct OomReport {
   Bytes requested_bytes = 0, live_bytes = 0, reserved_bytes = 0;
   std::vector<FrameId> stack;
   std::vector<SiteAmount> sites;  // what was alive; empty for events without a snapshot
+  std::string rank;               // in a merged report: whose event this is; else empty
 };
 
 struct Finding {

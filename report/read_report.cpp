@@ -175,9 +175,13 @@ class Node {
   void read(AllocationReport& value) const {
     std::string address;
     field("address", address);
-    char* end = nullptr;
-    value.address = std::strtoull(address.c_str(), &end, 16);
-    if (end == nullptr || *end != '\0') fail("has an address that is not hexadecimal");
+    std::string mapped_at = "0";
+    field("mapped_at", mapped_at);
+    for (const auto& [text, number] : {std::pair(&address, &value.address), {&mapped_at, &value.mapped_at}}) {
+      char* end = nullptr;
+      *number = std::strtoull(text->c_str(), &end, 16);
+      if (end == nullptr || *end != '\0') fail("has an address that is not hexadecimal");
+    }
     field("bytes", value.bytes);
     field("layer", value.layer);
     field("kind", value.kind);
@@ -216,6 +220,7 @@ class Node {
     field("reserved_bytes", value.reserved_bytes);
     field("stack", value.stack);
     field("sites", value.sites);
+    field("rank", value.rank);
   }
   void read(SiteAmount& value) const {
     field("site", value.site);

@@ -168,6 +168,7 @@ void write_allocation(JsonWriter& out, const AllocationReport& allocation) {
   } else {
     out.value(nullptr);
   }
+  if (allocation.mapped_at != 0) out.field("mapped_at", hex(allocation.mapped_at));
   out.end_object();
 }
 
@@ -202,6 +203,7 @@ void write_oom(JsonWriter& out, const OomReport& oom) {
     out.end_object();
   }
   out.end_array();
+  if (!oom.rank.empty()) out.field("rank", oom.rank);
   out.end_object();
 }
 

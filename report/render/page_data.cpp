@@ -1,6 +1,7 @@
 #include "report/render/page_data.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 
 #include "report/render/page_columns.hpp"
@@ -114,7 +115,8 @@ Json ooms_json(const Report& report, StackTree& tree) {
                     {"live_bytes", oom.live_bytes},
                     {"reserved_bytes", oom.reserved_bytes},
                     {"node", tree.insert(oom.stack)},
-                    {"sites", std::move(sites)}});
+                    {"sites", std::move(sites)},
+                    {"rank", oom.rank}});
   }
   return rows;
 }
@@ -135,7 +137,8 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
   blocks.reserve(report.allocations.size());
   for (const AllocationReport& block : report.allocations) blocks.push_back(&block);
   std::ranges::stable_sort(blocks, [](const AllocationReport* a, const AllocationReport* b) {
-    return std::tie(a->device, a->layer, a->address) < std::tie(b->device, b->layer, b->address);
+    return std::tuple(a->device, std::string_view(a->layer), a->place()) <
+           std::tuple(b->device, std::string_view(b->layer), b->place());
   });
   std::unordered_map<std::uint32_t, std::int64_t> site_index;
   for (const SiteReport& site : report.sites) {
@@ -146,16 +149,16 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
   object.key("count") += std::to_string(blocks.size());
   std::uint64_t before = 0;
   object.column("address_step", blocks, [&](Block block) {
-    const std::uint64_t address = block->address < k_exact ? block->address : 0;  // see "address_far"
+    const std::uint64_t address = block->place() < k_exact ? block->place() : 0;  // see "address_far"
     const std::int64_t step = static_cast<std::int64_t>(address) - static_cast<std::int64_t>(before);
     before = address;
     return step;
   });
   Json far = Json::object();
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (blocks[i]->address < k_exact) continue;
+    if (blocks[i]->place() < k_exact) continue;
     char hex[24] = "0x";
-    *std::to_chars(hex + 2, hex + sizeof hex - 1, blocks[i]->address, 16).ptr = '\0';
+    *std::to_chars(hex + 2, hex + sizeof hex - 1, blocks[i]->place(), 16).ptr = '\0';
     far[std::to_string(i)] = hex;
   }
   object.key("address_far") += dump(far);

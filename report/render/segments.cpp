@@ -11,7 +11,11 @@ namespace {
 constexpr Bytes same_reservation = 32u << 20;
 constexpr std::uint64_t segment_alignment = 2u << 20;
 
-bool has_address(const std::string& kind) { return kind != "vmm" && kind != "array"; }  // those have handles
+/// Arrays have handles; so has memory of the driver's virtual memory management, but mostly it is known where it is
+/// mapped.
+bool has_address(const AllocationReport& allocation) {
+  return allocation.kind == "vmm" ? allocation.mapped_at != 0 : allocation.kind != "array";
+}
 
 struct DeviceBlocks {
   std::vector<Segment> segments;
@@ -59,13 +63,13 @@ void Rebuild::take(const AllocationReport& allocation) {
   if (allocation.device < 0) return;
   DeviceBlocks& device = devices_[allocation.device];
   const SiteReport* owner = site(allocation.site);
-  const SegmentBlock block{allocation.address, allocation.bytes, true, owner, &allocation};
+  const SegmentBlock block{allocation.place(), allocation.bytes, true, owner, &allocation};
   if (allocation.layer == "tensor") {
     device.tensors.push_back(block);
     return;
   }
   if (!belongs(device, owner)) return;
-  if (!has_address(allocation.kind)) {
+  if (!has_address(allocation)) {
     if (device.has_tensors) {
       device.loose_bytes += allocation.bytes;
     } else {
@@ -73,8 +77,15 @@ void Rebuild::take(const AllocationReport& allocation) {
     }
     return;
   }
-  Segment segment{
-      allocation.device, allocation.address, allocation.bytes, allocation.stream, allocation.time, false, owner, {}};
+  Segment segment{allocation.device,
+                  allocation.place(),
+                  allocation.bytes,
+                  allocation.stream,
+                  allocation.time,
+                  allocation.mapped_at != 0,
+                  allocation.bytes,
+                  owner,
+                  {}};
   if (!device.has_tensors) segment.blocks.push_back(block);
   device.segments.push_back(std::move(segment));
 }
@@ -101,9 +112,26 @@ void fill(Segment& segment, std::vector<SegmentBlock> blocks) {
   if (end > cursor) segment.blocks.push_back({cursor, end - cursor, false, nullptr, nullptr});
 }
 
+/// Pieces that are mapped side by side are one expandable segment of the allocator, with one free list.
+void join_pieces(std::vector<Segment>& segments) {
+  std::vector<Segment> joined;
+  for (Segment& segment : segments) {
+    Segment* last = joined.empty() ? nullptr : &joined.back();
+    if (last != nullptr && last->expandable && segment.expandable && last->address + last->bytes == segment.address) {
+      last->bytes += segment.bytes;
+      last->piece_bytes = std::max(last->piece_bytes, segment.bytes);
+      last->time = std::min(last->time, segment.time);
+    } else {
+      joined.push_back(std::move(segment));
+    }
+  }
+  segments = std::move(joined);
+}
+
 void Rebuild::place(DeviceBlocks& device) {
   const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
   std::sort(device.segments.begin(), device.segments.end(), by_address);
+  if (device.has_tensors) join_pieces(device.segments);
   std::sort(device.tensors.begin(), device.tensors.end(), by_address);
   std::vector<SegmentBlock> loose, inside;
   auto tensor = device.tensors.begin();
@@ -126,8 +154,9 @@ void Rebuild::place(DeviceBlocks& device) {
   device.tensors = std::move(loose);
 }
 
-/// Blocks in no known segment: expandable segments (the ledger knows their parts by handle, not by address) and blocks
-/// that the report does not list. The allocator's remaining bytes are spread over the gaps between them.
+/// Blocks in no known segment: those whose memory is known by its handle only (arrays; reports of older versions, in
+/// which expandable segments were), and blocks that the report does not list. The allocator's remaining bytes are
+/// spread over the gaps between them.
 void Rebuild::place_loose(int index, DeviceBlocks& device, std::vector<SegmentBlock> loose) {
   Bytes used = 0;
   for (const SegmentBlock& block : loose) used += block.bytes;

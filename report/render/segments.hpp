@@ -23,7 +23,8 @@ struct Segment {
   Bytes bytes = 0;
   std::uint64_t stream = 0;
   double time = 0;
-  bool expandable = false;           // pieced together: the addresses of its parts were not recorded
+  bool expandable = false;           // of several pieces, each obtained and mapped by itself
+  Bytes piece_bytes = 0;             // the largest of them
   const SiteReport* site = nullptr;  // who obtained it from CUDA, when known
   std::vector<SegmentBlock> blocks;  // gapless, by address
 };

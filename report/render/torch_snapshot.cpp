@@ -99,7 +99,8 @@ void SnapshotBuilder::segment(const Segment& segment) {
   field("active_size", live);
   field("requested_size", live);
   field("stream", segment.stream);
-  field("segment_type", segment.bytes <= largest_small_segment ? "small" : "large");
+  field("segment_type",
+        (segment.expandable ? segment.piece_bytes : segment.bytes) <= largest_small_segment ? "small" : "large");
   out_.text("segment_pool_id");
   out_.integer(0);
   out_.integer(0);

@@ -288,6 +288,32 @@ def test_snapshot_at_the_peak_has_the_peaks_bytes(real, vramtrack, tmp_path):
     assert live == sum(t["peak_bytes"] for t in report["totals"] if t["layer"] == "tensor")
 
 
+SNAPSHOT = """
+import sys
+import torch
+kept = [torch.empty(n << 10, dtype=torch.uint8, device="cuda") for n in (1, 700, 5000, 30000, 100, 2, 3000, 900, 1000, 800, 900)]
+del kept[2], kept[3]
+with torch.cuda.stream(torch.cuda.Stream()):
+    kept.append(torch.empty(9 << 20, dtype=torch.uint8, device="cuda"))
+torch.cuda.memory._dump_snapshot(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("setting", ["expandable_segments:False", "expandable_segments:True"])
+def test_segments_lie_where_pytorchs_own_snapshot_has_them(traced, vramtrack, tmp_path, setting):
+    script, theirs, ours = tmp_path / "snapshot.py", tmp_path / "theirs.pickle", tmp_path / "ours.pickle"
+    script.write_text(SNAPSHOT)
+    done = traced([PYTHON, script, theirs], sim="8GiB", env={"PYTORCH_CUDA_ALLOC_CONF": setting})
+    assert done.code == 0, done.stderr
+    for source in (next(done.out.glob("*.vtrace")), next(done.out.glob("*.json"))):
+        assert vramtrack("report", source, "--format", "torch-snapshot", "-o", ours).returncode == 0
+        seen = []
+        for path in (theirs, ours):
+            segments = pickle.loads(path.read_bytes())["segments"]
+            seen.append(sorted((s["address"], s["total_size"], s["allocated_size"], s["segment_type"], s["is_expandable"], [(b["address"], b["size"], b["state"]) for b in s["blocks"]]) for s in segments))
+        assert seen[0] == seen[1]
+
+
 # ---- hostile names ---------------------------------------------------------------------------------------------------
 
 

@@ -79,7 +79,7 @@ inline Report sample_report() {
                         make_allocation(segment_address + 10 * MiB, 2 * MiB, report.sites[2]),
                         make_allocation(segment_address + 12 * MiB, 512, report.sites[3])};
   report.timeline = {{0.5, 0, "tensor", 0, 4 * MiB, 20 * MiB}, {12.5, 3, "tensor", 0, 8 * MiB + 512, 20 * MiB}};
-  report.ooms = {{1, 9.5, 0, "tensor", 1u << 30, 8 * MiB, 20 * MiB, {}, {{1, 6 * MiB, 1}, {3, 512, 1}}}};
+  report.ooms = {{1, 9.5, 0, "tensor", 1u << 30, 8 * MiB, 20 * MiB, {}, {{1, 6 * MiB, 1}, {3, 512, 1}}, {}}};
   return report;
 }
 

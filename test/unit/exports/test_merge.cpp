@@ -243,3 +243,31 @@ TEST_CASE("merge: thousands of ranks keep one copy of each place") {
   REQUIRE(merged.outlier);
   CHECK(merged.ranks[merged.outlier->outlier.rank] == "1234");
 }
+
+TEST_CASE("merge: out-of-memory events keep what each call site of their process held") {
+  std::vector<Report> reports = {rank_report(0, 0, MiB), rank_report(1, 0, 2 * MiB)};
+  reports[1].sites[1].id = 77;  // ids are a report's own
+  for (AllocationReport& allocation : reports[1].allocations)
+    allocation.site = allocation.site == 1 ? 77 : allocation.site;
+  reports[1].ooms[0].sites = {{77, 9 * MiB, 3}};
+  const MergedReport merged = merge(reports);
+  REQUIRE(merged.report.ooms.size() == 2);
+  const auto& [first, second] = std::tie(merged.report.ooms[0], merged.report.ooms[1]);
+  CHECK(first.rank == "0");
+  REQUIRE(first.sites.size() == 2);
+  CHECK(first.sites[0].live_bytes == 6 * MiB);
+  CHECK(first.sites[1].live_bytes == 512);
+  CHECK(second.n == 2);
+  CHECK(second.rank == "1");
+  REQUIRE(second.sites.size() == 1);
+  CHECK(second.sites[0].live_bytes == 9 * MiB);
+  CHECK(second.sites[0].live_count == 3);
+  // The same place in both processes is one site of the job.
+  CHECK(second.sites[0].site == first.sites[0].site);
+  std::ostringstream written;
+  render::merged_json(merged, written);
+  const Report read = read_report(written.str(), "merged.json");
+  REQUIRE(read.ooms.size() == 2);
+  CHECK(read.ooms[1].rank == "1");
+  CHECK(read.ooms[1].sites.size() == 1);
+}

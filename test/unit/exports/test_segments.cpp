@@ -69,6 +69,35 @@ TEST_CASE("segments: expandable memory is known by handle only") {
   CHECK(segments[0].address == segment_address + MiB);  // where the first tensor is
 }
 
+TEST_CASE("segments: expandable memory lies where it is mapped, pieces side by side are one segment") {
+  Report report = sample_report();
+  report.sites[0].kind = "vmm";
+  report.allocations[0].kind = "vmm";
+  report.allocations[0].address = 17;
+  report.allocations[0].mapped_at = segment_address;
+  AllocationReport next = report.allocations[0];
+  next.address = 3;  // handles are in no order
+  next.mapped_at = segment_address + 20 * MiB;
+  AllocationReport apart = next;
+  apart.address = 4;
+  apart.mapped_at = segment_address + 100 * MiB;
+  apart.bytes = 2 * MiB;
+  report.allocations.push_back(next);
+  report.allocations.push_back(apart);
+  report.sites[0].live_bytes = 42 * MiB;
+  const auto segments = rebuild_segments(report);
+  const Sums sums = check_and_sum(segments);
+  CHECK(sums.reserved == 42 * MiB);
+  CHECK(sums.live == 8 * MiB + 512);
+  REQUIRE(segments.size() == 2);
+  CHECK(segments[0].address == segment_address);
+  CHECK(segments[0].bytes == 40 * MiB);
+  CHECK(segments[0].piece_bytes == 20 * MiB);
+  CHECK(segments[0].expandable);
+  CHECK(segments[1].address == segment_address + 100 * MiB);
+  CHECK(segments[1].blocks.size() == 1);
+}
+
 TEST_CASE("segments: without tensors every block of CUDA memory is live") {
   Report report = sample_report();
   std::erase_if(report.sites, [](const SiteReport& site) { return site.layer == "tensor"; });

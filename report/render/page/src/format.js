@@ -38,6 +38,9 @@ export function seconds(value) {
 
 const pad = (n) => String(n).padStart(2, "0");
 
+/** Of a merged report's out-of-memory event: its process. */
+export const rankName = ({ rank }) => (/^\d+$/.test(rank) ? `rank ${rank}` : show(rank));
+
 export const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
 
 // Characters that would be invisible, ring bells, or turn the reading direction of what stands around them.

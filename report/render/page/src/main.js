@@ -1,7 +1,7 @@
 // Starts the report page: reads the data block, makes the views, and keeps them in step with the one state.
 import { $, choice, fill } from "./dom.js";
 import { decode } from "./data.js";
-import { bytes, seconds } from "./format.js";
+import { bytes, rankName, seconds } from "./format.js";
 import { Store } from "./state.js";
 import { Scope } from "./scope.js";
 import { Tabs, drawn, guarded, onResize } from "./tabs.js";
@@ -75,7 +75,7 @@ function scopeBar(root, model, store, scope, hasTensors) {
   const moments = [["now", now]];
   if (model.knowsPeak) moments.push(["peak", "At peak", "What each call site held when the device was fullest"]);
   const ooms = model.at === "oom" ? [] : model.ooms.filter((oom) => oom.sites.length);
-  for (const oom of ooms.slice(0, 4)) moments.push([`oom:${oom.n}`, ooms.length > 1 ? `Out of memory ${oom.n}` : "Out of memory", `What each call site held when ${bytes(oom.requested_bytes)} did not fit`]);
+  for (const oom of ooms.slice(0, 4)) moments.push([`oom:${oom.n}`, `Out of memory${oom.rank ? `, ${rankName(oom)}` : ooms.length > 1 ? ` ${oom.n}` : ""}`, `What each call site${oom.rank ? " of that process" : ""} held when ${bytes(oom.requested_bytes)} did not fit`]);
   if (scope.moment() === "moment") moments.push(["moment", `At ${seconds(store.get("from"))}`, "What each call site held then, from the event history"]);
   if (store.get("to") > store.get("from")) moments.push(["range", "Selected time", "Allocated in the selected time and still alive"]);
   fill(root,

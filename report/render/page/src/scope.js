@@ -2,7 +2,7 @@
 // search. Computed once per change and shared by all views.
 
 import { column } from "./data.js";
-import { seconds } from "./format.js";
+import { rankName, seconds } from "./format.js";
 
 /** Whether a report block was born inside the selected range. */
 const inRange = (time, from, to) => time >= from && time <= to;
@@ -116,7 +116,10 @@ export class Scope {
     const { model } = this;
     const now = { exit: "at exit", peak: "at peak", oom: "when out of memory", live: "now" }[model.at] ?? model.at;
     const at = this.moment();
-    if (at.startsWith("oom:")) return `when out of memory${model.ooms.length > 1 ? ` (${at.slice(4)})` : ""}`;
+    if (at.startsWith("oom:")) {
+      const oom = model.ooms.find((one) => at === `oom:${one.n}`);
+      return `when ${oom.rank ? `${rankName(oom)} was ` : ""}out of memory${model.ooms.length > 1 && !oom.rank ? ` (${oom.n})` : ""}`;
+    }
     return { now, peak: "at peak", range: "allocated in the selected time and still alive", moment: `at ${seconds(this.store.get("from"))}` }[at];
   }
 
