@@ -275,7 +275,9 @@ function clock(time, ticks) {
     const [h, m, s] = [Math.floor(time / 3600), Math.floor((time % 3600) / 60), Math.floor(time % 60)];
     return h ? `${h}:${String(m).padStart(2, "0")} h` : `${m}:${String(s).padStart(2, "0")} min`;
   }
-  if (time >= 1 || step >= 1) return `${time.toFixed(step >= 1 ? 0 : Math.min(4, Math.ceil(-Math.log10(step) - 1e-9)))} s`;
+  let digits = 0;
+  while (digits < 4 && Math.abs(Math.round(step * 10 ** digits) - step * 10 ** digits) > 1e-6) ++digits;
+  if (time >= 1 || step >= 1) return `${time.toFixed(digits)} s`;
   return `${(time * 1000).toFixed(step >= 0.001 ? 0 : 2)} ms`;
 }
 
