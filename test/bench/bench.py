@@ -1,14 +1,14 @@
 """What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU.
 
     bench.py [--json FILE]      all of it, in about eight minutes: the three below
-    bench.py --cost [--seconds S] [--clock best|wall|cpu] [--workload NAME ...] [--configuration NAME ...]
+    bench.py --cost [--generations N] [--seconds S] [--clock best|wall|cpu] [--workload NAME ...] [--configuration NAME ...]
     bench.py --startup          importing torch, and a Python program without CUDA
     bench.py --events           one event of the preloaded library alone: ns, instructions (by callgrind), cache lines
     bench.py --profile          where the nanoseconds of one event go
 
 Each configuration is a process of its own; they take turns of a few milliseconds, in random order within each round. What
 is added is worked out within a round, so that a slow spell of the machine falls on all of them; the figures are medians
-over some hundred rounds, with their quartiles. A turn's figure is the least of its five repeats (--clock).
+over some hundred rounds, with their quartiles. A turn's figure is the least of its twelve repeats (--clock).
 VRAMTRACK_BUILD names the build folder (default: build). Run it with the Python that has PyTorch.
 """
 
@@ -96,20 +96,25 @@ def measure(arguments):
     chosen = arguments.configuration or list(CONFIGURATIONS)[:4]
     configurations = ["untraced", *(each for each in chosen if each != "untraced")]
     clock = arguments.clock
-    report = {"kind": "cost", "clock": clock, **machine(), "workloads": {}, "summary": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        workers = [Worker(each, names, os.path.join(folder, str(i))) for i, each in enumerate(configurations)]
-        for name in names:
-            about = [worker.hear() for worker in workers][0]
-            rounds, end = [], time.monotonic() + arguments.seconds
-            while len(rounds) < 5 or time.monotonic() < end:
-                rounds.append({w.configuration: w.turn() for w in random.sample(workers, len(workers))})
+    report = {"kind": "cost", "clock": clock, **machine(), "workloads": {name: [] for name in names}, "summary": {}}
+    # Where a process's memory happens to lie makes a difference of its own, so there are several of each.
+    for generation in range(arguments.generations):
+        with tempfile.TemporaryDirectory() as folder:
+            workers = [Worker(each, names, os.path.join(folder, str(i))) for i, each in enumerate(configurations)]
+            for name in names:
+                report["summary"][name] = [worker.hear() for worker in workers][0]
+                rounds, end = [], time.monotonic() + arguments.seconds
+                while len(rounds) < 5 or time.monotonic() < end:
+                    rounds.append({w.configuration: w.turn() for w in random.sample(workers, len(workers))})
+                for worker in workers:
+                    worker.tell("next")
+                report["workloads"][name] += rounds
             for worker in workers:
-                worker.tell("next")
-            report["workloads"][name] = rounds
-            report["summary"][name] = summary(name, about, rounds, configurations, clock)
-        for worker in workers:
-            worker.end()
+                worker.end()
+        print(f"generation {generation + 1} of {arguments.generations} is done", file=sys.stderr, flush=True)
+    for name in names:
+        about, rounds = report["summary"][name], report["workloads"][name]
+        report["summary"][name] = summary(name, about, rounds, configurations, clock)
     return report
 
 
@@ -256,7 +261,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for mode in ("cost", "startup", "events", "profile"):
         parser.add_argument(f"--{mode}", action="store_true")
-    parser.add_argument("--seconds", type=float, default=10, help="for each workload, all configurations together")
+    parser.add_argument("--generations", type=int, default=4, help="processes of each configuration, one after the other")
+    parser.add_argument("--seconds", type=float, default=3, help="for each workload in a generation")
     parser.add_argument("--clock", choices=["best", "wall", "cpu"], default="best", help="least time of a turn, median, CPU time")
     parser.add_argument("--workload", action="append", choices=workload_names())
     parser.add_argument("--configuration", action="append", choices=list(CONFIGURATIONS))

@@ -50,7 +50,7 @@ def at_depth(python, native, call):
     done.acquire()
 
 
-REPEATS = 5  # measured in one turn, after one that warms the caches
+REPEATS, WARM_UP = 12, 3  # measured in one turn, after some that warm the caches: other processes had the core
 
 
 def take_turns(unit, count, work, prepare=lambda: None):
@@ -58,13 +58,13 @@ def take_turns(unit, count, work, prepare=lambda: None):
     per_second = (1e9 if unit == "ns" else 1e6) / count
     while sys.stdin.readline().strip() == "turn":
         walls, cpus = [], []
-        for _ in range(REPEATS + 1):
+        for _ in range(WARM_UP + REPEATS):
             prepare()
             cpu, wall = time.process_time(), time.perf_counter()
             work()
             walls.append((time.perf_counter() - wall) * per_second)
             cpus.append((time.process_time() - cpu) * per_second)
-        say({"wall": statistics.median(walls[1:]), "best": min(walls[1:]), "cpu": statistics.median(cpus[1:])})
+        say({"wall": statistics.median(walls[WARM_UP:]), "best": min(walls[WARM_UP:]), "cpu": statistics.median(cpus[WARM_UP:])})
 
 
 def say(figures):
