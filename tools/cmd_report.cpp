@@ -25,8 +25,7 @@ void add_common(CLI::App& app, Options& options) {
   app.add_option("-o,--output", options.output, "file to write (default: standard output)");
   app.add_option("--max-allocations", options.analyse.max_allocations, "live blocks listed one by one")
       ->capture_default_str();
-  app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this")
-      ->envname("VRAMTRACK_MIN_SIZE");
+  app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this");
 }
 
 void finish_common(Options& options) {

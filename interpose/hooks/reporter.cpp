@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "interpose/hooks/options.hpp"
 #include "interpose/hooks/session.hpp"
@@ -88,19 +89,27 @@ bool write_report(const char* trace_path) noexcept {
   const std::size_t stem = std::strlen(trace_path) - std::strlen(".vtrace");
   std::snprintf(report, sizeof report, "%.*s.json", static_cast<int>(stem), trace_path);
   const bool found = find_program(program);
-  char* const json[] = {program,
-                        const_cast<char*>("report"),
-                        const_cast<char*>(trace_path),
-                        const_cast<char*>("--format"),
-                        const_cast<char*>("json"),
-                        const_cast<char*>("-o"),
-                        report,
-                        const_cast<char*>("--ooms"),
-                        const_cast<char*>(*g_host_options.fail_on_leak != 0 ? "--fail-on-leak" : nullptr),
-                        const_cast<char*>(g_host_options.fail_on_leak),
-                        nullptr};
-  constexpr int leaks = 77;
-  const int code = found ? run(program, json) : -1;
+  char min_size[24];
+  std::snprintf(min_size, sizeof min_size, "%llu", static_cast<unsigned long long>(g_host_options.min_size));
+  char* json[] = {program,
+                  const_cast<char*>("report"),
+                  const_cast<char*>(trace_path),
+                  const_cast<char*>("--format"),
+                  const_cast<char*>("json"),
+                  const_cast<char*>("-o"),
+                  report,
+                  const_cast<char*>("--ooms"),
+                  const_cast<char*>("--min-size"),
+                  min_size,
+                  const_cast<char*>(*g_host_options.fail_on_leak != 0 ? "--fail-on-leak" : nullptr),
+                  const_cast<char*>(g_host_options.fail_on_leak),
+                  nullptr};
+  constexpr int leaks = 77, usage = 2;
+  int code = found ? run(program, json) : -1;
+  if (code == usage) {  // it has said that the value of --fail-on-leak is none
+    json[std::size(json) - 3] = nullptr;
+    code = run(program, json);
+  }
   if (code != 0 && code != leaks) {
     say("the report was not written. Write it with: vramtrack report ", trace_path, " --format json -o ", report);
     return true;

@@ -88,7 +88,7 @@ def bad_inputs(folder, trace, report):
         "ELF": (VRAMTRACK, "not a vramtrack trace"),
         "zeros": (file("zeros", bytes(1 << 20)), "not a vramtrack trace"),
         "head of a trace": (file("head", whole[:100]), r"cut off.*at byte 100"),
-        "newer trace": (file("newer", newer), r"newer than this program's 1 .*at byte \d+.*"),
+        "newer trace": (file("newer", newer), r"newer than this program's \d+ .*at byte \d+.*"),
         "folder": (empty_folder, "folder|directory"),
         "missing": (folder / "missing.vtrace", "No such file|not there|does not exist"),
         "through a file": (folder / "text" / "x.vtrace", "Not a directory"),
@@ -289,6 +289,7 @@ def test_bad_environment_variables_do_not_stop_the_program(tmp_path):
             "VRAMTRACK_SIM": "8GiB",
             "VRAMTRACK_OUT": str(tmp_path / "out"),
             "VRAMTRACK_MIN_SIZE": "huge",
+            "VRAMTRACK_FAIL_ON_LEAK": "much",
         },
         capture_output=True,
         text=True,
@@ -296,4 +297,5 @@ def test_bad_environment_variables_do_not_stop_the_program(tmp_path):
     )
     assert (done.returncode, done.stdout) == (0, "end\n")
     assert "VRAMTRACK_MIN_SIZE=huge is not a size" in done.stderr
+    assert "--fail-on-leak=much: not a size" in done.stderr
     assert len(list((tmp_path / "out").glob("*.json"))) >= 1
