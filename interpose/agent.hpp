@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "interpose/support/hot.hpp"
+
 namespace vramtrack::agent {
 
 /// Called from the first recorded event of the process (any thread, GIL unknown): schedules the agent.
@@ -22,7 +24,7 @@ void note_oom(std::uint32_t n) noexcept;
 void reset() noexcept;
 
 namespace detail {
-struct Watch {
+struct alignas(64) Watch {
   std::atomic<std::uint64_t> blocks{0};       // live blocks of the caching allocator
   std::atomic<std::uint64_t> next_bytes{0};   // look at the frames when its total reaches this
   std::atomic<std::uint64_t> next_blocks{0};  // ... or its blocks
@@ -31,7 +33,7 @@ struct Watch {
       32};  // ... or these: 32, 512, 8192, ..., for programs that are soon at their height
 };
 extern Watch g_watch;
-void reached(std::uint64_t bytes, std::uint64_t blocks) noexcept;
+VRAMTRACK_COLD void reached(std::uint64_t bytes, std::uint64_t blocks) noexcept;
 }  // namespace detail
 
 /// The caching allocator handed out (or took back) a block; `allocated_bytes` is its total after the event. Called by

@@ -65,7 +65,7 @@ LiveState live_state() noexcept {
   const trace::Header& header = writer->header();
   state.step = __atomic_load_n(&header.steps, __ATOMIC_RELAXED);
   for (const trace::Account& account : header.accounts) {
-    if (__atomic_load_n(&account.used, __ATOMIC_ACQUIRE) == 0) continue;
+    if (__atomic_load_n(&account.used, __ATOMIC_ACQUIRE) == 0) break;  // they are opened in order
     if (account.layer != static_cast<std::uint8_t>(Layer::tensor)) continue;
     if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
     state.bytes += __atomic_load_n(&account.live_bytes, __ATOMIC_RELAXED);

@@ -31,7 +31,7 @@ std::uint32_t g_forked_from = 0;
 
 thread_local int t_depth = 0;
 
-bool start() noexcept {
+VRAMTRACK_COLD bool start() noexcept {
   const SavedErrno keep;
   const NoCancel whole;
   const LockGuard guard(g_start_lock);
@@ -46,10 +46,19 @@ bool start() noexcept {
 }
 
 /// Not on, or on with the trace gone: this process was forked by a way that ran no fork handler (clone, _Fork).
-bool recording_slow() noexcept {
+VRAMTRACK_COLD bool recording_slow() noexcept {
   const State state = g_state.load(std::memory_order_acquire);
   if (state == State::on) session::after_fork_in_child();
   return g_state.load(std::memory_order_acquire) == State::idle && start();
+}
+
+// A first CUDA allocation has succeeded, so the driver is up and can be asked; the caching allocator's own events may
+// come under its lock and are left alone.
+VRAMTRACK_COLD void write_facts() noexcept {
+  if (!g_facts_due.exchange(false)) return;
+  const NoCancel whole;
+  cuda_facts::write_once();
+  cupti::start();
 }
 
 std::uint64_t live_on(std::int16_t device) noexcept {
@@ -79,15 +88,8 @@ void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
   if (event.bytes >= g_host_options.min_size) [[likely]]
     captured = stacks::capture(start);
   ledger::add(event, captured.stack, captured.forward);
-  // A first CUDA allocation has succeeded, so the driver is up and can be asked; the caching allocator's own events
-  // may come under its lock and are left alone.
-  if (event.layer == Layer::cuda && g_facts_due.load(std::memory_order_relaxed)) [[unlikely]] {
-    if (g_facts_due.exchange(false)) {
-      const NoCancel whole;
-      cuda_facts::write_once();
-      cupti::start();
-    }
-  }
+  if (event.layer == Layer::cuda && g_facts_due.load(std::memory_order_relaxed)) [[unlikely]]
+    write_facts();
 }
 
 ledger::Removed record_free(const FreeEvent& event) noexcept {

@@ -17,6 +17,7 @@
 #include "interpose/hooks/torch.hpp"
 #include "interpose/recorder.hpp"
 #include "interpose/stacks.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/saved_errno.hpp"
 
 namespace {
@@ -38,18 +39,22 @@ class RealFunction {
  public:
   Function* get(std::string_view soname, const char* name) noexcept {
     void* found = found_.load(std::memory_order_acquire);
-    if (found == nullptr) [[unlikely]] {
-      const SavedErrno keep;
-      // Another interposer of the same function (the simulated GPU is one) must see the call too.
-      found = hooks::symbol_after(&own_address, name);
-      if (found == nullptr) found = hooks::symbol_of(hooks::find_module(soname), name);
-      found_.store(found == nullptr ? absent() : found, std::memory_order_release);
-    }
-    return found == nullptr || found == absent() ? nullptr : reinterpret_cast<Function*>(found);
+    if (found == nullptr) [[unlikely]]
+      found = search(soname, name);
+    return found == absent() ? nullptr : reinterpret_cast<Function*>(found);
   }
 
  private:
   static void* absent() noexcept { return reinterpret_cast<void*>(1); }
+  VRAMTRACK_COLD void* search(std::string_view soname, const char* name) noexcept {
+    const SavedErrno keep;
+    // Another interposer of the same function (the simulated GPU is one) must see the call too.
+    void* found = hooks::symbol_after(&own_address, name);
+    if (found == nullptr) found = hooks::symbol_of(hooks::find_module(soname), name);
+    if (found == nullptr) found = absent();
+    found_.store(found, std::memory_order_release);
+    return found;
+  }
   std::atomic<void*> found_{nullptr};
 };
 

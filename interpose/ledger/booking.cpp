@@ -36,8 +36,8 @@ DeviceState* accounts_of(Writer& writer, Shard& shard, Layer layer, Kind kind, s
 
 // ---- sites -------------------------------------------------------------------------------------------------------
 
-[[gnu::noinline]] SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event,
-                                   StackId stack, StackId forward, const Account& account, const Moment& now) {
+VRAMTRACK_COLD SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event, StackId stack,
+                                StackId forward, const Account& account, const Moment& now) {
   const LockGuard guard(g_registry_lock);
   Header& header = writer.header();
   const auto index = static_cast<std::uint32_t>(header.sites);
@@ -83,7 +83,7 @@ SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId s
 
 // ---- slots -------------------------------------------------------------------------------------------------------
 
-[[gnu::noinline]] SlotRef fresh_slot(Writer& writer, Shard& shard) {
+VRAMTRACK_COLD SlotRef fresh_slot(Writer& writer, Shard& shard) {
   if (shard.fresh_slot == shard.fresh_end) {
     const LockGuard guard(g_registry_lock);
     std::uint64_t& slots = writer.header().block_slots;
@@ -140,14 +140,16 @@ void keep_event(Shard& shard, std::uint64_t address, std::uint64_t bytes, std::u
     wake_history();
 }
 
+// `tensor`: the site is known to be of that layer, so of the one kind that it has.
+template <bool tensor>
 void count_alloc(Writer& writer, DeviceState& device, Site& site, std::uint64_t bytes, std::uint64_t reserved,
                  const Moment& now) {
-  const auto kind = static_cast<Kind>(site.kind);
+  const auto kind = tensor ? Kind::block : static_cast<Kind>(site.kind);
   keep_peak(site, device.peak_account(kind));
   trace::count_alloc(site, bytes, now.time, now.step);
   change_accounts(writer.header(), device, kind, now, [&](Account& account) {
     trace::count_alloc(account, bytes);
-    if (site.layer == static_cast<std::uint8_t>(Layer::tensor)) set_reserved(account, reserved);
+    if (tensor) set_reserved(account, reserved);
     raise_peak(account, now.time, now.step);
   });
 }
@@ -164,17 +166,18 @@ void store_block(Block& stored, const Block& block) {
   set_address(stored, block.address);
 }
 
+template <bool tensor>
 void count_free(Writer& writer, Shard& shard, Site& site, std::uint64_t bytes, std::uint64_t reserved, bool late,
                 const Moment& now) {
-  const auto kind = static_cast<Kind>(site.kind);
-  const auto layer = static_cast<Layer>(site.layer);
+  const auto kind = tensor ? Kind::block : static_cast<Kind>(site.kind);
+  const auto layer = tensor ? Layer::tensor : Layer::cuda;
   DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
   if (device == nullptr) return;
   keep_peak(site, device->peak_account(kind));
   trace::count_free(site, bytes, now.time, late);
   change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
     trace::count_free(account, bytes);
-    if (layer == Layer::tensor) set_reserved(account, reserved);
+    if (tensor) set_reserved(account, reserved);
   });
 }
 
@@ -189,7 +192,11 @@ void book_free(Writer& writer, Shard& shard, std::uint64_t address, const BlockE
   keep_event(shard, address, bytes, entry.site, now, true);
   set_address(block, 0);
   give_slot(shard, entry.slot(), block);
-  count_free(writer, shard, site, bytes, reserved, entry.age(now.step) >= trace::late_steps, now);
+  const bool late = entry.age(now.step) >= trace::late_steps;
+  if (site.layer == static_cast<std::uint8_t>(Layer::tensor)) [[likely]]
+    count_free<true>(writer, shard, site, bytes, reserved, late, now);
+  else
+    count_free<false>(writer, shard, site, bytes, reserved, late, now);
 }
 
 }  // namespace
@@ -233,7 +240,10 @@ void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack
   }
   position.store(event.address, BlockEntry::of(space, event.bytes, now.step, slot.slot, site.index));
   store_block(*slot.block, {event.address, event.bytes, now.time, event.stream, site.index, now.step, now.thread, 0});
-  count_alloc(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
+  if (event.layer == Layer::tensor) [[likely]]
+    count_alloc<true>(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
+  else
+    count_alloc<false>(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
   keep_event(shard, event.address, event.bytes, site.index, now, false);
 }
 
@@ -250,7 +260,7 @@ SiteRef pass_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId s
     count_loss(writer.header().losses.replaced_blocks);
     take_out(writer, shard, stale, event.reserved_bytes, now);
   }
-  count_alloc(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
+  count_alloc<true>(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
   keep_event(shard, event.address, event.bytes, site.index, now, false);
   return site;
 }
@@ -260,7 +270,7 @@ void pass_out(Writer& writer, Shard& shard, const SiteRef& site, const AllocEven
   if (site.site == nullptr) [[unlikely]]
     return count_loss(writer.header().losses.unknown_frees);
   keep_event(shard, event.address, event.bytes, site.index, now, true);
-  count_free(writer, shard, *site.site, event.bytes, reserved, late, now);
+  count_free<true>(writer, shard, *site.site, event.bytes, reserved, late, now);
 }
 
 bool put_back(Writer& writer, Shard& shard, const Block& block, Site& site, const Moment& now) noexcept {

@@ -7,7 +7,7 @@
 namespace vramtrack::ledger {
 
 /// Opens a device's place for pending events; false: the disk is full.
-bool open_pending(trace::Writer& writer, Shard& shard, std::int16_t device) noexcept;
+VRAMTRACK_COLD bool open_pending(trace::Writer& writer, Shard& shard, std::int16_t device) noexcept;
 
 /// Books what waits. Any shard.
 void book_pending(trace::Writer& writer, Shard& shard) noexcept;

@@ -6,6 +6,7 @@
 #include "interpose/ledger.hpp"
 #include "interpose/ledger/block_index.hpp"
 #include "interpose/support/clock.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/tag_table.hpp"
 #include "interpose/trace/writer.hpp"
@@ -83,7 +84,9 @@ inline Shard* shard_of(Layer layer, std::int16_t device) {
   return &g_shards[1 + device];
 }
 
-inline void count_loss(std::uint64_t& loss) { std::atomic_ref(loss).fetch_add(1, std::memory_order_relaxed); }
+VRAMTRACK_COLD inline void count_loss(std::uint64_t& loss) {
+  std::atomic_ref(loss).fetch_add(1, std::memory_order_relaxed);
+}
 
 /// The step clock; any thread advances it.
 inline std::uint32_t current_step(trace::Header& header) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/native_stack.hpp"
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
@@ -130,7 +131,7 @@ void check_remember(StackId stack, const std::uint64_t* python, std::uint32_t py
   *slot = known;
 }
 
-[[gnu::noinline]] void check_capture(const CaptureStart& start, StackId stack) noexcept {
+void check_capture(const CaptureStart& start, StackId stack, bool outside_nodes) noexcept {
   ThreadState* const state = this_thread();
   const Known* known = nullptr;
   if (stack != no_stack) {
@@ -142,6 +143,7 @@ void check_remember(StackId stack, const std::uint64_t* python, std::uint32_t py
     return;
   }
   g_checked.fetch_add(1, std::memory_order_relaxed);
+  if (outside_nodes && !find_forward().outside) mismatch("autograd nodes", stack, 0, 0, 1);
   if (g_options.native) {
     bool truncated = false;
     const std::uint32_t n = walk_libunwind(start, state->native, max_native, truncated);

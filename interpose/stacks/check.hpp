@@ -5,6 +5,7 @@
 
 #include "interpose/event.hpp"
 #include "interpose/stacks/state.hpp"
+#include "interpose/support/hot.hpp"
 
 namespace vramtrack::stacks {
 
@@ -12,8 +13,8 @@ namespace vramtrack::stacks {
 void check_remember(StackId stack, const std::uint64_t* python, std::uint32_t python_frames,
                     const std::uint64_t* native, std::uint32_t native_frames) noexcept;
 
-/// The calling thread's stack was captured as `stack`.
-void check_capture(const CaptureStart& start, StackId stack) noexcept;
+/// The calling thread's stack was captured as `stack`, and taken for one where no autograd node runs, or not.
+VRAMTRACK_COLD void check_capture(const CaptureStart& start, StackId stack, bool outside_nodes) noexcept;
 
 /// The next trace has no stacks yet.
 void check_forget() noexcept;

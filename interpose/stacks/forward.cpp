@@ -78,22 +78,22 @@ bool plausible(std::uint64_t thread, std::uint64_t sequence) noexcept {
 
 }  // namespace
 
-StackId forward_stack() noexcept {
+Forward find_forward() noexcept {
   Slot* const ring = g_ring.load(std::memory_order_acquire);
-  if (ring == nullptr || !ready()) return no_stack;  // no node was ever built here
+  if (ring == nullptr || !ready()) return {};  // no node was ever built here
   std::uint64_t thread = 0, sequence = no_sequence;
   {
     const std::shared_ptr<void> node = g_current_node();
-    if (node == nullptr) return no_stack;
+    if (node == nullptr) return {no_stack, true};
     sequence = read_at<std::uint64_t>(node.get(), node_sequence);
     thread = read_at<std::uint64_t>(node.get(), node_thread);
   }
-  if (!plausible(thread, sequence) || sequence == no_sequence) return no_stack;
+  if (!plausible(thread, sequence) || sequence == no_sequence) return {};
   const Slot& slot = slot_of(ring, thread, sequence);
   const std::uint64_t key = slot.key.load(std::memory_order_acquire);
   const std::uint64_t stack = slot.stack.load(std::memory_order_acquire);
-  if (key != key_of(thread, sequence) || stack >> 32 != mix64(key) >> 32) return no_stack;
-  return static_cast<StackId>(stack);
+  if (key != key_of(thread, sequence) || stack >> 32 != mix64(key) >> 32) return {};
+  return {static_cast<StackId>(stack), false};
 }
 
 void remember_node(ThreadState& state, std::uint64_t sequence, StackId stack) noexcept {

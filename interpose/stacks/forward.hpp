@@ -8,8 +8,11 @@
 
 namespace vramtrack::stacks {
 
-/// The stack that was remembered for the node that this thread executes; no_stack when it executes none.
-StackId forward_stack() noexcept;
+struct Forward {
+  StackId stack = no_stack;  // that was remembered for the node that this thread executes
+  bool outside = false;      // PyTorch was asked and said that the thread executes none
+};
+Forward find_forward() noexcept;
 
 /// Remembers `stack` for a node that this thread is building.
 void remember_node(ThreadState& state, std::uint64_t sequence_number, StackId stack) noexcept;

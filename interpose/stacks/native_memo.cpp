@@ -77,34 +77,23 @@ void put(ReadSets& sets, std::uint32_t record) noexcept {
   sets.table[i] = hash >> 32 << 32 | (record + 1);
 }
 
-}  // namespace
+/// Whether all words of a record's list are the thread's own.
+bool can_look_ahead(const ThreadState& state, const CaptureStart& start, const ReadRecord& record) noexcept {
+  return start.sp >= state.stack_low && start.sp < state.stack_high &&
+         start.sp + std::uintptr_t{record.reach} * 8 + 8 <= state.stack_high;
+}
 
-StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept {
+/// Through the table, from the record of the start over those that branched off from it.
+[[gnu::noinline]] ReadRecord* search(const ThreadState& state, const CaptureStart& start,
+                                     const Hash128& python) noexcept {
   ReadSets& sets = *state.read_sets;
-  sets.last_record = no_record;
-  if (sets.records == 0) return no_stack;
-  const bool own_stack = start.sp >= state.stack_low && start.sp < state.stack_high;
-  const auto can_look_ahead = [&](const ReadRecord& record) {
-    return own_stack && start.sp + std::uintptr_t{record.reach} * 8 + 8 <= state.stack_high;
-  };
-  // First the one that came next last time: no table, no detour over the records that it branched off from.
-  const std::uint32_t previous = sets.last_match;
-  if (previous != no_record && sets.record[previous].next != no_record) {
-    const std::uint32_t guess = sets.record[previous].next;
-    const ReadRecord& record = sets.record[guess];
-    if (record.sp == start.sp && record.ip == start.ip && record.python == python &&
-        (!record.uses_bp || record.bp == start.bp) &&
-        compare(sets.group + record.groups, 0, record.count, start.sp, can_look_ahead(record)) == record.count) {
-      sets.last_match = guess;
-      return record.stack;
-    }
-  }
+  if (sets.records == 0) return nullptr;
   std::uint32_t at = find(sets, root_hash(start, python), [&](const ReadRecord& r) {
     return r.parent == no_record && r.sp == start.sp && r.ip == start.ip && r.python == python;
   });
   std::uint32_t from = 0;
   while (at != no_record) {
-    const ReadRecord& record = sets.record[at];
+    ReadRecord& record = sets.record[at];
     const ReadGroup* const groups = sets.group + record.groups;
     sets.last_record = at;
     std::uint32_t i = from;  // the words before it are known to match
@@ -112,10 +101,10 @@ StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& pyt
       sets.last_index = bp_index;
       sets.last_value = start.bp;
     } else {
-      i = compare(groups, from, record.count, start.sp, can_look_ahead(record));
+      i = compare(groups, from, record.count, start.sp, can_look_ahead(state, start, record));
       if (i == record.count) {
         matched(sets, at);
-        return record.stack;
+        return &record;
       }
       sets.last_index = i;
       sets.last_value = word_at(start.sp + std::uintptr_t{groups[i / 8].offset[i % 8]} * 8);
@@ -126,17 +115,38 @@ StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& pyt
               [&](const ReadRecord& r) { return r.parent == parent && r.index == index && r.value == value; });
     if (at != no_record) from = i < sets.record[at].resume ? i : sets.record[at].resume;
   }
-  return no_stack;
+  return nullptr;
 }
 
-void learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept {
+}  // namespace
+
+ReadRecord* recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept {
   ReadSets& sets = *state.read_sets;
-  if (!sets.fresh_fits || stack == no_stack) return;
+  sets.last_record = no_record;
+  // First the one that came next last time: no table, no detour over the records that it branched off from.
+  const std::uint32_t previous = sets.last_match;
+  if (previous != no_record && sets.record[previous].next != no_record) [[likely]] {
+    const std::uint32_t guess = sets.record[previous].next;
+    ReadRecord& record = sets.record[guess];
+    if (record.sp == start.sp && record.ip == start.ip && record.python == python &&
+        (!record.uses_bp || record.bp == start.bp) &&
+        compare(sets.group + record.groups, 0, record.count, start.sp, can_look_ahead(state, start, record)) ==
+            record.count) [[likely]] {
+      sets.last_match = guess;
+      return &record;
+    }
+  }
+  return search(state, start, python);
+}
+
+ReadRecord* learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept {
+  ReadSets& sets = *state.read_sets;
+  if (!sets.fresh_fits || stack == no_stack) return nullptr;
   const std::uint32_t groups = (sets.fresh_count + 7) / 8;
   if (sets.records == max_records || sets.groups + groups > max_groups) flush(sets);
   ReadRecord& record = sets.record[sets.records];
-  record = {start.sp, start.ip,    start.bp,         python,           0,         no_record, 0,
-            0,        sets.groups, sets.fresh_count, sets.fresh_reach, no_record, stack,     sets.fresh_uses_bp};
+  record = {start.sp,    start.ip,         start.bp,         python,    0,     no_record,          0,    0,
+            sets.groups, sets.fresh_count, sets.fresh_reach, no_record, stack, sets.fresh_uses_bp, false};
   std::memcpy(sets.group + sets.groups, sets.fresh, groups * sizeof(ReadGroup));
   if (sets.last_record != no_record) {
     const ReadRecord& parent = sets.record[sets.last_record];
@@ -162,6 +172,7 @@ void learn(ThreadState& state, const CaptureStart& start, const Hash128& python,
     put(sets, sets.records - 1);
   }
   sets.last_record = no_record;
+  return &record;
 }
 
 void flush(ReadSets& sets) noexcept {

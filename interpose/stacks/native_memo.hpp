@@ -43,6 +43,7 @@ struct ReadRecord {
   std::uint32_t next;    // the record that matched next, last time: programs repeat themselves
   StackId stack;
   bool uses_bp;
+  bool outside_nodes;  // no autograd node runs where this stack is: whether one does is a matter of its frames
 };
 
 inline constexpr std::uint32_t no_record = 0xffffffffu;
@@ -80,15 +81,15 @@ struct ReadSets {
   ReadGroup group[max_groups];
 };
 
-/// The id of a stack that a record describes; no_stack: unwind it.
-StackId recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept;
+/// The record that describes this stack; nullptr: unwind it.
+ReadRecord* recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept;
 
 /// Walks by our own rules and takes down what it reads. 0 when a frame has no rule.
 std::uint32_t walk_rules(ThreadState& state, const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
                          bool& truncated) noexcept;
 
-/// Keeps what the last walk_rules took down under `stack`, after a recall that failed.
-void learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept;
+/// Keeps what the last walk_rules took down under `stack`, after a recall that failed. nullptr: it cannot be kept.
+ReadRecord* learn(ThreadState& state, const CaptureStart& start, const Hash128& python, StackId stack) noexcept;
 
 /// Forgets everything.
 void flush(ReadSets& sets) noexcept;

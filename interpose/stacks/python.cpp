@@ -168,7 +168,7 @@ PythonSearch load(Python& python) noexcept {
 
 }  // namespace
 
-[[gnu::noinline]] void find_python() noexcept {
+VRAMTRACK_COLD void find_python() noexcept {
   const PythonSearch seen = g_python_search.load(std::memory_order_acquire);
   if (seen != PythonSearch::again && seen != PythonSearch::unverified) return;
   const SavedErrno keep;

@@ -15,6 +15,7 @@
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
 #include "interpose/stacks/stack_table.hpp"
+#include "interpose/support/hot.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {
@@ -26,7 +27,7 @@ bool is_set(const char* name) noexcept {
 }
 
 /// What was remembered under an older generation is dropped.
-void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
+VRAMTRACK_COLD void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
   state.python_memo->count = 0;
   flush(*state.read_sets);
   state.generation = generation;
@@ -61,8 +62,8 @@ Hash128 hash_of(const ThreadState& state, const PythonStack& python, std::uint32
   return hash;
 }
 
-StackId intern(ThreadState& state, const PythonStack& python, std::uint32_t native_frames,
-               std::uint32_t flags) noexcept {
+[[gnu::noinline]] StackId intern(ThreadState& state, const PythonStack& python, std::uint32_t native_frames,
+                                 std::uint32_t flags) noexcept {
   Hash128 hash = hash_of(state, python, native_frames, flags);
   const StackId known = find_stack(hash);
   if (known != no_stack) return known;
@@ -85,18 +86,28 @@ std::uint32_t take_native(ThreadState& state, const CaptureStart& start, std::ui
   return n;
 }
 
-StackId capture_stack(ThreadState& state, const CaptureStart& start) noexcept {
-  const PythonStack python = take_python(state);
-  if (!g_options.native) return intern(state, python, 0, python.flags | trace::stack_no_native);
-  const Hash128 key = python.flags == 0 ? python.hash : python.hash.plus(python.flags);
-  StackId stack = recall(state, start, key);
-  if (stack != no_stack) [[likely]]
-    return stack;
+/// A stack, and the place in the thread's memory that describes it, if there is one.
+struct Taken {
+  StackId stack;
+  ReadRecord* record;
+};
+
+[[gnu::noinline]] Taken unwind(ThreadState& state, const CaptureStart& start, const PythonStack& python,
+                               const Hash128& key) noexcept {
   std::uint32_t flags = python.flags;
   const std::uint32_t native_frames = take_native(state, start, flags);
-  stack = intern(state, python, native_frames, flags);
-  learn(state, start, key, stack);
-  return stack;
+  const StackId stack = intern(state, python, native_frames, flags);
+  return {stack, learn(state, start, key, stack)};
+}
+
+Taken take_stack(ThreadState& state, const CaptureStart& start) noexcept {
+  const PythonStack python = take_python(state);
+  if (!g_options.native) return {intern(state, python, 0, python.flags | trace::stack_no_native), nullptr};
+  const Hash128 key = python.flags == 0 ? python.hash : python.hash.plus(python.flags);
+  ReadRecord* const known = recall(state, start, key);
+  if (known != nullptr) [[likely]]
+    return {known->stack, known};
+  return unwind(state, start, python, key);
 }
 
 /// The calling thread's state, brought up to date; nullptr: nothing can be captured.
@@ -139,10 +150,16 @@ void init() noexcept {
 Captured capture(const CaptureStart& start) noexcept {
   ThreadState* const state = current_state();
   if (state == nullptr) return {};
-  const Captured captured{capture_stack(*state, start), forward_stack()};
+  const Taken taken = take_stack(*state, start);
+  const bool outside = taken.record != nullptr && taken.record->outside_nodes;
+  Forward forward;
+  if (!outside) {
+    forward = find_forward();
+    if (taken.record != nullptr) taken.record->outside_nodes = forward.outside;
+  }
   if (g_options.check) [[unlikely]]
-    check_capture(start, captured.stack);
-  return captured;
+    check_capture(start, taken.stack, outside);
+  return {taken.stack, forward.stack};
 }
 
 void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexcept {
@@ -151,7 +168,7 @@ void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexce
   const PythonStack python = take_python(*state);
   // A node that is built by a running node (double backward, where no Python runs) inherits that one's line.
   const StackId stack = state->python_memo->count == 0
-                            ? forward_stack()
+                            ? find_forward().stack
                             : intern(*state, python, 0, python.flags | trace::stack_no_native);
   remember_node(*state, sequence_number, stack);
 }

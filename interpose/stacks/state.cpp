@@ -47,7 +47,7 @@ void find_stack(ThreadState& state) noexcept {
   ::pthread_attr_destroy(&attributes);
 }
 
-[[gnu::noinline]] ThreadState* make_state() noexcept {
+VRAMTRACK_COLD ThreadState* make_state() noexcept {
   ThreadState* state = nullptr;
   {
     const LockGuard guard(g_lock);

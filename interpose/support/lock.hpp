@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "interpose/support/hot.hpp"
+
 namespace vramtrack {
 
 class SpinLock {
@@ -24,7 +26,7 @@ class SpinLock {
   void reset() noexcept { held_.store(0, std::memory_order_relaxed); }
 
  private:
-  void lock_slow() noexcept;
+  VRAMTRACK_COLD void lock_slow() noexcept;
   std::atomic<std::uint32_t> held_{0};
 };
 
