@@ -66,6 +66,7 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
                       {"bytes_per_step", bytes_per_step},
                       {"observed_at_step", last.step},
                       {"holder", last.chain}};
+  explain_exceptions(finding, last);
   return finding;
 }
 

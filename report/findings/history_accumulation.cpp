@@ -64,6 +64,7 @@ Finding describe(const Holder& last, bool with_steps) {
   finding.evidence = {{"steps_spanned", last.steps}, {"first_step", last.first_step}, {"last_step", last.last_step},
                       {"graph_nodes", last.nodes},   {"nodes_per_step", nodes_each},  {"tensors", last.count},
                       {"parameter_uses", last.uses}, {"observed_at_step", last.step}, {"holder", last.chain}};
+  explain_exceptions(finding, last);
   return finding;
 }
 

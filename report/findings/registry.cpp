@@ -135,6 +135,20 @@ std::string kind_of_variable(const Holder& holder) {
   return holder.function.empty() ? "a global" : "a local of " + holder.function;
 }
 
+void explain_exceptions(Finding& finding, const Holder& holder) {
+  if (holder.chain.find(".__traceback__") == std::string::npos) return;
+  const std::string_view local = " local ";
+  const std::size_t at = holder.chain.rfind(local);
+  finding.message +=
+      " Exceptions hold them: a kept exception keeps its traceback, and with it the local variables of every function "
+      "that it went through";
+  if (at != std::string::npos) finding.message += ", such as `" + holder.chain.substr(at + local.size()) + "`";
+  finding.message += ".";
+  finding.fix =
+      "Keep the text of an exception (`str(error)`, `traceback.format_exc()`) instead of the exception, or keep it "
+      "without its frames: `error.with_traceback(None)`.";
+}
+
 std::string place(std::string_view file, int line) {
   std::string text(file_name(file));
   if (line > 0) text += ":" + std::to_string(line);

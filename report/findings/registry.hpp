@@ -59,6 +59,9 @@ bool growth_went_on(const Report& report, std::uint32_t step);
 /// What the variable is: "an attribute of Trainer", "a local of main()", "a global".
 std::string kind_of_variable(const Holder& holder);
 
+/// Where what is held hangs on kept exceptions, the finding says so, and its fix is theirs.
+void explain_exceptions(Finding& finding, const Holder& holder);
+
 /// "train.py:27" of a file and line.
 std::string place(std::string_view file, int line);
 

@@ -117,6 +117,13 @@ def test_program(path, outcome_of):
         assert outcome.code == 0, outcome.stderr
 
 
+def test_kept_exceptions_are_named(outcome_of):
+    """What keeps the tensors is the tracebacks: the finding says it, and how to drop them."""
+    findings = outcome_of(PROGRAMS / "growing-site" / "guilty_kept_exceptions.py").findings
+    told = [f for f in findings if f["code"] == "growing-site" and "with_traceback(None)" in f["fix"]]
+    assert told and "traceback" in told[0]["message"], findings
+
+
 def test_three_of_each():
     for folder in sorted(PROGRAMS.iterdir()):
         names = [path.stem for path in folder.glob("*.py")]
