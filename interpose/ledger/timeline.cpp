@@ -52,7 +52,6 @@ void merge(Timeline& timeline, AccountState& state, std::uint64_t start) {
 
 void push(AccountState& state, std::uint64_t start, const TimelinePoint& point) {
   Timeline& timeline = *state.timeline;
-  if (timeline.count == trace::timeline_points) merge(timeline, state, start);
   if (timeline.count != 0) {
     TimelinePoint& last = timeline.points[timeline.count - 1];
     if (interval_of(state, start, last.time) == interval_of(state, start, point.time)) return absorb(last, point);
@@ -74,7 +73,13 @@ void timeline_interval(trace::Header& header, AccountState& state, const Moment&
     state.interval = ticks_in(first_interval_ns);
     if (state.interval == 0) state.interval = 1;
     timeline.interval = state.interval;
-  } else if (now >= state.interval_end + state.interval) {
+  } else if (timeline.count + 2 > trace::timeline_points) {
+    // Before anything that depends on the length of an interval is worked out.
+    merge(timeline, state, start);
+    const std::uint64_t last = timeline.points[timeline.count - 1].time;
+    state.interval_end = start + (interval_of(state, start, last) + 1) * state.interval;
+  }
+  if (state.interval_end != 0 && now >= state.interval_end + state.interval) {
     push(state, start, TimelinePoint{state.interval_end, level, account.reserved_bytes, step, 0});
   }
   // The level before the event was in force at the beginning of this interval.

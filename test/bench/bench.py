@@ -1,7 +1,7 @@
-"""What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU.
+"""What recording costs: the untraced program, vramtrack, and PyTorch's own recorder, on the simulated GPU or a real one.
 
     bench.py [--json FILE]      all of it, in about eight minutes: the three below
-    bench.py --cost [--generations N] [--seconds S] [--clock best|wall|cpu] [--workload NAME ...] [--configuration NAME ...]
+    bench.py --cost [--generations N] [--seconds S] [--clock best|wall|cpu] [--workload NAME ...] [--configuration NAME ...] [--gpu]
     bench.py --startup          importing torch, and a Python program without CUDA
     bench.py --events           one event of the preloaded library alone: ns, instructions (by callgrind), cache lines
     bench.py --profile          where the nanoseconds of one event go
@@ -54,10 +54,12 @@ def workload_names():
 class Worker:
     """A process of one configuration that works when it is its turn."""
 
-    def __init__(self, configuration, names, folder):
+    def __init__(self, configuration, names, folder, gpu):
         options, recorder = CONFIGURATIONS[configuration]
-        command = [VRAMTRACK, "run", "--sim", "--quiet", "-o", folder, *options, "--"]
-        command += [sys.executable, HERE / "work.py", recorder, *names]
+        command = [sys.executable, HERE / "work.py", recorder, *names]
+        if not gpu or "--no-trace" not in options:
+            sim = [] if gpu else ["--sim"]
+            command = [VRAMTRACK, "run", *sim, "--quiet", "-o", folder, *options, "--", *command]
         environment = dict(os.environ, VRAMTRACK_BENCH_EVENTS=str(BUILD / "lib" / "libvramtrack_bench_events.so"))
         self.configuration = configuration
         self.process = subprocess.Popen(
@@ -96,11 +98,11 @@ def measure(arguments):
     chosen = arguments.configuration or list(CONFIGURATIONS)[:4]
     configurations = ["untraced", *(each for each in chosen if each != "untraced")]
     clock = arguments.clock
-    report = {"kind": "cost", "clock": clock, **machine(), "workloads": {name: [] for name in names}, "summary": {}}
+    report = {"kind": "cost", "clock": clock, "gpu": gpu_name() if arguments.gpu else "simulated", **machine(), "workloads": {name: [] for name in names}, "summary": {}}
     # Where a process's memory happens to lie makes a difference of its own, so there are several of each.
     for generation in range(arguments.generations):
         with tempfile.TemporaryDirectory() as folder:
-            workers = [Worker(each, names, os.path.join(folder, str(i))) for i, each in enumerate(configurations)]
+            workers = [Worker(each, names, os.path.join(folder, str(i)), arguments.gpu) for i, each in enumerate(configurations)]
             for name in names:
                 report["summary"][name] = [worker.hear() for worker in workers][0]
                 rounds, end = [], time.monotonic() + arguments.seconds
@@ -249,6 +251,12 @@ def goals(reports):
         print(f"  {what:44}{goal:>10}   {found}")
 
 
+def gpu_name():
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
 def machine():
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
     return {
@@ -266,6 +274,7 @@ def main():
     parser.add_argument("--clock", choices=["best", "wall", "cpu"], default="best", help="least time of a turn, median, CPU time")
     parser.add_argument("--workload", action="append", choices=workload_names())
     parser.add_argument("--configuration", action="append", choices=list(CONFIGURATIONS))
+    parser.add_argument("--gpu", action="store_true", help="measure --cost on this machine's GPU, not the simulated one")
     parser.add_argument("--startup-rounds", type=int, default=11)
     parser.add_argument("--repeats", type=int, default=20000, help="of each part of an event in --profile")
     parser.add_argument("--json", type=pathlib.Path)

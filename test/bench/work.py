@@ -139,7 +139,15 @@ def threads_loop(count, batch=2000):
     return run
 
 
-def training(build, make_input):
+def mean_square(out, _):
+    return (out[0] if isinstance(out, tuple) else out).float().square().mean()
+
+
+def next_token(out, data):
+    return nn.functional.cross_entropy(out[:, :-1].flatten(0, 1), data[:, 1:].flatten())
+
+
+def training(build, make_input, loss_of=mean_square, autocast=False):
     def run():
         torch.manual_seed(0)
         model = build().cuda()
@@ -148,10 +156,11 @@ def training(build, make_input):
 
         def step():
             optimizer.zero_grad()
-            out = model(data)
-            loss = (out[0] if isinstance(out, tuple) else out).float().square().mean()
+            with torch.autocast("cuda", torch.bfloat16, enabled=autocast):
+                loss = loss_of(model(data), data)
             loss.backward()
             optimizer.step()
+            torch.cuda.synchronize()
 
         for _ in range(20):
             step()
@@ -176,6 +185,24 @@ def transformer():
     return nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 128, batch_first=True, dropout=0.1), 4)
 
 
+class GPT2(nn.Module):
+    """As large as the smallest GPT-2: 124 million parameters."""
+
+    def __init__(self, width=768, vocabulary=50257, context=1024):
+        super().__init__()
+        self.token, self.position = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        layer = nn.TransformerEncoderLayer(width, 12, 4 * width, activation="gelu", batch_first=True, norm_first=True)
+        self.blocks = nn.TransformerEncoder(layer, 12, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        self.head.weight = self.token.weight
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(context))
+
+    def forward(self, tokens):
+        length = tokens.shape[1]
+        x = self.token(tokens) + self.position.weight[:length]
+        return self.head(self.blocks(x, mask=self.mask[:length, :length], is_causal=True))
+
+
 WORKLOADS = {
     "alloc, 5 Python + 28 native frames": alloc_loop(5, 28),
     "alloc, 5 Python + 60 native frames": alloc_loop(5, 60),
@@ -196,6 +223,9 @@ WORKLOADS = {
         lambda: nn.LSTM(32, 32, num_layers=2, batch_first=True), lambda: torch.randn(4, 12, 32, device="cuda")
     ),
     "step of a Transformer": training(transformer, lambda: torch.randn(2, 16, 64, device="cuda")),
+    "step of a GPT-2 (small)": training(
+        GPT2, lambda: torch.randint(50257, (4, 1024), device="cuda"), next_token, autocast=True
+    ),
 }
 
 

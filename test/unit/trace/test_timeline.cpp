@@ -63,13 +63,13 @@ struct Series {
 }  // namespace
 
 TEST_CASE("the time series shows the largest level of every interval") {
-  const auto seed = GENERATE(1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u);
+  const auto seed = GENERATE(range(1u, 65u));  // many: where points merge depends on this machine's clock rate too
   std::mt19937_64 random(seed);
   Series series;
   const std::uint64_t unit = ticks_in(1'000'000);
   std::uint64_t time = 1000 + random() % (10 * unit);
   std::uint64_t peak = 0;
-  const int events = 200 + static_cast<int>(seed) * 3000;
+  const int events = 200 + static_cast<int>(seed % 8) * 3000;
   for (int i = 0; i < events; ++i) {
     const std::uint64_t level = random() % 100 == 0 ? random() % 1'000'000 : random() % 1000;
     series.set(time, level);
@@ -84,7 +84,7 @@ TEST_CASE("the time series shows the largest level of every interval") {
     largest = std::max(largest, series.timeline.points[i].live_bytes);
   CHECK(largest == peak);
   CHECK(series.timeline.count <= timeline_points);
-  if (seed > 3) CHECK(series.timeline.interval > unit);
+  if (seed % 8 > 3) CHECK(series.timeline.interval > unit);
 }
 
 TEST_CASE("a spike before a long silence does not last through it") {
