@@ -326,8 +326,33 @@ class Analysis {
   std::vector<std::string> owners_;  // of each site
 };
 
+/// Who ran out of memory wants to know what filled the device then: at exit it may be gone. The problems of the first
+/// out-of-memory event, in the place of what the end knows of it.
+void add_findings_of_oom(Report& report, const trace::TraceFile& trace, AnalyseOptions options) {
+  options.at = "oom";
+  options.oom = trace.ooms.front().record.n;
+  std::vector<Finding>& found = report.findings;
+  for (Finding& finding : Analysis(trace, options).run().findings) {
+    const bool is_event = finding.code == "out-of-memory";
+    if (finding.severity == "info") continue;
+    if (is_event) std::erase_if(found, [](const Finding& known) { return known.code == "out-of-memory"; });
+    const bool known = std::any_of(found.begin(), found.end(), [&](const Finding& other) {
+      return other.code == finding.code && other.file == finding.file && other.variable == finding.variable;
+    });
+    if (known) continue;
+    finding.evidence["at"] = "oom:" + std::to_string(options.oom);
+    if (!is_event) finding.message += " Seen when memory ran out.";
+    found.push_back(std::move(finding));
+  }
+  findings::worst_first(found);
+}
+
 }  // namespace
 
-Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) { return Analysis(trace, options).run(); }
+Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) {
+  Report report = Analysis(trace, options).run();
+  if (options.at == "exit" && !trace.ooms.empty()) add_findings_of_oom(report, trace, options);
+  return report;
+}
 
 }  // namespace vramtrack

@@ -51,6 +51,28 @@ const Frame* own_of(const Report& report, const std::vector<FrameId>& stack) {
   return nullptr;
 }
 
+/// What the driver said of the device at that moment: a limit that is PyTorch's own, memory that is not this program's.
+void look_at_device(const Report& report, const OomReport& oom, Finding& finding) {
+  constexpr Bytes margin = Bytes{64} << 20;  // PyTorch asks for somewhat more than was asked of it
+  constexpr Bytes much = Bytes{2} << 30;     // more than a context and its modules take
+  for (const LedgerEntry& ledger : report.ledger) {
+    if (ledger.device != oom.device || !ledger.driver_used_bytes || *ledger.driver_used_bytes > ledger.total_bytes) continue;
+    const Bytes free = ledger.total_bytes - *ledger.driver_used_bytes;
+    const Bytes others = ledger.context_and_other_bytes.value_or(0);
+    finding.evidence["device_free_bytes"] = free;
+    if (free >= oom.requested_bytes + margin && oom.layer == "tensor") {
+      finding.message += " The device still had " + human_bytes(free) +
+                         " free: the limit is PyTorch's own (per_process_memory_fraction in PYTORCH_CUDA_ALLOC_CONF or "
+                         "torch.cuda.set_per_process_memory_fraction).";
+    } else if (others >= much) {
+      finding.message += " " + human_bytes(others) +
+                         " of the device are not this program's: `vramtrack ps` lists who holds a GPU, and what was left "
+                         "behind.";
+      finding.evidence["other_bytes"] = others;
+    }
+  }
+}
+
 Finding describe(const Report& report, const OomReport& oom) {
   Finding finding =
       make("out-of-memory", "error",
@@ -73,7 +95,8 @@ Finding describe(const Report& report, const OomReport& oom) {
                       {"reserved_bytes", oom.reserved_bytes}};
   finding.fix =
       "Free what you do not need (see the other findings), use a smaller batch, or accumulate gradients over several.";
-  if (report.at != "oom") return finding;  // the sites below are those of another moment
+  if (report.at != "oom") return finding;  // the rest is that of another moment
+  look_at_device(report, oom, finding);
 
   std::vector<const SiteReport*> sites;
   for (const SiteReport& site : report.sites)

@@ -117,8 +117,13 @@ void write_audit(const TextPage& page) {
 void write_footer(const TextPage& page) {
   if (page.options.report_path.empty()) return;
   const std::string path = utf8::printable(page.options.report_path);
-  page.out << "\nfull report  " << path << "\npage         vramtrack report --format html " << path
-           << " -o page.html\n";
+  page.out << "\nfull report  " << path;
+  const std::string_view ending = ".json";
+  if (page.report.at == "exit" && !page.report.ooms.empty() && path.ends_with(ending)) {
+    page.out << "\nat that time " << path.substr(0, path.size() - ending.size()) << ".oom-"
+             << page.report.ooms.front().n << ending;
+  }
+  page.out << "\npage         vramtrack report --format html " << path << " -o page.html\n";
 }
 
 }  // namespace

@@ -76,6 +76,21 @@ def test_oom_names_what_to_let_go(traced):
     assert finding["evidence"]["freeable_bytes"] == sum(a["bytes"] for a in held) == len(held) << 30
     assert len(held) > 70
     assert all("collect() local outputs[" in a["tensor"]["holder"] for a in held)
+    # The report of the end, and what the terminal shows, say it too: by then `outputs` is gone.
+    (at_exit,) = [f for f in run.report()["findings"] if f["code"] == "out-of-memory"]
+    assert at_exit["evidence"]["at"] == "oom:1"
+    assert {**at_exit["evidence"], "at": None} == {**finding["evidence"], "at": None}
+    assert at_exit["variable"] == "outputs" and "`outputs` (collect() local" in run.stderr
+    assert next(run.out.glob("*.oom-1.json")).name in run.stderr
+
+
+@pytest.mark.parametrize("conf, limited", [("per_process_memory_fraction:0.1", True), ("", False)])
+def test_oom_says_whose_limit_it_was(conf, limited, traced):
+    program = ROOT / "test" / "programs" / "faq" / "out-of-memory" / "guilty_kept_outputs.py"
+    run = traced([PYTHON, program], sim="40GiB", env={"PYTORCH_CUDA_ALLOC_CONF": conf})
+    (finding,) = [f for f in run.report()["findings"] if f["code"] == "out-of-memory"]
+    assert ("the limit is PyTorch's own" in finding["message"]) == limited
+    assert (finding["evidence"]["device_free_bytes"] > 30 << 30) == limited
 
 
 @pytest.mark.parametrize("path", HOSTS, ids=lambda path: path.stem)

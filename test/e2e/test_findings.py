@@ -36,12 +36,12 @@ def end_leftovers(out):
             continue  # another user's, or gone
 
 
-def run(path, folder):
+def run(path, folder, *options):
     """What a program's run gave, as JSON: findings of all its reports, exit code, stderr."""
     out = folder / "out"
     try:
         with open(folder / "stderr", "w") as stderr:  # no pipe: a process that stays would keep it open
-            code = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), "--sim=80GiB", "--", PYTHON, str(path)],
+            code = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), *options, "--", PYTHON, str(path)],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, timeout=300,
                                   cwd=folder).returncode
     finally:
@@ -70,7 +70,7 @@ def outcome_of(tmp_path_factory):
             kept.seek(0)
             text = kept.read()
             if not text:
-                text = run(path, folder)
+                text = run(path, folder, "--sim=80GiB")
                 kept.write(text)
             return types.SimpleNamespace(**json.loads(text))
 
@@ -100,7 +100,10 @@ def fits(finding, path, line, code, variable):
 
 @pytest.mark.parametrize("path", PROGRAM_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_program(path, outcome_of):
-    outcome = outcome_of(path)
+    check_program(path, outcome_of(path))
+
+
+def check_program(path, outcome):
     told = [(f["code"], f["file"], f["line"], f["variable"]) for f in outcome.findings]
     assert not [note for note in outcome.notes if note.startswith("the Python agent")]
     if path.stem.startswith("guilty"):

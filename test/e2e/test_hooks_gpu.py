@@ -1,10 +1,15 @@
-"""On a real GPU: what CUPTI saw and the hooks did not is nothing, for the libraries that people use. Not part of a plain
+"""On a real GPU: what CUPTI saw and the hooks did not is nothing, for the libraries that people use; the figures equal
+PyTorch's; the programs of PyTorch's FAQ yield the findings that they yield on the simulated GPU. Not part of a plain
 run: ./test.sh --gpu. Asked for without a GPU, these fail; nothing here is skipped."""
 
 import ctypes
 import json
+import types
 
 import pytest
+
+from test_findings import PROGRAM_FILES, check_program, run as run_program
+from test_torch_figures import WORKLOADS, check_figures
 
 pytestmark = pytest.mark.gpu
 
@@ -145,3 +150,15 @@ def test_torch_profiler_at_the_same_time(traced):
     assert audited.report()["audit"] is not None
     live = [{t["layer"]: t["live_bytes"] for t in run.report()["totals"]} for run in (plain, audited)]
     assert live[0] == live[1]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_figures_equal_torch(traced, name):
+    check_figures(traced, name, sim=None)
+
+
+@pytest.mark.parametrize("path", PROGRAM_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_findings(path, tmp_path, monkeypatch):
+    # Other tests run at the same time: one that fills the device must not starve them.
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "per_process_memory_fraction:0.08")
+    check_program(path, types.SimpleNamespace(**json.loads(run_program(path, tmp_path))))

@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from conftest import PYTHON
+
 PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "programs" / "workloads.py"
 ENVIRONMENTS = {
     "expandable": {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"},
@@ -13,15 +15,16 @@ ENVIRONMENTS = {
 DEVICE_KINDS = {"device", "pool", "vmm", "managed", "array", "graph"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["mlp", "cnn", "lstm", "transformer", "empties_cache", "expandable", "async_backend", "two_devices", "threads", "pinned"],
-)
-def test_figures_equal_torch(traced, name):
-    sim = "2x16GiB" if name == "two_devices" else "16GiB"
-    import sys
+WORKLOADS = ["mlp", "cnn", "lstm", "transformer", "empties_cache", "expandable", "async_backend", "threads", "pinned"]
 
-    run = traced([sys.executable, PROGRAM, name], sim=sim, env=ENVIRONMENTS.get(name))
+
+@pytest.mark.parametrize("name", [*WORKLOADS, "two_devices"])
+def test_figures_equal_torch(traced, name):
+    check_figures(traced, name, sim="2x16GiB" if name == "two_devices" else "16GiB")
+
+
+def check_figures(traced, name, sim):
+    run = traced([PYTHON, PROGRAM, name], sim=sim, env=ENVIRONMENTS.get(name))
     assert run.code == 0, run.stderr
     expected = json.loads(run.stdout.splitlines()[-1])
     report = run.report()
