@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint8_t owned_by_generator = 1;
 constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;  // user addresses have nothing above
 
-/// What decides a frame's word. With interpreter frames: the instruction pointer, which lies inside the code object and
+/// What decides a frame's word, and whether it differs from what is remembered. With interpreter frames: the instruction pointer, which lies inside the code object and
 /// so says which one and which offset, and above it the owner (and is_entry), which say whether the frame shows.
 struct InterpreterFrames {
   const PythonLayout& l;
@@ -25,7 +25,15 @@ struct InterpreterFrames {
     // fills.
     return read_at<std::uint64_t>(frame, instruction) | (read_at<std::uint64_t>(frame, flags) & mask) << shift;
   }
-  bool usable(std::uint64_t) const noexcept { return true; }
+  bool differs(const std::byte* frame, std::uint64_t known) const noexcept { return key(frame) != known; }
+};
+
+/// From 3.12 on the instruction says it all: where a C call begins there is a shim, whose instruction is the
+/// interpreter's own, and a generator's frame lies elsewhere than the frame that made it.
+struct ShimmedFrames : InterpreterFrames {
+  bool differs(const std::byte* frame, std::uint64_t known) const noexcept {
+    return (read_at<std::uint64_t>(frame, instruction) ^ known) << 16 != 0;  // above it is the owner
+  }
 };
 
 /// With frame objects: the code object, and f_lasti + 1 above it; no_key if that does not fit.
@@ -38,7 +46,10 @@ struct FrameObjects {
     const auto last = static_cast<std::uint64_t>(std::int64_t{read_at<std::int32_t>(frame, l.instruction)} + 1);
     return last < 0xffff ? read_at<std::uint64_t>(frame, l.code) | last << 48 : no_key;
   }
-  bool usable(std::uint64_t key) const noexcept { return key != no_key; }
+  bool differs(const std::byte* frame, std::uint64_t known) const noexcept {
+    const std::uint64_t now = key(frame);
+    return now != known || now == no_key;
+  }
 };
 
 bool is_shim(const PythonLayout& l, std::uint64_t key) noexcept {
@@ -86,8 +97,7 @@ const std::byte* follow(const Kind kind, const PythonMemo& memo, std::int64_t to
     if (at != frame) [[unlikely]]
       return frame;
     asm("" : "+r"(at));  // keep the compiler from using `frame`, which it knows to be equal
-    const std::uint64_t key = kind.key(at);
-    if (key != memo.key[i] || !kind.usable(key)) lowest = i;
+    if (kind.differs(at, memo.key[i])) lowest = i;
     frame = read_at<const std::byte*>(at, previous);
   }
   changed = static_cast<std::uint32_t>(lowest);
@@ -154,10 +164,11 @@ bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::b
   return true;
 }
 
-/// CPython 3.9 and 3.10. Apart, so that it does not lie between what the others run.
-[[gnu::noinline]] bool walk_objects(const Python& python, PythonMemo& memo, const std::byte* innermost,
-                                    std::uint32_t& flags) noexcept {
-  return walk(python, FrameObjects{python.layout}, memo, innermost, flags);
+/// One of a kind for each generation of CPython, apart, so that none lies between what the others run.
+template <class Kind>
+[[gnu::noinline]] bool walk_as(const Python& python, PythonMemo& memo, const std::byte* innermost,
+                               std::uint32_t& flags) noexcept {
+  return walk(python, Kind{python.layout}, memo, innermost, flags);
 }
 
 }  // namespace
@@ -189,8 +200,10 @@ PythonStack walk_python(ThreadState& state) noexcept {
   }
   const PythonLayout& l = python->layout;
   const std::byte* const innermost = innermost_frame(l, thread_state);
-  const bool read = l.interpreter_frames ? walk(*python, InterpreterFrames{l}, memo, innermost, stack.flags)
-                                         : walk_objects(*python, memo, innermost, stack.flags);
+  const auto walk = !l.interpreter_frames ? walk_as<FrameObjects>
+                    : l.is_entry >= 0     ? walk_as<InterpreterFrames>
+                                          : walk_as<ShimmedFrames>;
+  const bool read = walk(*python, memo, innermost, stack.flags);
   if (!read) [[unlikely]] {
     memo.count = 0;
     stack.flags |= trace::stack_python_unreadable;

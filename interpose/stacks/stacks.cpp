@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "interpose/stacks/check.hpp"
 #include "interpose/stacks/forward.hpp"
@@ -30,6 +31,7 @@ bool is_set(const char* name) noexcept {
 VRAMTRACK_COLD void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
   state.python_memo->count = 0;
   flush(*state.read_sets);
+  for (PythonOnly& known : state.python_only) known.stack = no_stack;
   state.generation = generation;
 }
 
@@ -70,6 +72,15 @@ Hash128 hash_of(const ThreadState& state, const PythonStack& python, std::uint32
   // Libraries may have come by ways that no hook sees (the C library's own, say).
   if (native_frames > 0 && refresh()) hash = hash_of(state, python, native_frames, flags);
   return add_stack(hash, state.python, copy_python(state, state.python), state.native, native_frames, flags);
+}
+
+/// The same without native frames: the line that builds an autograd node.
+StackId intern_python(ThreadState& state, const PythonStack& python) noexcept {
+  PythonOnly& known = state.python_only[python.hash.a % std::size(state.python_only)];
+  if (known.stack != no_stack && known.hash == python.hash && known.flags == python.flags) [[likely]]
+    return known.stack;
+  known = {python.hash, python.flags, intern(state, python, 0, python.flags | trace::stack_no_native)};
+  return known.stack;
 }
 
 /// The native frames into state.native: by our own rules, else by libunwind, else as far as the rules lead.
@@ -169,7 +180,7 @@ void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexce
   // A node that is built by a running node (double backward, where no Python runs) inherits that one's line.
   const StackId stack = state->python_memo->count == 0
                             ? find_forward().stack
-                            : intern(*state, python, 0, python.flags | trace::stack_no_native);
+                            : intern_python(*state, python);
   remember_node(*state, sequence_number, stack);
 }
 

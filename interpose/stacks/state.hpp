@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "interpose/event.hpp"
+#include "interpose/stacks/hash.hpp"
 
 namespace vramtrack::stacks {
 
@@ -28,6 +29,13 @@ extern std::atomic<std::uint64_t> g_code_generation;
 struct PythonMemo;
 struct ReadSets;
 
+/// A stack of Python frames alone, interned.
+struct PythonOnly {
+  Hash128 hash;
+  std::uint32_t flags;
+  StackId stack;
+};
+
 struct ThreadState {
   std::uint64_t generation;
   ThreadState* next_free;
@@ -35,6 +43,7 @@ struct ThreadState {
   ReadSets* read_sets;
   std::uintptr_t stack_low, stack_high;  // this thread's own stack, 0 when unknown
   std::uint64_t autograd_thread;         // at::RecordFunction's number of this thread, 0: not asked yet
+  PythonOnly python_only[64];            // of the autograd nodes built last, by the low bits of their hash
   std::uint64_t python[max_python];      // frames in the words of trace::StackRecord
   std::uint64_t native[max_native];
 };
