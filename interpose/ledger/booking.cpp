@@ -16,9 +16,9 @@ using trace::Writer;
 
 constexpr std::uint32_t slot_batch = 32;
 
-std::uint32_t site_tag(const AllocEvent& event, StackId stack, StackId forward) {
-  const std::uint64_t where = static_cast<std::uint64_t>(event.kind) << 16 | static_cast<std::uint16_t>(event.device);
-  return static_cast<std::uint32_t>(mix64((std::uint64_t{stack} << 32 | forward) + (where << 40)) >> 16);
+std::uint32_t site_tag(const SiteKey& key) {
+  const std::uint64_t where = static_cast<std::uint64_t>(key.kind) << 16 | static_cast<std::uint16_t>(key.device);
+  return static_cast<std::uint32_t>(mix64((std::uint64_t{key.stack} << 32 | key.forward) + (where << 40)) >> 16);
 }
 
 struct SlotRef {
@@ -36,18 +36,18 @@ DeviceState* accounts_of(Writer& writer, Shard& shard, Layer layer, Kind kind, s
 
 // ---- sites -------------------------------------------------------------------------------------------------------
 
-VRAMTRACK_COLD SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag, const AllocEvent& event, StackId stack,
-                                StackId forward, const Account& account, const Moment& now) {
+VRAMTRACK_COLD SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag, const SiteKey& key,
+                                const Account& account, const Moment& now) {
   const LockGuard guard(g_registry_lock);
   Header& header = writer.header();
   const auto index = static_cast<std::uint32_t>(header.sites);
   Site* const site = writer.site(index);
   if (site == nullptr || !shard.sites.insert(tag, index)) return {};
-  site->stack = stack;
-  site->forward = forward;
-  site->layer = static_cast<std::uint8_t>(event.layer);
-  site->kind = static_cast<std::uint8_t>(event.kind);
-  site->device = event.device;
+  site->stack = key.stack;
+  site->forward = key.forward;
+  site->layer = static_cast<std::uint8_t>(key.layer);
+  site->kind = static_cast<std::uint8_t>(key.kind);
+  site->device = key.device;
   site->first_time = now.time;
   site->first_step = now.step;
   site->peak_epoch = account.peak_epoch;  // it held nothing at the last peak
@@ -56,28 +56,27 @@ VRAMTRACK_COLD SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag,
   return {index, site};
 }
 
-[[gnu::noinline]] SiteRef search_site(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack,
-                                      StackId forward, const Account& account, const Moment& now) {
-  const std::uint32_t tag = site_tag(event, stack, forward);
+[[gnu::noinline]] SiteRef search_site(Writer& writer, Shard& shard, const SiteKey& key, const Account& account,
+                                      const Moment& now) {
+  const std::uint32_t tag = site_tag(key);
   SiteRef known;
   known.index = shard.sites.find(tag, [&](std::uint32_t index) {
     const Site& site = *(known.site = writer.site(index));
-    return site.stack == stack && site.forward == forward && site.kind == static_cast<std::uint8_t>(event.kind) &&
-           site.device == event.device;
+    return site.stack == key.stack && site.forward == key.forward &&
+           site.kind == static_cast<std::uint8_t>(key.kind) && site.device == key.device;
   });
   if (known.index != TagTable::none) [[likely]]
     return known;
-  return new_site(writer, shard, tag, event, stack, forward, account, now);
+  return new_site(writer, shard, tag, key, account, now);
 }
 
-SiteRef site_of(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
-                const Account& account, const Moment& now) {
-  Shard::KnownSite& known = shard.known_sites[(stack + 7 * forward) % std::size(shard.known_sites)];
-  if (known.stack == stack && known.site != nullptr && known.forward == forward && known.kind == event.kind &&
-      known.device == event.device) [[likely]]
+[[gnu::always_inline]] inline SiteRef site_of(Writer& writer, Shard& shard, const SiteKey& key, const Account& account,
+                                              const Moment& now) {
+  Shard::KnownSite& known = shard.known_sites[(key.stack + 7 * key.forward) % std::size(shard.known_sites)];
+  if (known.key == key && known.site != nullptr) [[likely]]
     return {known.index, known.site};
-  const SiteRef found = search_site(writer, shard, event, stack, forward, account, now);
-  known = {found.site, found.index, stack, forward, event.kind, event.device};
+  const SiteRef found = search_site(writer, shard, key, account, now);
+  known = {key, found.index, found.site};
   return found;
 }
 
@@ -222,7 +221,8 @@ void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack
   Header& header = writer.header();
   DeviceState* const device = accounts_of(writer, shard, event.layer, event.kind, event.device);
   if (device == nullptr) return count_loss(header.losses.dropped_events);
-  const SiteRef site = site_of(writer, shard, event, stack, forward, device->peak_account(event.kind), now);
+  const SiteKey key{stack, forward, event.layer, event.kind, event.device};
+  const SiteRef site = site_of(writer, shard, key, device->peak_account(event.kind), now);
   const SlotRef slot = site.site == nullptr ? SlotRef{} : take_slot(writer, shard);
   if (slot.block == nullptr) [[unlikely]]
     return count_loss(header.losses.dropped_events);
@@ -247,30 +247,30 @@ void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack
   keep_event(shard, event.address, event.bytes, site.index, now, false);
 }
 
-SiteRef pass_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+SiteRef pass_in(Writer& writer, Shard& shard, const SiteKey& key, const Passing& block, std::uint64_t reserved,
                 const Moment& now) noexcept {
-  DeviceState* const device = accounts_of(writer, shard, event.layer, event.kind, event.device);
+  DeviceState* const device = accounts_of(writer, shard, Layer::tensor, Kind::block, key.device);
   SiteRef site;
-  if (device != nullptr) site = site_of(writer, shard, event, stack, forward, device->peak_account(event.kind), now);
+  if (device != nullptr) site = site_of(writer, shard, key, device->peak_account(Kind::block), now);
   if (site.site == nullptr) [[unlikely]] {
     count_loss(writer.header().losses.dropped_events);
     return site;
   }
-  if (const BlockIndex::Position stale = shard.blocks.find(event.address, address_space(event.kind))) [[unlikely]] {
+  if (const BlockIndex::Position stale = shard.blocks.find(block.address, address_space(Kind::block))) [[unlikely]] {
     count_loss(writer.header().losses.replaced_blocks);
-    take_out(writer, shard, stale, event.reserved_bytes, now);
+    take_out(writer, shard, stale, reserved, now);
   }
-  count_alloc<true>(writer, *device, *site.site, event.bytes, event.reserved_bytes, now);
-  keep_event(shard, event.address, event.bytes, site.index, now, false);
+  count_alloc<true>(writer, *device, *site.site, block.bytes, reserved, now);
+  keep_event(shard, block.address, block.bytes, site.index, now, false);
   return site;
 }
 
-void pass_out(Writer& writer, Shard& shard, const SiteRef& site, const AllocEvent& event, std::uint64_t reserved,
+void pass_out(Writer& writer, Shard& shard, const SiteRef& site, const Passing& block, std::uint64_t reserved,
               bool late, const Moment& now) noexcept {
   if (site.site == nullptr) [[unlikely]]
     return count_loss(writer.header().losses.unknown_frees);
-  keep_event(shard, event.address, event.bytes, site.index, now, true);
-  count_free<true>(writer, shard, *site.site, event.bytes, reserved, late, now);
+  keep_event(shard, block.address, block.bytes, site.index, now, true);
+  count_free<true>(writer, shard, *site.site, block.bytes, reserved, late, now);
 }
 
 bool put_back(Writer& writer, Shard& shard, const Block& block, Site& site, const Moment& now) noexcept {

@@ -39,13 +39,18 @@ void take_out(trace::Writer& writer, Shard& shard, BlockIndex::Position position
 void free_block(trace::Writer& writer, Shard& shard, std::uint64_t address, std::uint32_t space, std::uint64_t reserved,
                 const Moment& now) noexcept;
 
-/// Books an allocation whose free is booked soon after: its block gets no place in the tables. Its site; none: it was
-/// lost, and counted as that.
-SiteRef pass_in(trace::Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
+/// A block of the tensor layer that lives within one batch of events.
+struct Passing {
+  std::uint64_t address, bytes;
+};
+
+/// Books the allocation of a block whose free is booked soon after: it gets no place in the tables. Its site; none: it
+/// was lost, and counted as that.
+SiteRef pass_in(trace::Writer& writer, Shard& shard, const SiteKey& key, const Passing& block, std::uint64_t reserved,
                 const Moment& now) noexcept;
 
 /// Books that free.
-void pass_out(trace::Writer& writer, Shard& shard, const SiteRef& site, const AllocEvent& event, std::uint64_t reserved,
+void pass_out(trace::Writer& writer, Shard& shard, const SiteRef& site, const Passing& block, std::uint64_t reserved,
               bool late, const Moment& now) noexcept;
 
 /// Takes back a free that failed: the block had been live all the time. False: there is no room for it.

@@ -1,6 +1,8 @@
 // See pending.hpp.
 #include "interpose/ledger/pending.hpp"
 
+#include <bit>
+
 #include "interpose/ledger/booking.hpp"
 #include "interpose/trace/counters.hpp"
 
@@ -15,52 +17,50 @@ using trace::Writer;
 constexpr std::uint32_t space = address_space(Kind::block);
 constexpr std::size_t many_blocks = 8192;  // whose index and records are not in the nearer caches
 constexpr std::uint32_t max_events = trace::pending_events;
-constexpr std::uint8_t nobody = 0xff;
 
-/// Allocations and frees of one batch that belong together: most blocks of a program live for less than that.
-class Pairs {
- public:
+/// Allocations and frees of one batch that belong together: most blocks of a program live for less than that. A pair
+/// that is not found is booked as any other block.
+struct Pairs {
+  std::uint64_t found = 0;  // bit i: event i has a partner
+  std::uint8_t partner[max_events];
+
   Pairs(const PendingEvent* events, std::uint32_t count) noexcept {
-    std::uint8_t table[2 * max_events];  // the last allocation of an address, by its hash
-    __builtin_memset(table, nobody, sizeof table);
+    std::uint8_t last[4 * max_events] = {};  // the last allocation by the hash of its address
     for (std::uint32_t i = 0; i < count; ++i) {
-      partner_[i] = nobody;
       const std::uint64_t address = events[i].address;
-      std::size_t at = static_cast<std::size_t>(address * 0x9e3779b97f4a7c15u >> 57);
-      static_assert(sizeof table == 128);
-      while (table[at] != nobody && events[table[at]].address != address) at = (at + 1) % sizeof table;
+      std::uint8_t& known = last[address * 0x9e3779b97f4a7c15u >> 56];
+      static_assert(sizeof last == 256 && max_events == 64);
       if (events[i].bytes != 0) {
-        table[at] = static_cast<std::uint8_t>(i);
-      } else if (const std::uint8_t known = table[at]; known != nobody && partner_[known] == nobody) {
-        partner_[known] = static_cast<std::uint8_t>(i);
-        partner_[i] = known;
+        known = static_cast<std::uint8_t>(i);
+      } else if (events[known].address == address && events[known].bytes != 0 && !has(known)) {
+        partner[known] = static_cast<std::uint8_t>(i);
+        partner[i] = known;
+        found |= std::uint64_t{1} << known | std::uint64_t{1} << i;
       }
     }
   }
-  bool has(std::uint32_t event) const noexcept { return partner_[event] != nobody; }
-  std::uint8_t of(std::uint32_t event) const noexcept { return partner_[event]; }
-
- private:
-  std::uint8_t partner_[max_events];
+  bool has(std::uint32_t event) const noexcept { return (found >> event & 1) != 0; }
 };
+
+/// Calls `visit(event)` for the events without a partner.
+template <class Visit>
+void for_single(const PendingEvent* events, std::uint32_t count, const Pairs& pairs, Visit&& visit) {
+  const std::uint64_t all = ~std::uint64_t{0} >> (max_events - count);
+  for (std::uint64_t left = ~pairs.found & all; left != 0; left &= left - 1) visit(events[std::countr_zero(left)]);
+}
 
 // All that the batch will touch is under way before any of it is needed.
 void fetch(Writer& writer, const Shard& shard, const PendingEvent* events, std::uint32_t count, const Pairs& pairs) {
-  for (std::uint32_t i = 0; i < count; ++i)
-    if (!pairs.has(i)) shard.blocks.prefetch(events[i].address, space);
+  for_single(events, count, pairs, [&](const PendingEvent& e) { shard.blocks.prefetch(e.address, space); });
   if (shard.blocks.size() < many_blocks) return;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (events[i].bytes != 0 || pairs.has(i)) continue;
-    if (const BlockIndex::Position position = shard.blocks.find(events[i].address, space)) {
+  for_single(events, count, pairs, [&](const PendingEvent& event) {
+    if (event.bytes != 0) return;
+    if (const BlockIndex::Position position = shard.blocks.find(event.address, space)) {
       const auto* const block = reinterpret_cast<const std::byte*>(writer.block(position.entry().slot()));
       __builtin_prefetch(block, 1);
       __builtin_prefetch(block + sizeof(trace::Block) - 1, 1);
     }
-  }
-}
-
-AllocEvent allocation(const Pending& pending, const PendingEvent& event) {
-  return {Layer::tensor, Kind::block, pending.device, event.address, event.bytes, 0, event.reserved_bytes};
+  });
 }
 
 }  // namespace
@@ -79,19 +79,27 @@ bool open_pending(Writer& writer, Shard& shard, std::int16_t device) noexcept {
   Pending& pending = *shard.pending;
   std::atomic_ref(pending.batches).fetch_add(1, std::memory_order_release);
   const Pairs pairs(pending.events, count);
-  SiteRef sites[max_events];
   fetch(writer, shard, pending.events, count, pairs);
+  struct {
+    std::uint32_t index;
+    trace::Site* site;
+  } sites[max_events];  // of the allocations with a partner
   for (std::uint32_t i = 0; i < count; ++i) {
     PendingEvent& event = pending.events[i];
     const Moment moment{event.time, event.step, event.thread};
-    if (event.bytes != 0 && pairs.has(i)) {
-      sites[i] = pass_in(writer, shard, allocation(pending, event), event.stack, event.forward, moment);
-    } else if (event.bytes != 0) {
-      put_in(writer, shard, allocation(pending, event), event.stack, event.forward, moment);
+    if (pairs.has(i) && event.bytes != 0) {
+      const SiteKey key{event.stack, event.forward, Layer::tensor, Kind::block, pending.device};
+      const SiteRef site = pass_in(writer, shard, key, {event.address, event.bytes}, event.reserved_bytes, moment);
+      sites[i] = {site.index, site.site};
     } else if (pairs.has(i)) {
-      const PendingEvent& allocated = pending.events[pairs.of(i)];
-      pass_out(writer, shard, sites[pairs.of(i)], allocation(pending, allocated), event.reserved_bytes,
-               event.step - allocated.step >= trace::late_steps, moment);
+      const std::uint8_t partner = pairs.partner[i];
+      const PendingEvent& allocated = pending.events[partner];
+      pass_out(writer, shard, {sites[partner].index, sites[partner].site}, {event.address, allocated.bytes},
+               event.reserved_bytes, event.step - allocated.step >= trace::late_steps, moment);
+    } else if (event.bytes != 0) {
+      put_in(writer, shard,
+             {Layer::tensor, Kind::block, pending.device, event.address, event.bytes, 0, event.reserved_bytes},
+             event.stack, event.forward, moment);
     } else {
       free_block(writer, shard, event.address, space, event.reserved_bytes, moment);
     }

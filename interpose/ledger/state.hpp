@@ -42,6 +42,15 @@ struct alignas(64) DeviceState {
   trace::Account& peak_account(Kind kind) { return *(trace::is_device_memory(kind) ? all : of(kind)).account; }
 };
 
+/// What tells one call site from another.
+struct SiteKey {
+  StackId stack = no_stack, forward = no_stack;
+  Layer layer = Layer::cuda;
+  Kind kind = Kind::device;
+  std::int16_t device = 0;
+  bool operator==(const SiteKey&) const = default;
+};
+
 /// What one lock protects: the cuda layer, or one device of the tensor layer.
 struct alignas(64) Shard {
   static constexpr std::uint32_t no_slot = 0xffffffffu;
@@ -59,11 +68,9 @@ struct alignas(64) Shard {
 
   /// The sites that were met last, by the low bits of their stack: most events need no more.
   struct KnownSite {
-    trace::Site* site = nullptr;
+    SiteKey key;
     std::uint32_t index = 0;
-    StackId stack = no_stack, forward = no_stack;
-    Kind kind = Kind::device;
-    std::int16_t device = 0;
+    trace::Site* site = nullptr;
   };
   KnownSite known_sites[64];
 

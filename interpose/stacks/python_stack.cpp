@@ -148,7 +148,7 @@ std::uint32_t update(const Kind& kind, PythonMemo& memo, const std::byte* innerm
 }
 
 template <class Kind>
-bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::byte* innermost,
+[[gnu::always_inline]] inline bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::byte* innermost,
           std::uint32_t& flags) noexcept {
   const std::uint32_t changed = update(kind, memo, innermost, flags);
   Hash128 hash = changed > 0 ? memo.hash[changed - 1] : Hash128{};
@@ -164,11 +164,17 @@ bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::b
   return true;
 }
 
-/// One of a kind for each generation of CPython, apart, so that none lies between what the others run.
-template <class Kind>
-[[gnu::noinline]] bool walk_as(const Python& python, PythonMemo& memo, const std::byte* innermost,
-                               std::uint32_t& flags) noexcept {
-  return walk(python, Kind{python.layout}, memo, innermost, flags);
+/// CPython 3.9 and 3.10. Apart, so that it does not lie between what the others run.
+[[gnu::noinline]] bool walk_objects(const Python& python, PythonMemo& memo, const std::byte* innermost,
+                                    std::uint32_t& flags) noexcept {
+  return walk(python, FrameObjects{python.layout}, memo, innermost, flags);
+}
+
+bool walk_frames(const Python& python, PythonMemo& memo, const std::byte* innermost, std::uint32_t& flags) noexcept {
+  const PythonLayout& l = python.layout;
+  if (!l.interpreter_frames) return walk_objects(python, memo, innermost, flags);
+  return l.is_entry >= 0 ? walk(python, InterpreterFrames{l}, memo, innermost, flags)
+                         : walk(python, ShimmedFrames{{l}}, memo, innermost, flags);
 }
 
 }  // namespace
@@ -198,12 +204,8 @@ PythonStack walk_python(ThreadState& state) noexcept {
     stack.flags = trace::stack_no_python;
     return stack;
   }
-  const PythonLayout& l = python->layout;
-  const std::byte* const innermost = innermost_frame(l, thread_state);
-  const auto walk = !l.interpreter_frames ? walk_as<FrameObjects>
-                    : l.is_entry >= 0     ? walk_as<InterpreterFrames>
-                                          : walk_as<ShimmedFrames>;
-  const bool read = walk(*python, memo, innermost, stack.flags);
+  const std::byte* const innermost = innermost_frame(python->layout, thread_state);
+  const bool read = walk_frames(*python, memo, innermost, stack.flags);
   if (!read) [[unlikely]] {
     memo.count = 0;
     stack.flags |= trace::stack_python_unreadable;
