@@ -72,7 +72,7 @@ struct alignas(64) Shard {
     std::uint32_t index = 0;
     trace::Site* site = nullptr;
   };
-  KnownSite known_sites[64];
+  KnownSite known_sites[512];
 
   /// Strictly increasing, so that the order of a shard's events can be told from their times.
   std::uint64_t stamp() noexcept {

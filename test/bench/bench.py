@@ -5,6 +5,7 @@
     bench.py --startup          importing torch, and a Python program without CUDA
     bench.py --events           one event of the preloaded library alone: ns, instructions (by callgrind), cache lines
     bench.py --profile          where the nanoseconds of one event go
+    bench.py --shares           how much of a training step is spent in the library, by sampling (perf)
 
 Each configuration is a process of its own; they take turns of a few milliseconds, in random order within each round. What
 is added is worked out within a round, so that a slow spell of the machine falls on all of them; the figures are medians
@@ -29,6 +30,7 @@ import tempfile
 import time
 
 import events
+import shares
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", HERE.parents[1] / "build"))
@@ -79,6 +81,11 @@ class Worker:
     def turn(self):
         self.tell("turn")
         return self.hear()
+
+    def work_for(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.turn()
 
     def end(self):
         self.process.stdin.close()
@@ -178,6 +185,13 @@ def startup(arguments):
     return report
 
 
+def sample_shares(arguments):
+    names = arguments.workload or [name for name in workload_names() if name.startswith("step of")]
+    with tempfile.TemporaryDirectory() as folder:
+        start = functools.partial(Worker, "vramtrack", folder=folder, gpu=arguments.gpu)
+        return {**machine(), **shares.report(lambda chosen: start(names=chosen), names, arguments.seconds)}
+
+
 def at_depth(python, reentries, call):
     if python > 0:
         return at_depth(python - 1, reentries, call)
@@ -267,7 +281,7 @@ def machine():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for mode in ("cost", "startup", "events", "profile"):
+    for mode in ("cost", "startup", "events", "profile", "shares"):
         parser.add_argument(f"--{mode}", action="store_true")
     parser.add_argument("--generations", type=int, default=4, help="processes of each configuration, one after the other")
     parser.add_argument("--seconds", type=float, default=3, help="for each workload in a generation")
@@ -281,7 +295,8 @@ def main():
     arguments = parser.parse_args()
     modes = {"cost": measure, "startup": startup, "profile": profile}
     modes["events"] = lambda _: {**machine(), **events.report(BUILD, count=shutil.which("valgrind") is not None)}
-    chosen = [mode for mode in ("cost", "startup", "events", "profile") if getattr(arguments, mode)]
+    modes["shares"] = sample_shares
+    chosen = [mode for mode in modes if getattr(arguments, mode)]
     reports = [modes[mode](arguments) for mode in chosen or ("startup", "events", "cost")]
     goals(reports)
     if arguments.json:
