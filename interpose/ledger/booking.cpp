@@ -22,7 +22,7 @@ std::uint32_t site_tag(const SiteKey& key) {
 }
 
 struct SlotRef {
-  std::uint32_t slot = Shard::no_slot;
+  std::uint32_t slot = 0;
   Block* block = nullptr;
 };
 
@@ -98,9 +98,9 @@ VRAMTRACK_COLD SlotRef fresh_slot(Writer& writer, Shard& shard) {
 }
 
 SlotRef take_slot(Writer& writer, Shard& shard) {
-  const std::uint32_t slot = shard.free_slots;
-  if (slot == Shard::no_slot) [[unlikely]]
+  if (shard.free_slots == 0) [[unlikely]]
     return fresh_slot(writer, shard);
+  const std::uint32_t slot = shard.free_slots - 1;
   Block* const block = writer.block(slot);
   shard.free_slots = static_cast<std::uint32_t>(block->bytes);
   return {slot, block};
@@ -108,7 +108,7 @@ SlotRef take_slot(Writer& writer, Shard& shard) {
 
 void give_slot(Shard& shard, std::uint32_t slot, Block& block) {
   block.bytes = shard.free_slots;
-  shard.free_slots = slot;
+  shard.free_slots = slot + 1;
 }
 
 void set_address(Block& block, std::uint64_t address) {

@@ -22,7 +22,7 @@ void reset() noexcept {
   // The old tables are leaked on purpose: a thread that held a lock may have left them half-changed.
   for (Shard& shard : g_shards) {
     shard.lock.reset();
-    shard.free_slots = Shard::no_slot;
+    shard.free_slots = 0;
     shard.fresh_slot = shard.fresh_end = 0;
     shard.last_time = 0;
     shard.device = nullptr;

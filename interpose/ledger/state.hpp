@@ -44,19 +44,18 @@ struct alignas(64) DeviceState {
 
 /// What tells one call site from another.
 struct SiteKey {
-  StackId stack = no_stack, forward = no_stack;
-  Layer layer = Layer::cuda;
-  Kind kind = Kind::device;
-  std::int16_t device = 0;
+  StackId stack, forward;
+  Layer layer;
+  Kind kind;
+  std::int16_t device;
   bool operator==(const SiteKey&) const = default;
 };
 
-/// What one lock protects: the cuda layer, or one device of the tensor layer.
+/// What one lock protects: the cuda layer, or one device of the tensor layer. All zero at first: those of devices that
+/// are not there cost no memory.
 struct alignas(64) Shard {
-  static constexpr std::uint32_t no_slot = 0xffffffffu;
-
   SpinLock lock;
-  std::uint32_t free_slots = no_slot;  // head of a list through Block::bytes of free blocks
+  std::uint32_t free_slots = 0;  // 1 + the first of a list through Block::bytes of free blocks; 0: none
   std::uint32_t fresh_slot = 0;        // slots taken from the trace in a batch and not yet used
   std::uint32_t fresh_end = 0;
   std::uint64_t last_time = 0;        // times within a shard increase strictly
@@ -68,7 +67,7 @@ struct alignas(64) Shard {
 
   /// The sites that were met last, by the low bits of their stack: most events need no more.
   struct KnownSite {
-    SiteKey key;
+    SiteKey key{};
     std::uint32_t index = 0;
     trace::Site* site = nullptr;
   };
