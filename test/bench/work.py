@@ -224,7 +224,7 @@ WORKLOADS = {
     ),
     "step of a Transformer": training(transformer, lambda: torch.randn(2, 16, 64, device="cuda")),
     "step of a GPT-2 (small)": training(
-        GPT2, lambda: torch.randint(50257, (4, 1024), device="cuda"), next_token, autocast=True
+        GPT2, lambda: torch.randint(50257, (12, 1024), device="cuda"), next_token, autocast=True
     ),
 }
 
