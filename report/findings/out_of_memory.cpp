@@ -73,6 +73,28 @@ void look_at_device(const Report& report, const OomReport& oom, Finding& finding
   }
 }
 
+/// The three lines that hold most, each with all its call sites.
+std::string largest_lines(const Report& report, const std::vector<const SiteReport*>& sites) {
+  std::map<std::string, Bytes> sums;
+  for (const SiteReport* site : sites) {
+    const auto id = own_frame(report, *site);
+    if (!id) continue;
+    const Frame& frame = report.frames[*id];
+    std::string line = frame.kind == "python" ? place(frame.file, frame.line) : frame_label(frame);
+    if (frame.kind == "python" && !frame.function.starts_with('<')) line += " in " + frame.function;
+    sums[line] += site->live_bytes;
+  }
+  std::vector<std::pair<std::string, Bytes>> lines(sums.begin(), sums.end());
+  std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  if (lines.size() > 3) lines.resize(3);
+  std::string text;
+  for (const auto& [line, bytes] : lines) {
+    text += text.empty() ? " Most of it was allocated at " : ", ";
+    text += line + " (" + human_bytes(bytes) + ")";
+  }
+  return text.empty() ? text : text + ".";
+}
+
 Finding describe(const Report& report, const OomReport& oom) {
   Finding finding =
       make("out-of-memory", "error",
@@ -102,6 +124,7 @@ Finding describe(const Report& report, const OomReport& oom) {
   for (const SiteReport& site : report.sites)
     if (is_main_layer(report, site) && site.device == oom.device && site.live_bytes > 0) sites.push_back(&site);
   std::sort(sites.begin(), sites.end(), [](const auto* a, const auto* b) { return a->live_bytes > b->live_bytes; });
+  finding.message += largest_lines(report, sites);
   if (sites.size() > 3) sites.resize(3);
   Json largest = Json::array();
   for (const SiteReport* site : sites) {
@@ -109,13 +132,8 @@ Finding describe(const Report& report, const OomReport& oom) {
     if (const auto frame = own_frame(report, *site)) where = frame_label(report.frames[*frame]);
     largest.push_back(
         {{"site", site->id}, {"bytes", site->live_bytes}, {"blocks", site->live_count}, {"where", where}});
-    finding.message +=
-        (site == sites.front() ? " Most of it came from " : ", ") + where + " (" + human_bytes(site->live_bytes) + ")";
   }
-  if (!sites.empty()) {
-    finding.message += ".";
-    finding.site = sites.front()->id;
-  }
+  if (!sites.empty()) finding.site = sites.front()->id;
   finding.evidence["largest_sites"] = std::move(largest);
 
   const auto held = held_by_script(report);

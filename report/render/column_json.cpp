@@ -1,6 +1,8 @@
 #include "report/render/column_json.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
 namespace vramtrack::render {
 namespace {
@@ -22,6 +24,60 @@ std::vector<double> few_values(std::span<const double> values) {
     few.push_back(value);
   }
   return few;
+}
+
+/// Every value as (low + unit * number) / per, the numbers as little-endian words. Half the length of a plain array, and
+/// no number is parsed when the page is opened.
+struct Words {
+  std::int64_t low = 0, unit = 1;
+  int per = 1, bytes = 0;
+  std::vector<std::int64_t> numbers;
+};
+
+/// Nothing when a value has more than four decimals, is not exact in JavaScript, or the numbers need more than 32 bits.
+std::optional<Words> as_words(std::span<const double> values) {
+  constexpr double k_exact = 4503599627370496.0;  // 2^52: low + unit * number stays below 2^53
+  Words words;
+  words.per = std::ranges::all_of(values, [](double value) { return std::trunc(value) == value; }) ? 1 : 10000;
+  for (const double value : values) {
+    const double scaled = std::round(value * words.per);
+    if (!(std::abs(scaled) < k_exact) || scaled / words.per != value) return std::nullopt;
+    words.numbers.push_back(static_cast<std::int64_t>(scaled));
+  }
+  const auto fits = [](std::int64_t most) { return most < 0x100 ? 1 : most < 0x10000 ? 2 : most < 0x100000000 ? 4 : 0; };
+  const auto [low, high] = std::ranges::minmax(words.numbers);
+  const int plain = low >= 0 ? fits(high) : 0;
+  std::int64_t unit = 0;
+  for (const std::int64_t number : words.numbers) unit = std::gcd(unit, number - low);
+  const int scaled = unit > 0 ? fits((high - low) / unit) : 0;
+  if (plain == 0 && scaled == 0) return std::nullopt;
+  words.bytes = plain != 0 && (scaled == 0 || plain <= scaled) ? plain : scaled;
+  if (words.bytes == plain) return words;  // read without any arithmetic
+  words.low = low;
+  words.unit = unit;
+  for (std::int64_t& number : words.numbers) number = (number - low) / unit;
+  return words;
+}
+
+std::string base64(const Words& words) {
+  std::string out;
+  std::uint32_t bits = 0;
+  int held = 0;
+  for (const std::int64_t number : words.numbers) {
+    for (int i = 0; i < words.bytes; ++i) {
+      bits = bits << 8 | static_cast<std::uint32_t>(number >> (8 * i) & 0xFF);
+      for (held += 8; held >= 6; held -= 6) out += k_letters[bits >> (held - 6) & 63];
+    }
+  }
+  if (held > 0) out += k_letters[bits << (6 - held) & 63];
+  while (out.size() % 4 != 0) out += '=';
+  return out;
+}
+
+std::string words_text(const Words& words) {
+  std::string out = "{\"low\":" + std::to_string(words.low) + ",\"unit\":" + std::to_string(words.unit);
+  out += ",\"per\":" + std::to_string(words.per) + ",\"bits\":" + std::to_string(8 * words.bytes);
+  return out + ",\"base64\":\"" + base64(words) + "\"}";
 }
 
 void append_array(std::string& out, std::span<const double> values) {
@@ -66,7 +122,11 @@ void write_column(std::string& out, std::span<const double> values) {
   }
   const std::vector<double> few = values.size() < 256 ? std::vector<double>{} : few_values(values);
   if (few.empty()) {
-    append_array(out, values);
+    std::string plain;
+    append_array(plain, values);
+    const std::optional<Words> words = as_words(values);
+    const std::string packed = words ? words_text(*words) : "";
+    out += words && packed.size() < plain.size() ? packed : plain;
     return;
   }
   out += "{\"of\":";

@@ -40,8 +40,9 @@ void append_number(std::string& out, Integer value) {
 /// Seconds rounded to 0.1 ms: enough for the page, and a third of the digits.
 inline double page_seconds(double seconds) { return std::round(seconds * 1e4) / 1e4; }
 
-/// Writes a column in the shortest of four forms: one number (all rows are equal), {"runs": [value, rows, ...]},
-/// {"of": [values], "codes": "one letter of the base64 alphabet a row"} (at most 64 values), or a plain array.
+/// Writes a column in the shortest of five forms: one number (all rows are equal), {"runs": [value, rows, ...]},
+/// {"of": [values], "codes": "one letter of the base64 alphabet a row"} (at most 64 values), {"low", "unit", "per",
+/// "bits", "base64": words of 8, 16 or 32 bits} (a row is (low + unit * its word) / per), or a plain array.
 /// Doubles are exact for integers below 2^53, which is also all that JavaScript can read.
 void write_column(std::string& out, std::span<const double> values);
 
@@ -59,7 +60,7 @@ class ObjectWriter {
     return x_out;
   }
 
-  /// A column: value(row) for every row, in the shortest of the forms of write_column().
+  /// A column: value(row) for every row, in the shortest form of write_column().
   template <typename Rows, typename Value>
   void column(std::string_view name, const Rows& rows, Value value) {
     std::vector<double> values;

@@ -18,6 +18,16 @@ export const ROLE_KEYS = ROLES.map(([key]) => key);
 const LETTER = new Uint8Array(128);
 [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].forEach((c, i) => (LETTER[c.charCodeAt(0)] = i));
 
+const WORDS = { 8: Uint8Array, 16: Uint16Array, 32: Uint32Array };
+
+function unpack(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; ++i) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 /** A column in any of the forms that column_json.cpp writes. */
 export function column(table, name, Type = Float64Array) {
   const value = table[name];
@@ -29,6 +39,11 @@ export function column(table, name, Type = Float64Array) {
     for (let i = 0; i < value.runs.length; i += 2) out.fill(value.runs[i], at, (at += value.runs[i + 1]));
   } else if (value?.codes) {
     for (let i = 0; i < out.length; ++i) out[i] = value.of[LETTER[value.codes.charCodeAt(i)]];
+  } else if (value?.base64) {
+    const { low, unit, per } = value;
+    const numbers = new WORDS[value.bits](unpack(value.base64).buffer);
+    if (low === 0 && unit === 1 && per === 1) return new Type(numbers);
+    for (let i = 0; i < out.length; ++i) out[i] = (low + unit * numbers[i]) / per;
   }
   return out;
 }
@@ -78,6 +93,7 @@ export function decode(text) {
   model.timeline = columns(raw.timeline, {
     time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
   });
+  model.now = { exit: "at exit", peak: "at peak", oom: "when out of memory", live: "now" }[model.at] ?? model.at;
   model.knowsPeak = model.at !== "peak" && model.sites.peak.some((bytes) => bytes >= 0);
   addRoles(model, raw.strings);
   addDevices(model);
@@ -103,36 +119,35 @@ export function addressText(model, block) {
 // else unknown), and each site's role: that of most of its bytes.
 function addRoles(model, strings) {
   const { blocks, sites } = model;
-  const ofString = new Map(ROLE_KEYS.map((key, index) => [strings.indexOf(key), index]));
-  const unknown = ROLE_KEYS.indexOf("unknown");
+  const { count, bytes, role, site } = blocks;
+  const { verdict } = sites;
+  const kinds = ROLE_KEYS.length;
+  const [unknown, workspace] = ["unknown", "workspace"].map((key) => ROLE_KEYS.indexOf(key));
   const cache = strings.indexOf("cache");
-  const ofSite = (site) => (site >= 0 && sites.verdict[site] === cache ? ROLE_KEYS.indexOf("workspace") : unknown);
-  blocks.roleIndex = new Uint8Array(blocks.count);
-  const sums = new Float64Array(sites.count * ROLE_KEYS.length);
-  blocks.ofSite = new Int32Array(sites.count + 1); // start of each site's blocks in blocks.bySite
-  for (let i = 0; i < blocks.count; ++i) {
-    const known = blocks.role[i] < 0 ? unknown : (ofString.get(blocks.role[i]) ?? unknown);
-    const role = known === unknown ? ofSite(blocks.site[i]) : known;
-    blocks.roleIndex[i] = role;
-    if (blocks.site[i] < 0) continue;
-    sums[blocks.site[i] * ROLE_KEYS.length + role] += blocks.bytes[i];
-    blocks.ofSite[blocks.site[i] + 1] += 1;
+  const ofString = new Uint8Array(strings.length).fill(unknown);
+  ROLE_KEYS.forEach((key, index) => (ofString[strings.indexOf(key)] = index)); // at -1: no element, nothing happens
+  const roles = (blocks.roleIndex = new Uint8Array(count));
+  const sums = new Float64Array(sites.count * kinds);
+  const start = (blocks.ofSite = new Int32Array(sites.count + 1)); // of each site's blocks in blocks.bySite
+  for (let i = 0; i < count; ++i) {
+    const at = site[i];
+    const known = role[i] < 0 ? unknown : ofString[role[i]];
+    roles[i] = known === unknown && at >= 0 && verdict[at] === cache ? workspace : known;
+    if (at < 0) continue;
+    sums[at * kinds + roles[i]] += bytes[i];
+    start[at + 1] += 1;
   }
-  for (let i = 0; i < sites.count; ++i) blocks.ofSite[i + 1] += blocks.ofSite[i];
-  const fill = blocks.ofSite.slice();
-  blocks.bySite = new Int32Array(blocks.ofSite[sites.count]);
-  for (let i = 0; i < blocks.count; ++i) if (blocks.site[i] >= 0) blocks.bySite[fill[blocks.site[i]]++] = i;
-  sites.role = new Uint8Array(sites.count).fill(unknown);
+  for (let i = 0; i < sites.count; ++i) start[i + 1] += start[i];
+  const fill = start.slice();
+  const bySite = (blocks.bySite = new Int32Array(start[sites.count]));
+  for (let i = 0; i < count; ++i) if (site[i] >= 0) bySite[fill[site[i]]++] = i;
+  const most = (sites.role = new Uint8Array(sites.count));
   for (let i = 0; i < sites.count; ++i) {
-    sites.role[i] = ofSite(i);
-    let best = 0;
-    for (let role = 0; role < ROLE_KEYS.length; ++role) {
-      const sum = sums[i * ROLE_KEYS.length + role];
-      if (sum > best) {
-        best = sum;
-        sites.role[i] = role;
-      }
-    }
+    most[i] = verdict[i] === cache ? workspace : unknown;
+    if (start[i] === start[i + 1]) continue;
+    const of = sums.subarray(i * kinds, (i + 1) * kinds);
+    const best = Math.max(...of);
+    if (best > 0) most[i] = of.indexOf(best);
   }
 }
 

@@ -1,7 +1,7 @@
 // The findings, worst first: claim, evidence, next step.
 import { bytes, count, plural, show, shorten } from "./format.js";
 import { fill, h, name } from "./dom.js";
-import { place, quoted, SEVERITY } from "./verdict.js";
+import { momentOf, place, quoted, SEVERITY } from "./verdict.js";
 import { siteCell } from "./cells.js";
 
 const CALM = "No finding: nothing that vramtrack knows how to recognise is wrong. The other tabs show where the memory is.";
@@ -38,6 +38,8 @@ export function findingsView(root, model, store) {
 function card(model, store, finding, index) {
   const site = model.byId(finding.site);
   const level = SEVERITY[finding.severity] ? finding.severity : "info";
+  const moment = momentOf(finding);
+  const oom = "at" in moment;
   const facts = Object.entries(finding.evidence ?? {}).filter(([, value]) => value !== null);
   return h(`article.finding.s-${level}`, { id: `finding-${index}` },
     h("header", null, h("span.level", null, SEVERITY[level]), h("h3", null, quoted(finding.title)), h("span.grow"), finding.bytes >= 1024 ? h("b", null, bytes(finding.bytes)) : null),
@@ -45,7 +47,7 @@ function card(model, store, finding, index) {
     finding.file ? h("p.where", null, h("code", null, name(shorten(place(finding), 200))), finding.variable ? [" variable ", h("code", null, name(shorten(finding.variable, 120)))] : null) : null,
     finding.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(finding.fix)) : null,
     facts.length ? h("details", null, h("summary", null, "Evidence"), h("dl", null, facts.map(([key, value]) => [h("dt", null, show(key).replaceAll("_", " ")), h("dd", null, name(evidence(key, value)))]))) : null,
-    h("p.actions", null, site >= 0 ? [h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1 }) }, "Show the call site"), h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1, node: "", tab: "flame" }) }, "In the flame graph"), h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1, only: true, layer: model.text(model.sites.layer[site]), tab: "tensors" }) }, "Its blocks")] : null,
+    h("p.actions", null, site >= 0 ? [h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1, ...moment }) }, "Show the call site"), h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1, node: "", tab: "flame", ...moment }) }, oom ? "What filled the device: flame graph" : "In the flame graph"), oom ? h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1, tab: "sites", ...moment }) }, "as a table") : null, h("button.quiet", { type: "button", onclick: () => store.set({ site, block: -1, only: true, layer: model.text(model.sites.layer[site]), tab: "tensors" }) }, "Its blocks")] : null,
       finding.docs ? h("span.muted", null, show(finding.docs)) : null));
 }
 

@@ -64,6 +64,8 @@ export function shorten(text, limit = 160) {
   return show(text);
 }
 
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const basename = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** A native function's name without its argument list: what fits on a bar. */

@@ -72,7 +72,7 @@ function deviceBar(model, entry) {
     bars.push(h("div.total", { "aria-hidden": "true" }, segments(rows, whole, true)));
   }
   return h("section.device", { "aria-label": `Memory of ${model.deviceName(entry.device)}` },
-    h("div.head", null, h("h2", null, "Where the memory is"), h("span.muted", null, `${model.deviceName(entry.device)} `, device ? name(show(device.name)) : null), h("span.grow"),
+    h("div.head", null, h("h2", null, "Where the memory is"), h("span.muted", null, `${model.now}, ${model.deviceName(entry.device)} `, device ? name(show(device.name)) : null), h("span.grow"),
       h("span", null, h("b", null, bytes(used)), entry.total_bytes ? ` of ${bytes(entry.total_bytes)} (${percent(used, whole)})` : " in use (the size of the device is not known)", magnified ? h("span.muted", null, ", enlarged below") : null)),
     bars,
     h("ul.legend", null, rows.map((row) => h("li.key", { title: row.why }, swatch(row.key), label(row), " ", h("b", null, bytes(row.bytes))))),

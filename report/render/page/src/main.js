@@ -1,11 +1,11 @@
 // Starts the report page: reads the data block, makes the views, and keeps them in step with the one state.
 import { $, choice, fill } from "./dom.js";
 import { decode } from "./data.js";
-import { bytes, rankName, seconds } from "./format.js";
+import { bytes, capital, rankName, seconds } from "./format.js";
 import { Store } from "./state.js";
 import { Scope } from "./scope.js";
 import { Tabs, drawn, guarded, onResize } from "./tabs.js";
-import { header, verdictView } from "./verdict.js";
+import { header, momentOf, verdictView, worstOf } from "./verdict.js";
 import { ledgerBars, ledgerView } from "./ledger.js";
 import { timelineView } from "./timeline.js";
 import { findingsView } from "./findings.js";
@@ -34,7 +34,7 @@ guarded(() => {
   const model = decode($("data").textContent);
   const hasTensors = model.tensorLayer >= 0 && model.totals.some((t) => t.layer === "tensor" && t.allocated_count > 0);
   const first = model.tab || (model.findings.length ? "findings" : "flame");
-  const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all" }, TABS.map(([key]) => key));
+  const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all", ...momentOf(worstOf(model)) }, TABS.map(([key]) => key));
   const scope = new Scope(model, store);
   header($("what"), model);
   verdictView($("verdict"), model, store);
@@ -71,8 +71,7 @@ guarded(() => {
 
 /** What all tabs show: device, layer, moment. */
 function scopeBar(root, model, store, scope, hasTensors) {
-  const now = { exit: "At exit", peak: "At peak", oom: "When out of memory", live: "Now" }[model.at] ?? model.at;
-  const moments = [["now", now]];
+  const moments = [["now", capital(model.now)]];
   if (model.knowsPeak) moments.push(["peak", "At peak", "What each call site held when the device was fullest"]);
   const ooms = model.at === "oom" ? [] : model.ooms.filter((oom) => oom.sites.length);
   for (const oom of ooms.slice(0, 4)) moments.push([`oom:${oom.n}`, `Out of memory${oom.rank ? `, ${rankName(oom)}` : ooms.length > 1 ? ` ${oom.n}` : ""}`, `What each call site${oom.rank ? " of that process" : ""} held when ${bytes(oom.requested_bytes)} did not fit`]);

@@ -114,13 +114,12 @@ export class Scope {
 
   momentText() {
     const { model } = this;
-    const now = { exit: "at exit", peak: "at peak", oom: "when out of memory", live: "now" }[model.at] ?? model.at;
     const at = this.moment();
     if (at.startsWith("oom:")) {
       const oom = model.ooms.find((one) => at === `oom:${one.n}`);
       return `when ${oom.rank ? `${rankName(oom)} was ` : ""}out of memory${model.ooms.length > 1 && !oom.rank ? ` (${oom.n})` : ""}`;
     }
-    return { now, peak: "at peak", range: "allocated in the selected time and still alive", moment: `at ${seconds(this.store.get("from"))}` }[at];
+    return { now: model.now, peak: "at peak", range: "allocated in the selected time and still alive", moment: `at ${seconds(this.store.get("from"))}` }[at];
   }
 
   find(query) {

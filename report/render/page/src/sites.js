@@ -1,6 +1,6 @@
 // The call sites: who allocated, how much is alive, does it grow.
 import { ROLES, siteParts } from "./data.js";
-import { bytes, count, plural, show } from "./format.js";
+import { bytes, capital, count, plural, show } from "./format.js";
 import { choice, fill, h, name } from "./dom.js";
 import { role, share, siteCell, verdict, VERDICTS } from "./cells.js";
 import { Table } from "./table.js";
@@ -16,7 +16,7 @@ export function sitesView(root, model, store, scope) {
     const parts = siteParts(model, site);
     return `${parts.place} ${parts.function}`;
   };
-  const title = () => ({ range: "Of that time", moment: "Then" })[scope.moment()] ?? scope.momentText().replace(/^./, (c) => c.toUpperCase()).replace("When out of memory", "At OOM");
+  const title = () => ({ range: "Of that time", moment: "Then" })[scope.moment()] ?? capital(scope.momentText()).replace("When out of memory", "At OOM");
   const table = new Table(root, [
     { key: "live", title, hint: "Bytes alive at the chosen moment", width: "96px", number: true, value: (i) => scope.value[i], cell: (i) => share(scope.value[i], largest, isGrowing(i) ? "grow" : "plain") },
     { key: "site", title: "Call site (your own line first)", width: "minmax(270px, 1fr)", value: place, cell: (i) => siteCell(model, i) },

@@ -52,8 +52,9 @@ function stepsSpan({ time, step }, ooms) {
 export function timelineView(root, model, store, scope) {
   const head = h("div.head");
   const box = h("div.plot", { role: "img" });
+  const readout = h("p.readout"); // a row of its own: nothing moves while its words change under the pointer
   const foot = h("p.note");
-  root.append(head, box, foot);
+  root.append(head, readout, box, foot);
   const view = { whole: false, bySite: false, steps: null, device: null, plot: null, bands: null };
   const device = () => (store.get("device") !== "all" && Number(store.get("device")) >= 0 ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? -1));
   const total = () => model.ledger.find((entry) => entry.device === view.device)?.total_bytes ?? 0;
@@ -102,7 +103,6 @@ export function timelineView(root, model, store, scope) {
     const { left, top, width, height } = plot.bbox;
     const ratio = devicePixelRatio || 1;
     ctx.save();
-    ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "bottom";
     const mark = (time, text, tint, dash) => {
       const x = Math.round(plot.valToPos(time, "x", true));
@@ -119,6 +119,7 @@ export function timelineView(root, model, store, scope) {
       ctx.fillText(text, Math.max(left, Math.min(x - room / 2, left + width - room)), top - 3 * ratio);
     };
     stepTicks(plot, c, ratio);
+    ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     const p = peak();
     const ooms = model.ooms.filter((oom) => oom.device === view.device);
     const near = p && ooms.some((oom) => Math.abs(plot.valToPos(oom.time, "x") - plot.valToPos(p.peak_at_time, "x")) < 150);
@@ -132,6 +133,7 @@ export function timelineView(root, model, store, scope) {
       ctx.moveTo(left, limit);
       ctx.lineTo(left + width, limit);
       ctx.stroke();
+      rimmed(ctx, `the device: ${bytes(total())}`, left + 6 * ratio, limit + 15 * ratio, c.grow, c.panel, ratio);
     }
     ctx.restore();
   }
@@ -166,10 +168,7 @@ export function timelineView(root, model, store, scope) {
       if (big) labelled = x;
       if (!big || x > left + width - 60 * ratio) continue;
       const text = `step ${count(Math.floor(step[i] / label) * label)}`;
-      ctx.lineWidth = 3 * ratio; // a rim: the ground changes along the text
-      ctx.strokeStyle = c.panel;
-      ctx.strokeText(text, x + 3 * ratio, top + height - 2 * ratio);
-      ctx.fillText(text, x + 3 * ratio, top + height - 2 * ratio);
+      rimmed(ctx, text, x + 3 * ratio, top + height - 2 * ratio, c.ink, c.panel, ratio);
     }
   }
 
@@ -204,14 +203,14 @@ export function timelineView(root, model, store, scope) {
     const index = plot.cursor.idx;
     if (view.bands) {
       const hit = pointed(plot);
-      if (hit) return fill(view.readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.count - view.bands.layers.length + 1)));
+      if (hit) return fill(readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.count - view.bands.layers.length + 1)));
     }
     showHead(index === null || index === undefined ? null : indexAt(plot.posToVal(plot.cursor.left, "x")));
   }
 
   function showHead(index) {
     const moment = store.get("to") >= 0 && store.get("to") === store.get("from") ? indexAt(store.get("to")) : view.data.time.length - 1;
-    fill(view.readout, values(index ?? moment), index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null);
+    fill(readout, values(index ?? moment), index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null);
   }
 
   function picked(plot) {
@@ -246,9 +245,7 @@ export function timelineView(root, model, store, scope) {
     const x = (time) => plot.valToPos(time, "x");
     plot.setSelect(from >= 0 ? { left: x(from), width: Math.max(2, x(to) - x(from)), top: 0, height: plot.over.clientHeight } : { left: 0, width: 0, top: 0, height: 0 }, false);
     view.quiet = false;
-    view.readout = h("span.readout");
-    fill(head, h("h2", null, "Memory over time"), deviceChoice(model, store, view.device), view.readout,
-      h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
+    fill(head, h("h2", null, "Memory over time"), deviceChoice(model, store, view.device), h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
       from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: ["range", "moment"].includes(store.get("at")) ? "now" : store.get("at") }) }, "Clear") : null,
       model.history?.length ? choice("Layers", [[false, "Totals"], [true, "By call site", "What each call site held over time, from the event history"]], view.bySite, (bySite) => { view.bySite = bySite; build(); }) : null,
       view.span ? choice("Time", [[true, "Steps", "From the first step to the last"], [false, "Whole run"]], view.steps, (steps) => { view.steps = steps; build(); }) : null,
@@ -265,6 +262,17 @@ export function timelineView(root, model, store, scope) {
     },
     resize: () => view.plot?.setSize({ width: Math.max(300, box.clientWidth), height: 170 }),
   };
+}
+
+/** Text with a rim: the ground changes along it. */
+function rimmed(ctx, text, x, y, ink, rim, ratio) {
+  ctx.setLineDash([]);
+  ctx.lineWidth = 3 * ratio;
+  ctx.strokeStyle = rim;
+  ctx.fillStyle = ink;
+  ctx.textAlign = "left";
+  ctx.strokeText(text, x, y);
+  ctx.fillText(text, x, y);
 }
 
 /** Time on the axis: "2.5 s", "40 s", "12:30", with no more digits than the ticks need. */

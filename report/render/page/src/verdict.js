@@ -22,16 +22,18 @@ export function header(root, model) {
   fill(root, h("bdi.command", { title: shorten(command, 2000) }, shorten(words, 120)), h("span.muted", null, facts.filter(Boolean).join(" · ")));
 }
 
+/** The finding that the verdict is about. */
+export const worstOf = (model) => ["error", "warning"].map((level) => model.findings.find((f) => f.severity === level)).find(Boolean);
+
 export function verdictView(root, model, store) {
   const found = model.findings;
   const problems = found.filter((f) => f.severity === "error");
   const warnings = found.filter((f) => f.severity === "warning");
-  const worst = problems[0] ?? warnings[0];
-  const moment = { exit: "at exit", peak: "at its peak", oom: "when it ran out of memory", live: "now" }[model.at] ?? model.at;
+  const worst = worstOf(model);
   const title = worst ? h("h1", null, quoted(worst.title)) : h("h1.calm", null, "No problem found.");
   const lines = [];
   if (worst) lines.push(h("p", null, quoted(worst.message)));
-  else lines.push(h("p", null, calmWords(model, moment)));
+  else lines.push(h("p", null, calmWords(model)));
   const chips = found.map((finding, index) => h(`button.chip.s-${SEVERITY[finding.severity] ? finding.severity : "info"}`, { type: "button", onclick: () => open(model, store, index) },
     h("b", null, SEVERITY[finding.severity] ?? "note"), " ", show(finding.code), finding.file ? h("span.muted", null, " ", name(shorten(place(finding), 60))) : null, finding.bytes >= 1024 ? ` ${bytes(finding.bytes)}` : null));
   fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("div.outline", null, h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact))), chips.length ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips) : null));
@@ -45,12 +47,15 @@ export function quoted(text) {
   return text.split("`").map((part, i) => (part === "" ? null : i % 2 ? h("code", null, name(shorten(part, 400))) : name(shorten(part, 4000))));
 }
 
+/** A device that was full is best looked at as it was then. */
+export const momentOf = (finding) => (finding?.code === "out-of-memory" && finding.evidence?.n ? { at: `oom:${finding.evidence.n}` } : {});
+
 export function open(model, store, index) {
-  store.set({ tab: "findings", site: model.byId(model.findings[index].site), block: -1 });
+  store.set({ tab: "findings", site: model.byId(model.findings[index].site), block: -1, ...momentOf(model.findings[index]) });
   document.getElementById(`finding-${index}`)?.scrollIntoView({ block: "nearest" });
 }
 
-function calmWords(model, moment) {
+function calmWords(model) {
   const { sites } = model;
   const held = new Float64Array(ROLES.length);
   let total = 0;
@@ -59,9 +64,9 @@ function calmWords(model, moment) {
     held[sites.role[i]] += sites.live[i];
     total += sites.live[i];
   }
-  if (!total) return `Nothing of the tensors was alive ${moment}.`;
+  if (!total) return `Nothing of the tensors was alive ${model.now}.`;
   const most = held.indexOf(Math.max(...held));
-  return `${bytes(total)} of tensors were alive ${moment}, most of it in ${ROLES[most][1]}. No call site grows with the steps.`;
+  return `${bytes(total)} of tensors were alive ${model.now}, most of it in ${ROLES[most][1]}. No call site grows with the steps.`;
 }
 
 function deviceFacts(model) {
