@@ -127,28 +127,25 @@ function addRoles(model, strings) {
   const ofString = new Uint8Array(strings.length).fill(unknown);
   ROLE_KEYS.forEach((key, index) => (ofString[strings.indexOf(key)] = index)); // at -1: no element, nothing happens
   const roles = (blocks.roleIndex = new Uint8Array(count));
+  const most = (sites.role = verdict.map((text) => (text === cache ? workspace : unknown)));
   const sums = new Float64Array(sites.count * kinds);
+  const highest = new Float64Array(sites.count);
   const start = (blocks.ofSite = new Int32Array(sites.count + 1)); // of each site's blocks in blocks.bySite
   for (let i = 0; i < count; ++i) {
     const at = site[i];
     const known = role[i] < 0 ? unknown : ofString[role[i]];
     roles[i] = known === unknown && at >= 0 && verdict[at] === cache ? workspace : known;
     if (at < 0) continue;
-    sums[at * kinds + roles[i]] += bytes[i];
     start[at + 1] += 1;
+    const sum = (sums[at * kinds + roles[i]] += bytes[i]);
+    if (sum <= highest[at]) continue;
+    highest[at] = sum;
+    most[at] = roles[i];
   }
   for (let i = 0; i < sites.count; ++i) start[i + 1] += start[i];
   const fill = start.slice();
   const bySite = (blocks.bySite = new Int32Array(start[sites.count]));
   for (let i = 0; i < count; ++i) if (site[i] >= 0) bySite[fill[site[i]]++] = i;
-  const most = (sites.role = new Uint8Array(sites.count));
-  for (let i = 0; i < sites.count; ++i) {
-    most[i] = verdict[i] === cache ? workspace : unknown;
-    if (start[i] === start[i + 1]) continue;
-    const of = sums.subarray(i * kinds, (i + 1) * kinds);
-    const best = Math.max(...of);
-    if (best > 0) most[i] = of.indexOf(best);
-  }
 }
 
 function addDevices(model) {

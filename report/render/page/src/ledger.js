@@ -1,6 +1,6 @@
 // Where a device's memory is: one bar that adds up to the device's total, and the same as a table.
 import { ROLES } from "./data.js";
-import { bytes, exactBytes, percent, show } from "./format.js";
+import { bytes, count, exactBytes, percent, show } from "./format.js";
 import { fill, ground, h, name, swatch } from "./dom.js";
 
 const WORDS = {
@@ -102,5 +102,5 @@ export function ledgerView(root, model) {
 function totalsTable(model) {
   return h("table.plain", null, h("caption", null, "Totals by layer and kind (the two layers overlap: never add them)"),
     h("thead", null, h("tr", null, ["Layer", "Kind", "Device", "Live", "Blocks", "Peak", "Allocated in all", "Allocations"].map((t, i) => h(i > 2 ? "th.number" : "th", { scope: "col" }, t)))),
-    h("tbody", null, model.totals.map((t) => h("tr", null, h("td", null, show(t.layer)), h("td", null, show(t.kind)), h("td", null, model.deviceName(t.device)), ...[[t.live_bytes, true], [t.live_count], [t.peak_bytes, true], [t.allocated_bytes, true], [t.allocated_count]].map(([v, size]) => h("td.number", { title: size ? exactBytes(v) : null }, size ? bytes(v) : v.toLocaleString("en-US")))))));
+    h("tbody", null, model.totals.map((t) => h("tr", null, h("td", null, show(t.layer)), h("td", null, show(t.kind)), h("td", null, model.deviceName(t.device)), ...[[t.live_bytes, true], [t.live_count], [t.peak_bytes, true], [t.allocated_bytes, true], [t.allocated_count]].map(([v, size]) => h("td.number", { title: size ? exactBytes(v) : null }, size ? bytes(v) : count(v)))))));
 }

@@ -83,7 +83,7 @@ export class Table {
     rows = Int32Array.from(rows).sort();
     const values = Array.from(rows, column.value);
     // Many rows share a value: only the distinct ones are compared, then each row is put where its rank begins.
-    const distinct = column.number ? Float64Array.from(new Set(values)).sort() : [...new Set(values)].sort(collator.compare);
+    const distinct = column.number ? Float64Array.from(new Set(values)).sort() : [...new Set(values)].sort((collator ??= new Intl.Collator("en", { numeric: true })).compare);
     if (this.sort.down) distinct.reverse();
     const ranks = new Map();
     distinct.forEach((value, rank) => ranks.set(value, rank));
@@ -163,6 +163,6 @@ export class Table {
   }
 }
 
-const collator = new Intl.Collator("en", { numeric: true });
+let collator; // made when first needed: its tables take the browser a while to load
 
 const least = (width) => Number(/(\d+)px/.exec(width)?.[1] ?? 80) + 14;

@@ -49,10 +49,11 @@ export class Tabs {
 /** Calls back, once and a little later, when the room for the views has changed. */
 export function onResize(callback) {
   let timer = 0;
-  let width = $("panels").clientWidth;
+  let width = 0;
   new ResizeObserver(() => {
-    if ($("panels").clientWidth === width) return;
+    const before = width;
     width = $("panels").clientWidth;
+    if (width === before || before === 0) return;
     clearTimeout(timer);
     timer = setTimeout(callback, 40);
   }).observe($("panels"));
