@@ -5,6 +5,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "report/findings/findings.hpp"
 #include "report/merged_timeline.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
@@ -427,6 +428,7 @@ MergedReport Merger::finish() {
   state.sort_sites();
   state.finish_places();
   state.find_outlier();
+  findings::worst_first(report.findings);
   return std::move(state.merged);
 }
 

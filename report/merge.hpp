@@ -14,22 +14,6 @@
 
 namespace vramtrack {
 
-/// One merged process.
-struct Member {
-  std::string input;  // path
-  std::string at;
-  Process process;
-  std::vector<Total> totals;
-  std::size_t findings = 0, ooms = 0;
-};
-
-/// One place in the program over all ranks; sites that differ in their device only are the same place.
-struct RankSite {
-  std::vector<std::uint32_t> sites;  // SiteReport::id of the merged report
-  std::string layer, kind, owner;
-  std::vector<Bytes> live_bytes, peak_bytes;  // by rank
-};
-
 struct RankOutlier {
   std::string measure;    // live_bytes | peak_bytes
   std::size_t place = 0;  // index into MergedReport::places

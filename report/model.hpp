@@ -175,6 +175,30 @@ struct LossReport {
   std::vector<std::string> notes;
 };
 
+/// One merged process.
+struct Member {
+  std::string input;  // path
+  std::string at;
+  Process process;
+  std::vector<Total> totals;
+  std::size_t findings = 0, ooms = 0;
+};
+
+/// One place in the program over all ranks; sites that differ in their device only are the same place.
+struct RankSite {
+  std::vector<std::uint32_t> sites;  // SiteReport::id of the merged report
+  std::string layer, kind, owner;
+  std::vector<Bytes> live_bytes, peak_bytes;  // by rank
+};
+
+/// What a merged report says of its processes. Of more than 256 ranks no place has figures.
+struct Ranks {
+  std::vector<Member> members;
+  std::vector<std::string> names;  // "3" for rank 3, "pid 4242 on host" for a process without a rank
+  std::vector<RankSite> places;    // the largest spread first
+  std::string outlier;             // who stands out, in a sentence
+};
+
 struct Report {
   std::string at = "exit";  // exit | peak | oom | live
   Process process;
@@ -194,6 +218,7 @@ struct Report {
   std::vector<OomReport> ooms;
   std::vector<Finding> findings;
   LossReport losses;
+  Ranks ranks;  // only of a merged report that was read back
   // What the traced process noted (agent facts and the like), by key; input of the findings, not rendered as such.
   std::map<std::string, Json> notes;
 };

@@ -210,6 +210,22 @@ class Node {
     field("live_bytes", value.live_bytes);
     field("reserved_bytes", value.reserved_bytes);
   }
+  void read(Member& value) const {
+    read(value.process);
+    field("input", value.input);
+    field("at", value.at);
+    field("totals", value.totals);
+    field("findings", value.findings);
+    field("ooms", value.ooms);
+  }
+  void read(RankSite& value) const {
+    field("sites", value.sites);
+    field("layer", value.layer);
+    field("kind", value.kind);
+    field("owner", value.owner);
+    child("live_bytes", [&](const Node& spread) { spread.field("by_rank", value.live_bytes); });
+    child("peak_bytes", [&](const Node& spread) { spread.field("by_rank", value.peak_bytes); });
+  }
   void read(OomReport& value) const {
     field("n", value.n);
     field("time", value.time);
@@ -331,6 +347,10 @@ Report read_report(std::string_view text, const std::string& path) {
   root.field("ooms", report.ooms);
   root.field("findings", report.findings);
   root.field("losses", report.losses);
+  root.field("ranks", report.ranks.members);
+  root.field("rank_names", report.ranks.names);
+  root.field("rank_sites", report.ranks.places);
+  root.child("outlier", [&](const Node& outlier) { outlier.field("message", report.ranks.outlier); });
   for (const char* key : {"doors", "audit"}) {  // looked at by hook_facts.cpp
     if (const auto found = json.find(key); found != json.end() && found->is_object()) report.notes[key] = *found;
   }

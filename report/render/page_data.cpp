@@ -121,6 +121,40 @@ Json ooms_json(const Report& report, StackTree& tree) {
   return rows;
 }
 
+/// A merged report's processes, and the places where they differ most.
+Json ranks_json(const Ranks& ranks) {
+  constexpr std::size_t k_most = 60;
+  if (ranks.members.empty()) return nullptr;
+  Json members = Json::array();
+  for (const Member& member : ranks.members) {
+    Bytes live = 0, peak = 0;
+    const bool tensors = std::ranges::any_of(member.totals, [](const Total& total) { return total.layer == "tensor"; });
+    for (const Total& total : member.totals) {
+      if (total.device < 0 || (total.layer == "tensor") != tensors) continue;
+      live += total.live_bytes;
+      peak += total.peak_bytes;
+    }
+    const Process& process = member.process;
+    members.push_back({{"rank", optional_json(process.rank)},
+                       {"pid", process.pid},
+                       {"hostname", process.hostname},
+                       {"end", {{"kind", process.end.kind}, {"code", optional_json(process.end.code)}}},
+                       {"live", live},
+                       {"peak", peak},
+                       {"findings", member.findings},
+                       {"ooms", member.ooms}});
+  }
+  Json places = Json::array();
+  for (const RankSite& place : ranks.places) {
+    const auto complete = [&](const std::vector<Bytes>& by_rank) { return by_rank.size() == ranks.names.size(); };
+    if (places.size() == k_most || place.sites.empty()) break;
+    if (!complete(place.live_bytes) || !complete(place.peak_bytes)) break;
+    places.push_back({{"site", place.sites.front()}, {"live", place.live_bytes}, {"peak", place.peak_bytes}});
+  }
+  const std::size_t rest = ranks.places.size() - places.size();
+  return {{"members", members}, {"names", ranks.names}, {"places", places}, {"rest", rest}, {"outlier", ranks.outlier}};
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
   for (const std::int64_t extent : shape) {
@@ -256,6 +290,7 @@ std::string page_data(const Report& report, std::string_view tab) {
                                 {"unknown_frees", report.losses.unknown_frees},
                                 {"torn_records", report.losses.torn_records},
                                 {"notes", report.losses.notes}});
+  object.key("ranks") += dump(ranks_json(report.ranks));
   object.key("omitted") += dump({{"count", report.omitted_count}, {"bytes", report.omitted_bytes}});
   write_blocks(object.key("blocks"), report, strings);  // first: the longest columns get the shortest string numbers
   write_sites(object.key("sites"), report, strings, tree);

@@ -38,7 +38,8 @@ std::string command_words(const Report& report, std::size_t columns) {
 
 void write_process(const TextPage& page) {
   const Process& process = page.report.process;
-  std::string facts = "   pid " + std::to_string(process.pid);
+  const std::size_t merged = page.report.ranks.members.size();
+  std::string facts = merged == 0 ? "   pid " + std::to_string(process.pid) : "   " + std::to_string(merged) + " processes";
   if (process.rank) facts += "   rank " + std::to_string(*process.rank);
   if (process.forked_from) facts += "   forked from " + std::to_string(*process.forked_from);
   facts += "   " + human_duration(process.duration) + "   " + end_words(page.report);
@@ -149,6 +150,8 @@ void write_device(const TextPage& page, int device) {
 void write_header(const TextPage& page) {
   write_process(page);
   for (const int device : devices(page.report)) write_device(page, device);
+  const std::string& outlier = page.report.ranks.outlier;
+  if (!outlier.empty()) page.write_wrapped(outlier, 2);
 }
 
 }  // namespace vramtrack::render

@@ -388,6 +388,50 @@ def test_the_moment_of_an_oom_is_in_the_page(browser, plateaus):
     clean(page)
 
 
+def test_a_run_that_ran_out_of_memory_opens_at_that_moment(browser, plateaus):
+    levels, path, _ = plateaus
+    page = browser.open(path)
+    assert page.text("#verdict h1").startswith("Out of memory")
+    assert page.evaluate("window.vramtrack.scope.total") == levels[8]
+    page.evaluate("window.vramtrack.store.set({at: 'now'})")
+    page.settle()
+    assert page.evaluate("window.vramtrack.scope.total") == 0
+    page.click("#finding-0 .actions button:nth-child(2)")
+    assert page.evaluate("[window.vramtrack.store.get('tab'), window.vramtrack.scope.total]") == ["flame", levels[8]]
+    clean(page)
+
+
+def test_merged_ranks_stand_side_by_side(browser, vramtrack, tmp_path):
+    parts = []
+    for rank in range(5):
+        report = synthetic_report.build(synthetic_report.parse(["--sites", "40", "--blocks", "100"]))
+        report["process"] |= {"rank": rank, "local_rank": rank, "world_size": 5, "pid": 100 + rank, "hostname": "</script><b>host"}
+        if rank == 3:
+            largest = max((s for s in report["sites"] if s["layer"] == "tensor"), key=lambda s: s["live_bytes"])
+            largest["live_bytes"] += 7 << 30
+        parts.append(tmp_path / f"rank{rank}.json")
+        parts[-1].write_text(json.dumps(report), encoding="utf-8")
+    merged, path = tmp_path / "merged.json", tmp_path / "merged.html"
+    assert vramtrack("merge", *parts, "-o", merged).returncode == 0
+    assert vramtrack("report", merged, "--format", "html", "-o", path).returncode == 0
+    outlier = json.loads(merged.read_text())["outlier"]["message"]
+    assert outlier.startswith("rank 3 holds 7.00 GiB more")
+    said = vramtrack("report", merged).stdout
+    assert "5 processes" in said and outlier[:60] in said
+    page = browser.open(path)
+    assert outlier in page.text("#verdict") and "5 processes" in page.text("#what")
+    page.click("#tab-ranks")
+    rows = page.evaluate("[...document.querySelectorAll('#panel-ranks table:first-of-type tbody tr')].map((r) => r.innerText)")
+    assert [row.split("\t")[0] for row in rows] == [f"rank {rank}" for rank in range(5)]
+    assert all("</script><b>host" in row for row in rows)
+    assert "rank 3" in page.text("#panel-ranks table:last-of-type tbody tr") and "7.00 GiB" in page.text("#panel-ranks table:last-of-type tbody tr")
+    page.click("#panel-ranks table:last-of-type .link")
+    assert page.evaluate("window.vramtrack.store.get('site')") >= 0
+    levels = [f["severity"] for f in json.loads(merged.read_text())["findings"]]
+    assert levels == sorted(levels, key=["error", "warning", "info"].index)
+    clean(page)
+
+
 @pytest.mark.parametrize("sizes", [("--sites", "5000", "--blocks", "10000", "--points", "4096"),
                                    ("--sites", "5000", "--frames", "50000", "--blocks", "100000", "--points", "4096")])
 def test_budgets(browser, page_of, sizes):

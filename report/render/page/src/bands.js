@@ -19,7 +19,11 @@ export function bandsOf(model, device) {
   // Each drawn line is the sum of its own and all layers under it.
   const below = new Float64Array(total.length);
   for (const layer of layers) layer.top = Float64Array.from(layer.bytes, (value, i) => (below[i] += value));
-  return { time: Array.from(total, (_, i) => raw.start + i * raw.interval), step: column(raw, "steps"), layers };
+  // Nothing is logged while nothing changes: the last level lasts until the end of the run.
+  const time = Array.from(total, (_, i) => raw.start + i * raw.interval);
+  const lasting = (values) => Float64Array.of(...values, values.at(-1));
+  for (const layer of layers) [layer.bytes, layer.top] = [lasting(layer.bytes), lasting(layer.top)];
+  return { time: [...time, Math.max(model.process.duration, time.at(-1) + raw.interval)], step: lasting(column(raw, "steps")), layers };
 }
 
 /** A layer's colour: that of its role, growing sites in theirs; neighbours of one colour differ in strength. */
@@ -35,6 +39,10 @@ export const bandAt = (bands, index, value) => bands.layers.findIndex((layer) =>
 export function bandWords(model, layer, index, others) {
   const amount = bytes(layer.bytes[index]);
   if (layer.site < 0) return `${plural(others, "smaller call site")}: ${amount}`;
+  return `${bandName(model, layer, 90)}: ${amount}`;
+}
+
+export function bandName(model, layer, limit) {
   const parts = siteParts(model, layer.site);
-  return `${shorten(`${parts.place} ${parts.function}`, 90)}: ${amount}`;
+  return shorten(`${parts.place}  ${parts.function === "<module>" ? parts.source : parts.function}`, limit);
 }

@@ -9,7 +9,8 @@ export function flameView(root, model, store, scope) {
   const bar = h("div.bar");
   const note = h("p.note");
   const holder = h("div.flame");
-  root.append(bar, h("p.legend", null, legendKey("own", "your code"), legendKey("lib", "Python libraries"), legendKey("native", "native code"), legendKey("grow", "▲ mostly growing"), legendKey("hit", "matches the search")), holder, note);
+  const python = model.frames.native.includes(0);
+  root.append(bar, h("p.legend", null, legendKey("own", "your code"), python && legendKey("lib", "Python libraries"), legendKey("native", "native code"), legendKey("grow", "▲ mostly growing"), legendKey("hit", "matches the search")), holder, note);
   let flame = null;
   let built = "";
   let found = null; // of the search
@@ -94,7 +95,7 @@ export function flameView(root, model, store, scope) {
     fill(bar,
       choice("Direction", [["caller", "From the program down", "Top: where the program starts"], ["leaf", "From the allocation up", "Top: the line that allocated"]], store.get("by"), (by) => store.set({ by, node: "" })),
       choice("Measure", [["bytes", "Bytes"], ["count", "Blocks"]], store.get("unit"), (unit) => store.set({ unit })),
-      choice("Frames", [["own", "Your code", "Libraries folded to the function that was called"], ["python", "Python", "All Python frames"], ["all", "All frames", "Python and native"]], store.get("frames"), (frames) => store.set({ frames, node: "" })),
+      choice("Frames", [["own", "Your code", "Libraries folded to the function that was called"], ...(python ? [["python", "Python", "All Python frames"]] : []), ["all", "All frames", "Python and native"]], store.get("frames"), (frames) => store.set({ frames, node: "" })),
       canvas.zoom ? h("button.quiet", { type: "button", onclick: () => canvas.select(0, true) }, "Reset zoom") : null);
   }
 

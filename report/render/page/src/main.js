@@ -12,6 +12,7 @@ import { findingsView } from "./findings.js";
 import { flameView } from "./flame.js";
 import { nodeOfKey } from "./flame_tree.js";
 import { sitesView } from "./sites.js";
+import { ranksView } from "./ranks.js";
 import { tensorsView } from "./tensors.js";
 import { segmentsView } from "./segments_view.js";
 import { detailsView } from "./details.js";
@@ -21,6 +22,7 @@ import { installPrint } from "./print.js";
 
 const TABS = [
   ["findings", "Findings", findingsView],
+  ["ranks", "Ranks", ranksView], // of a merged report
   ["flame", "Flame graph", flameView],
   ["sites", "Call sites", sitesView],
   ["tensors", "Tensors", tensorsView],
@@ -34,13 +36,14 @@ guarded(() => {
   const model = decode($("data").textContent);
   const hasTensors = model.tensorLayer >= 0 && model.totals.some((t) => t.layer === "tensor" && t.allocated_count > 0);
   const first = model.tab || (model.findings.length ? "findings" : "flame");
-  const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all", ...momentOf(worstOf(model)) }, TABS.map(([key]) => key));
+  const views = TABS.filter(([key]) => key !== "ranks" || model.ranks);
+  const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all", ...momentOf(worstOf(model)) }, views.map(([key]) => key));
   const scope = new Scope(model, store);
   header($("what"), model);
   verdictView($("verdict"), model, store);
   footer($("foot"), model);
   const always = [ledgerBars($("ledger"), model, store), timelineView($("timeline"), model, store, scope)];
-  const tabs = new Tabs(TABS.map(([key, title, view]) => ({ key, title, badge: key === "findings" ? model.findings.length : 0, make: (panel) => view(panel, model, store, scope) })), store);
+  const tabs = new Tabs(views.map(([key, title, view]) => ({ key, title, badge: key === "findings" ? model.findings.length : 0, make: (panel) => view(panel, model, store, scope) })), store);
   const details = detailsView($("details"), model, store, scope, () => {
     const flame = tabs.views.get("flame")?.flame();
     return flame && { flame, node: nodeOfKey(flame, store.get("node")) };

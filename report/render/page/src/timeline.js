@@ -1,7 +1,7 @@
 // Memory over time, one plot for a device: live, cached, other owners; marks for peak, OOM and steps. A drag selects a
 // range, a click a moment; both are shared with the other views.
 import uPlot from "uplot";
-import { bandAt, bandColour, bandWords, bandsOf } from "./bands.js";
+import { bandAt, bandColour, bandName, bandWords, bandsOf } from "./bands.js";
 import { bytes, count, plural, seconds } from "./format.js";
 import { deviceChoice } from "./cells.js";
 import { choice, colour, fill, h, hatch, legendKey, name } from "./dom.js";
@@ -85,7 +85,7 @@ export function timelineView(root, model, store, scope) {
     view.plot = new uPlot({
       width: Math.max(300, box.clientWidth),
       height: 170,
-      padding: [16, 12, 0, 0],
+      padding: [16, 26, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       scales: { x: { time: false, range: (_, low, high) => (view.steps && view.span ? view.span : [low, high]) }, y: { range: [0, top] } },
@@ -118,6 +118,7 @@ export function timelineView(root, model, store, scope) {
       ctx.textAlign = "left";
       ctx.fillText(text, Math.max(left, Math.min(x - room / 2, left + width - room)), top - 3 * ratio);
     };
+    if (view.bands) names(plot, c, ratio);
     stepTicks(plot, c, ratio);
     ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     const p = peak();
@@ -169,6 +170,24 @@ export function timelineView(root, model, store, scope) {
       if (!big || x > left + width - 60 * ratio) continue;
       const text = `step ${count(Math.floor(step[i] / label) * label)}`;
       rimmed(ctx, text, x + 3 * ratio, top + height - 2 * ratio, c.ink, c.panel, ratio);
+    }
+  }
+
+  // The name of a layer, where it is thickest, if there is room for the letters.
+  function names(plot, c, ratio) {
+    const { ctx, bbox } = plot;
+    const y = (value) => plot.valToPos(value, "y", true);
+    ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    for (const layer of view.bands.layers) {
+      if (layer.site < 0) continue;
+      const room = (i) => (view.bands.time[i] < plot.scales.x.min || view.bands.time[i] > plot.scales.x.max ? 0 : layer.bytes[i]);
+      const at = layer.bytes.reduce((best, _, i) => (room(i) > room(best) ? i : best), 0);
+      const top = y(layer.top[at]);
+      const bottom = Math.min(y(layer.top[at] - room(at)), bbox.top + bbox.height - 14 * ratio); // the steps' numbers are below
+      if (bottom - top < 13 * ratio) continue;
+      const text = bandName(model, layer, 44);
+      const x = Math.max(bbox.left + 4 * ratio, Math.min(plot.valToPos(view.bands.time[at], "x", true), bbox.left + bbox.width - ctx.measureText(text).width - 6 * ratio));
+      rimmed(ctx, text, x, (top + bottom) / 2 + 7 * ratio, c.ink, c.panel, ratio);
     }
   }
 

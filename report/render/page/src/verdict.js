@@ -17,7 +17,7 @@ export function header(root, model) {
   const { process } = model;
   const command = process.command.length ? process.command.join(" ") : process.executable || "a program";
   document.title = `${shorten(command, 60)} · vramtrack`;
-  const facts = [`pid ${process.pid}`, process.rank !== null ? `rank ${process.rank}${process.world_size !== null ? ` of ${process.world_size}` : ""}` : null, seconds(process.duration), endText(process.end), model.environment.simulated ? "simulated GPU" : null];
+  const facts = [model.ranks ? plural(model.ranks.members.length, "process", "processes") : `pid ${process.pid}`, process.rank !== null ? `rank ${process.rank}${process.world_size !== null ? ` of ${process.world_size}` : ""}` : null, seconds(process.duration), endText(process.end), model.environment.simulated ? "simulated GPU" : null];
   const words = process.command.length ? [basename(process.command[0]), ...process.command.slice(1)].join(" ") : command;
   fill(root, h("bdi.command", { title: shorten(command, 2000) }, shorten(words, 120)), h("span.muted", null, facts.filter(Boolean).join(" · ")));
 }
@@ -36,7 +36,7 @@ export function verdictView(root, model, store) {
   else lines.push(h("p", null, calmWords(model)));
   const chips = found.map((finding, index) => h(`button.chip.s-${SEVERITY[finding.severity] ? finding.severity : "info"}`, { type: "button", onclick: () => open(model, store, index) },
     h("b", null, SEVERITY[finding.severity] ?? "note"), " ", show(finding.code), finding.file ? h("span.muted", null, " ", name(shorten(place(finding), 60))) : null, finding.bytes >= 1024 ? ` ${bytes(finding.bytes)}` : null));
-  fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("div.outline", null, h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact))), chips.length ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips) : null));
+  fill(root, h("div.verdict-words", null, title, lines, worst?.fix ? h("p.fix", null, h("b", null, "Fix "), quoted(worst.fix)) : null), h("div.outline", null, h("ul.facts", null, deviceFacts(model).map((fact) => h("li", null, fact)), model.ranks?.outlier ? h("li", null, name(shorten(model.ranks.outlier, 300))) : null), chips.length || model.ranks ? h("div.chips", { role: "group", "aria-label": "Findings" }, chips, model.ranks ? h("button.chip", { type: "button", onclick: () => store.set({ tab: "ranks" }) }, h("b", null, "compare"), " the ranks") : null) : null));
   root.dataset.mood = problems.length ? "error" : warnings.length ? "warning" : "calm";
 }
 
@@ -57,6 +57,11 @@ export function open(model, store, index) {
 
 function calmWords(model) {
   const { sites } = model;
+  const calm = sites.verdict.includes(model.growing) ? "" : " No call site grows.";
+  if (!model.totals.some((t) => t.layer === "tensor" && t.allocated_count)) {
+    const live = model.totals.reduce((sum, t) => sum + t.live_bytes, 0);
+    return live ? `${bytes(live)} of CUDA memory were alive ${model.now}.${calm}` : `Nothing that was asked from CUDA was alive ${model.now}.`;
+  }
   const held = new Float64Array(ROLES.length);
   let total = 0;
   for (let i = 0; i < sites.count; ++i) {
@@ -66,7 +71,7 @@ function calmWords(model) {
   }
   if (!total) return `Nothing of the tensors was alive ${model.now}.`;
   const most = held.indexOf(Math.max(...held));
-  return `${bytes(total)} of tensors were alive ${model.now}, most of it in ${ROLES[most][1]}. No call site grows with the steps.`;
+  return `${bytes(total)} of tensors were alive ${model.now}, most of it in ${ROLES[most][1]}.${calm}`;
 }
 
 function deviceFacts(model) {
