@@ -184,6 +184,12 @@ void TopSource::add_site(const Report& report, const SiteReport& site) {
   } else {
     row.function = "(no stack)";
   }
+  row.backward = site.backward_of.has_value();
+  if (own && report.frames[*own].kind == "python") {
+    const Frame& frame = report.frames[*own];
+    const std::string text = lines_.line(frame.file, frame.line).value_or("");
+    row.code = text.substr(std::min(text.find_first_not_of(" \t"), text.size()));
+  }
   sample_.sites.push_back(std::move(row));
 }
 

@@ -10,6 +10,7 @@
 
 #include "interpose/trace/reader.hpp"
 #include "report/model.hpp"
+#include "report/source_lines.hpp"
 
 namespace vramtrack::tools {
 
@@ -32,7 +33,8 @@ struct TopSite {
   std::uint64_t live_count = 0;
   double per_second = 0;           // change of live bytes over the last refreshes
   std::optional<double> per_step;  // the same per step, while steps are counted
-  std::string path, line, function;
+  std::string path, line, function, code;  // code: the text of the line
+  bool backward = false;                   // allocated by the backward pass of that line
 };
 
 struct TopSample {
@@ -78,6 +80,7 @@ class TopSource {
   void set_rates(double now);
 
   std::string path_;
+  SourceLines lines_{true};
   TopSample sample_;
   std::map<std::uint32_t, Label> labels_;
   std::optional<double> last_symbols_;

@@ -216,8 +216,10 @@ class Drawing {
     if (site.layer == "cuda" && !site.owner.empty()) function += "  (" + utf8::printable(site.owner) + ")";
     if (site.path.empty()) {
       line += utf8::shorten_middle(function, room);
-    } else {  // the line number stays, the path is cut in its middle, the function at its end
+    } else {  // the line number stays, the path is cut in its middle, the rest at its end
       if (function == "<module>") function.clear();
+      if (site.backward) function += function.empty() ? "in backward" : " in backward";
+      if (!site.code.empty()) function += (function.empty() ? "" : "  ") + utf8::printable(site.code);
       const std::size_t wanted =
           site.line.size() + (function.empty() ? 0 : 2 + std::min(utf8::width(function), room / 3));
       const std::size_t for_path = room > wanted + 8 ? room - wanted : 8;
