@@ -1,7 +1,7 @@
 // Memory over time by call site, from the event history: the same plot as the timeline, with one layer for each of the
 // largest sites and one for all others.
-import { column, ROLES, siteParts } from "./data.js";
-import { bytes, plural, shorten } from "./format.js";
+import { column, ROLES, siteLine, siteParts } from "./data.js";
+import { bytes, plural } from "./format.js";
 import { colour } from "./dom.js";
 
 /** The layers of one device, largest at the bottom; null without a history. */
@@ -43,6 +43,5 @@ export function bandWords(model, layer, index, others) {
 }
 
 export function bandName(model, layer, limit) {
-  const parts = siteParts(model, layer.site);
-  return shorten(`${parts.place}  ${parts.function === "<module>" ? parts.source : parts.function}`, limit);
+  return siteLine(siteParts(model, layer.site), limit);
 }

@@ -1,6 +1,6 @@
 // The data block as the views use it: typed columns, the stack tree, and what follows from them (labels, roles).
 // Written by report/render/page_data.cpp; the two change together.
-import { basename, bareName } from "./format.js";
+import { basename, bareName, shorten } from "./format.js";
 
 /** Colour and order of what can fill memory. The meaning of a colour is the same in every view. */
 export const ROLES = [
@@ -189,6 +189,9 @@ export function siteParts(model, site) {
   const parts = frameParts(model, frame);
   return model.sites.backward[site] >= 0 ? { ...parts, backward: true } : parts;
 }
+
+/** The same as text. Code outside of functions has no name: its own text says more. */
+export const siteLine = ({ place, function: called, source }, limit) => shorten(`${place}  ${called === "<module>" && source ? source : called}`, limit);
 
 /** The frames of a tree node, innermost first. */
 export function stackOf(model, node) {

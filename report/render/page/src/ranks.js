@@ -9,6 +9,8 @@ const MOST = 256; // rows of processes
 
 export function ranksView(root, model, store) {
   const { members, places, names, outlier, rest } = model.ranks;
+  members.sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity));
+  const order = names.map((_, i) => i).sort((a, b) => names[a].localeCompare(names[b], "en", { numeric: true }));
   const label = (index) => rankName({ rank: names[index] });
   const most = Math.max(...members.map((one) => one.live), 1);
   const bars = []; // [canvas, values]
@@ -29,9 +31,9 @@ export function ranksView(root, model, store) {
     const site = model.byId(id);
     const values = spread(live) ? live : peak;
     const [least, top] = [Math.min(...values), Math.max(...values)];
-    const canvas = h("canvas", { role: "img", "aria-label": `${siteParts(model, site).place}: ${values.slice(0, 16).map((value, i) => `${label(i)} ${bytes(value)}`).join(", ")}` });
+    const canvas = h("canvas", { role: "img", "aria-label": `${siteParts(model, site).place}: ${order.slice(0, 16).map((i) => `${label(i)} ${bytes(values[i])}`).join(", ")}` });
     canvas.title = canvas.getAttribute("aria-label");
-    bars.push([canvas, values]);
+    bars.push([canvas, order.map((i) => values[i])]);
     return h("tr", null, h("td.number", null, h("b", null, bytes(top - least)), values === peak ? " at peak" : null), h("td", null, canvas),
       h("td.number", null, `${label(values.indexOf(top))}: ${bytes(top)}`, h("br"), `${label(values.indexOf(least))}: ${bytes(least)}`),
       h("td", null, site < 0 ? null : [h("button.link", { type: "button", onclick: () => store.set({ site, block: -1 }) }, siteCell(model, site)), model.text(model.sites.layer[site]) === "cuda" ? h("span.tag", null, "CUDA memory") : null]));

@@ -17,7 +17,7 @@ export function tensorsView(root, model, store, scope) {
     return `${parts.place} ${parts.function}`;
   };
   const verdictOf = (i) => (blocks.site[i] < 0 ? "" : model.text(sites.verdict[blocks.site[i]]));
-  const fact = (column, limit) => (i) => (blocks[column][i] < 0 || model.text(blocks[column][i]) === "" ? h("span.muted", null, "–") : name(shorten(model.text(blocks[column][i]), limit)));
+  const fact = (column, limit) => (i) => (blocks[column][i] < 0 || model.text(blocks[column][i]) === "" ? h("span.muted", null, "–") : name(shorten(model.text(blocks[column][i]).replace(/^__main__\./, ""), limit)));
   const table = new Table(root, [
     { key: "bytes", title: "Bytes", width: "88px", number: true, value: (i) => blocks.bytes[i], cell: (i) => share(blocks.bytes[i], largest, verdictOf(i) === "growing" ? "grow" : "plain") },
     { key: "shape", title: "Shape and type", width: "minmax(124px, 0.8fr)", value: (i) => `${model.text(blocks.shape[i])} ${model.text(blocks.dtype[i])}`, cell: (i) => [fact("shape", 40)(i), " ", blocks.dtype[i] < 0 ? null : name(shorten(model.text(blocks.dtype[i]), 20), "bdi.muted")] },

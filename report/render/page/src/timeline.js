@@ -29,7 +29,7 @@ function series(model, device) {
     live[at] = l;
     reserved[at] = r;
     all[at] = Math.max(c, r);
-    step[at] = timeline.step[i];
+    step[at] = Math.max(timeline.step[i], step[at - 1] ?? 0); // the layers' clocks may differ by one
   }
   // Nothing is sampled while nothing changes: the level lasts until the end of the run.
   const end = model.process.duration;
