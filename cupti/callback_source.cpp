@@ -94,9 +94,6 @@ std::atomic<bool> g_graph_memory{false};  // an allocation node was seen
 
 thread_local int t_depth = 0;  // calls that CUPTI reports can nest: the runtime calls the driver
 
-// Alive from the enter callback of the outermost call to its exit, in the thread that makes it.
-thread_local ledger::Removed t_removed;
-
 void count(Tally& tally, const char* name, std::uint64_t bytes) noexcept {
   for (Calls& calls : tally) {
     if (&calls == tally + most_functions - 1) name = "other functions";
@@ -204,24 +201,18 @@ void count_seen(const Seen& seen) noexcept {
 }
 
 void entered(const Seen& seen) noexcept {
-  t_removed = {};
+  reported_call::begin();
   if (seen.allocates || !g_host_options.cupti || seen.address == 0 || !tracing()) return;
-  // Only what is known: the audit must not turn a free of something older into an unknown free.
-  if (ledger::live_bytes_of(Layer::cuda, 0, seen.kind, seen.address) == 0) return;
-  const HookScope scope;
-  t_removed = record_free({Layer::cuda, hooks::host_device, seen.kind, seen.address, 0});
+  reported_call::take_out({Layer::cuda, hooks::host_device, seen.kind, seen.address, 0});
 }
 
 void left(const char* name, const Seen& seen, bool succeeded, const CaptureStart& here) noexcept {
-  if (!seen.allocates) {
-    if (!succeeded && t_removed.found) take_back(t_removed);
-    t_removed = {};
-    return;
-  }
-  if (!succeeded || seen.address == 0) return;
+  if (!seen.allocates) return reported_call::end_free(succeeded);
+  if (!succeeded || seen.address == 0 || !recording()) return;
   count_seen(seen);
+  if (reported_call::recorded(seen.address)) return;
   count(g_missed, name, seen.bytes);
-  if (!g_host_options.cupti || !recording()) return;
+  if (!g_host_options.cupti) return;
   const HookScope scope;
   record_alloc({Layer::cuda, seen.kind, hooks::device_for(seen.kind), seen.address, seen.bytes, seen.stream, 0}, here);
 }
@@ -231,6 +222,7 @@ void CUPTIAPI callback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id, 
   const SavedErrno keep;
   const auto& info = *static_cast<const CUpti_CallbackData*>(data);
   const bool enters = info.callbackSite == CUPTI_API_ENTER;
+  if (!enters && t_depth == 0) return;  // of a call that began before we subscribed
   const int depth = enters ? t_depth++ : --t_depth;
   if (depth != 0) return;
   const bool succeeded =
@@ -241,7 +233,7 @@ void CUPTIAPI callback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id, 
     return;
   }
   if (session::inside_hook()) {  // a hook is around this call: seen by both
-    if (succeeded && seen.allocates && seen.address != 0) count_seen(seen);
+    if (succeeded && seen.allocates && seen.address != 0 && tracing()) count_seen(seen);
     return;
   }
   if (enters)

@@ -35,6 +35,19 @@ void take_back(const ledger::Removed& removed) noexcept;
 void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
                 const CaptureStart& start) noexcept;
 
+/// A call that CUPTI reports and no hook is around. A hook may still be within it: a library that carries its own
+/// runtime (cuBLAS, NCCL, CuPy) calls the driver through pointers that we handed out. Both see the same memory come or
+/// go, and it is recorded once. Of the calling thread; from the call's begin to its end.
+namespace reported_call {
+void begin() noexcept;
+/// Takes a block out before the real call frees it. A hook within takes it over, and then it alone can put it back.
+void take_out(const FreeEvent& event) noexcept;
+/// Puts back what was taken out, unless the call succeeded or a hook took it over.
+void end_free(bool succeeded) noexcept;
+/// Whether a hook within has recorded this address.
+bool recorded(std::uint64_t address) noexcept;
+}  // namespace reported_call
+
 /// The exit moment: what is live now is what the report calls alive at exit. Called by the agent at the end of its
 /// atexit analysis (the script's globals still live), else by the library's own exit path. Later events are forwarded
 /// to the real functions but not recorded, so that the tear-down of the interpreter does not empty the report. Writes

@@ -143,7 +143,7 @@ class Scratch {
   std::string path_;
 };
 
-/// Runs the program once, traced, and tells what it reached. Throws when nothing of it was seen.
+/// Runs the program once, traced, and tells what it reached. Throws when it used CUDA and nothing of that was seen.
 void run_command(const std::vector<std::string>& command, bool driver, const std::string& sim) {
   const Scratch scratch;
   std::optional<SimulatedDevices> devices;
@@ -151,20 +151,26 @@ void run_command(const std::vector<std::string>& command, bool driver, const std
   set_preload(true, !sim.empty());
   setenv("VRAMTRACK_OUT", scratch.path().c_str(), 1);
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
+  setenv("VRAMTRACK_DOCTOR", "1", 1);
   std::cout << "\n---- " << command[0] << " runs now, traced; what follows is its own output\n" << std::flush;
   std::optional<StartFailure> failure;
-  const ChildEnd end = run_child(
-      command, [] {}, failure);
+  const ChildEnd end = run_child(command, [] {}, failure);
   if (failure) throw std::runtime_error(failure->message);
   std::cout << "---- " << command[0] << " ended with " << (end.signalled ? "signal " : "code ") << end.code << '\n';
   std::vector<fs::path> traces;
-  for (const auto& entry : fs::directory_iterator(scratch.path()))
+  bool used_cuda = false;
+  for (const auto& entry : fs::directory_iterator(scratch.path())) {
     if (entry.path().extension() == ".vtrace") traces.push_back(entry.path());
+    used_cuda = used_cuda || entry.path().filename().string().starts_with("cuda-");
+  }
   std::sort(traces.begin(), traces.end());
   for (const fs::path& trace : traces) show_trace(trace);
   if (!traces.empty()) return;
+  const auto obstacle = preload_obstacle(command[0]);
+  if (driver && !obstacle && !used_cuda && !end.signalled)
+    return say(Verdict::note, "trace", "it made no CUDA call, so there was nothing to see");
   std::string why = "it allocated nothing through CUDA or PyTorch's allocator that could be seen";
-  if (const auto obstacle = preload_obstacle(command[0]))
+  if (obstacle)
     why = *obstacle + ": nothing can be preloaded into it";
   else if (!driver)
     why =

@@ -1,9 +1,17 @@
-// The note `doors`: for `vramtrack doctor`, and for whoever asks what was hooked in a run.
+// What `vramtrack doctor` reads. The note `doors`: for `vramtrack doctor`, and for whoever asks what was hooked in a
+// run.
 //   {"runtimes": ["libcudart.so.13", path...], "driver": path, "by_name": [functions], "by_look_up": [functions],
 //    "unwrapped": look-ups that got the real function since all wrappers were taken}
+// And, for the doctor alone, an empty file `cuda-PID` of a process that used CUDA and left no trace.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <string_view>
 
+#include "interpose/hooks/cuda_headers.hpp"
+
 #include "interpose/hooks/elf.hpp"
+#include "interpose/hooks/options.hpp"
 #include "interpose/hooks/originals.hpp"
 #include "interpose/hooks/session.hpp"
 #include "interpose/hooks/table.hpp"
@@ -87,6 +95,16 @@ void write_doors_note() noexcept {
   unwrapped_count << hooks::unwrapped();
   json << ", \"unwrapped\": " << unwrapped_count.text() << "}";
   writer->note("doors", json.text());
+}
+
+void tell_doctor() noexcept {
+  auto* count = g_host_options.doctor ? VRAMTRACK_DRIVER(cuDeviceGetCount) : nullptr;
+  int devices = 0;
+  // A driver that was never initialized says so; one that has gone down already says something else.
+  if (count == nullptr || count(&devices) == CUDA_ERROR_NOT_INITIALIZED) return;
+  Line path;
+  path << g_host_options.out << "/cuda-" << ::getpid();
+  if (const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
 }
 
 }  // namespace vramtrack::session

@@ -88,6 +88,7 @@ int end(int code, bool orderly) noexcept {
   const NoCancel whole;
   if (!started()) {
     agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
+    tell_doctor();
     return code;
   }
   if (g_ended.exchange(true)) return code;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <utility>
 
 #include "cupti/callback_source.hpp"
 #include "interpose/agent.hpp"
@@ -30,6 +31,13 @@ SpinLock g_start_lock;
 std::uint32_t g_forked_from = 0;
 
 thread_local int t_depth = 0;
+
+struct ReportedCall {
+  std::uint64_t recorded = 0;  // the last address of the cuda layer
+  ledger::Removed taken_out;
+  Kind kind = Kind::all;
+};
+thread_local ReportedCall t_reported;
 
 VRAMTRACK_COLD bool start() noexcept {
   const SavedErrno keep;
@@ -88,12 +96,19 @@ void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
   if (event.bytes >= g_host_options.min_size) [[likely]]
     captured = stacks::capture(start);
   ledger::add(event, captured.stack, captured.forward);
-  if (event.layer == Layer::cuda && g_facts_due.load(std::memory_order_relaxed)) [[unlikely]]
+  if (event.layer != Layer::cuda) [[likely]]
+    return;
+  t_reported.recorded = event.address;
+  if (g_facts_due.load(std::memory_order_relaxed)) [[unlikely]]
     write_facts();
 }
 
 ledger::Removed record_free(const FreeEvent& event) noexcept {
   const SavedErrno keep;
+  if (const ledger::Removed& taken = t_reported.taken_out; taken.found && event.layer == Layer::cuda &&
+                                                           taken.block.address == event.address &&
+                                                           t_reported.kind == event.kind)
+    return std::exchange(t_reported.taken_out, {});
   return ledger::remove(event);
 }
 
@@ -121,6 +136,29 @@ void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::
   cuda_facts::write_memory(n);
   agent::note_oom(n);
 }
+
+namespace reported_call {
+
+void begin() noexcept { t_reported = {}; }
+
+void take_out(const FreeEvent& event) noexcept {
+  // Only what is known: this must not turn a free of something older into an unknown free.
+  if (ledger::live_bytes_of(event.layer, event.device, event.kind, event.address) == 0) return;
+  const ledger::Removed removed = record_free(event);
+  // Memory of another process may be open more than once: the hooks count that.
+  if (removed.found && removed.site->kind == static_cast<std::uint8_t>(Kind::ipc)) return take_back(removed);
+  t_reported.taken_out = removed;
+  t_reported.kind = event.kind;
+}
+
+void end_free(bool succeeded) noexcept {
+  const ledger::Removed removed = std::exchange(t_reported.taken_out, {});
+  if (!succeeded && removed.found) take_back(removed);
+}
+
+bool recorded(std::uint64_t address) noexcept { return t_reported.recorded == address; }
+
+}  // namespace reported_call
 
 bool tracing() noexcept { return g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr; }
 

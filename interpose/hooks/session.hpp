@@ -29,6 +29,8 @@ int end(int code, bool orderly) noexcept;
 
 /// Which functions of CUDA this process reached, and by which doors: note `doors` (doors_note.cpp).
 void write_doors_note() noexcept;
+/// Of a process that ends without a trace: leaves a mark when it used CUDA all the same (VRAMTRACK_DOCTOR).
+void tell_doctor() noexcept;
 
 /// Writes the reports of a finished trace by starting the vramtrack program (reporter.cpp). False: it found a leak of
 /// the size that was asked for.

@@ -46,11 +46,11 @@ def sim_environment(out, extra_preload=(), trace=True):
 class Doors:
     """One run of the door program: what it said must be recorded, and what was."""
 
-    def __init__(self, way, runtime, before=None, after=None):
-        program = PROGRAMS / (f"doors_linked_{runtime}" if way == "linked" else "doors")
+    def __init__(self, way, runtime, before=None, after=None, **changes):
+        program = PROGRAMS / {"linked": f"doors_linked_{runtime}", "inside": "doors_inside"}.get(way, "doors")
         command = [str(program), way, str(runtime)]
         self.out = tempfile.mkdtemp(prefix="vramtrack-doors-")
-        environment = sim_environment(self.out, [before or "", after or ""])
+        environment = {**sim_environment(self.out, [before or "", after or ""]), **changes}
         traced = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         plain = subprocess.run(
             command, env=sim_environment(self.out, [before or "", after or ""], trace=False), capture_output=True, text=True, timeout=120

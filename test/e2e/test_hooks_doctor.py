@@ -41,6 +41,18 @@ def test_command_without_cuda():
     assert re.fullmatch(r"error: /bin/true: it allocated nothing .*\n", done.stderr)
 
 
+def test_command_that_makes_no_cuda_call():
+    """Its environment is not to blame: a note. One that starts CUDA and shows no allocation is another matter."""
+    done = doctor("--sim", "--", PYTHON, "-c", "import ctypes; ctypes.CDLL('libcudart.so.13')")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^note +trace +it made no CUDA call, so there was nothing to see$", done.stdout, re.M)
+    starts = "import ctypes; assert ctypes.CDLL('libcudart.so.13').cudaFree(None) == 0"
+    done = doctor("--sim", "--", PYTHON, "-c", starts)
+    assert done.returncode == 1
+    assert re.search(r"^MISSING +trace +it allocated nothing through CUDA", done.stdout, re.M)
+    assert re.fullmatch(r"error: .*: it allocated nothing .*\n", done.stderr)
+
+
 def test_pytorch_program_on_a_machine_without_a_gpu(tmp_path):
     """What a newcomer does first: the interpreter that is named is looked at, and the way out is named."""
     script = tmp_path / "train.py"

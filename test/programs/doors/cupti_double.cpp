@@ -5,10 +5,11 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <utility>
 
-#include <cuda.h>
-#include <cuda_runtime_api.h>
-#include <cupti.h>
+#include "test/programs/doors/reported.hpp"
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -18,9 +19,17 @@ CUpti_CallbackFunc g_callback = nullptr;
 CUpti_SubscriberHandle g_first = nullptr;
 bool g_several = false;
 bool g_enabled[3][1024];
+thread_local int t_refusal = 0;
 
-void tell(CUpti_CallbackDomain domain, CUpti_CallbackId id, CUpti_ApiCallbackSite site, const char* name,
-          const void* params, int* result) {
+template <class F>
+F* next(const char* name) {
+  return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+EXPORT void double_tells(CUpti_CallbackDomain domain, CUpti_CallbackId id, CUpti_ApiCallbackSite site, const char* name,
+                         const void* params, int* result) {
   if (g_callback == nullptr || !g_enabled[domain][id]) return;
   CUpti_CallbackData data{};
   data.callbackSite = site;
@@ -30,21 +39,51 @@ void tell(CUpti_CallbackDomain domain, CUpti_CallbackId id, CUpti_ApiCallbackSit
   g_callback(nullptr, domain, id, &data);
 }
 
+namespace {
+
 template <class Params, class Call>
 int around(CUpti_CallbackDomain domain, CUpti_CallbackId id, const char* name, const Params& params, Call call) {
-  int result = 0;
-  tell(domain, id, CUPTI_API_ENTER, name, &params, &result);
-  result = static_cast<int>(call());
-  tell(domain, id, CUPTI_API_EXIT, name, &params, &result);
-  return result;
+  return doors::around(double_tells, domain, id, name, params, call);
 }
 
-template <class F>
-F* next(const char* name) {
-  return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
+/// A function of the driver, reported; refuses one call of this thread when told to.
+template <class Reported>
+struct Refusing;
+template <class Result, class... Arguments, class Params, CUpti_CallbackDomain domain, CUpti_CallbackId id>
+struct Refusing<doors::Reported<Result(Arguments...), Params, domain, id>> {
+  static inline Result (*real)(Arguments...) = nullptr;
+  static Result call(Arguments... arguments) {
+    const int refusal = std::exchange(t_refusal, 0);
+    return refusal != 0 ? static_cast<Result>(refusal) : real(arguments...);
+  }
+};
+
+template <class Reported>
+void* report(const char* name, void* function) {
+  using Refuser = Refusing<Reported>;
+  Refuser::real = reinterpret_cast<decltype(Refuser::real)>(function);
+  return Reported::over(name, reinterpret_cast<void*>(&Refuser::call), double_tells);
 }
 
 }  // namespace
+
+// A runtime that asks for the driver's functions by way of the global scope gets them reported.
+EXPORT CUresult cuGetProcAddress_v2(const char* symbol, void** found, int version, cuuint64_t flags,
+                                    CUdriverProcAddressQueryResult* status) {
+  static auto* real = next<decltype(::cuGetProcAddress_v2)>("cuGetProcAddress_v2");
+  const CUresult result = real(symbol, found, version, flags, status);
+  if (result != CUDA_SUCCESS || found == nullptr || *found == nullptr) return result;
+#define RUNTIME(name, version)
+#define DRIVER(name)                                                    \
+  if (*found == reinterpret_cast<void*>(next<decltype(::name)>(#name))) \
+    return *found = report<REPORTED_DRIVER(name)>(#name, *found), result;
+#include "test/programs/doors/reported.def"
+#undef DRIVER
+#undef RUNTIME
+  return result;
+}
+/// The next call of the driver that this thread makes does nothing and returns `code`.
+EXPORT void double_refuses(int code) { t_refusal = code; }
 
 EXPORT CUptiResult cuptiGetVersion(uint32_t* version) {
   const char* other = std::getenv("DOUBLE_VERSION");
@@ -121,31 +160,31 @@ EXPORT cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
 
 // What a statically linked runtime in a program that blocks preloads would do: straight to the driver.
 EXPORT int hidden_malloc(unsigned long long* p, size_t n) {
-  static auto* real = next<decltype(::cuMemAlloc)>("cuMemAlloc_v2");
+  static auto* real = next<decltype(::cuMemAlloc_v2)>("cuMemAlloc_v2");
   const cuMemAlloc_v2_params params{p, n};
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuMemAlloc_v2, "cuMemAlloc_v2", params,
                 [&] { return real(p, n); });
 }
 EXPORT int hidden_free(unsigned long long p) {
-  static auto* real = next<decltype(::cuMemFree)>("cuMemFree_v2");
+  static auto* real = next<decltype(::cuMemFree_v2)>("cuMemFree_v2");
   const cuMemFree_v2_params params{p};
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuMemFree_v2, "cuMemFree_v2", params,
                 [&] { return real(p); });
 }
 EXPORT int hidden_graph_node(CUgraphNode* node, CUgraph graph, CUgraphNodeParams* wanted) {
-  static auto* real = next<decltype(::cuGraphAddNode)>("cuGraphAddNode_v2");
+  static auto* real = next<decltype(::cuGraphAddNode_v2)>("cuGraphAddNode_v2");
   const cuGraphAddNode_v2_params params{node, graph, nullptr, nullptr, 0, wanted};
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuGraphAddNode_v2, "cuGraphAddNode_v2", params,
                 [&] { return real(node, graph, nullptr, nullptr, 0, wanted); });
 }
 EXPORT int hidden_pitch(unsigned long long* p, size_t* pitch, size_t width, size_t height) {
-  static auto* real = next<decltype(::cuMemAllocPitch)>("cuMemAllocPitch_v2");
+  static auto* real = next<decltype(::cuMemAllocPitch_v2)>("cuMemAllocPitch_v2");
   const cuMemAllocPitch_v2_params params{p, pitch, width, height, 4};
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuMemAllocPitch_v2, "cuMemAllocPitch_v2", params,
                 [&] { return real(p, pitch, width, height, 4); });
 }
 EXPORT int hidden_array(CUarray* array, const CUDA_ARRAY_DESCRIPTOR* desc) {
-  static auto* real = next<decltype(::cuArrayCreate)>("cuArrayCreate_v2");
+  static auto* real = next<decltype(::cuArrayCreate_v2)>("cuArrayCreate_v2");
   const cuArrayCreate_v2_params params{array, desc};
   return around(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuArrayCreate_v2, "cuArrayCreate_v2", params,
                 [&] { return real(array, desc); });

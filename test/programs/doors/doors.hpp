@@ -11,7 +11,7 @@ namespace doors {
 
 /// How names become functions in this run.
 struct Way {
-  std::string name;  // linked, dlsym, dlvsym, default, proc, proc_v2, entry, entry_version, static
+  std::string name;  // linked, dlsym, dlvsym, default, proc, proc_v2, entry, entry_version, static, inside
   int runtime = 13;  // major
   void* cudart = nullptr;
   void* libcuda = nullptr;

@@ -124,7 +124,7 @@ void* find_plain(const char* name) { return dlsym(is_runtime(name) ? g_way.cudar
 void* find(const char* name) {
   const std::string& way = g_way.name;
   void* handle = is_runtime(name) ? g_way.cudart : g_way.libcuda;
-  if (way == "linked") return find_linked(name);
+  if (way == "linked" || way == "inside") return find_linked(name);
   if (way == "dlsym") return dlsym(handle, name);
   if (way == "default") return dlsym(RTLD_DEFAULT, name);
   if (way == "dlvsym")
