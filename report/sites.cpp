@@ -14,6 +14,16 @@ bool is_cuda_library(std::string_view module) noexcept {
   return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return name.rfind(p, 0) == 0; });
 }
 
+/// What torch.compile wrote: CACHE/xy/cxy....py, the name made of a digest in base 32.
+bool is_compiled_module(std::string_view file) noexcept {
+  constexpr std::size_t digits = 52, suffix = 3;
+  if (file.size() < digits + suffix + 4 || file.substr(file.size() - suffix) != ".py") return false;
+  const std::string_view name = file.substr(file.size() - suffix - digits, digits);
+  const std::string_view before = file.substr(0, file.size() - suffix - digits);
+  return name[0] == 'c' && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567") == name.npos &&
+         before.substr(before.size() - 4) == "/" + std::string(name.substr(1, 2)) + "/";
+}
+
 template <typename Predicate>
 std::optional<FrameId> first(const Report& report, const std::vector<FrameId>& stack, Predicate wanted) {
   const auto found = std::find_if(stack.begin(), stack.end(), [&](FrameId id) { return wanted(report.frames[id]); });
@@ -31,6 +41,7 @@ std::string_view file_name(std::string_view path) noexcept {
 bool is_library_file(std::string_view file) noexcept {
   if (contains(file, "/site-packages/") || contains(file, "/dist-packages/")) return true;
   if (file.rfind("<frozen ", 0) == 0 || file.rfind("<__array_function__", 0) == 0) return true;
+  if (file.rfind("<eval_with_key>", 0) == 0 || is_compiled_module(file)) return true;  // torch.fx, torch.compile
   // The standard library: .../lib/python3.11/...; a virtual environment's own files are under site-packages.
   const std::size_t lib = file.find("/lib/python3.");
   return lib != file.npos && file.find('/', lib + 12) != file.npos;

@@ -9,7 +9,8 @@
 
 namespace vramtrack {
 
-/// Code of an installed library or of the interpreter, not of the user (by where the file lies).
+/// Code of an installed library or of the interpreter, not of the user (by where the file lies), or made by
+/// torch.compile.
 bool is_library_file(std::string_view file) noexcept;
 
 /// A Python frame of the user's own code.

@@ -106,7 +106,9 @@ Finding describe(const Report& report, const OomReport& oom) {
   }
   finding.message =
       (finding.file ? place(*finding.file, finding.line.value_or(0)) + " asked" : std::string("The program asked")) +
-      " for " + human_bytes(oom.requested_bytes) + " while tensors held " + human_bytes(oom.live_bytes) +
+      " for " + human_bytes(oom.requested_bytes) + " while " +
+      (oom.layer == "tensor" ? "tensors held " + human_bytes(oom.live_bytes)
+                             : human_bytes(oom.live_bytes) + " was allocated") +
       (oom.reserved_bytes > oom.live_bytes
            ? " and the allocator had " + human_bytes(oom.reserved_bytes) + " from the device"
            : std::string()) +

@@ -116,12 +116,18 @@ void write_device(const TextPage& page, int device) {
     sum.live_bytes += total.live_bytes;
     sum.live_count += total.live_count;
     sum.allocated_count += total.allocated_count;
-    // The peaks of several kinds need not be at one moment: the largest is what can be said.
     if (total.peak_bytes >= sum.peak_bytes) {
       sum.peak_bytes = total.peak_bytes;
       sum.peak_at_step = total.peak_at_step;
       sum.peak_at_time = total.peak_at_time;
     }
+  }
+  // The peaks of several kinds need not be at one moment; the series, which is of all kinds together, keeps its peak.
+  for (const TimelineEntry& point : page.report.timeline) {
+    if (point.device != device || point.layer != "cuda" || point.live_bytes <= cuda.peak_bytes) continue;
+    cuda.peak_bytes = point.live_bytes;
+    cuda.peak_at_step = point.step;
+    cuda.peak_at_time = point.time;
   }
   const bool tensors = tensor.allocated_count > 0;
   const Total& shown = tensors ? tensor : cuda;

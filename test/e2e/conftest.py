@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests: every program runs under the built tool on the simulated GPU."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -129,3 +130,42 @@ def vramtrack(tmp_path):
         )
 
     return call
+
+
+# ---- on a real GPU ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def real_gpu():
+    """Fails, with the reason, where there is none."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        pytest.fail(f"--gpu was asked for, but there is no NVIDIA driver here: {error}")
+    count = ctypes.c_int()
+    result = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if result != 0 or count.value == 0:
+        pytest.fail(f"--gpu was asked for, but the driver answers {result} and has {count.value} devices")
+
+
+@pytest.fixture
+def audited(traced):
+    """Runs a program on the GPU with --audit: its report, in which CUPTI's count says that nothing was missed."""
+
+    def run(command, *options, **environment):
+        done = traced(command, "--audit", *options, sim=None, env=environment)
+        assert done.code == 0, done.stderr
+        report = done.report()
+        audit = report["audit"]
+        assert audit["unavailable"] is None and audit["complete"], (audit, done.stderr)
+        assert audit["allocations"] > 0
+        assert (audit["missed"], audit["missed_functions"]) == (0, []), audit
+        assert report["environment"]["simulated"] is False
+        assert {k: report["losses"][k] for k in ("dropped_events", "unknown_frees")} == {"dropped_events": 0, "unknown_frees": 0}
+        return report, done
+
+    return run
+
+
+def owners(report):
+    return {owner["owner"]: owner["bytes"] for entry in report["ledger"] for owner in entry["owners"]}

@@ -56,7 +56,8 @@ def running_loop(tmp_path, steps=100000, pause=0.02, sim="8GiB"):
     """A training under the launcher: (launcher, pid of the traced process, its trace)."""
     script, out = tmp_path / "loop.py", tmp_path / "live"
     script.write_text(LOOP)
-    command = [VRAMTRACK, "run", "--quiet", "-o", out, f"--sim={sim}", "--", PYTHON, script, steps, pause]
+    where = [f"--sim={sim}"] if sim else []
+    command = [VRAMTRACK, "run", "--quiet", "-o", out, *where, "--", PYTHON, script, steps, pause]
     launcher = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120

@@ -2,16 +2,16 @@
 PyTorch's; the programs of PyTorch's FAQ yield the findings that they yield on the simulated GPU. Not part of a plain
 run: ./test.sh --gpu. Asked for without a GPU, these fail; nothing here is skipped."""
 
-import ctypes
 import json
 import types
 
 import pytest
 
+from conftest import owners
 from test_findings import PROGRAM_FILES, check_program, run as run_program
 from test_torch_figures import WORKLOADS, check_figures
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu")]
 
 TRAINING = """
 import json, torch
@@ -76,42 +76,6 @@ cupy.cuda.set_allocator(cupy.cuda.MemoryAsyncPool().malloc)
 pooled = cupy.zeros(1 << 20)
 cupy.cuda.Device().synchronize()
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def real_gpu():
-    """Fails, with the reason, where there is none."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        pytest.fail(f"--gpu was asked for, but there is no NVIDIA driver here: {error}")
-    count = ctypes.c_int()
-    result = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-    if result != 0 or count.value == 0:
-        pytest.fail(f"--gpu was asked for, but the driver answers {result} and has {count.value} devices")
-
-
-@pytest.fixture
-def audited(traced):
-    """Runs a script on the GPU with --audit: its report, in which CUPTI's count says that nothing was missed."""
-
-    def run(script, **environment):
-        done = traced(script, "--audit", sim=None, env=environment)
-        assert done.code == 0, done.stderr
-        report = done.report()
-        audit = report["audit"]
-        assert audit["unavailable"] is None and audit["complete"], (audit, done.stderr)
-        assert audit["allocations"] > 0
-        assert (audit["missed"], audit["missed_functions"]) == (0, []), audit
-        assert report["environment"]["simulated"] is False
-        assert {k: report["losses"][k] for k in ("dropped_events", "unknown_frees")} == {"dropped_events": 0, "unknown_frees": 0}
-        return report, done
-
-    return run
-
-
-def owners(report):
-    return {owner["owner"]: owner["bytes"] for entry in report["ledger"] for owner in entry["owners"]}
 
 
 @pytest.mark.parametrize("configuration", ["", "expandable_segments:True", "backend:cudaMallocAsync"])

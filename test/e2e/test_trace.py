@@ -190,6 +190,10 @@ def test_the_history_replays_to_torchs_figures(preloaded):
     done, out = preloaded(TRAIN.replace("STEPS", "150"), env={"VRAMTRACK_HISTORY": "1"})
     assert done.returncode == 0, done.stderr
     path = only_trace(out)
+    check_replay(path)
+
+
+def check_replay(path):
     records = dump(path, "--history")
     assert records["history"][0]["dropped"] == "0"
     site_layer = {}

@@ -8,6 +8,7 @@
 #include "report/load.hpp"
 #include "report/read_report.hpp"
 #include "report/render/render.hpp"
+#include "report/sites.hpp"
 #include "test/unit/report/made_trace.hpp"
 
 using namespace vramtrack;
@@ -261,4 +262,16 @@ TEST_CASE("a report cut anywhere or with any byte changed is read or refused, ne
       }
     }
   }
+}
+
+TEST_CASE("code that torch.compile made is not the user's") {
+  const std::string digest = "xelzcnc5stxnivc6zeg57bmn252q4fmiqsxs3vparzv6sesdhgd";
+  CHECK(is_library_file("/tmp/torchinductor_me/xe/c" + digest + ".py"));
+  CHECK(is_library_file("/my/own/cache/xe/c" + digest + ".py"));
+  CHECK(is_library_file("<eval_with_key>.4"));
+  CHECK_FALSE(is_library_file("/home/me/ab/c" + digest + ".py"));
+  CHECK_FALSE(is_library_file("/home/me/xe/c" + digest.substr(1) + ".py"));
+  CHECK_FALSE(is_library_file("c" + digest + ".py"));
+  CHECK_FALSE(is_library_file("/home/me/xe/cxelz.py"));
+  CHECK_FALSE(is_library_file(".py"));
 }

@@ -90,6 +90,22 @@ TEST_CASE("what the driver counts is shown as a sum") {
                   "\n") != std::string::npos);
 }
 
+TEST_CASE("the peak of several kinds of memory is that of their sum") {
+  Report report = sample();
+  report.totals.clear();
+  for (const char* kind : {"device", "vmm"}) {
+    Total& total = report.totals.emplace_back();
+    total.layer = "cuda";
+    total.kind = kind;
+    total.live_bytes = 10 * mib;
+    total.allocated_count = 1;
+    total.peak_bytes = 15 * mib;
+    total.peak_at_step = 3;
+  }
+  report.timeline = {{1.0, 7, "cuda", 0, 22 * mib, {}}, {2.0, 9, "cuda", 0, 20 * mib, {}}};
+  CHECK(text_of(report).find("    peak 22.0 MiB at step 7") != std::string::npos);
+}
+
 TEST_CASE("the command is shown as it was typed") {
   Report report = sample();
   report.process.command = {"/opt/python/bin/python3", "/home/me/project/src/train.py", "--data", "/home/me/data"};
