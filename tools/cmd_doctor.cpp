@@ -154,7 +154,8 @@ void run_command(const std::vector<std::string>& command, bool driver, const std
   setenv("VRAMTRACK_DOCTOR", "1", 1);
   std::cout << "\n---- " << command[0] << " runs now, traced; what follows is its own output\n" << std::flush;
   std::optional<StartFailure> failure;
-  const ChildEnd end = run_child(command, [] {}, failure);
+  const ChildEnd end = run_child(
+      command, [] {}, failure);
   if (failure) throw std::runtime_error(failure->message);
   std::cout << "---- " << command[0] << " ended with " << (end.signalled ? "signal " : "code ") << end.code << '\n';
   std::vector<fs::path> traces;
@@ -170,6 +171,7 @@ void run_command(const std::vector<std::string>& command, bool driver, const std
   if (driver && !obstacle && !used_cuda && !end.signalled)
     return say(Verdict::note, "trace", "it made no CUDA call, so there was nothing to see");
   std::string why = "it allocated nothing through CUDA or PyTorch's allocator that could be seen";
+  if (used_cuda) why += ", though it used CUDA";
   if (obstacle)
     why = *obstacle + ": nothing can be preloaded into it";
   else if (!driver)

@@ -49,7 +49,8 @@ def test_command_that_makes_no_cuda_call():
     starts = "import ctypes; assert ctypes.CDLL('libcudart.so.13').cudaFree(None) == 0"
     done = doctor("--sim", "--", PYTHON, "-c", starts)
     assert done.returncode == 1
-    assert re.search(r"^MISSING +trace +it allocated nothing through CUDA", done.stdout, re.M)
+    assert re.search(r"^MISSING +trace +it allocated nothing through CUDA .*$", done.stdout, re.M)
+    assert "though it used CUDA" in done.stderr
     assert re.fullmatch(r"error: .*: it allocated nothing .*\n", done.stderr)
 
 
