@@ -53,8 +53,8 @@ def test_nothing_is_missed(mode):
     assert {hex(b["address"]) for b in run.live() if b["kind"] != "graph"} == held
 
 
-def races(out, mode, *arguments, **changes):
-    environment = {**sim_environment(out, ["", DOUBLE]), "VRAMTRACK_CUPTI_LIBRARY": str(DOUBLE), mode: "1", **changes}
+def races(out, mode, *arguments, preload=(), **changes):
+    environment = {**sim_environment(out, ["", DOUBLE, *preload]), "VRAMTRACK_CUPTI_LIBRARY": str(DOUBLE), mode: "1", **changes}
     done = subprocess.run(
         [str(PROGRAMS / "door_races"), *arguments], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -72,6 +72,11 @@ def test_a_refused_call_changes_nothing(mode, tmp_path):
     kinds = set(re.findall(r"^block (\w+)", done.stdout, re.M)) - {"first"}
     assert len(kinds) == 9
     assert (audit["allocations"], audit["missed"]) == (3 * len(kinds), 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_memory_that_is_open_twice_stays_after_one_close(mode, tmp_path):
+    races(tmp_path, mode, "import", preload=[PROGRAMS / "libimports_double.so"])
 
 
 @pytest.mark.parametrize("mode, hidden", [("VRAMTRACK_AUDIT", {}), ("VRAMTRACK_CUPTI", {}), ("VRAMTRACK_CUPTI", {"HIDDEN": "1"})])

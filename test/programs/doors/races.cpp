@@ -1,5 +1,5 @@
-// door_races refuse | threads COUNT CALLS: what CUPTI reports around our hooks, when a call fails, and when another
-// thread is given the address at once. Prints every block that must be live at the end.
+// door_races refuse | import | threads COUNT CALLS: what CUPTI reports around our hooks, when a call fails, when memory
+// is open twice, and when another thread is given the address at once. Prints every block that must be live at the end.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -106,6 +106,17 @@ void refuse() {
       });
 }
 
+/// Memory of another process (imports_double.cpp), opened twice and closed once.
+void open_twice() {
+  void *first = nullptr, *p = nullptr;
+  INSIDE(cudaMalloc)(&first, 4096);
+  block("first", first, 4096);
+  cudaMemPoolPtrExportData data{};
+  for (int i = 0; i < 2; ++i) expect("import", 0, GLOBAL(cudaMemPoolImportPointer)(&p, nullptr, &data));
+  expect("close", 0, INSIDE(cudaFree)(p));
+  block("imported", p, 1 << 20);
+}
+
 using Hidden = int(unsigned long long*, std::size_t);
 using HiddenFree = int(unsigned long long);
 
@@ -159,6 +170,7 @@ void work(unsigned seed, long calls) {
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   if (argc == 2 && std::strcmp(argv[1], "refuse") == 0) return refuse(), 0;
+  if (argc == 2 && std::strcmp(argv[1], "import") == 0) return open_twice(), 0;
   if (argc != 4 || std::strcmp(argv[1], "threads") != 0) return 2;
   void* first = nullptr;
   INSIDE(cudaMalloc)(&first, 4096);
