@@ -47,6 +47,9 @@ class Analysis {
     report_.steps = oom_ != nullptr ? oom_->record.step : trace_.header.steps;
     report_.step_source = trace_.header.step_source == 1 ? "optimizer" : "none";
     read_notes();
+    if (const auto note = report_.notes.find(std::string(trace::note_key::tensors)); note != report_.notes.end()) {
+      tensors_ = TensorIndex(note->second);
+    }
     collect_blocks();
     report_.totals = totals_of(trace_);
     if (oom_ != nullptr) set_totals_from_blocks();
@@ -57,6 +60,7 @@ class Analysis {
     add_ooms();
     add_losses();
     stacks_.finish();
+    findings::settle_bounded_sites(report_);
     report_.findings = findings::find_all(report_);
     mark_growing_graphs();
     return std::move(report_);
@@ -113,7 +117,8 @@ class Analysis {
   }
 
   void add_sites() {
-    const SiteJudge judge(trace_, report_, oom_ != nullptr ? std::optional(oom_->record.time) : std::nullopt);
+    const SiteJudge judge(trace_, report_, tensors_, blocks_of_site_,
+                          oom_ != nullptr ? std::optional(oom_->record.time) : std::nullopt);
     owners_.resize(trace_.sites.size());
     for (std::uint32_t i = 0; i < trace_.sites.size(); ++i) {
       if (trace_.sites[i].used == 1) add_site(i, judge);
@@ -156,7 +161,7 @@ class Analysis {
     result.stack = stack.frames;
     if (site.forward != trace::no_stack) result.backward_of = stacks_.resolve(site.forward).frames;
     // At the peak single blocks are not known; those alive at the end stand for them: verdicts are about the run.
-    judge.judge(site, blocks_of_site_[index], result);
+    judge.judge(site, result);
     report_.sites.push_back(std::move(result));
   }
 
@@ -179,8 +184,6 @@ class Analysis {
     };
     const std::size_t listed = std::min(blocks.size(), options_.max_allocations);
     std::partial_sort(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(listed), blocks.end(), larger);
-    const auto tensors = report_.notes.find(std::string(trace::note_key::tensors));
-    const TensorIndex index(tensors == report_.notes.end() ? Json(nullptr) : tensors->second);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       const trace::Block& block = *blocks[i];
       if (i >= listed || block.bytes < options_.min_size) {
@@ -202,7 +205,7 @@ class Analysis {
       result.time = trace_.seconds(block.time);
       result.step = block.step;
       result.thread = block.thread;
-      if (result.layer == "tensor") result.tensor = index.find(block.address, block.bytes);
+      if (result.layer == "tensor") result.tensor = tensors_.find(block.address, block.bytes);
       report_.allocations.push_back(std::move(result));
     }
   }
@@ -320,6 +323,7 @@ class Analysis {
   const AnalyseOptions& options_;
   Report report_;
   StackResolver stacks_;
+  TensorIndex tensors_{Json(nullptr)};
   std::uint32_t n_;
   const trace::Oom* oom_ = nullptr;
   std::vector<std::vector<const trace::Block*>> blocks_of_site_;

@@ -1,5 +1,6 @@
 #include "report/owner.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "report/sites.hpp"
@@ -111,6 +112,12 @@ std::string_view owner_of_stack(std::span<const std::string_view> modules) noexc
     if (!owner.empty()) return owner;
   }
   return "program";
+}
+
+bool is_math_library(std::string_view owner) noexcept {
+  constexpr std::array<std::string_view, 7> names = {"cublas",   "cudnn",  "cusparse", "cufft",
+                                                     "cusolver", "curand", "cutensor"};
+  return std::find(names.begin(), names.end(), owner) != names.end();
 }
 
 }  // namespace vramtrack

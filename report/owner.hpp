@@ -15,4 +15,7 @@ std::string_view owner_of_module(std::string_view module) noexcept;
 /// are none.
 std::string_view owner_of_stack(std::span<const std::string_view> modules) noexcept;
 
+/// Libraries that compute, whose memory belongs to their handles and plans: cuBLAS, cuDNN and the like.
+bool is_math_library(std::string_view owner) noexcept;
+
 }  // namespace vramtrack

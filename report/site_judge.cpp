@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "report/owner.hpp"
+
 namespace vramtrack {
 namespace {
 
@@ -24,10 +26,18 @@ bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes
   return largest == cublas_default;
 }
 
+/// What setting a model up and one pass through it leave behind: as many blocks as it has layers, and no more with time.
+bool is_of_model(const std::optional<TensorFacts>& facts) {
+  if (!facts) return false;
+  return facts->role == "parameter" || facts->role == "buffer" || facts->role == "gradient" ||
+         facts->role == "optimizer_state" || facts->role == "saved_for_backward";
+}
+
 }  // namespace
 
-SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, std::optional<std::uint64_t> until)
-    : trace_(trace), report_(report) {
+SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
+                     const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until)
+    : trace_(trace), report_(report), tensors_(tensors), blocks_(blocks) {
   for (const trace::Account& account : trace.accounts) {
     if (account.used != 1 || account.kind == static_cast<std::uint8_t>(Kind::all)) continue;
     activity_[{account.layer, account.device}].freed += account.freed_count;
@@ -45,16 +55,22 @@ SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, std::o
     last = std::max(last, trace.seconds(site.last_time));
     if (site.freed_count > 0) last = std::max(last, trace.seconds(site.last_free_time));
   }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    std::vector<double>& births = activity_[{trace.sites[i].layer, trace.sites[i].device}].births;
+    for (const trace::Block* block : blocks[i]) births.push_back(trace.seconds(block->time));
+  }
+  for (auto& [place, activity] : activity_) std::sort(activity.births.begin(), activity.births.end());
   if (!until) return;
   for (auto& [place, activity] : activity_) activity.last = std::min(activity.last, trace.seconds(*until));
 }
 
-void SiteJudge::judge(const trace::Site& site, const std::vector<const trace::Block*>& survivors,
-                      SiteReport& result) const {
+void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
+  const std::vector<const trace::Block*>& survivors = blocks_[result.id];
   SiteHistory history;
   history.survivors.reserve(survivors.size());
   for (const trace::Block* block : survivors) {
     history.survivors.push_back({block->step, trace_.seconds(block->time), block->bytes});
+    if (is_of_model(tensors_.find(block->address, block->bytes))) ++history.of_model;
   }
   history.allocated_count = site.allocated_count;
   history.freed_count = site.allocated_count - std::min<std::uint64_t>(site.allocated_count, survivors.size());
@@ -67,13 +83,13 @@ void SiteJudge::judge(const trace::Site& site, const std::vector<const trace::Bl
   const bool hands_out = activity_.contains({static_cast<decltype(site.layer)>(trace::Layer::tensor), site.device});
   if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0 && hands_out) {
     history.purpose = Purpose::allocator_segment;
-  } else if (result.owner == "cublas" || result.owner == "cudnn" ||
-             is_workspace(report_, result.stack, result.largest_bytes)) {
+  } else if (is_math_library(result.owner) || is_workspace(report_, result.stack, result.largest_bytes)) {
     history.purpose = Purpose::workspace;
   }
   const auto found = activity_.find({site.layer, site.device});
   const Activity none, &activity = found == activity_.end() ? none : found->second;
-  Verdict verdict = vramtrack::judge(history, {report_.steps, activity.last, activity.freed, &activity.clock});
+  Verdict verdict = vramtrack::judge(
+      history, {report_.steps, activity.last, activity.freed, &activity.clock, &activity.births});
   result.verdict = std::move(verdict.verdict);
   result.growth = verdict.growth;
   result.evidence = std::move(verdict.evidence);

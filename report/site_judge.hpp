@@ -9,17 +9,20 @@
 
 #include "interpose/trace/reader.hpp"
 #include "report/model.hpp"
+#include "report/tensor_facts.hpp"
 #include "report/verdict.hpp"
 
 namespace vramtrack {
 
 class SiteJudge {
  public:
-  /// Both must outlive this. `until`: ticks of the moment that is shown, where it is not the end.
-  SiteJudge(const trace::TraceFile& trace, const Report& report, std::optional<std::uint64_t> until);
+  /// All must outlive this. `blocks`: the live ones of the moment that is shown, by site; `until`: its ticks, where it
+  /// is not the end.
+  SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
+            const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until);
 
-  /// Sets verdict, growth and evidence; the rest of `result` is there already. `survivors`: the site's live blocks.
-  void judge(const trace::Site& site, const std::vector<const trace::Block*>& survivors, SiteReport& result) const;
+  /// Sets verdict, growth and evidence; the rest of `result` is there already.
+  void judge(const trace::Site& site, SiteReport& result) const;
 
  private:
   /// What happened in one layer of one device.
@@ -27,10 +30,13 @@ class SiteJudge {
     std::uint64_t freed = 0;  // blocks
     double last = 0;          // time of the last allocation or free
     ActivityClock clock;
+    std::vector<double> births;  // of the live blocks, ascending
   };
 
   const trace::TraceFile& trace_;
   const Report& report_;
+  const TensorIndex& tensors_;
+  const std::vector<std::vector<const trace::Block*>>& blocks_;
   std::map<std::pair<std::uint8_t, std::int16_t>, Activity> activity_;  // by layer and device
 };
 

@@ -13,7 +13,8 @@ namespace {
 // cache) has more than 0.5 once it is older than two of its time constants.
 constexpr double most_uneven = 0.34;
 constexpr std::size_t least_steps = 4;   // with births that are neither the first step's nor the last two's
-constexpr std::size_t least_births = 8;  // without a step clock
+// Without a step clock: one pass over the layers of a model looks like a loop of as many turns.
+constexpr std::size_t least_births = 100;
 
 /// How evenly positions (ascending) lie in [begin, end].
 double unevenness(const std::vector<double>& positions, double begin, double end) {
@@ -139,10 +140,23 @@ class Judge {
 
   double activity(double time) const { return clock_.activity == nullptr ? time : clock_.activity->at(time); }
 
-  /// Without a step clock, or for what was all born between two steps (an evaluation loop). Setting a model up also
-  /// allocates evenly over its time: so the run must go on after that, and free other blocks meanwhile.
+  /// Blocks that came and went between two moments: each is two events, one that stays is one.
+  std::uint64_t temporaries(double begin, double end) const {
+    if (clock_.activity == nullptr || clock_.births == nullptr) return clock_.temporaries;
+    const auto [first, last] =
+        std::pair{std::lower_bound(clock_.births->begin(), clock_.births->end(), begin),
+                  std::upper_bound(clock_.births->begin(), clock_.births->end(), end)};
+    const double events = activity(end) - activity(begin), kept = static_cast<double>(last - first);
+    return events > kept ? static_cast<std::uint64_t>((events - kept) / 2) : 0;
+  }
+
+  /// Without a step clock, or for what was all born between two steps (an evaluation loop). A model, a data set or a
+  /// cache that is being filled also allocates evenly over its time: so other blocks must come and go between the
+  /// births, as in a loop that computes, until the end of the run; and a backward pass, which does the same once, must
+  /// not have made them.
   Verdict growing_by_time() const {
-    if (survivors_.size() < least_births || clock_.temporaries < survivors_.size()) return {};
+    const std::size_t count = survivors_.size();
+    if (count < least_births || 2 * history_.of_model >= count) return {};
     if (clock_.steps > 0 && steps_.front() != last_step()) return {};  // between two earlier steps, and never again
     if (evicts()) return {};
     std::vector<double> births;  // on the clock of activity
@@ -153,21 +167,23 @@ class Judge {
       last = std::max(last, birth.time);
     }
     std::sort(births.begin(), births.end());
+    const std::uint64_t others = temporaries(first, last);
+    if (others < count) return {};
     const double begin = births.front(), end = activity(clock_.now), length = end - begin;
     const double pause = longest_pause(births);
     // Few survivors of a buffer that is replaced at random may lie far apart, and are no older for it.
     const double reach = std::min(pause, 0.15 * length);
     if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), reach, first)) return {};
-    if (end - births.back() > std::max(0.15 * length, pause)) return {};
+    if (end - births.back() > std::max(0.05 * length, pause)) return {};
     if (clock_.now - last > 2 * (last - first)) return {};  // it stopped long ago, and nothing else went on either
     if (unevenness(births, begin, end) > most_uneven) return {};
 
     Verdict result = verdict("growing", "");
     result.growth.bytes_per_step.reset();
     result.growth.bytes_per_second = per_second();
-    result.evidence = number(static_cast<double>(survivors_.size())) + " blocks alive that were born evenly over " +
+    result.evidence = number(static_cast<double>(count)) + " blocks alive that were born evenly over " +
                       human_duration(last - first) + ", and still at the end, while " +
-                      number(static_cast<double>(clock_.temporaries)) + " other blocks were freed";
+                      number(static_cast<double>(others)) + " other blocks were freed";
     return result;
   }
 

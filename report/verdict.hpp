@@ -6,6 +6,7 @@
 //   lazily made state, caches that fill up     born early and middle, fewer and fewer       steady
 //   gradients, the last step's activations     born in the last steps only                  recent
 //   a bounded buffer (replay, last N losses)   the old ones are gone: freed as new ones come recent
+//   a model or data set being loaded           nothing else comes and goes between them     steady
 //   workspaces, an allocator's segments        kept on purpose                              cache
 // The test is on the whole distribution of the births (distance from an even spread, gap at its start, what is left at
 // its end), never on a size or a count alone; a leak of one block a step is seen after a handful of steps.
@@ -40,6 +41,7 @@ struct SiteHistory {
   double last_free_time = 0;             // only if freed_count > 0
   std::uint64_t freed_late = 0;          // frees of blocks that had lived for two steps or more
   std::uint32_t first_step = 0;          // of its allocations
+  std::uint64_t of_model = 0;            // survivors that belong to a module, an optimizer or a graph, as far as is known
   Purpose purpose = Purpose::unknown;
 };
 
@@ -64,6 +66,7 @@ struct RunClock {
   double now = 0;                 // the last allocation or free before the report, seconds
   std::uint64_t temporaries = 0;  // blocks that were freed so far
   const ActivityClock* activity = nullptr;
+  const std::vector<double>* births = nullptr;  // of all blocks alive, ascending
 };
 
 struct Verdict {

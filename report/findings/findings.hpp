@@ -7,6 +7,9 @@
 
 namespace vramtrack::findings {
 
+/// Takes back the verdict "growing" of sites whose blocks a container of limited size holds. Before find_all().
+void settle_bounded_sites(Report& report);
+
 /// Runs every finding over a filled report (sites, verdicts, allocations, notes) and returns them worst first.
 std::vector<Finding> find_all(const Report& report);
 

@@ -1,6 +1,7 @@
 // A container or a site whose tensors (without a graph) become more with every step and are never let go.
 // Evidence: the site's survivors were born over many steps (verdict), or a holder's length grew from look to look
-// until the end. Bounded containers, and growth that ended, are innocent.
+// until the end. Bounded containers, and growth that ended, are innocent. Without a step clock a loop, a pass over the
+// layers of a model and the loading of data look alike in time: only a container says which it was.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -12,6 +13,29 @@
 
 namespace vramtrack::findings {
 namespace {
+
+constexpr Bytes least_bytes_by_time = 1 << 20;
+
+/// The container (`__main__.outputs[]`) that holds three quarters or more of the site's live tensors, or "".
+std::string container_of(const Report& report, const SiteReport& site) {
+  std::map<std::string, std::uint64_t> elements;
+  for (const AllocationReport& allocation : report.allocations)
+    if (allocation.site == site.id && allocation.tensor) ++elements[blank_indices(allocation.tensor->holder)];
+  for (const auto& [chain, count] : elements)
+    if (chain.find("[]") != std::string::npos && 4 * count >= 3 * site.live_count) return chain;
+  return "";
+}
+
+bool judged_by_time(const SiteReport& site) { return !site.growth.bytes_per_step; }
+
+/// Chains of the containers of those sites that grew while the run went on, judged by time.
+std::set<std::string> containers_that_grew(const Report& report) {
+  std::set<std::string> result;
+  for (const SiteReport& site : report.sites)
+    if (site.verdict == "growing" && judged_by_time(site) && site.live_bytes >= least_bytes_by_time)
+      result.insert(container_of(report, site));
+  return result;
+}
 
 bool keeps_graphs(const Holder& holder) { return holder.graphs * 2 > holder.count && holder.steps >= 3; }
 
@@ -25,10 +49,10 @@ std::string container(const std::string& chain) {
 /// Length per step, or 0 when it does not grow throughout.
 double pace(const std::vector<Holder>& seen) {
   // Two observations suffice when it had one for nearly every step from the start.
-  if (seen.size() < 2 || seen.back().bound != 0) return 0;
+  if (seen.size() < 2 || is_bounded(seen.back())) return 0;
   if (seen.size() == 2 && (seen[0].count * 3 < seen[0].step * 2 || seen[0].step < 4)) return 0;
   for (std::size_t i = 1; i < seen.size(); ++i)
-    if (seen[i].count < seen[i - 1].count || (seen[i].step > seen[i - 1].step && seen[i].count == seen[i - 1].count))
+    if (seen[i].count < seen[i - 1].count || (seen[i].step > seen[i - 1].step + 1 && seen[i].count == seen[i - 1].count))
       return 0;
   const double steps = static_cast<double>(seen.back().step) - seen.front().step;
   return steps <= 0 ? 0 : static_cast<double>(seen.back().count - seen.front().count) / steps;
@@ -47,7 +71,9 @@ std::vector<Holder> by_step(const std::vector<Holder>& seen) {
 }
 
 Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_step) {
-  Finding finding = make("growing-site", "warning", "`" + last.variable + "` holds more tensors after every step");
+  Finding finding = make("growing-site", "warning",
+                         "`" + last.variable + "` holds more " + (last.count == 1 ? "memory" : "tensors") +
+                             (bytes_per_step != 0 ? " after every step" : " the longer the program runs"));
   finding.file = last.file;
   if (last.line > 0) finding.line = last.line;
   finding.variable = last.variable;
@@ -71,6 +97,7 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
 }
 
 void from_holders(const Report& report, Findings& found, std::set<std::string>& told) {
+  const std::set<std::string> grew_in_time = report.steps > 0 ? std::set<std::string>() : containers_that_grew(report);
   for (const std::vector<Holder>& all : holders_by_variable(report)) {
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
@@ -86,8 +113,13 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
         if (last.step > before.step + 4 && late < growth / 4) continue;
       }
     } else {
-      // No step clock: it must have grown at every look and be most of what was alive at the highest one.
-      if (all.size() < 4 || last.bound != 0) continue;
+      // No step clock: it must have grown at every look and be most of what was alive at the highest one, and the end
+      // (unless memory ran out before) must show that it was not filled once and for all.
+      if (all.size() < 4 || is_bounded(last)) continue;
+      if (report.at != "oom" && std::none_of(last.chains.begin(), last.chains.end(), [&](const std::string& chain) {
+            return grew_in_time.contains(chain);
+          }))
+        continue;
       bool grew = true;
       for (std::size_t i = 1; i < all.size(); ++i) grew = grew && all[i].count > all[i - 1].count;
       const Holder& highest = all.back().at_end ? all[all.size() - 2] : all.back();
@@ -101,42 +133,97 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
   }
 }
 
+/// One tensor that is made anew, longer, in every step: `seen = torch.cat([seen, features])`.
+void from_longer_tensors(const Report& report, Findings& found, std::set<std::string>& told) {
+  if (report.steps == 0) return;
+  for (const std::vector<Holder>& all : holders_by_variable(report)) {
+    const std::vector<Holder> seen = by_step(all);
+    const Holder &first = seen.front(), &last = seen.back();
+    if (seen.size() < 3 || !last.grows || is_bounded(last)) continue;
+    if (last.bytes < (1 << 20) || last.bytes < 4 * first.bytes) continue;
+    if (!last.at_end && last.step * 10 < report.steps * 8) continue;  // it may have reached its size since
+    bool grew = true;
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      grew = grew && seen[i].count == 1 && seen[i].graphs == 0;
+      grew = grew && (i == 0 || seen[i].bytes > seen[i - 1].bytes || seen[i].step == seen[i - 1].step + 1);
+    }
+    const Holder& before = seen[seen.size() - 2];
+    const auto pace_between = [](const Holder& a, const Holder& b) {
+      return static_cast<double>(b.bytes - a.bytes) / std::max(1.0, static_cast<double>(b.step) - a.step);
+    };
+    if (!grew || pace_between(before, last) < pace_between(first, last) / 4) continue;
+    found.push_back(describe(last, 0, static_cast<Bytes>(pace_between(first, last))));
+    told.insert(container(last.variable));
+  }
+}
+
+/// `losses` of `train() local losses[]`, `model.cache` of `__main__.model.cache[]`.
+std::string variable_of(const std::string& chain) {
+  std::string text = chain.substr(0, chain.find("[]"));
+  for (const std::string_view word : {" local ", " closure ", " default "})
+    if (const std::size_t at = text.rfind(word); at != std::string::npos) text.erase(0, at + word.size());
+  constexpr std::string_view main = "__main__.";
+  return text.starts_with(main) ? text.substr(main.size()) : text;
+}
+
+Finding describe_site(const Report& report, const SiteReport& site) {
+  Finding finding = make("growing-site", "warning",
+                         std::string("Memory from one place grows ") +
+                             (judged_by_time(site) ? "the longer the program runs" : "with every step"));
+  finding.site = site.id;
+  finding.bytes = site.live_bytes;
+  std::string where = "an unknown place";
+  if (const auto frame = own_frame(report, site)) {
+    finding.file = report.frames[*frame].file;
+    if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
+    where = place(*finding.file, finding.line.value_or(0));
+  }
+  finding.message = plural(site.live_count, "block") + " of " + human_bytes(site.live_bytes) + " allocated at " + where +
+                    " are still alive";
+  finding.evidence["blocks"] = site.live_count;
+  finding.evidence["steps_spanned"] = site.growth.steps_spanned;
+  if (site.growth.bytes_per_step) finding.evidence["bytes_per_step"] = *site.growth.bytes_per_step;
+  return finding;
+}
+
 /// Sites that survive in growing numbers without a holder that was seen to grow: C++ owners, libraries, no agent.
 void from_sites(const Report& report, Findings& found, const std::set<std::string>& told) {
   std::set<std::string> known = told;
-  for (const std::vector<Holder>& all : holders_by_variable(report))
+  const std::vector<std::vector<Holder>> seen = holders_by_variable(report);
+  for (const std::vector<Holder>& all : seen)
     if (keeps_graphs(all.back()))
       known.insert(all.back().chains.begin(), all.back().chains.end());  // history-accumulation speaks of it
   const std::map<std::uint32_t, std::string> holders = main_holders(report);
   std::size_t added = 0;
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
-    const auto holder = holders.find(site.id);
-    if (holder != holders.end() && (known.contains(holder->second) || known.contains(container(holder->second))))
+    if (judged_by_time(site) && site.layer == "tensor" &&
+        (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
       continue;
-    const bool held_in_c = holder == holders.end() || holder->second == "autograd graph";
+    const auto at = holders.find(site.id);
+    const std::string chain = at == holders.end() ? "" : at->second;
+    if (!chain.empty() && (known.contains(chain) || known.contains(container(chain)))) continue;
+    const bool held_in_c = chain.empty() || chain == "autograd graph";
     if (held_in_c && !known.empty()) continue;  // most likely the same leak's C++ side
-    Finding finding = make("growing-site", "warning", "Memory from one place grows with every step");
-    finding.site = site.id;
-    finding.bytes = site.live_bytes;
-    if (const auto frame = own_frame(report, site)) {
-      finding.file = report.frames[*frame].file;
-      if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
+    const Holder* holder = observed(seen, chain);
+    Finding finding = describe_site(report, site);
+    if (!chain.empty()) {
+      finding.variable = variable_of(chain);
+      finding.evidence["holder"] = chain;
+      finding.message += ", held by `" + *finding.variable + "`";
+      known.insert(container(chain));
     }
-    if (holder != holders.end()) {
-      finding.variable = holder->second.substr(0, holder->second.find("[]"));
-      finding.evidence["holder"] = holder->second;
-      known.insert(container(holder->second));
+    if (holder != nullptr && holder->grows) {  // where it is kept tells more than where it was made
+      finding.variable = holder->variable;
+      finding.file = holder->file;
+      finding.line = holder->line;
+      finding.message += " (" + kind_of_variable(*holder) + ", " + place(holder->file, holder->line) + ")";
     }
-    finding.message =
-        plural(site.live_count, "block") + " of " + human_bytes(site.live_bytes) + " allocated at " +
-        (finding.file ? place(*finding.file, finding.line.value_or(0)) : std::string("an unknown place")) +
-        " are still alive" + (finding.variable ? ", held by `" + *finding.variable + "`" : std::string()) + ". " +
-        site.evidence;
-    finding.fix = "Find what keeps them: the holder above, or an object of a library. Release it or give it a bound.";
-    finding.evidence["blocks"] = site.live_count;
-    finding.evidence["steps_spanned"] = site.growth.steps_spanned;
-    if (site.growth.bytes_per_step) finding.evidence["bytes_per_step"] = *site.growth.bytes_per_step;
+    finding.message += ": " + site.evidence + ".";
+    finding.fix =
+        chain.empty() ? "Find the object of a library or of C++ code that keeps them: release it, or give it a bound."
+                      : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
+                        "or a container of fixed size.";
     found.push_back(std::move(finding));
     ++added;
   }
@@ -148,7 +235,15 @@ Findings growing_site(const Report& report) {
   Findings found;
   std::set<std::string> told;
   from_holders(report, found, told);
+  from_longer_tensors(report, found, told);
   from_sites(report, found, told);
+  // What keeps graphs and other tensors, too, is told once.
+  const Findings graphs = history_accumulation(report);
+  std::erase_if(found, [&](const Finding& finding) {
+    return std::any_of(graphs.begin(), graphs.end(), [&](const Finding& graph) {
+      return graph.file == finding.file && graph.line == finding.line && graph.variable == finding.variable;
+    });
+  });
   return found;
 }
 

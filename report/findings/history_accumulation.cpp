@@ -59,8 +59,11 @@ Finding describe(const Holder& last, bool with_steps) {
                     ", and all that those nodes hold. A value kept for statistics does not need its history.";
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
                                  "`.detach()` (and `.cpu()`) otherwise."
-                               : "Add the number, not the tensor: `" + last.variable +
-                                     " += loss.item()`, or `.detach()` it first.";
+                : last.grows && last.bytes <= sizeof(double)
+                    ? "Add the number, not the tensor: `" + last.variable +
+                          " += loss.item()`, or `.detach()` it first."
+                    : "Detach what is carried over to the next " + std::string(with_steps ? "step" : "pass") +
+                          ": `.detach()` it, or `.item()` where a number will do.";
   finding.evidence = {{"steps_spanned", last.steps}, {"first_step", last.first_step}, {"last_step", last.last_step},
                       {"graph_nodes", last.nodes},   {"nodes_per_step", nodes_each},  {"tensors", last.count},
                       {"parameter_uses", last.uses}, {"observed_at_step", last.step}, {"holder", last.chain}};

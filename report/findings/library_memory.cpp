@@ -1,8 +1,10 @@
-// A library other than the framework and the program itself holds much device memory.
+// A library other than the framework and the program itself holds much device memory. What the math libraries keep for
+// their handles is `workspace`'s subject.
 #include <algorithm>
 #include <array>
 
 #include "report/findings/registry.hpp"
+#include "report/owner.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -13,7 +15,7 @@ constexpr Bytes least_bytes = Bytes{128} << 20;
 
 bool is_library(const std::string& owner) {
   constexpr std::array own = {"torch", "program", "python", "unknown", "tensorflow", "jax", ""};
-  return std::none_of(own.begin(), own.end(), [&](const char* name) { return owner == name; });
+  return !is_math_library(owner) && std::none_of(own.begin(), own.end(), [&](const char* name) { return owner == name; });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// Backpropagation through a long sequence: within one step, one parameter is used N times in one graph (its gradient
-// accumulator has N in-edges), and at the peak the same sites hold about N blocks each. Depth does not look like this:
-// stacked layers have parameters of their own.
+// Backpropagation through a long sequence. Either the program's own loop: within one step, one parameter is used N times
+// in one graph (its gradient accumulator has N in-edges), and at the peak the same sites hold about N blocks each; depth
+// does not look like this: stacked layers have parameters of their own. Or cuDNN's: one node of the graph is a whole RNN,
+// and says how long its sequence is and what it keeps for it.
 #include <algorithm>
 
 #include "report/findings/registry.hpp"
@@ -11,6 +12,14 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr std::uint64_t long_sequence = 100;
+constexpr Bytes least_bytes = 1 << 20;
+
+/// What a long sequence keeps.
+struct Sequence {
+  std::uint64_t steps = 0;
+  Bytes kept = 0;
+  const SiteReport* largest = nullptr;  // site of the kept blocks
+};
 
 /// Blocks that a site held at the peak, by its mean block.
 double blocks_at_peak(const SiteReport& site) {
@@ -19,57 +28,98 @@ double blocks_at_peak(const SiteReport& site) {
          static_cast<double>(site.allocated_bytes);
 }
 
+/// The highest of a number that holders of one step's graphs carry.
+const Holder* highest(const std::vector<std::vector<Holder>>& all, std::uint64_t Holder::* number) {
+  const Holder* found = nullptr;
+  for (const auto& seen : all)
+    for (const Holder& holder : seen)
+      if (holder.*number >= long_sequence && holder.steps <= 1 && (found == nullptr || holder.*number > found->*number))
+        found = &holder;
+  return found;
+}
+
+Sequence own_loop(const Report& report, const Holder& longest) {
+  Sequence sequence;
+  double times = static_cast<double>(longest.uses);
+  for (const SiteReport& site : report.sites) {
+    if (site.layer != "tensor" || site.verdict == "growing") continue;
+    const double blocks = blocks_at_peak(site);
+    if (blocks < static_cast<double>(longest.uses) / 2) continue;
+    sequence.kept += site.peak_bytes;
+    times = std::max(times, blocks + 0.5);
+    if (sequence.largest == nullptr || site.peak_bytes > sequence.largest->peak_bytes) sequence.largest = &site;
+  }
+  sequence.steps = static_cast<std::uint64_t>(times);
+  return sequence;
+}
+
+bool calls_fused_rnn(const Report& report, const SiteReport& site) {
+  return std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId id) {
+    const std::string& name = report.frames[id].function;
+    return (name.find("_cudnn_rnn") != std::string::npos || name.find("miopen_rnn") != std::string::npos) &&
+           name.find("flatten") == std::string::npos && name.find("backward") == std::string::npos;
+  });
+}
+
+Sequence fused(const Report& report, const Holder& longest) {
+  Sequence sequence{longest.sequence, longest.sequence_bytes};
+  for (const SiteReport& site : report.sites)
+    if (site.layer == "tensor" && calls_fused_rnn(report, site) &&
+        (sequence.largest == nullptr || site.peak_bytes > sequence.largest->peak_bytes))
+      sequence.largest = &site;
+  return sequence;
+}
+
+Bytes peak_without_workspaces(const Report& report) {
+  Bytes scratch = 0;  // which has nothing to do with the sequence
+  for (const SiteReport& site : report.sites)
+    if (site.layer == "tensor" && site.verdict == "cache") scratch += std::min(site.peak_bytes, site.live_bytes);
+  return peak_bytes(report) - std::min(scratch, peak_bytes(report));
+}
+
 }  // namespace
 
 Findings long_bptt(const Report& report) {
-  const Holder* longest = nullptr;
   const auto all = holders_by_variable(report);
-  for (const auto& seen : all)
-    for (const Holder& holder : seen)
-      if (holder.uses >= long_sequence && holder.steps <= 1 && (longest == nullptr || holder.uses > longest->uses))
-        longest = &holder;
-  if (longest == nullptr) return {};
+  const Holder* repeated = highest(all, &Holder::uses);
+  const Holder* in_one_call = highest(all, &Holder::sequence);
+  const Bytes peak = peak_without_workspaces(report);
+  const auto dominates = [&](const Sequence& sequence) {
+    return sequence.largest != nullptr && sequence.kept >= peak * 4 / 10 && sequence.kept >= least_bytes;
+  };
+  Sequence sequence;
+  if (repeated != nullptr) sequence = own_loop(report, *repeated);
+  const bool is_fused = !dominates(sequence) && in_one_call != nullptr;
+  if (is_fused) sequence = fused(report, *in_one_call);
+  if (!dominates(sequence)) return {};
 
-  Bytes repeated = 0, scratch = 0;  // scratch: workspaces, which have nothing to do with the sequence
-  const SiteReport* largest = nullptr;
-  double times = 0;
-  for (const SiteReport& site : report.sites) {
-    if (site.layer != "tensor" || site.verdict == "growing") continue;
-    if (site.verdict == "cache") scratch += std::min(site.peak_bytes, site.live_bytes);
-    const double blocks = blocks_at_peak(site);
-    if (blocks < static_cast<double>(longest->uses) / 2) continue;
-    repeated += site.peak_bytes;
-    times = std::max(times, blocks);
-    if (largest == nullptr || site.peak_bytes > largest->peak_bytes) largest = &site;
-  }
-  const Bytes peak = peak_bytes(report) - std::min(scratch, peak_bytes(report));
-  if (largest == nullptr || repeated < peak * 4 / 10 || repeated < (1 << 20)) return {};
-
-  const auto steps = static_cast<std::uint64_t>(std::max(times + 0.5, static_cast<double>(longest->uses)));
   Finding finding = make("long-bptt", "warning", "Memory grows with the length of the sequence");
-  finding.site = largest->id;
-  finding.bytes = repeated;
-  if (const auto frame = own_frame(report, *largest)) {
+  finding.site = sequence.largest->id;
+  finding.bytes = sequence.kept;
+  if (const auto frame = own_frame(report, *sequence.largest)) {
     finding.file = report.frames[*frame].file;
     if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
   }
-  for (const auto& seen : all)  // the variable that the repeated line sets, if it was seen
-    for (const Holder& holder : seen)
-      if (holder.uses * 2 >= longest->uses && finding.file == holder.file && finding.line == holder.line)
-        finding.variable = holder.variable;
-  finding.message = "Within one step the same code ran about " + human_count(steps) +
-                    " times and every pass kept its intermediate "
-                    "results for backward: " +
-                    human_bytes(repeated) + " of the peak of " + human_bytes(peak) +
+  if (!is_fused)
+    for (const auto& seen : all)  // the variable that the repeated line sets, if it was seen
+      for (const Holder& holder : seen)
+        if (holder.uses * 2 >= repeated->uses && finding.file == holder.file && finding.line == holder.line)
+          finding.variable = holder.variable;
+  finding.message = (is_fused ? "One call ran a recurrent network over " + human_count(sequence.steps) +
+                                    " time steps and kept their results for backward: "
+                              : "Within one step the same code ran about " + human_count(sequence.steps) +
+                                    " times and every pass kept its intermediate results for backward: ") +
+                    human_bytes(sequence.kept) + " of the peak of " + human_bytes(peak) +
                     ". This memory is proportional to the length of the sequence (backpropagation through time).";
   finding.fix =
       "Cut the sequence into pieces of 35 to 100 steps and detach the hidden state between them "
       "(`h = h.detach()` after each `backward()`).";
-  finding.evidence = {{"repetitions", steps},
-                      {"parameter_uses", longest->uses},
-                      {"saved_bytes", repeated},
-                      {"bytes_per_repetition", repeated / std::max<std::uint64_t>(steps, 1)},
-                      {"share_of_peak", static_cast<double>(repeated) / static_cast<double>(std::max<Bytes>(peak, 1))}};
+  finding.evidence = {
+      {"repetitions", sequence.steps},
+      {"saved_bytes", sequence.kept},
+      {"bytes_per_repetition", sequence.kept / std::max<std::uint64_t>(sequence.steps, 1)},
+      {"share_of_peak", static_cast<double>(sequence.kept) / static_cast<double>(std::max<Bytes>(peak, 1))}};
+  if (!is_fused) finding.evidence["parameter_uses"] = repeated->uses;
   return {finding};
 }
 

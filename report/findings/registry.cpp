@@ -33,6 +33,7 @@ Holder read_holder(const Json& entry) {
   holder.of_class = value<std::string>(entry, "o", "");
   holder.line = value<int>(entry, "l", 0);
   holder.grows = value<bool>(entry, "k", false);
+  holder.limited = value<bool>(entry, "lim", false);
   holder.count = value<std::uint64_t>(entry, "c", 0);
   holder.graphs = value<std::uint64_t>(entry, "g", 0);
   holder.bound = value<std::uint64_t>(entry, "max", 0);
@@ -40,6 +41,8 @@ Holder read_holder(const Json& entry) {
   holder.steps = value<std::uint64_t>(entry, "steps", 0);
   holder.uses = value<std::uint64_t>(entry, "uses", 0);
   holder.bytes = value<Bytes>(entry, "b", 0);
+  holder.sequence = value<std::uint64_t>(entry, "seq", 0);
+  holder.sequence_bytes = value<Bytes>(entry, "seqb", 0);
   holder.first_step = value<std::uint32_t>(entry, "s0", 0);
   holder.last_step = value<std::uint32_t>(entry, "s1", 0);
   return holder;
@@ -63,7 +66,10 @@ void merge(Holder& all, Holder&& part) {
   all.nodes = std::max(all.nodes, part.nodes);  // the parts mostly share one graph
   all.steps = std::max(all.steps, part.steps);
   all.uses = std::max(all.uses, part.uses);
+  all.sequence = std::max(all.sequence, part.sequence);
+  all.sequence_bytes = std::max(all.sequence_bytes, part.sequence_bytes);
   all.grows = all.grows || part.grows;
+  all.limited = all.limited || part.limited;
 }
 
 }  // namespace
@@ -99,6 +105,15 @@ std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
   for (auto& [key, holders] : grouped) result.push_back(std::move(holders));
   return result;
 }
+
+const Holder* observed(const std::vector<std::vector<Holder>>& holders, const std::string& chain) {
+  for (const std::vector<Holder>& all : holders)
+    if (std::find(all.back().chains.begin(), all.back().chains.end(), chain) != all.back().chains.end())
+      return &all.back();
+  return nullptr;
+}
+
+bool is_bounded(const Holder& holder) { return holder.bound != 0 || holder.limited; }
 
 Bytes peak_bytes(const Report& report) {
   Bytes tensors = 0, cuda = 0;

@@ -37,9 +37,12 @@ struct Holder {
   std::string chain, variable, file, function, of_class;
   std::vector<std::string> chains;  // of all parts of what `variable` holds; `chain` is the one with most bytes
   int line = 0;
-  bool grows = false;  // `line` is a statement that adds to it, not a plain assignment
+  bool grows = false;    // `line` is a statement that adds to it, not a plain assignment
+  bool limited = false;  // the source limits it: takes elements out again, or adds below a length only
   std::uint64_t count = 0, graphs = 0, bound = 0, nodes = 0, steps = 0, uses = 0;
   Bytes bytes = 0;
+  std::uint64_t sequence = 0;  // time steps of the longest RNN that its graphs run in one fused call
+  Bytes sequence_bytes = 0;    // what fused RNNs keep in proportion to their time steps
   std::uint32_t first_step = 0, last_step = 0;
   std::size_t look = 0;  // number of the look that saw it
   Bytes bytes_of_chain = 0;
@@ -48,6 +51,12 @@ struct Holder {
 /// Every observation of every holder, in order of time; the parts of one variable (`logs[]['loss']`,
 /// `logs[]['output']`) that one look saw are one observation.
 std::vector<std::vector<Holder>> holders_by_variable(const Report& report);
+
+/// The last observation of what holds `chain`, or nullptr.
+const Holder* observed(const std::vector<std::vector<Holder>>& holders, const std::string& chain);
+
+/// Also when the run was too short to reach the bound.
+bool is_bounded(const Holder& holder);
 
 /// The most that the tensor layer (or, without one, the cuda layer) held, all devices.
 Bytes peak_bytes(const Report& report);

@@ -1,7 +1,10 @@
-// Scratch memory that cuBLAS or cuDNN keep: made once per handle and stream, often mistaken for a leak.
+// Memory that the math libraries keep, often mistaken for a leak: scratch memory that PyTorch makes for them once per
+// handle and stream, and what a library takes from CUDA itself for its handle (cuBLAS: 64 MiB each on an H100).
 #include <algorithm>
+#include <map>
 
 #include "report/findings/registry.hpp"
+#include "report/owner.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -9,6 +12,18 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr Bytes least_bytes = 1 << 20;
+
+struct Part {
+  Bytes bytes = 0;
+  std::uint64_t blocks = 0;
+  const SiteReport* largest = nullptr;
+
+  void add(const SiteReport& site) {
+    bytes += site.live_bytes;
+    blocks += site.live_count;
+    if (largest == nullptr || site.live_bytes > largest->live_bytes) largest = &site;
+  }
+};
 
 /// The native function that asked for a workspace, by name, or nullptr.
 const Frame* workspace_frame(const Report& report, const SiteReport& site) {
@@ -23,39 +38,62 @@ const Frame* workspace_frame(const Report& report, const SiteReport& site) {
   return nullptr;
 }
 
+/// "64.1 MiB (3 blocks)"
+std::string amount(const Part& part) { return human_bytes(part.bytes) + " (" + plural(part.blocks, "block") + ")"; }
+
 }  // namespace
 
 Findings workspace(const Report& report) {
-  Bytes bytes = 0;
-  std::uint64_t blocks = 0;
-  const SiteReport* largest = nullptr;
-  std::string function;
+  Part framework;
+  std::map<std::string, Part> libraries;  // by name
   for (const SiteReport& site : report.sites) {
-    if (site.live_bytes < least_bytes || !is_main_layer(report, site)) continue;
-    const Frame* frame = workspace_frame(report, site);
-    if (frame == nullptr) continue;
-    bytes += site.live_bytes;
-    blocks += site.live_count;
-    if (largest == nullptr || site.live_bytes > largest->live_bytes) {
-      largest = &site;
-      function = frame->function;
-    }
+    if (site.live_bytes == 0 || site.verdict == "growing" || !is_main_layer(report, site)) continue;
+    if (site.layer == "cuda" && is_math_library(site.owner))
+      libraries[site.owner].add(site);
+    else if (site.live_bytes >= least_bytes && workspace_frame(report, site) != nullptr)
+      framework.add(site);
   }
-  if (largest == nullptr) return {};
-  Finding finding = make("workspace", "info", "Library workspaces: " + human_bytes(bytes) + " that is not a leak");
-  finding.site = largest->id;
-  finding.bytes = bytes;
-  if (const auto frame = own_frame(report, *largest)) {
+  Part all = framework;
+  Json by_library = Json::object();
+  std::string parts;
+  if (framework.largest != nullptr)
+    parts = amount(framework) + " that PyTorch made as their workspaces (" +
+            workspace_frame(report, *framework.largest)->function + "), which torch.cuda.memory_allocated() counts";
+  for (const auto& [name, part] : libraries) {
+    all.bytes += part.bytes;
+    all.blocks += part.blocks;
+    if (all.largest == nullptr || part.largest->live_bytes > all.largest->live_bytes) all.largest = part.largest;
+    by_library[name] = part.bytes;
+    parts += (parts.empty() ? "" : ", and ") + amount(part) + " that " + name +
+             " itself took from CUDA for its handles, which PyTorch does not count";
+  }
+  if (all.bytes < least_bytes) return {};
+
+  Finding finding =
+      make("workspace", "info", "The math libraries keep " + human_bytes(all.bytes) + ", which is not a leak");
+  finding.site = all.largest->id;
+  finding.bytes = all.bytes;
+  if (const auto frame = own_frame(report, *all.largest)) {
     finding.file = report.frames[*frame].file;
     if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
   }
-  finding.message =
-      plural(blocks, "block") + " of " + human_bytes(bytes) + " are scratch memory of the math libraries (" + function +
-      "). It is made once for each handle and stream and kept for reuse, so it is alive at exit and never grows.";
-  finding.fix =
-      "Nothing needs fixing. To make it smaller, set CUBLAS_WORKSPACE_CONFIG, for example `:4096:2`; to drop it, "
-      "torch._C._cuda_clearCublasWorkspaces().";
-  finding.evidence = {{"bytes", bytes}, {"blocks", blocks}, {"function", function}};
+  finding.message = parts + ". " +
+                    (all.blocks == 1 ? "It is made once for each handle and stream and kept for reuse, so it is"
+                                     : "Both kinds are made once for each handle and stream and kept for reuse, so they are") +
+                    " alive at exit and do not grow.";
+  finding.fix = "Nothing needs fixing.";
+  if (framework.largest != nullptr)
+    finding.fix +=
+        " To make the workspaces smaller, set CUBLAS_WORKSPACE_CONFIG, for example `:4096:2`; to drop them, "
+        "torch._C._cuda_clearCublasWorkspaces().";
+  if (!libraries.empty())
+    finding.fix +=
+        " A handle's memory lives as long as the handle: PyTorch makes one for each thread that computes, and the "
+        "backward pass has a thread of its own.";
+  finding.evidence = {{"bytes", all.bytes},
+                      {"blocks", all.blocks},
+                      {"framework_bytes", framework.bytes},
+                      {"library_bytes", std::move(by_library)}};
   return {finding};
 }
 

@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: every program runs under the built tool on the simulated GPU."""
 
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -146,6 +147,16 @@ def real_gpu():
     result = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
     if result != 0 or count.value == 0:
         pytest.fail(f"--gpu was asked for, but the driver answers {result} and has {count.value} devices")
+
+
+@pytest.fixture
+def share_of_the_gpu(request, tmp_path_factory):
+    """The programs about running out of memory have the GPU to themselves, all other tests share it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all workers
+    with open(base / "gpu.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if "[out-of-memory/" in request.node.name else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture

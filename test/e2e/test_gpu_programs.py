@@ -18,7 +18,7 @@ from test_findings import LEAK_CODES
 from test_stacks import checked
 from test_trace import TRAIN, check_replay, only_trace
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu", "share_of_the_gpu")]
 PROGRAMS = ROOT / "test" / "programs"
 GIB = 1 << 30
 MIB = 1 << 20

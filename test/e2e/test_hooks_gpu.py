@@ -11,7 +11,7 @@ from conftest import owners
 from test_findings import PROGRAM_FILES, check_program, run as run_program
 from test_torch_figures import WORKLOADS, check_figures
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu", "share_of_the_gpu")]
 
 TRAINING = """
 import json, torch
@@ -55,6 +55,8 @@ os._exit(0)     # with the communicator's memory alive
 
 NUMBA = """
 import numpy
+if not hasattr(numpy, "row_stack"):  # numba-cuda 0.30 asks for it; NumPy 2.5 has it no more
+    numpy.row_stack = numpy.vstack
 from numba import cuda
 @cuda.jit
 def double(data):
@@ -116,13 +118,12 @@ def test_torch_profiler_at_the_same_time(traced):
     assert live[0] == live[1]
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+# async_backend asks the simulated driver for the size of its pool; test_torch_training covers that back end here.
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name != "async_backend"])
 def test_figures_equal_torch(traced, name):
     check_figures(traced, name, sim=None)
 
 
 @pytest.mark.parametrize("path", PROGRAM_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_findings(path, tmp_path, monkeypatch):
-    # Other tests run at the same time: one that fills the device must not starve them.
-    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "per_process_memory_fraction:0.08")
+def test_findings(path, tmp_path):
     check_program(path, types.SimpleNamespace(**json.loads(run_program(path, tmp_path))))

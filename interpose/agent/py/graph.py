@@ -2,6 +2,7 @@
 # Reads nodes only: `_saved_x` would run unpack hooks (and re-run a checkpointed forward), `_raw_saved_x` does not.
 
 _TOP_SEQUENCE = 1 << 62  # AccumulateGrad's number is 2^64 - 1
+_FUSED_RNN = ("CudnnRnnBackward0", "MiopenRnnBackward0")  # one node for all time steps
 _raw_names = {}  # node type name -> names of its raw saved values; strings only
 
 
@@ -20,6 +21,8 @@ class Span:
         self.saved_bytes = 0
         self.on_device = False  # a parameter of it is, of the first hundred
         self.saved = {}  # address -> (bytes, shape, dtype, node type, name)
+        self.sequence = 0  # time steps of the longest fused RNN
+        self.sequence_saved = {}  # address -> bytes that fused RNNs keep for each of their time steps
 
 
 def walk_graph(access, starts, limit, saved=False):
@@ -40,6 +43,8 @@ def walk_graph(access, starts, limit, saved=False):
             number = _sequence(node)
             if number is not None and number < _TOP_SEQUENCE:
                 span.steps.add(native_step_of(number))
+            if kind in _FUSED_RNN:
+                _measure_sequence(access, node, span)
             if saved:
                 _collect_saved(access, node, kind, span)
         for following, _ in node.next_functions:
@@ -72,6 +77,22 @@ def _sequence(node):
         return node._sequence_nr()
     except Exception:
         return None
+
+
+def _measure_sequence(access, node, span):
+    """Length of the sequence that nn.LSTM, nn.GRU or nn.RNN ran over in one call, and what it keeps in proportion to it:
+    input, output and the reserve."""
+    try:
+        kept = [getattr(node, name).data for name in ("_raw_saved_input", "_raw_saved_result0", "_raw_saved_result3")]
+        packed = node._saved_batch_sizes
+        length = len(packed) or access.shape(kept[0])[1 if node._saved_batch_first else 0]
+        for tensor in kept:
+            if tensor is not None and access.kind(tensor) == "t" and access.address(tensor):
+                span.sequence_saved[access.address(tensor)] = access.bytes(tensor)
+        span.sequence = max(span.sequence, length)
+    except Exception:
+        pass  # freed by backward
+    kept = tensor = None
 
 
 def _collect_saved(access, node, kind, span):

@@ -4,6 +4,7 @@ import ast
 
 _ADDERS = frozenset(("append", "extend", "insert", "add", "appendleft", "extendleft", "update", "setdefault", "put",
                      "push", "log", "record", "put_nowait", "__setitem__"))
+_TAKERS = frozenset(("pop", "popleft", "popitem", "clear", "remove"))
 _trees = {}  # path -> ast.Module or None; a handful of user files
 
 
@@ -29,6 +30,42 @@ def _scope(tree, function, first_line):
     return tree
 
 
+def _classes(tree, name):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name] if name else []
+
+
+def limited_in_source(path, function, first_line, name, of_class=""):
+    """Whether the code takes elements out of `name` again, or adds to it only below a length: a buffer that has a limit,
+    also where the run was too short to reach it."""
+    tree = _tree(path)
+    if tree is None:
+        return False
+    for scope in _classes(tree, of_class) or [_scope(tree, function, first_line)]:
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr in _TAKERS and _last_name(node.func.value) == name:
+                    return True
+            elif isinstance(node, ast.Delete):
+                if any(isinstance(target, ast.Subscript) and _last_name(target) == name for target in node.targets):
+                    return True
+            elif isinstance(node, ast.Assign):
+                if any(_last_name(target) == name for target in node.targets) and any(
+                        isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice) and _mentions(part.value, name)
+                        for part in ast.walk(node.value)):
+                    return True
+            elif isinstance(node, (ast.If, ast.While)) and _compares_length(node.test, name):
+                if _best_in(ast.Module(node.body, []), name, None, in_place=True)[0] >= 4:
+                    return True
+    return False
+
+
+def _compares_length(test, name):
+    """`len(name) < limit`, as it stands or as a part of the condition."""
+    return any(isinstance(side, ast.Call) and getattr(side.func, "id", None) == "len" and side.args
+               and _last_name(side.args[0]) == name
+               for node in ast.walk(test) if isinstance(node, ast.Compare) for side in [node.left, *node.comparators])
+
+
 def _last_name(node):
     """`x` of Name x, `attr` of any.attr, the name below subscripts."""
     while isinstance(node, ast.Subscript):
@@ -51,14 +88,19 @@ def _other_key(node, key):
     return key is not None and isinstance(index, ast.Constant) and index.value != key
 
 
-def growth_line(path, function, first_line, name, key=None):
+def growth_line(path, function, first_line, name, key=None, of_class=""):
     """(line, grows) of the statement that makes `name` (a variable or an attribute) grow; (0, False): none found.
 
     Preferred: augmented assignment, append and the like, item assignment, `x = x + ...`, inside a loop or function;
-    then any assignment in a loop; then the last assignment. With `key`, statements on other keys do not count."""
+    then any assignment in a loop; then the last assignment. With `key`, statements on other keys do not count. Of an
+    attribute, its class's own statements come first."""
     tree = _tree(path)
     if tree is None:
         return 0, False
+    for node in _classes(tree, of_class):
+        best = _best_in(node, name, key)
+        if best[0] >= 4:
+            return best[1], True
     own = _scope(tree, function, first_line)
     scopes = (own, tree) if is_user_file(path) else (own,)  # the same name elsewhere in a library is another variable
     for scope in scopes:

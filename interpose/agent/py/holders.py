@@ -45,6 +45,7 @@ class Walk:
         self.seen = set()
         self.next = 0
         self.tensors = []  # positions of device tensors, in order of discovery
+        self.others = {}  # id of a tensor -> further ways to it, (parent, kind, label), through an attribute or a closure
         self.histories = []  # positions of host tensors with an autograd graph, which may hold device memory
         self.modules = []  # positions of nn.Modules that no other module holds
         self.optimizers = []  # positions
@@ -61,6 +62,7 @@ class Walk:
             part.clear()
         self._texts.clear()
         self._below.clear()
+        self.others.clear()
         self.seen.clear()
         self.roots.clear()
 
@@ -103,7 +105,11 @@ class Walk:
 
     def _reach(self, o, parent, kind, label):
         of_type, key = id(type(o)), id(o)
-        if of_type in _ATOMS or key in self.seen:
+        if of_type in _ATOMS:
+            return
+        if key in self.seen:
+            if (kind == ATTRIBUTE or kind == CLOSURE) and self.type_kinds.get(of_type) == "t" and len(self.others) < 10000:
+                self.others.setdefault(key, []).append((parent, kind, label))
             return
         self.seen.add(key)
         at = len(self.objects)
@@ -288,6 +294,10 @@ class Walk:
                     self._reach(inner, at, ATTRIBUTE, name)
 
     # ---- names ----
+
+    def other_ways(self, at):
+        """Positions that stand for the further ways to a tensor. Only once the walk is over."""
+        return [self._append(self.objects[at], *way) for way in self.others.get(id(self.objects[at]), ())]
 
     def path(self, at):
         """Positions from the root (included) to `at`."""

@@ -148,7 +148,7 @@ def _spans(access, groups, budget):
 
 def _where(walk, at, last=None):
     """(variable, file, line of the statement that makes it grow, function, whether that statement adds to it, class
-    that it is an attribute of) of a holder.
+    that it is an attribute of, whether the source limits it) of a holder.
 
     Of a group of tensors (`at` its first, `last` its last) what grows is the container at which their ways part:
     `errors` of `errors[0].__traceback__... local batch` and `errors[7]. ...`. Parts of library objects are not named:
@@ -185,19 +185,20 @@ def _where(walk, at, last=None):
                 continue
         name, key, shown = str(label), None, position
         of_class = type.__dict__["__name__"].__get__(owner) if owner is not None else ""
-    question = (file, function, first, name, key)
+    question = (file, function, first, name, key, of_class)
     found = _looks["lines"].get(question)
     if found is None:
-        found = _looks["lines"][question] = _growth(*question)
+        found = _growth(*question) + (bool(file and name) and limited_in_source(file, function, first, name, of_class),)
+        _looks["lines"][question] = found
     variable = pattern(walk.text(shown))
     for word in (" closure ", " default ", " local "):
         if word in variable:
             variable = variable[variable.rindex(word) + len(word):]
-    return variable, file, found[0], root.name if root.frame_local else "", found[1], of_class
+    return variable, file, found[0], root.name if root.frame_local else "", found[1], of_class, found[2]
 
 
-def _growth(file, function, first, name, key=None):
-    return growth_line(file, function, first, name, key) if file and name else (0, False)
+def _growth(file, function, first, name, key=None, of_class=""):
+    return growth_line(file, function, first, name, key, of_class) if file and name else (0, False)
 
 
 def _group_entries(walk, groups, top=12):
@@ -209,11 +210,21 @@ def _group_entries(walk, groups, top=12):
             chosen[group.text] = group
     entries = []
     for group in chosen.values():
-        variable, file, line, function, grows, of_class = _where(walk, group.at, group.last)
-        entry = {"h": group.text, "v": variable, "f": file, "l": line, "fn": function, "c": group.count,
+        found, text = _where(walk, group.at, group.last), group.text
+        if group.span is not None and len(group.span.steps) > 2 and not found[4]:
+            # `average = meter.update(loss)` is one more name of what `self.average` accumulates.
+            for at in walk.other_ways(group.at):
+                other = _where(walk, at)
+                if other[4]:
+                    found, text = other, pattern(walk.describe(at))
+                    break
+        variable, file, line, function, grows, of_class, limited = found
+        entry = {"h": text, "v": variable, "f": file, "l": line, "fn": function, "c": group.count,
                  "b": group.bytes, "g": group.graph}
         if grows:
             entry["k"] = 1
+        if limited:
+            entry["lim"] = 1
         if of_class:
             entry["o"] = of_class
         if group.bounded:
@@ -227,6 +238,8 @@ def _group_entries(walk, groups, top=12):
             if span.steps:
                 entry["s0"], entry["s1"] = min(span.steps), max(span.steps)
             entry["uses"] = span.most_used
+            if span.sequence:
+                entry["seq"], entry["seqb"] = span.sequence, sum(span.sequence_saved.values())
             repeated = sorted(span.types.items(), key=lambda item: -item[1])[:3]
             entry["types"] = [[name, count] for name, count in repeated]
         entries.append(entry)

@@ -36,7 +36,54 @@ Report with_peak(Bytes peak) {
   total.layer = "tensor";
   total.kind = "block";
   total.peak_bytes = peak;
+  total.allocated_count = 1;
   report.totals.push_back(total);
+  return report;
+}
+
+FrameId add_frame(Report& report, const char* kind, const char* function, const char* file = "", int line = 0) {
+  Frame frame;
+  frame.kind = kind;
+  frame.function = function;
+  frame.file = file;
+  frame.line = line;
+  report.frames.push_back(frame);
+  return static_cast<FrameId>(report.frames.size() - 1);
+}
+
+/// A site of train.py:24, with its native frames, innermost first.
+SiteReport& add_site(Report& report, const char* layer, const char* owner, Bytes bytes, std::uint64_t blocks,
+                     const std::vector<const char*>& native) {
+  SiteReport site;
+  site.id = static_cast<std::uint32_t>(report.sites.size());
+  site.layer = layer;
+  site.kind = site.layer == "tensor" ? "block" : "device";
+  site.device = 0;
+  site.owner = owner;
+  site.live_bytes = site.peak_bytes = bytes;
+  site.live_count = site.allocated_count = blocks;
+  site.allocated_bytes = bytes;
+  site.verdict = "cache";
+  for (const char* function : native) site.stack.push_back(add_frame(report, "native", function));
+  site.stack.push_back(add_frame(report, "python", "main", "/x/train.py", 24));
+  report.sites.push_back(site);
+  return report.sites.back();
+}
+
+/// A training on an H100: PyTorch's workspaces, and what two cuBLAS handles took from CUDA themselves.
+Report h100_training() {
+  Report report = with_peak(Bytes{95} << 20);
+  report.steps = 60;
+  add_site(report, "tensor", "torch", Bytes{64} << 20, 2, {"at::cuda::setWorkspaceForHandle"});
+  add_site(report, "tensor", "torch", Bytes{1} << 20, 1, {"at::cuda::getCUDABlasLtWorkspace"});
+  add_site(report, "cuda", "torch", Bytes{84} << 20, 4, {"alloc_block", "at::cuda::setWorkspaceForHandle"});
+  add_site(report, "cuda", "cublas", Bytes{128} << 20, 2,
+           {"+0x5b45ee", "cublasCreate_v2", "at::cuda::getCurrentCUDABlasHandle", "at::cuda::getCUDABlasLtWorkspace"});
+  add_site(report, "cuda", "cublas", 256 << 10, 2, {"+0x5b45ee", "cublasCreate_v2"});
+  LedgerEntry entry;
+  entry.device = 0;
+  entry.owners = {{"cublas", (Bytes{128} << 20) + (256 << 10)}, {"torch", Bytes{84} << 20}};
+  report.ledger.push_back(entry);
   return report;
 }
 
@@ -134,4 +181,125 @@ TEST_CASE("a leftover process is told with what it holds") {
   CHECK(found[0].message.find("python server.py") != std::string::npos);
   leftover.devices.clear();
   CHECK(findings::run_findings({leftover}, {}).empty());
+}
+
+TEST_CASE("what the math libraries keep is one remark, which says how much is whose") {
+  const auto found = findings::find_all(h100_training());
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].code == "workspace");
+  CHECK(found[0].bytes == (Bytes{193} << 20) + (256 << 10));
+  CHECK(found[0].evidence["framework_bytes"] == Bytes{65} << 20);
+  CHECK(found[0].evidence["library_bytes"]["cublas"] == (Bytes{128} << 20) + (256 << 10));
+  CHECK(found[0].line == 24);
+}
+
+TEST_CASE("handles that a program makes in every step are no workspace but a leak") {
+  Report report = h100_training();
+  for (SiteReport& site : report.sites)
+    if (site.owner == "cublas") {
+      site.verdict = "growing";
+      site.growth.bytes_per_step = 64 << 20;
+    }
+  const auto found = findings::find_all(report);
+  CHECK(codes(report) == std::vector<std::string>{"growing-site", "growing-site", "workspace"});
+  CHECK(found.back().bytes == Bytes{65} << 20);
+}
+
+TEST_CASE("another library's memory is told as before") {
+  Report report = h100_training();
+  report.ledger[0].owners.push_back({"nccl", Bytes{200} << 20});
+  add_site(report, "cuda", "nccl", Bytes{200} << 20, 4, {"ncclCommInitRank"});
+  CHECK(codes(report) == std::vector<std::string>{"library-memory", "workspace"});
+}
+
+TEST_CASE("a long sequence in one call of cuDNN is told by its graph node") {
+  const auto with = [](int steps, Bytes kept) {
+    Report report = with_peak(Bytes{100} << 20);
+    report.steps = 3;
+    Json entry = holder(1, 1, 0, 0, 4);
+    entry["seq"] = steps;
+    entry["seqb"] = kept;
+    report.notes["looks[]"] = Json::array({look(0, {entry})});
+    add_site(report, "tensor", "torch", Bytes{12} << 20, 1, {"at::native::_cudnn_rnn_flatten_weight"}).verdict = "steady";
+    add_site(report, "tensor", "torch", Bytes{50} << 20, 3, {"at::native::_cudnn_rnn", "at::_ops::_cudnn_rnn::call"}).verdict =
+        "recent";
+    return report;
+  };
+  const Report long_one = with(400, Bytes{70} << 20);
+  const auto found = findings::find_all(long_one);
+  REQUIRE(codes(long_one) == std::vector<std::string>{"long-bptt"});
+  CHECK(found[0].site == 1);
+  CHECK(found[0].line == 24);
+  CHECK(found[0].evidence["repetitions"] == 400);
+  CHECK(codes(with(80, Bytes{70} << 20)).empty());   // truncated
+  CHECK(codes(with(400, Bytes{20} << 20)).empty());  // long, but something else fills the device
+}
+
+namespace {
+
+/// A site that grew by the clock of time, whose blocks hang on `holder`.
+Report grown_in_time(const char* holder, Bytes bytes) {
+  Report report = with_peak(bytes);
+  SiteReport& site = add_site(report, "tensor", "torch", bytes, 200, {"at::native::addmm"});
+  site.verdict = "growing";
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    AllocationReport allocation;
+    allocation.bytes = bytes / 200;
+    allocation.layer = "tensor";
+    allocation.site = site.id;
+    allocation.tensor.emplace();
+    std::string text = holder;
+    if (const std::size_t at = text.find('#'); at != std::string::npos) text.replace(at, 1, std::to_string(i));
+    allocation.tensor->holder = text;
+    report.allocations.push_back(allocation);
+  }
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("without steps a growing site is a finding only where one container holds it") {
+  const auto found = findings::find_all(grown_in_time("evaluate() local outputs[#]", Bytes{64} << 20));
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].code == "growing-site");
+  CHECK(found[0].variable == "outputs");
+  CHECK(codes(grown_in_time("__main__.features['layer#']", Bytes{64} << 20)).empty());  // named, not counted
+  CHECK(codes(grown_in_time("autograd graph", Bytes{64} << 20)).empty());
+  CHECK(codes(grown_in_time("evaluate() local outputs[#]", 64 << 10)).empty());  // not worth a word
+}
+
+TEST_CASE("a tensor that is made anew, longer, in every step is a growing site, one of limited size is not") {
+  const auto with = [](bool adds, bool limited, std::vector<int> mebibytes) {
+    Report report = with_peak(Bytes{100} << 20);
+    report.steps = 40;
+    Json looks = Json::array();
+    int step = 5;
+    for (const int size : mebibytes) {
+      Json entry = holder(1, 0, 0, 0, 0);
+      entry["b"] = size << 20;
+      entry["k"] = adds ? 1 : 0;
+      if (limited) entry["lim"] = 1;
+      looks.push_back(look(step, {entry}));
+      step *= 2;
+    }
+    report.notes["looks[]"] = looks;
+    return report;
+  };
+  CHECK(codes(with(true, false, {5, 10, 20, 40})) == std::vector<std::string>{"growing-site"});
+  CHECK(codes(with(true, true, {5, 10, 20, 40})).empty());    // `[-limit:]`
+  CHECK(codes(with(false, false, {5, 10, 20, 40})).empty());  // a longer batch in every step
+  CHECK(codes(with(true, false, {5, 20, 20, 20})).empty());   // reached its size
+}
+
+TEST_CASE("a buffer with a bound is not growing before it is full") {
+  Report report = grown_in_time("train() local losses[#]", Bytes{64} << 20);
+  Json entry = holder(200, 0, 0, 0, 0);
+  report.notes["history_graph"] = {{"step", 0}, {"holders", Json::array({entry})}};
+  findings::settle_bounded_sites(report);
+  CHECK(report.sites[0].verdict == "growing");
+  entry["lim"] = 1;
+  report.notes["history_graph"] = {{"step", 0}, {"holders", Json::array({entry})}};
+  findings::settle_bounded_sites(report);
+  CHECK(report.sites[0].verdict == "steady");
+  CHECK(codes(report).empty());
 }

@@ -264,16 +264,16 @@ TEST_CASE("activity is the clock where there are no steps") {
   ActivityClock activity;
   SiteHistory history;
   history.first_time = 0.01;
-  for (int i = 0; i < 80; ++i) {
+  for (int i = 0; i < 120; ++i) {
     const double time = i == 0 ? 0.49 : 0.5 + 0.001 * i;
     history.survivors.push_back({0, time, 4096});
     activity.add(time + 0.0005, 10);
   }
-  history.allocated_count = 320;
-  history.freed_count = 240;
-  history.last_free_time = 0.579;
-  CHECK(judge(history, {0, 0.58, 700, &activity}).verdict == "growing");
-  CHECK(judge(history, {0, 0.58, 700, nullptr}).verdict != "growing");
+  history.allocated_count = 480;
+  history.freed_count = 360;
+  history.last_free_time = 0.619;
+  CHECK(judge(history, {0, 0.62, 700, &activity}).verdict == "growing");
+  CHECK(judge(history, {0, 0.62, 700, nullptr}).verdict != "growing");
   activity.add(1.0, 20000);  // long work afterwards that keeps nothing: it was a phase
   CHECK(judge(history, {0, 1.0, 9000, &activity}).verdict != "growing");
 }
@@ -282,10 +282,55 @@ TEST_CASE("an evaluation loop after training is judged by time") {
   SiteHistory history;  // predictions kept while evaluating, after step 100 of 100
   history.first_time = 50;
   history.first_step = 100;
-  for (int i = 0; i < 60; ++i) history.survivors.push_back({100, 50 + 0.1 * i, 4096});
-  history.allocated_count = 60;
-  CHECK(judge(history, {100, 56, 9000, nullptr}).verdict == "growing");
+  for (int i = 0; i < 120; ++i) history.survivors.push_back({100, 50 + 0.1 * i, 4096});
+  history.allocated_count = 120;
+  CHECK(judge(history, {100, 62, 9000, nullptr}).verdict == "growing");
 
   for (Birth& birth : history.survivors) birth.step = 0;  // the model, built before training
-  CHECK(judge(history, {100, 56, 9000, nullptr}).verdict == "steady");
+  CHECK(judge(history, {100, 62, 9000, nullptr}).verdict == "steady");
+}
+
+namespace {
+
+/// Without a step clock: `count` blocks that stay, and between two of them `others` that come and go.
+struct Loop {
+  SiteHistory history;
+  ActivityClock activity;
+  std::vector<double> births;
+
+  Loop(int count, unsigned others) {
+    for (int i = 0; i < count; ++i) {
+      const double time = 1 + 0.01 * i;
+      history.survivors.push_back({0, time, 4096});
+      births.push_back(time);
+      activity.add(time, 1 + 2 * others);
+    }
+    history.first_time = 1;
+    history.last_time = births.back();
+    history.allocated_count = static_cast<std::uint64_t>(count);
+  }
+  std::string verdict() const {
+    return judge(history, {0, history.last_time + 0.001, 100000, &activity, &births}).verdict;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a model, a data set or a cache that is being filled is not growing: nothing comes and goes meanwhile") {
+  CHECK(Loop(200, 0).verdict() == "steady");  // whatever was freed before: 100,000 blocks
+  CHECK(Loop(200, 3).verdict() == "growing");
+}
+
+TEST_CASE("one pass over the layers of a model is not growing without a step clock") {
+  CHECK(Loop(80, 6).verdict() == "steady");  // as many layers as the largest models have
+  Loop backward(400, 6);                     // gradients: of a module, as the agent says
+  backward.history.of_model = 400;
+  CHECK(backward.verdict() == "steady");
+}
+
+TEST_CASE("what was loaded first and used then is not growing") {
+  Loop loop(200, 3);
+  for (int i = 1; i <= 20; ++i) loop.activity.add(3 + 0.01 * i, 7);  // a tenth of the loop's work afterwards
+  loop.history.last_time = 3.2;
+  CHECK(loop.verdict() != "growing");
 }
