@@ -178,8 +178,8 @@ Finding describe_site(const Report& report, const SiteReport& site) {
     if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
     where = place(*finding.file, finding.line.value_or(0));
   }
-  finding.message = plural(site.live_count, "block") + " of " + human_bytes(site.live_bytes) + " allocated at " + where +
-                    " are still alive";
+  finding.message = plural(site.live_count, "block") + ", " + human_bytes(site.live_bytes) + " in all, allocated at " +
+                    where + " are still alive";
   finding.evidence["blocks"] = site.live_count;
   finding.evidence["steps_spanned"] = site.growth.steps_spanned;
   if (site.growth.bytes_per_step) finding.evidence["bytes_per_step"] = *site.growth.bytes_per_step;

@@ -56,7 +56,9 @@ Finding describe(const Holder& last, bool with_steps) {
                     " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
                     plural(last.count, "tensor") +
                     (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") +
-                    ", and all that those nodes hold. A value kept for statistics does not need its history.";
+                    ", and all that those nodes hold. " +
+                    (last.bytes <= sizeof(double) * last.count ? "A value kept for statistics does not need its history."
+                                                               : "What outlives its step does not need its history.");
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
                                  "`.detach()` (and `.cpu()`) otherwise."
                 : last.grows && last.bytes <= sizeof(double)

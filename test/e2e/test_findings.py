@@ -36,12 +36,12 @@ def end_leftovers(out):
             continue  # another user's, or gone
 
 
-def run(path, folder, *options):
+def run(path, folder, *options, arguments=()):
     """What a program's run gave, as JSON: findings of all its reports, exit code, stderr."""
     out = folder / "out"
     try:
         with open(folder / "stderr", "w") as stderr:  # no pipe: a process that stays would keep it open
-            code = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), *options, "--", PYTHON, str(path)],
+            code = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), *options, "--", PYTHON, str(path), *arguments],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, timeout=300,
                                   cwd=folder).returncode
     finally:
@@ -125,6 +125,19 @@ def test_kept_exceptions_are_named(outcome_of):
     findings = outcome_of(PROGRAMS / "growing-site" / "guilty_kept_exceptions.py").findings
     told = [f for f in findings if f["code"] == "growing-site" and "with_traceback(None)" in f["fix"]]
     assert told and "traceback" in told[0]["message"], findings
+
+
+def test_fused_rnn(tmp_path):
+    """A graph node that is a whole RNN says how long its sequence is."""
+    program = ROOT / "test" / "programs" / "agent" / "fused_rnn.py"
+    site = next(n for n, text in enumerate(program.read_text().splitlines(), 1) if "# the site" in text)
+    told = {}
+    for steps in ("400", "60"):
+        folder = tmp_path / steps
+        folder.mkdir()
+        findings = json.loads(run(program, folder, "--sim=80GiB", arguments=[steps]))["findings"]
+        told[steps] = [(f["line"], f["evidence"]["repetitions"]) for f in findings if f["code"] == "long-bptt"]
+    assert told == {"400": [(site, 400)], "60": []}
 
 
 def test_three_of_each():
