@@ -26,7 +26,8 @@ bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes
   return largest == cublas_default;
 }
 
-/// What setting a model up and one pass through it leave behind: as many blocks as it has layers, and no more with time.
+/// What setting a model up and one pass through it leave behind: as many blocks as it has layers, and no more with
+/// time.
 bool is_of_model(const std::optional<TensorFacts>& facts) {
   if (!facts) return false;
   return facts->role == "parameter" || facts->role == "buffer" || facts->role == "gradient" ||
@@ -88,8 +89,8 @@ void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
   }
   const auto found = activity_.find({site.layer, site.device});
   const Activity none, &activity = found == activity_.end() ? none : found->second;
-  Verdict verdict = vramtrack::judge(
-      history, {report_.steps, activity.last, activity.freed, &activity.clock, &activity.births});
+  Verdict verdict =
+      vramtrack::judge(history, {report_.steps, activity.last, activity.freed, &activity.clock, &activity.births});
   result.verdict = std::move(verdict.verdict);
   result.growth = verdict.growth;
   result.evidence = std::move(verdict.evidence);

@@ -12,7 +12,7 @@ namespace {
 // about 1/n; one in every k-th step 1/m for its m blocks; an exponential look-alike (random replacement, saturating
 // cache) has more than 0.5 once it is older than two of its time constants.
 constexpr double most_uneven = 0.34;
-constexpr std::size_t least_steps = 4;   // with births that are neither the first step's nor the last two's
+constexpr std::size_t least_steps = 4;  // with births that are neither the first step's nor the last two's
 // Without a step clock: one pass over the layers of a model looks like a loop of as many turns.
 constexpr std::size_t least_births = 100;
 
@@ -143,9 +143,8 @@ class Judge {
   /// Blocks that came and went between two moments: each is two events, one that stays is one.
   std::uint64_t temporaries(double begin, double end) const {
     if (clock_.activity == nullptr || clock_.births == nullptr) return clock_.temporaries;
-    const auto [first, last] =
-        std::pair{std::lower_bound(clock_.births->begin(), clock_.births->end(), begin),
-                  std::upper_bound(clock_.births->begin(), clock_.births->end(), end)};
+    const auto [first, last] = std::pair{std::lower_bound(clock_.births->begin(), clock_.births->end(), begin),
+                                         std::upper_bound(clock_.births->begin(), clock_.births->end(), end)};
     const double events = activity(end) - activity(begin), kept = static_cast<double>(last - first);
     return events > kept ? static_cast<std::uint64_t>((events - kept) / 2) : 0;
   }

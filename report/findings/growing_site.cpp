@@ -16,13 +16,17 @@ namespace {
 
 constexpr Bytes least_bytes_by_time = 1 << 20;
 
-/// The container (`__main__.outputs[]`) that holds three quarters or more of the site's live tensors, or "".
+/// The container (`__main__.outputs[]`) that holds three quarters or more of the site's tensors, or "".
 std::string container_of(const Report& report, const SiteReport& site) {
   std::map<std::string, std::uint64_t> elements;
-  for (const AllocationReport& allocation : report.allocations)
-    if (allocation.site == site.id && allocation.tensor) ++elements[blank_indices(allocation.tensor->holder)];
+  std::uint64_t all = 0;  // that are listed
+  for (const AllocationReport& allocation : report.allocations) {
+    if (allocation.site != site.id) continue;
+    ++all;
+    if (allocation.tensor) ++elements[blank_indices(allocation.tensor->holder)];
+  }
   for (const auto& [chain, count] : elements)
-    if (chain.find("[]") != std::string::npos && 4 * count >= 3 * site.live_count) return chain;
+    if (chain.find("[]") != std::string::npos && 4 * count >= 3 * all) return chain;
   return "";
 }
 
@@ -52,7 +56,8 @@ double pace(const std::vector<Holder>& seen) {
   if (seen.size() < 2 || is_bounded(seen.back())) return 0;
   if (seen.size() == 2 && (seen[0].count * 3 < seen[0].step * 2 || seen[0].step < 4)) return 0;
   for (std::size_t i = 1; i < seen.size(); ++i)
-    if (seen[i].count < seen[i - 1].count || (seen[i].step > seen[i - 1].step + 1 && seen[i].count == seen[i - 1].count))
+    if (seen[i].count < seen[i - 1].count ||
+        (seen[i].step > seen[i - 1].step + 1 && seen[i].count == seen[i - 1].count))
       return 0;
   const double steps = static_cast<double>(seen.back().step) - seen.front().step;
   return steps <= 0 ? 0 : static_cast<double>(seen.back().count - seen.front().count) / steps;
@@ -116,9 +121,8 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
       // No step clock: it must have grown at every look and be most of what was alive at the highest one, and the end
       // (unless memory ran out before) must show that it was not filled once and for all.
       if (all.size() < 4 || is_bounded(last)) continue;
-      if (report.at != "oom" && std::none_of(last.chains.begin(), last.chains.end(), [&](const std::string& chain) {
-            return grew_in_time.contains(chain);
-          }))
+      if (report.at != "oom" && std::none_of(last.chains.begin(), last.chains.end(),
+                                             [&](const std::string& chain) { return grew_in_time.contains(chain); }))
         continue;
       bool grew = true;
       for (std::size_t i = 1; i < all.size(); ++i) grew = grew && all[i].count > all[i - 1].count;
@@ -221,9 +225,10 @@ void from_sites(const Report& report, Findings& found, const std::set<std::strin
     }
     finding.message += ": " + site.evidence + ".";
     finding.fix =
-        chain.empty() ? "Find the object of a library or of C++ code that keeps them: release it, or give it a bound."
-                      : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
-                        "or a container of fixed size.";
+        chain.empty()
+            ? "Find the object of a library or of C++ code that keeps them: release it, or give it a bound."
+            : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
+              "or a container of fixed size.";
     found.push_back(std::move(finding));
     ++added;
   }

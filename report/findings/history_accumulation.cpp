@@ -50,20 +50,18 @@ Finding describe(const Holder& last, bool with_steps) {
   finding.bytes = last.bytes;
   const double times = static_cast<double>(with_steps ? last.steps : last.uses);
   const auto nodes_each = static_cast<std::uint64_t>(static_cast<double>(last.nodes) / times + 0.5);
-  finding.message = "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
-                    ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +
-                    (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) +
-                    " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
-                    plural(last.count, "tensor") +
-                    (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") +
-                    ", and all that those nodes hold. " +
-                    (last.bytes <= sizeof(double) * last.count ? "A value kept for statistics does not need its history."
-                                                               : "What outlives its step does not need its history.");
+  finding.message =
+      "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
+      ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +
+      (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) + " graph nodes, about " +
+      std::to_string(nodes_each) + " for each, in " + plural(last.count, "tensor") +
+      (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") + ", and all that those nodes hold. " +
+      (last.bytes <= sizeof(double) * last.count ? "A value kept for statistics does not need its history."
+                                                 : "What outlives its step does not need its history.");
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
                                  "`.detach()` (and `.cpu()`) otherwise."
                 : last.grows && last.bytes <= sizeof(double)
-                    ? "Add the number, not the tensor: `" + last.variable +
-                          " += loss.item()`, or `.detach()` it first."
+                    ? "Add the number, not the tensor: `" + last.variable + " += loss.item()`, or `.detach()` it first."
                     : "Detach what is carried over to the next " + std::string(with_steps ? "step" : "pass") +
                           ": `.detach()` it, or `.item()` where a number will do.";
   finding.evidence = {{"steps_spanned", last.steps}, {"first_step", last.first_step}, {"last_step", last.last_step},

@@ -15,7 +15,8 @@ constexpr Bytes least_bytes = Bytes{128} << 20;
 
 bool is_library(const std::string& owner) {
   constexpr std::array own = {"torch", "program", "python", "unknown", "tensorflow", "jax", ""};
-  return !is_math_library(owner) && std::none_of(own.begin(), own.end(), [&](const char* name) { return owner == name; });
+  return !is_math_library(owner) &&
+         std::none_of(own.begin(), own.end(), [&](const char* name) { return owner == name; });
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-// Backpropagation through a long sequence. Either the program's own loop: within one step, one parameter is used N times
-// in one graph (its gradient accumulator has N in-edges), and at the peak the same sites hold about N blocks each; depth
-// does not look like this: stacked layers have parameters of their own. Or cuDNN's: one node of the graph is a whole RNN,
-// and says how long its sequence is and what it keeps for it.
+// Backpropagation through a long sequence. Either the program's own loop: within one step, one parameter is used N
+// times in one graph (its gradient accumulator has N in-edges), and at the peak the same sites hold about N blocks
+// each; depth does not look like this: stacked layers have parameters of their own. Or cuDNN's: one node of the graph
+// is a whole RNN, and says how long its sequence is and what it keeps for it.
 #include <algorithm>
 
 #include "report/findings/registry.hpp"

@@ -77,9 +77,10 @@ Findings workspace(const Report& report) {
     finding.file = report.frames[*frame].file;
     if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
   }
-  finding.message = "The math libraries hold " + parts +
-                    ". Such memory is made once for each handle and stream and kept for reuse: it is alive at exit, and it "
-                    "does not grow.";
+  finding.message =
+      "The math libraries hold " + parts +
+      ". Such memory is made once for each handle and stream and kept for reuse: it is alive at exit, and it "
+      "does not grow.";
   finding.fix = "Nothing needs fixing.";
   if (framework.largest != nullptr)
     finding.fix +=

@@ -220,9 +220,10 @@ TEST_CASE("a long sequence in one call of cuDNN is told by its graph node") {
     entry["seq"] = steps;
     entry["seqb"] = kept;
     report.notes["looks[]"] = Json::array({look(0, {entry})});
-    add_site(report, "tensor", "torch", Bytes{12} << 20, 1, {"at::native::_cudnn_rnn_flatten_weight"}).verdict = "steady";
-    add_site(report, "tensor", "torch", Bytes{50} << 20, 3, {"at::native::_cudnn_rnn", "at::_ops::_cudnn_rnn::call"}).verdict =
-        "recent";
+    add_site(report, "tensor", "torch", Bytes{12} << 20, 1, {"at::native::_cudnn_rnn_flatten_weight"}).verdict =
+        "steady";
+    add_site(report, "tensor", "torch", Bytes{50} << 20, 3, {"at::native::_cudnn_rnn", "at::_ops::_cudnn_rnn::call"})
+        .verdict = "recent";
     return report;
   };
   const Report long_one = with(400, Bytes{70} << 20);
