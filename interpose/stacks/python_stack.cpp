@@ -94,9 +94,10 @@ const std::byte* follow(const Kind kind, const PythonMemo& memo, std::int64_t to
   std::int64_t lowest = changed;
   for (std::int64_t i = top; i >= 0; --i) {
     const std::byte* at = memo.frame[i];
-    if (at != frame) [[unlikely]]
+    const std::byte* const remembered = at;
+    asm("" : "+r"(at));  // else the compiler takes `frame`, which it sees to be equal, for the address: loads in a chain
+    if (remembered != frame) [[unlikely]]
       return frame;
-    asm("" : "+r"(at));  // keep the compiler from using `frame`, which it knows to be equal
     if (kind.differs(at, memo.key[i])) lowest = i;
     frame = read_at<const std::byte*>(at, previous);
   }
