@@ -44,8 +44,9 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) return count_loss(writer->header().losses.dropped_events);
   const std::uint32_t thread = thread_id();
+  const std::uint64_t read = ticks();
   const LockGuard guard(shard->lock);
-  const Moment now{shard->stamp(), current_step(writer->header()), thread};
+  const Moment now{shard->stamp(read), current_step(writer->header()), thread};
   if (event.layer == Layer::tensor && event.bytes != 0 &&
       defer(*writer, *shard, event.device,
             {event.address, event.bytes, event.reserved_bytes, now.time, stack, forward, now.step, now.thread}))
@@ -82,8 +83,9 @@ void drop(const FreeEvent& event) noexcept {
   if (writer == nullptr || event.address == 0) return;
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) return count_loss(writer->header().losses.unknown_frees);
+  const std::uint64_t read = ticks();
   const LockGuard guard(shard->lock);
-  const Moment now{shard->stamp(), current_step(writer->header()), 0};
+  const Moment now{shard->stamp(read), current_step(writer->header()), 0};
   if (event.layer == Layer::tensor &&
       defer(*writer, *shard, event.device,
             {event.address, 0, event.reserved_bytes, now.time, no_stack, no_stack, now.step, 0})) [[likely]]

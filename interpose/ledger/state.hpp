@@ -73,9 +73,9 @@ struct alignas(64) Shard {
   };
   KnownSite known_sites[512];
 
-  /// Strictly increasing, so that the order of a shard's events can be told from their times.
-  std::uint64_t stamp() noexcept {
-    const std::uint64_t now = ticks();
+  /// Strictly increasing, so that the order of a shard's events can be told from their times. `now` may be read before
+  /// the lock is taken, so that one does not wait for the other.
+  std::uint64_t stamp(std::uint64_t now = ticks()) noexcept {
     last_time = now > last_time ? now : last_time + 1;
     return last_time;
   }
