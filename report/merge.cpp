@@ -100,7 +100,7 @@ std::vector<FrameId> Merger::State::stack(const Report& report, const std::vecto
 void Merger::State::add_process(const Report& report) {
   Process& all = merged.report.process;
   const Process& one = report.process;
-  const bool first = merged.members.size() == 1;
+  const bool first = merged.report.ranks.members.size() == 1;
   if (first) {
     all = one;
     all.pid = all.ppid = 0;
@@ -127,7 +127,7 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
   for (OomReport oom : report.ooms) {
     if (merged.report.ooms.size() >= most_ooms) break;
     oom.n = static_cast<std::uint32_t>(merged.report.ooms.size() + 1);
-    oom.rank = merged.ranks[rank];
+    oom.rank = merged.report.ranks.names[rank];
     oom.stack = stack(report, oom.stack);
     oom.time += offset;
     std::map<std::uint32_t, SiteAmount> amounts;  // several sites of a report can be one place of the job
@@ -152,7 +152,7 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
 
 void Merger::State::add_environment(const Environment& environment) {
   Environment& all = merged.report.environment;
-  if (merged.members.size() == 1) {
+  if (merged.report.ranks.members.size() == 1) {
     all = environment;
     return;
   }
@@ -250,7 +250,7 @@ std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::s
     Bytes& share = largest_share[at->second];
     if (std::pair(weight(one.verdict), one.live_bytes) > std::pair(weight(all.verdict), share)) {
       all.verdict = one.verdict;
-      all.evidence = "rank " + merged.ranks[rank] + ": " + one.evidence;
+      all.evidence = "rank " + merged.report.ranks.names[rank] + ": " + one.evidence;
       share = one.live_bytes;
     }
   }
@@ -274,13 +274,13 @@ void Merger::State::add_findings(const Report& report, std::size_t rank, const s
     std::vector<Finding>& all = merged.report.findings;
     const auto at = std::find_if(all.begin(), all.end(), same);
     if (at == all.end()) {
-      one.evidence["ranks"] = Json::array({merged.ranks[rank]});
+      one.evidence["ranks"] = Json::array({merged.report.ranks.names[rank]});
       all.push_back(std::move(one));
       continue;
     }
     Json named = at->evidence["ranks"];
-    if (std::find(named.begin(), named.end(), Json(merged.ranks[rank])) == named.end()) {
-      named.push_back(merged.ranks[rank]);
+    if (std::find(named.begin(), named.end(), Json(merged.report.ranks.names[rank])) == named.end()) {
+      named.push_back(merged.report.ranks.names[rank]);
     }
     if (one.bytes > at->bytes) *at = std::move(one);
     at->evidence["ranks"] = std::move(named);
@@ -303,7 +303,7 @@ void Merger::State::set_clock(const Process& process) {
   const std::optional<double> began = parse_rfc3339(process.started_at);
   if (!origin) origin = began;
   offset = began && origin ? *began - *origin : 0;
-  const bool first = merged.members.size() == 1;
+  const bool first = merged.report.ranks.members.size() == 1;
   start = first ? offset : std::min(start, offset);
   end = first ? offset + process.duration : std::max(end, offset + process.duration);
 }
@@ -323,15 +323,15 @@ void Merger::State::count_from_start() {
 Merger::Merger() : state_(std::make_unique<State>()) {}
 Merger::~Merger() = default;
 
-std::size_t Merger::size() const { return state_->merged.members.size(); }
+std::size_t Merger::size() const { return state_->merged.report.ranks.members.size(); }
 
 void Merger::add(const Report& report, const std::string& input) {
   State& state = *state_;
   MergedReport& merged = state.merged;
-  const auto [at, fresh] = state.ranks.emplace(rank_name(report.process), merged.ranks.size());
+  const auto [at, fresh] = state.ranks.emplace(rank_name(report.process), merged.report.ranks.names.size());
   const std::size_t rank = at->second;
-  if (fresh) merged.ranks.push_back(at->first);
-  merged.members.push_back(
+  if (fresh) merged.report.ranks.names.push_back(at->first);
+  merged.report.ranks.members.push_back(
       {input, report.at, report.process, report.totals, report.findings.size(), report.ooms.size()});
   state.set_clock(report.process);
   state.add_process(report);
@@ -361,36 +361,37 @@ void Merger::State::finish_places() {
     one.kind = key.kind;
     one.owner = key.owner;
     for (const auto& [device, site] : place.site_by_device) one.sites.push_back(static_cast<std::uint32_t>(site));
-    one.live_bytes.assign(merged.ranks.size(), 0);  // a rank without the site holds nothing there
-    one.peak_bytes.assign(merged.ranks.size(), 0);
+    one.live_bytes.assign(merged.report.ranks.names.size(), 0);  // a rank without the site holds nothing there
+    one.peak_bytes.assign(merged.report.ranks.names.size(), 0);
     for (const auto& [rank, sums] : place.sums) std::tie(one.live_bytes[rank], one.peak_bytes[rank]) = sums;
-    merged.places.push_back(std::move(one));
+    merged.report.ranks.places.push_back(std::move(one));
   }
   const auto spread = [](const RankSite& place) {
     const Spread live = spread_of(place.live_bytes), peak = spread_of(place.peak_bytes);
     return std::pair(live.max_bytes - live.min_bytes, peak.max_bytes - peak.min_bytes);
   };
   std::vector<std::pair<std::pair<Bytes, Bytes>, std::size_t>> order;
-  for (std::size_t i = 0; i < merged.places.size(); ++i) order.emplace_back(spread(merged.places[i]), i);
+  for (std::size_t i = 0; i < merged.report.ranks.places.size(); ++i)
+    order.emplace_back(spread(merged.report.ranks.places[i]), i);
   std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<RankSite> sorted;
-  for (const auto& [bytes, index] : order) sorted.push_back(std::move(merged.places[index]));
-  merged.places = std::move(sorted);
+  for (const auto& [bytes, index] : order) sorted.push_back(std::move(merged.report.ranks.places[index]));
+  merged.report.ranks.places = std::move(sorted);
 }
 
 /// The tensor layer speaks first: a cuda-layer segment that differs usually follows from tensors that differ.
 void Merger::State::find_outlier() {
   for (const auto& [measure, values] :
        {std::pair("live_bytes", &RankSite::live_bytes), std::pair("peak_bytes", &RankSite::peak_bytes)}) {
-    std::vector<Bytes> sums(merged.ranks.size(), 0);
-    for (const RankSite& place : merged.places) {
+    std::vector<Bytes> sums(merged.report.ranks.names.size(), 0);
+    for (const RankSite& place : merged.report.ranks.places) {
       for (std::size_t rank = 0; rank < sums.size(); ++rank) sums[rank] += (place.*values)[rank];
     }
     const Bytes least = sums.empty() ? 0 : std::max(least_difference, spread_of(sums).median_bytes / 100);
     for (const bool tensors : {true, false}) {
-      for (std::size_t i = 0; i < merged.places.size(); ++i) {
-        if ((merged.places[i].layer == "tensor") != tensors) continue;
-        const std::optional<Outlier> found = vramtrack::find_outlier(merged.places[i].*values, least);
+      for (std::size_t i = 0; i < merged.report.ranks.places.size(); ++i) {
+        if ((merged.report.ranks.places[i].layer == "tensor") != tensors) continue;
+        const std::optional<Outlier> found = vramtrack::find_outlier(merged.report.ranks.places[i].*values, least);
         if (!found) continue;
         if (!merged.outlier || found->distance() > merged.outlier->outlier.distance()) {
           merged.outlier = RankOutlier{measure, i, *found};
@@ -435,7 +436,7 @@ MergedReport Merger::finish() {
 std::string describe_outlier(const MergedReport& merged) {
   if (!merged.outlier) return "";
   const RankOutlier& found = *merged.outlier;
-  const RankSite& place = merged.places[found.place];
+  const RankSite& place = merged.report.ranks.places[found.place];
   std::string where = "(stack unknown)";
   for (const SiteReport& site : merged.report.sites) {
     if (site.id != place.sites.front()) continue;
@@ -444,7 +445,7 @@ std::string describe_outlier(const MergedReport& merged) {
     }
   }
   const bool more = found.outlier.bytes > found.outlier.median_bytes;
-  const std::string& name = merged.ranks[found.outlier.rank];
+  const std::string& name = merged.report.ranks.names[found.outlier.rank];
   return (name.starts_with("pid") ? name : "rank " + name) + (found.measure == "peak_bytes" ? " held " : " holds ") +
          human_bytes(found.outlier.distance()) + (more ? " more" : " less") + " than the median rank at " + where +
          (found.measure == "peak_bytes" ? " at its peak" : "") + ": " + human_bytes(found.outlier.bytes) + ", median " +

@@ -16,15 +16,12 @@ namespace vramtrack {
 
 struct RankOutlier {
   std::string measure;    // live_bytes | peak_bytes
-  std::size_t place = 0;  // index into MergedReport::places
+  std::size_t place = 0;  // index into Ranks::places
   Outlier outlier;
 };
 
 struct MergedReport {
   Report report;  // sums over all; `peak_bytes` adds up each process's own peak
-  std::vector<Member> members;
-  std::vector<std::string> ranks;  // "3" for rank 3, "pid 4242 on host" for a process without a rank
-  std::vector<RankSite> places;    // the largest spread first
   std::optional<RankOutlier> outlier;
 };
 

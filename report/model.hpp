@@ -218,7 +218,7 @@ struct Report {
   std::vector<OomReport> ooms;
   std::vector<Finding> findings;
   LossReport losses;
-  Ranks ranks;  // only of a merged report that was read back
+  Ranks ranks;  // only of a merged report
   // What the traced process noted (agent facts and the like), by key; input of the findings, not rendered as such.
   std::map<std::string, Json> notes;
 };

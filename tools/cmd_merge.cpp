@@ -11,8 +11,9 @@ namespace vramtrack::tools {
 namespace {
 
 void summarise(const MergedReport& merged, std::size_t skipped, std::ostream& out) {
-  out << "merged " << merged.members.size() << (merged.members.size() == 1 ? " process, " : " processes, ")
-      << plural(merged.ranks.size(), "rank");
+  out << "merged " << merged.report.ranks.members.size()
+      << (merged.report.ranks.members.size() == 1 ? " process, " : " processes, ")
+      << plural(merged.report.ranks.names.size(), "rank");
   if (skipped > 0) out << " (" << plural(skipped, "input") << " skipped)";
   out << '\n';
   for (const Total& total : merged.report.totals) {

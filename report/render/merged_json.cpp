@@ -50,10 +50,10 @@ void write_spread(JsonWriter& out, std::string_view name, const MergedReport& me
   out.key(name);
   out.begin_object();
   out.field("min", spread.min_bytes);
-  out.field("min_rank", merged.ranks[spread.min_rank]);
+  out.field("min_rank", merged.report.ranks.names[spread.min_rank]);
   out.field("median", spread.median_bytes);
   out.field("max", spread.max_bytes);
-  out.field("max_rank", merged.ranks[spread.max_rank]);
+  out.field("max_rank", merged.report.ranks.names[spread.max_rank]);
   if (values.size() <= most_ranks_listed) out.field("by_rank", values);
   out.end_object();
 }
@@ -74,9 +74,9 @@ void write_outlier(JsonWriter& out, const MergedReport& merged) {
   if (!merged.outlier) return out.value(nullptr);
   const RankOutlier& found = *merged.outlier;
   out.begin_object();
-  out.field("rank", merged.ranks[found.outlier.rank]);
+  out.field("rank", merged.report.ranks.names[found.outlier.rank]);
   out.field("measure", found.measure);
-  out.field("sites", merged.places[found.place].sites);
+  out.field("sites", merged.report.ranks.places[found.place].sites);
   out.field("bytes", found.outlier.bytes);
   out.field("median_bytes", found.outlier.median_bytes);
   out.field("difference_bytes",
@@ -94,15 +94,15 @@ void merged_json(const MergedReport& merged, std::ostream& stream) {
     write_report_fields(out, merged.report);
     out.key("ranks");
     out.begin_array(true);
-    for (const Member& member : merged.members) write_member(out, member);
+    for (const Member& member : merged.report.ranks.members) write_member(out, member);
     out.end_array();
     out.key("rank_names");
     out.begin_array();
-    for (const std::string& name : merged.ranks) out.value(name);
+    for (const std::string& name : merged.report.ranks.names) out.value(name);
     out.end_array();
     out.key("rank_sites");
     out.begin_array(true);
-    for (const RankSite& place : merged.places) write_place(out, merged, place);
+    for (const RankSite& place : merged.report.ranks.places) write_place(out, merged, place);
     out.end_array();
     write_outlier(out, merged);
     out.end_object();

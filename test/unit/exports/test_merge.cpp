@@ -87,10 +87,10 @@ TEST_CASE("merge: sums are those of the inputs, per layer, in sites and totals")
     CHECK(live(merged.report, layer) == expected);
     CHECK(totals == expected);
   }
-  CHECK(merged.members.size() == 8);
-  CHECK(merged.ranks.front() == "0");
+  CHECK(merged.report.ranks.members.size() == 8);
+  CHECK(merged.report.ranks.names.front() == "0");
   CHECK(merged.report.frames.size() == reports[0].frames.size());
-  CHECK(merged.places.size() == 5);  // devices differ, places do not
+  CHECK(merged.report.ranks.places.size() == 5);  // devices differ, places do not
   CHECK(merged.report.sites.size() == 40);
   CHECK(!merged.outlier);
 }
@@ -100,13 +100,13 @@ TEST_CASE("merge: the rank and the site that differ are named") {
   for (int rank = 0; rank < 8; ++rank) reports.push_back(rank_report(rank, rank, rank == 5 ? 600 * MiB : 6 * MiB));
   const MergedReport merged = merge(reports);
   REQUIRE(merged.outlier);
-  CHECK(merged.ranks[merged.outlier->outlier.rank] == "5");
+  CHECK(merged.report.ranks.names[merged.outlier->outlier.rank] == "5");
   CHECK(merged.outlier->measure == "live_bytes");
   CHECK(merged.outlier->outlier.distance() == 594 * MiB);
   const std::string sentence = describe_outlier(merged);
   CHECK(sentence.find("rank 5 holds 594 MiB more") == 0);
   CHECK(sentence.find("model.py") != std::string::npos);
-  CHECK(merged.places.front().live_bytes[5] == 600 * MiB);  // the largest spread first
+  CHECK(merged.report.ranks.places.front().live_bytes[5] == 600 * MiB);  // the largest spread first
   REQUIRE(merged.report.findings.size() == 8);              // per device its own site
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("merge: a site that a rank does not have counts as nothing there") {
   without.sites.erase(without.sites.begin() + 1);
   const MergedReport merged = merge({rank_report(0, 0, 6 * MiB), without, rank_report(2, 0, 6 * MiB)});
   REQUIRE(merged.outlier);
-  CHECK(merged.ranks[merged.outlier->outlier.rank] == "1");
+  CHECK(merged.report.ranks.names[merged.outlier->outlier.rank] == "1");
   CHECK(describe_outlier(merged).find("rank 1 holds 6.00 MiB less") == 0);
 }
 
@@ -147,11 +147,11 @@ TEST_CASE("merge: processes of one rank are added up, processes without a rank a
   Report worker = rank_report(0, 0, 1 * MiB), other = rank_report(0, 0, 1 * MiB);
   other.process.pid = 7;
   const MergedReport one_rank = merge({worker, other});
-  CHECK(one_rank.ranks.size() == 1);
-  CHECK(one_rank.members.size() == 2);
+  CHECK(one_rank.report.ranks.names.size() == 1);
+  CHECK(one_rank.report.ranks.members.size() == 2);
   worker.process.rank.reset();
   const MergedReport mixed = merge({worker, other});
-  CHECK(mixed.ranks[0] == "pid 1000 on node0");
+  CHECK(mixed.report.ranks.names[0] == "pid 1000 on node0");
 }
 
 TEST_CASE("merge: the document is a report with more keys, and reads back") {
@@ -238,10 +238,10 @@ TEST_CASE("merge: thousands of ranks keep one copy of each place") {
     merger.add(rank_report(rank, rank % 8, rank == 1234 ? 300 * MiB : (6 + random() % 2) * MiB), "x");
   }
   const MergedReport merged = merger.finish();
-  CHECK(merged.places.size() == 5);
+  CHECK(merged.report.ranks.places.size() == 5);
   CHECK(merged.report.sites.size() == 40);
   REQUIRE(merged.outlier);
-  CHECK(merged.ranks[merged.outlier->outlier.rank] == "1234");
+  CHECK(merged.report.ranks.names[merged.outlier->outlier.rank] == "1234");
 }
 
 TEST_CASE("merge: out-of-memory events keep what each call site of their process held") {
