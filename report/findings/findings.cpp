@@ -12,6 +12,17 @@ constexpr std::array all = {out_of_memory, history_accumulation, growing_site,  
                             long_bptt,     large_layer,          cache_not_leak,      library_memory,
                             workspace,     reference_cycle,      duplicate_worker_rng};
 
+/// What keeps graphs and other tensors, too, is told once: by the finding that knows about the graphs.
+void tell_once(Findings& found) {
+  const Findings told = found;
+  std::erase_if(found, [&](const Finding& finding) {
+    return finding.code == "growing-site" && std::any_of(told.begin(), told.end(), [&](const Finding& graph) {
+             return graph.code == "history-accumulation" && graph.file == finding.file && graph.line == finding.line &&
+                    graph.variable == finding.variable;
+           });
+  });
+}
+
 int rank(const Finding& finding) { return finding.severity == "error" ? 0 : finding.severity == "warning" ? 1 : 2; }
 
 }  // namespace
@@ -25,6 +36,7 @@ std::vector<Finding> find_all(const Report& report) {
       (void)error;                            // the report is complete without this finding
     }
   }
+  tell_once(found);
   worst_first(found);
   return found;
 }

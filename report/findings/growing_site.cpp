@@ -101,9 +101,10 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
   return finding;
 }
 
-void from_holders(const Report& report, Findings& found, std::set<std::string>& told) {
+void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders, Findings& found,
+                  std::set<std::string>& told) {
   const std::set<std::string> grew_in_time = report.steps > 0 ? std::set<std::string>() : containers_that_grew(report);
-  for (const std::vector<Holder>& all : holders_by_variable(report)) {
+  for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
     if (keeps_graphs(last) || last.count < 5 || last.bytes == 0) continue;
@@ -138,9 +139,10 @@ void from_holders(const Report& report, Findings& found, std::set<std::string>& 
 }
 
 /// One tensor that is made anew, longer, in every step: `seen = torch.cat([seen, features])`.
-void from_longer_tensors(const Report& report, Findings& found, std::set<std::string>& told) {
+void from_longer_tensors(const Report& report, const std::vector<std::vector<Holder>>& holders, Findings& found,
+                         std::set<std::string>& told) {
   if (report.steps == 0) return;
-  for (const std::vector<Holder>& all : holders_by_variable(report)) {
+  for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
     const Holder &first = seen.front(), &last = seen.back();
     if (seen.size() < 3 || !last.grows || is_bounded(last)) continue;
@@ -176,12 +178,8 @@ Finding describe_site(const Report& report, const SiteReport& site) {
                              (judged_by_time(site) ? "the longer the program runs" : "with every step"));
   finding.site = site.id;
   finding.bytes = site.live_bytes;
-  std::string where = "an unknown place";
-  if (const auto frame = own_frame(report, site)) {
-    finding.file = report.frames[*frame].file;
-    if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
-    where = place(*finding.file, finding.line.value_or(0));
-  }
+  const Frame* frame = point_at(finding, report, site);
+  const std::string where = frame != nullptr ? place(frame->file, frame->line) : "an unknown place";
   finding.message = plural(site.live_count, "block") + ", " + human_bytes(site.live_bytes) + " in all, allocated at " +
                     where + " are still alive";
   finding.evidence["blocks"] = site.live_count;
@@ -191,9 +189,9 @@ Finding describe_site(const Report& report, const SiteReport& site) {
 }
 
 /// Sites that survive in growing numbers without a holder that was seen to grow: C++ owners, libraries, no agent.
-void from_sites(const Report& report, Findings& found, const std::set<std::string>& told) {
+void from_sites(const Report& report, const std::vector<std::vector<Holder>>& seen, Findings& found,
+                const std::set<std::string>& told) {
   std::set<std::string> known = told;
-  const std::vector<std::vector<Holder>> seen = holders_by_variable(report);
   for (const std::vector<Holder>& all : seen)
     if (keeps_graphs(all.back()))
       known.insert(all.back().chains.begin(), all.back().chains.end());  // history-accumulation speaks of it
@@ -239,16 +237,10 @@ void from_sites(const Report& report, Findings& found, const std::set<std::strin
 Findings growing_site(const Report& report) {
   Findings found;
   std::set<std::string> told;
-  from_holders(report, found, told);
-  from_longer_tensors(report, found, told);
-  from_sites(report, found, told);
-  // What keeps graphs and other tensors, too, is told once.
-  const Findings graphs = history_accumulation(report);
-  std::erase_if(found, [&](const Finding& finding) {
-    return std::any_of(graphs.begin(), graphs.end(), [&](const Finding& graph) {
-      return graph.file == finding.file && graph.line == finding.line && graph.variable == finding.variable;
-    });
-  });
+  const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
+  from_holders(report, holders, found, told);
+  from_longer_tensors(report, holders, found, told);
+  from_sites(report, holders, found, told);
   return found;
 }
 

@@ -41,11 +41,8 @@ Findings library_memory(const Report& report) {
           " that it took from CUDA itself. Neither torch.cuda.memory_allocated() nor memory_reserved() counts it.";
       if (largest != nullptr) {
         finding.site = largest->id;
-        if (const auto frame = own_frame(report, *largest)) {
-          finding.file = report.frames[*frame].file;
-          if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
-          finding.message += " The largest part was allocated at " + frame_label(report.frames[*frame]) + ".";
-        }
+        if (const Frame* frame = point_at(finding, report, *largest))
+          finding.message += " The largest part was allocated at " + frame_label(*frame) + ".";
       }
       finding.fix =
           "Look at that call: free its objects when done, or use the library's own limit for its pool or buffers.";

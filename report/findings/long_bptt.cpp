@@ -29,7 +29,7 @@ double blocks_at_peak(const SiteReport& site) {
 }
 
 /// The highest of a number that holders of one step's graphs carry.
-const Holder* highest(const std::vector<std::vector<Holder>>& all, std::uint64_t Holder::* number) {
+const Holder* highest(const std::vector<std::vector<Holder>>& all, std::uint64_t Holder::*number) {
   const Holder* found = nullptr;
   for (const auto& seen : all)
     for (const Holder& holder : seen)
@@ -96,10 +96,7 @@ Findings long_bptt(const Report& report) {
   Finding finding = make("long-bptt", "warning", "Memory grows with the length of the sequence");
   finding.site = sequence.largest->id;
   finding.bytes = sequence.kept;
-  if (const auto frame = own_frame(report, *sequence.largest)) {
-    finding.file = report.frames[*frame].file;
-    if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
-  }
+  point_at(finding, report, *sequence.largest);
   if (!is_fused)
     for (const auto& seen : all)  // the variable that the repeated line sets, if it was seen
       for (const Holder& holder : seen)

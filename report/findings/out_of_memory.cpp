@@ -56,7 +56,8 @@ void look_at_device(const Report& report, const OomReport& oom, Finding& finding
   constexpr Bytes margin = Bytes{64} << 20;  // PyTorch asks for somewhat more than was asked of it
   constexpr Bytes much = Bytes{2} << 30;     // more than a context and its modules take
   for (const LedgerEntry& ledger : report.ledger) {
-    if (ledger.device != oom.device || !ledger.driver_used_bytes || *ledger.driver_used_bytes > ledger.total_bytes) continue;
+    if (ledger.device != oom.device || !ledger.driver_used_bytes || *ledger.driver_used_bytes > ledger.total_bytes)
+      continue;
     const Bytes free = ledger.total_bytes - *ledger.driver_used_bytes;
     const Bytes others = ledger.context_and_other_bytes.value_or(0);
     finding.evidence["device_free_bytes"] = free;
@@ -65,9 +66,10 @@ void look_at_device(const Report& report, const OomReport& oom, Finding& finding
                          " free: the limit is PyTorch's own (per_process_memory_fraction in PYTORCH_CUDA_ALLOC_CONF or "
                          "torch.cuda.set_per_process_memory_fraction).";
     } else if (others >= much) {
-      finding.message += " " + human_bytes(others) +
-                         " of the device are not this program's: `vramtrack ps` lists who holds a GPU, and what was left "
-                         "behind.";
+      finding.message +=
+          " " + human_bytes(others) +
+          " of the device are not this program's: `vramtrack ps` lists who holds a GPU, and what was left "
+          "behind.";
       finding.evidence["other_bytes"] = others;
     }
   }

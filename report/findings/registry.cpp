@@ -164,6 +164,15 @@ void explain_exceptions(Finding& finding, const Holder& holder) {
       "without its frames: `error.with_traceback(None)`.";
 }
 
+const Frame* point_at(Finding& finding, const Report& report, const SiteReport& site) {
+  const auto id = own_frame(report, site);
+  if (!id) return nullptr;
+  const Frame& frame = report.frames[*id];
+  finding.file = frame.file;
+  if (frame.line > 0) finding.line = frame.line;
+  return &frame;
+}
+
 std::string place(std::string_view file, int line) {
   std::string text(file_name(file));
   if (line > 0) text += ":" + std::to_string(line);

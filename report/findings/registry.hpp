@@ -71,6 +71,9 @@ std::string kind_of_variable(const Holder& holder);
 /// Where what is held hangs on kept exceptions, the finding says so, and its fix is theirs.
 void explain_exceptions(Finding& finding, const Holder& holder);
 
+/// Points the finding at the site's own line. The frame, or nullptr: it has none.
+const Frame* point_at(Finding& finding, const Report& report, const SiteReport& site);
+
 /// "train.py:27" of a file and line.
 std::string place(std::string_view file, int line);
 

@@ -69,11 +69,9 @@ std::string one_line(const std::string& command) {
 void add_place(const Report& report, Finding& finding) {
   for (const SiteReport& site : report.sites) {  // largest first
     if (site.live_bytes == 0 || !is_main_layer(report, site)) continue;
-    const auto frame = own_frame(report, site);
-    if (!frame) continue;
-    finding.file = report.frames[*frame].file;
-    if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
-    finding.message += " Most of it was allocated at " + frame_label(report.frames[*frame]) + ".";
+    const Frame* frame = point_at(finding, report, site);
+    if (frame == nullptr) continue;
+    finding.message += " Most of it was allocated at " + frame_label(*frame) + ".";
     return;
   }
 }

@@ -73,10 +73,7 @@ Findings workspace(const Report& report) {
       make("workspace", "info", "The math libraries keep " + human_bytes(all.bytes) + ", which is not a leak");
   finding.site = all.largest->id;
   finding.bytes = all.bytes;
-  if (const auto frame = own_frame(report, *all.largest)) {
-    finding.file = report.frames[*frame].file;
-    if (report.frames[*frame].line > 0) finding.line = report.frames[*frame].line;
-  }
+  point_at(finding, report, *all.largest);
   finding.message =
       "The math libraries hold " + parts +
       ". Such memory is made once for each handle and stream and kept for reuse: it is alive at exit, and it "

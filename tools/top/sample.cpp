@@ -9,6 +9,7 @@
 #include "report/render/site_table.hpp"
 #include "report/renew.hpp"
 #include "report/sites.hpp"
+#include "report/support/utf8.hpp"
 #include "tools/formats.hpp"
 #include "tools/proc_files.hpp"
 
@@ -187,8 +188,7 @@ void TopSource::add_site(const Report& report, const SiteReport& site) {
   row.backward = site.backward_of.has_value();
   if (own && report.frames[*own].kind == "python") {
     const Frame& frame = report.frames[*own];
-    const std::string text = lines_.line(frame.file, frame.line).value_or("");
-    row.code = text.substr(std::min(text.find_first_not_of(" \t"), text.size()));
+    row.code = utf8::trimmed(lines_.line(frame.file, frame.line).value_or(""));
   }
   sample_.sites.push_back(std::move(row));
 }
