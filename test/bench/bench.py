@@ -279,9 +279,16 @@ def machine():
     }
 
 
+def single_events(_):
+    return {**machine(), **events.report(BUILD, count=shutil.which("valgrind") is not None)}
+
+
+MODES = {"cost": measure, "startup": startup, "events": single_events, "profile": profile, "shares": sample_shares}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for mode in ("cost", "startup", "events", "profile", "shares"):
+    for mode in MODES:
         parser.add_argument(f"--{mode}", action="store_true")
     parser.add_argument("--generations", type=int, default=4, help="processes of each configuration, one after the other")
     parser.add_argument("--seconds", type=float, default=3, help="for each workload in a generation")
@@ -293,11 +300,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=20000, help="of each part of an event in --profile")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
-    modes = {"cost": measure, "startup": startup, "profile": profile}
-    modes["events"] = lambda _: {**machine(), **events.report(BUILD, count=shutil.which("valgrind") is not None)}
-    modes["shares"] = sample_shares
-    chosen = [mode for mode in modes if getattr(arguments, mode)]
-    reports = [modes[mode](arguments) for mode in chosen or ("startup", "events", "cost")]
+    chosen = [mode for mode in MODES if getattr(arguments, mode)]
+    reports = [MODES[mode](arguments) for mode in chosen or ("startup", "events", "cost")]
     goals(reports)
     if arguments.json:
         arguments.json.write_text(json.dumps(reports, indent=1) + "\n")
