@@ -59,11 +59,11 @@ VRAMTRACK_COLD SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag,
 [[gnu::noinline]] SiteRef search_site(Writer& writer, Shard& shard, const SiteKey& key, const Account& account,
                                       const Moment& now) {
   const std::uint32_t tag = site_tag(key);
-  SiteRef known;
+  SiteRef known{};
   known.index = shard.sites.find(tag, [&](std::uint32_t index) {
     const Site& site = *(known.site = writer.site(index));
-    return site.stack == key.stack && site.forward == key.forward &&
-           site.kind == static_cast<std::uint8_t>(key.kind) && site.device == key.device;
+    return site.stack == key.stack && site.forward == key.forward && site.kind == static_cast<std::uint8_t>(key.kind) &&
+           site.device == key.device;
   });
   if (known.index != TagTable::none) [[likely]]
     return known;
@@ -250,7 +250,7 @@ void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack
 SiteRef pass_in(Writer& writer, Shard& shard, const SiteKey& key, const Passing& block, std::uint64_t reserved,
                 const Moment& now) noexcept {
   DeviceState* const device = accounts_of(writer, shard, Layer::tensor, Kind::block, key.device);
-  SiteRef site;
+  SiteRef site{};
   if (device != nullptr) site = site_of(writer, shard, key, device->peak_account(Kind::block), now);
   if (site.site == nullptr) [[unlikely]] {
     count_loss(writer.header().losses.dropped_events);

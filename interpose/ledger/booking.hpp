@@ -23,8 +23,8 @@ constexpr std::uint32_t address_space(Kind kind) {
 }
 
 struct SiteRef {
-  std::uint32_t index = TagTable::none;
-  trace::Site* site = nullptr;
+  std::uint32_t index;
+  trace::Site* site;  // nullptr: none
 };
 
 /// Books an allocation: its block appears.

@@ -80,22 +80,18 @@ bool open_pending(Writer& writer, Shard& shard, std::int16_t device) noexcept {
   std::atomic_ref(pending.batches).fetch_add(1, std::memory_order_release);
   const Pairs pairs(pending.events, count);
   fetch(writer, shard, pending.events, count, pairs);
-  struct {
-    std::uint32_t index;
-    trace::Site* site;
-  } sites[max_events];  // of the allocations with a partner
+  SiteRef sites[max_events];  // of the allocations with a partner
   for (std::uint32_t i = 0; i < count; ++i) {
     PendingEvent& event = pending.events[i];
     const Moment moment{event.time, event.step, event.thread};
     if (pairs.has(i) && event.bytes != 0) {
       const SiteKey key{event.stack, event.forward, Layer::tensor, Kind::block, pending.device};
-      const SiteRef site = pass_in(writer, shard, key, {event.address, event.bytes}, event.reserved_bytes, moment);
-      sites[i] = {site.index, site.site};
+      sites[i] = pass_in(writer, shard, key, {event.address, event.bytes}, event.reserved_bytes, moment);
     } else if (pairs.has(i)) {
       const std::uint8_t partner = pairs.partner[i];
       const PendingEvent& allocated = pending.events[partner];
-      pass_out(writer, shard, {sites[partner].index, sites[partner].site}, {event.address, allocated.bytes},
-               event.reserved_bytes, event.step - allocated.step >= trace::late_steps, moment);
+      pass_out(writer, shard, sites[partner], {event.address, allocated.bytes}, event.reserved_bytes,
+               event.step - allocated.step >= trace::late_steps, moment);
     } else if (event.bytes != 0) {
       put_in(writer, shard,
              {Layer::tensor, Kind::block, pending.device, event.address, event.bytes, 0, event.reserved_bytes},

@@ -55,7 +55,7 @@ struct SiteKey {
 /// are not there cost no memory.
 struct alignas(64) Shard {
   SpinLock lock;
-  std::uint32_t free_slots = 0;  // 1 + the first of a list through Block::bytes of free blocks; 0: none
+  std::uint32_t free_slots = 0;        // 1 + the first of a list through Block::bytes of free blocks; 0: none
   std::uint32_t fresh_slot = 0;        // slots taken from the trace in a batch and not yet used
   std::uint32_t fresh_end = 0;
   std::uint64_t last_time = 0;        // times within a shard increase strictly

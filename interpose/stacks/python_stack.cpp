@@ -13,8 +13,9 @@ namespace {
 constexpr std::uint8_t owned_by_generator = 1;
 constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;  // user addresses have nothing above
 
-/// What decides a frame's word, and whether it differs from what is remembered. With interpreter frames: the instruction pointer, which lies inside the code object and
-/// so says which one and which offset, and above it the owner (and is_entry), which say whether the frame shows.
+/// What decides a frame's word, and whether it differs from what is remembered. With interpreter frames: the
+/// instruction pointer, which lies inside the code object and so says which one and which offset, and above it the
+/// owner (and is_entry), which say whether the frame shows.
 struct InterpreterFrames {
   const PythonLayout& l;
   std::uint64_t previous = l.previous, instruction = l.instruction, flags = l.flags, mask = l.flags_mask;
@@ -95,7 +96,8 @@ const std::byte* follow(const Kind kind, const PythonMemo& memo, std::int64_t to
   for (std::int64_t i = top; i >= 0; --i) {
     const std::byte* at = memo.frame[i];
     const std::byte* const remembered = at;
-    asm("" : "+r"(at));  // else the compiler takes `frame`, which it sees to be equal, for the address: loads in a chain
+    // Else the compiler takes `frame`, which it sees to be equal, for the address: loads in a chain.
+    asm("" : "+r"(at));
     if (remembered != frame) [[unlikely]]
       return frame;
     if (kind.differs(at, memo.key[i])) lowest = i;
@@ -149,8 +151,8 @@ std::uint32_t update(const Kind& kind, PythonMemo& memo, const std::byte* innerm
 }
 
 template <class Kind>
-[[gnu::always_inline]] inline bool walk(const Python& python, const Kind& kind, PythonMemo& memo, const std::byte* innermost,
-          std::uint32_t& flags) noexcept {
+[[gnu::always_inline]] inline bool walk(const Python& python, const Kind& kind, PythonMemo& memo,
+                                        const std::byte* innermost, std::uint32_t& flags) noexcept {
   const std::uint32_t changed = update(kind, memo, innermost, flags);
   Hash128 hash = changed > 0 ? memo.hash[changed - 1] : Hash128{};
   for (std::uint32_t i = changed; i < memo.count; ++i) {

@@ -178,9 +178,7 @@ void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexce
   if (state == nullptr) return;
   const PythonStack python = take_python(*state);
   // A node that is built by a running node (double backward, where no Python runs) inherits that one's line.
-  const StackId stack = state->python_memo->count == 0
-                            ? find_forward().stack
-                            : intern_python(*state, python);
+  const StackId stack = state->python_memo->count == 0 ? find_forward().stack : intern_python(*state, python);
   remember_node(*state, sequence_number, stack);
 }
 

@@ -43,7 +43,7 @@ struct ThreadState {
   ReadSets* read_sets;
   std::uintptr_t stack_low, stack_high;  // this thread's own stack, 0 when unknown
   std::uint64_t autograd_thread;         // at::RecordFunction's number of this thread, 0: not asked yet
-  PythonOnly python_only[256];            // of the autograd nodes built last, by the low bits of their hash
+  PythonOnly python_only[256];           // of the autograd nodes built last, by the low bits of their hash
   std::uint64_t python[max_python];      // frames in the words of trace::StackRecord
   std::uint64_t native[max_native];
 };

@@ -26,8 +26,8 @@ std::vector<double> few_values(std::span<const double> values) {
   return few;
 }
 
-/// Every value as (low + unit * number) / per, the numbers as little-endian words. Half the length of a plain array, and
-/// no number is parsed when the page is opened.
+/// Every value as (low + unit * number) / per, the numbers as little-endian words. Half the length of a plain array,
+/// and no number is parsed when the page is opened.
 struct Words {
   std::int64_t low = 0, unit = 1;
   int per = 1, bytes = 0;
@@ -44,7 +44,9 @@ std::optional<Words> as_words(std::span<const double> values) {
     if (!(std::abs(scaled) < k_exact) || scaled / words.per != value) return std::nullopt;
     words.numbers.push_back(static_cast<std::int64_t>(scaled));
   }
-  const auto fits = [](std::int64_t most) { return most < 0x100 ? 1 : most < 0x10000 ? 2 : most < 0x100000000 ? 4 : 0; };
+  const auto fits = [](std::int64_t most) {
+    return most < 0x100 ? 1 : most < 0x10000 ? 2 : most < 0x100000000 ? 4 : 0;
+  };
   const auto [low, high] = std::ranges::minmax(words.numbers);
   const int plain = low >= 0 ? fits(high) : 0;
   std::int64_t unit = 0;

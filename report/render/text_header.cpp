@@ -39,7 +39,8 @@ std::string command_words(const Report& report, std::size_t columns) {
 void write_process(const TextPage& page) {
   const Process& process = page.report.process;
   const std::size_t merged = page.report.ranks.members.size();
-  std::string facts = merged == 0 ? "   pid " + std::to_string(process.pid) : "   " + std::to_string(merged) + " processes";
+  std::string facts =
+      merged == 0 ? "   pid " + std::to_string(process.pid) : "   " + std::to_string(merged) + " processes";
   if (process.rank) facts += "   rank " + std::to_string(*process.rank);
   if (process.forked_from) facts += "   forked from " + std::to_string(*process.forked_from);
   facts += "   " + human_duration(process.duration) + "   " + end_words(page.report);

@@ -56,11 +56,13 @@ void refuse() {
   INSIDE(cudaMalloc)(&first, 4096);  // CUPTI is asked from here on
   block("first", first, 4096);
   constexpr std::size_t bytes = 3 << 20;
-  kind<void*>("device", bytes, [](void** p) { return INSIDE(cudaMalloc)(p, bytes); }, INSIDE(cudaFree));
+  kind<void*>(
+      "device", bytes, [](void** p) { return INSIDE(cudaMalloc)(p, bytes); }, INSIDE(cudaFree));
   kind<void*>(
       "managed", bytes, [](void** p) { return INSIDE(cudaMallocManaged)(p, bytes, cudaMemAttachGlobal); },
       INSIDE(cudaFree));
-  kind<void*>("pinned", bytes, [](void** p) { return INSIDE(cudaMallocHost)(p, bytes); }, INSIDE(cudaFreeHost));
+  kind<void*>(
+      "pinned", bytes, [](void** p) { return INSIDE(cudaMallocHost)(p, bytes); }, INSIDE(cudaFreeHost));
   kind<void*>(
       "pool", bytes, [](void** p) { return INSIDE(cudaMallocAsync)(p, bytes, nullptr); },
       [](void* p) { return INSIDE(cudaFreeAsync)(p, nullptr); });
