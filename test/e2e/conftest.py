@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -27,6 +28,12 @@ LEFT_OUT = {
 def pytest_addoption(parser):
     for mark, what in LEFT_OUT.items():
         parser.addoption(f"--{mark}", action="store_true", help=f"run only the tests that {what.split(' (')[0]}")
+
+
+# A shell's background job, or nohup, hands signals on as ignored, and so would every program that the tests start.
+for inherited in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(inherited) is signal.SIG_IGN:
+        signal.signal(inherited, signal.default_int_handler if inherited == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_configure(config):
