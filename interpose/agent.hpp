@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "interpose/support/hot.hpp"
+#include "interpose/support/hot_thread.hpp"
 
 namespace vramtrack::agent {
 
@@ -24,31 +25,19 @@ void note_oom(std::uint32_t n) noexcept;
 void reset() noexcept;
 
 namespace detail {
-struct alignas(64) Watch {
-  std::atomic<std::uint64_t> blocks{0};       // live blocks of the caching allocator
-  std::atomic<std::uint64_t> next_bytes{0};   // look at the frames when its total reaches this
-  std::atomic<std::uint64_t> next_blocks{0};  // ... or its blocks
-  std::atomic<std::uint64_t> events{0};       // allocations and frees so far
-  std::atomic<std::uint64_t> next_event{
-      32};  // ... or these: 32, 512, 8192, ..., for programs that are soon at their height
-};
-extern Watch g_watch;
-VRAMTRACK_COLD void reached(std::uint64_t bytes, std::uint64_t blocks) noexcept;
+extern std::atomic<std::uint64_t> g_next_bytes;  // look at the frames when the allocator's total reaches this
+VRAMTRACK_COLD void tell(std::uint64_t allocated_bytes) noexcept;
 }  // namespace detail
 
-/// The caching allocator handed out (or took back) a block; `allocated_bytes` is its total after the event. Called by
-/// its hook, which the allocator serialises. At a new height of memory or of blocks the agent is asked to take a short
-/// look at the running frames: later, in the main thread, never here.
+/// The caching allocator handed out (or took back) a block; `allocated_bytes` is its total after the event. Any thread.
+/// At a new height of memory or of blocks the agent is asked to take a short look at the running frames: later, in the
+/// main thread, never here.
 inline void watch(bool allocated, std::uint64_t allocated_bytes) noexcept {
-  auto& w = detail::g_watch;
-  const std::uint64_t blocks = w.blocks.load(std::memory_order_relaxed) + (allocated ? 1 : -1ull);
-  w.blocks.store(blocks, std::memory_order_relaxed);
-  const std::uint64_t events = w.events.load(std::memory_order_relaxed) + 1;
-  w.events.store(events, std::memory_order_relaxed);
-  if (allocated && (allocated_bytes >= w.next_bytes.load(std::memory_order_relaxed) ||
-                    blocks >= w.next_blocks.load(std::memory_order_relaxed) ||
-                    events >= w.next_event.load(std::memory_order_relaxed))) [[unlikely]]
-    detail::reached(allocated_bytes, blocks);
+  // Counted in the thread, so that no line is written that others read.
+  t_hot.blocks += allocated ? 1 : -1;
+  if (++t_hot.events > t_hot.silent_events ||
+      (allocated && allocated_bytes >= detail::g_next_bytes.load(std::memory_order_relaxed))) [[unlikely]]
+    detail::tell(allocated_bytes);
 }
 
 }  // namespace vramtrack::agent

@@ -11,7 +11,7 @@ namespace vramtrack::ledger {
 /// A block taken out of the ledger, so that a free that then failed can be taken back.
 struct Removed {
   bool found = false;
-  trace::Block block;
+  trace::Block block{};
   trace::Site* site = nullptr;
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "interpose/agent/natives.hpp"
 #include "interpose/agent/python_api.hpp"
@@ -25,7 +26,7 @@ std::uint64_t look_height() noexcept;
 std::uint64_t sequence_number() noexcept;
 
 namespace detail {
-Watch g_watch;
+alignas(64) std::atomic<std::uint64_t> g_next_bytes{0};
 }
 
 namespace {
@@ -36,6 +37,12 @@ std::atomic<bool> g_child{false};
 std::atomic<bool> g_look_pending{false};
 std::atomic<std::uint64_t> g_look_ns{0};  // processor time spent in looks so far
 std::atomic<std::uint64_t> g_height{0};   // the allocator's total that asked for the pending look
+alignas(64) std::atomic<std::int64_t> g_blocks{0};  // live blocks of the caching allocator, as far as threads told
+std::atomic<std::int64_t> g_events{0};               // its allocations and frees, likewise
+// Look at the frames when there are so many blocks, or after so many events: 32, 512, 8192, ..., for programs that are
+// soon at their height.
+std::atomic<std::int64_t> g_next_blocks{0};
+std::atomic<std::int64_t> g_next_event{32};
 std::uint64_t g_start_ns = 0;
 Object* g_globals = nullptr;  // the agent's namespace; owned, never freed
 __thread std::uint32_t t_last_oom = 0;
@@ -257,15 +264,22 @@ std::uint64_t sequence_number() noexcept {
   return value;
 }
 
-void detail::reached(std::uint64_t bytes, std::uint64_t blocks) noexcept {
+void detail::tell(std::uint64_t bytes) noexcept {
   // Heights grow by a fifth from one look to the next: a bounded number of looks for any amount of memory.
-  constexpr std::uint64_t least_bytes = 1 << 20, least_blocks = 64;
+  constexpr std::uint64_t least_bytes = 1 << 20;
+  constexpr std::int64_t least_blocks = 64;
+  const std::int32_t more_blocks = std::exchange(t_hot.blocks, 0), more_events = std::exchange(t_hot.events, 0);
+  const std::int64_t blocks = g_blocks.fetch_add(more_blocks) + more_blocks;
+  const std::int64_t events = g_events.fetch_add(more_events) + more_events;
+  t_hot.silent_events = events < 512 ? 31 : 255;
+  const bool many_events = events >= g_next_event.load();
+  if (!many_events && bytes < g_next_bytes.load() && blocks < g_next_blocks.load()) return;
   const SavedErrno keep;
   const State state = g_state.load(std::memory_order_relaxed);
   if (state == State::idle || state == State::waits_for_torch) schedule();
-  if (g_watch.events.load() >= g_watch.next_event.load()) g_watch.next_event.store(g_watch.next_event.load() * 16);
-  g_watch.next_bytes.store(std::max(g_watch.next_bytes.load(), bytes + bytes / 5 + least_bytes));
-  g_watch.next_blocks.store(std::max(g_watch.next_blocks.load(), blocks + blocks / 5 + least_blocks));
+  if (many_events) g_next_event.store(g_next_event.load() * 16);
+  g_next_bytes.store(std::max(g_next_bytes.load(), bytes + bytes / 5 + least_bytes));
+  g_next_blocks.store(std::max(g_next_blocks.load(), blocks + blocks / 5 + least_blocks));
   if (state != State::installed || !look_affordable()) return;
   g_height.store(bytes, std::memory_order_relaxed);
   if (g_look_pending.exchange(true)) return;

@@ -13,6 +13,7 @@
 #include "interpose/hooks/session.hpp"
 #include "interpose/stacks.hpp"
 #include "interpose/support/hot.hpp"
+#include "interpose/support/hot_thread.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/no_cancel.hpp"
 #include "interpose/support/saved_errno.hpp"
@@ -30,14 +31,12 @@ VRAMTRACK_HOT constinit std::atomic<bool> g_facts_due{false};
 SpinLock g_start_lock;
 std::uint32_t g_forked_from = 0;
 
-thread_local int t_depth = 0;
-
 struct ReportedCall {
   std::uint64_t recorded = 0;  // the last address of the cuda layer
   ledger::Removed taken_out;
   Kind kind = Kind::all;
 };
-thread_local ReportedCall t_reported;
+constinit thread_local ReportedCall t_reported{};
 
 VRAMTRACK_COLD bool start() noexcept {
   const SavedErrno keep;
@@ -81,8 +80,8 @@ std::uint64_t live_on(std::int16_t device) noexcept {
 
 }  // namespace
 
-HookScope::HookScope() noexcept : outermost_(t_depth == 0) { ++t_depth; }
-HookScope::~HookScope() { --t_depth; }
+HookScope::HookScope() noexcept : outermost_(t_hot.hooks == 0) { ++t_hot.hooks; }
+HookScope::~HookScope() { --t_hot.hooks; }
 
 bool recording() noexcept {
   if (g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr) [[likely]]
@@ -190,7 +189,7 @@ void freeze_quietly() noexcept {
   trace::active()->finish(trace::EndKind::running, 0);
 }
 
-bool inside_hook() noexcept { return t_depth > 0; }
+bool inside_hook() noexcept { return t_hot.hooks > 0; }
 
 void reset_recorder(std::uint32_t forked_from) noexcept {
   g_start_lock.reset();

@@ -26,13 +26,13 @@ void reset() noexcept {
     shard.fresh_slot = shard.fresh_end = 0;
     shard.last_time = 0;
     shard.device = nullptr;
-    shard.pending = nullptr;
-    shard.pending_count = 0;
+    shard.rings = nullptr;
     shard.blocks = BlockIndex();
     shard.sites = TagTable();
     for (Shard::KnownSite& known : shard.known_sites) known = {};
   }
   g_registry_lock.reset();
+  forget_rings();
   forget_accounts();
   forget_history();
   forget_thread_id();
@@ -43,17 +43,15 @@ void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   if (writer == nullptr || event.address == 0) return;
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) return count_loss(writer->header().losses.dropped_events);
-  const std::uint32_t thread = thread_id();
   const std::uint64_t read = ticks();
-  const LockGuard guard(shard->lock);
-  const Moment now{shard->stamp(read), current_step(writer->header()), thread};
+  const std::uint32_t step = current_step(writer->header()), thread = thread_id();
   if (event.layer == Layer::tensor && event.bytes != 0 &&
       defer(*writer, *shard, event.device,
-            {event.address, event.bytes, event.reserved_bytes, now.time, stack, forward, now.step, now.thread}))
-      [[likely]]
+            {event.address, event.bytes, event.reserved_bytes, read, stack, forward, step, thread})) [[likely]]
     return;
+  const LockGuard guard(shard->lock);
   book_pending(*writer, *shard);
-  put_in(*writer, *shard, event, stack, forward, now);
+  put_in(*writer, *shard, event, stack, forward, {shard->stamp(read), step, thread});
 }
 
 Removed remove(const FreeEvent& event) noexcept {
@@ -84,14 +82,15 @@ void drop(const FreeEvent& event) noexcept {
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) return count_loss(writer->header().losses.unknown_frees);
   const std::uint64_t read = ticks();
-  const LockGuard guard(shard->lock);
-  const Moment now{shard->stamp(read), current_step(writer->header()), 0};
+  const std::uint32_t step = current_step(writer->header());
   if (event.layer == Layer::tensor &&
       defer(*writer, *shard, event.device,
-            {event.address, 0, event.reserved_bytes, now.time, no_stack, no_stack, now.step, 0})) [[likely]]
+            {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, 0})) [[likely]]
     return;
+  const LockGuard guard(shard->lock);
   book_pending(*writer, *shard);
-  free_block(*writer, *shard, event.address, address_space(event.kind), event.reserved_bytes, now);
+  free_block(*writer, *shard, event.address, address_space(event.kind), event.reserved_bytes,
+             {shard->stamp(read), step, 0});
 }
 
 void restore(const Removed& removed) noexcept {
@@ -149,7 +148,7 @@ void flush() noexcept {
   Writer* const writer = trace::active();
   if (writer == nullptr) return;
   for (Shard& shard : g_shards) {
-    if (shard.pending == nullptr) continue;
+    if (std::atomic_ref(shard.rings).load(std::memory_order_acquire) == nullptr) continue;
     // Who ends the process may have been interrupted under this lock. What is left in the file is read from there.
     for (int tries = 0; tries < 1000; ++tries) {
       if (shard.lock.try_lock()) {

@@ -1,9 +1,13 @@
 // See pending.hpp.
 #include "interpose/ledger/pending.hpp"
 
+#include <pthread.h>
+
 #include <bit>
 
 #include "interpose/ledger/booking.hpp"
+#include "interpose/support/lock.hpp"
+#include "interpose/support/memory.hpp"
 #include "interpose/trace/counters.hpp"
 
 namespace vramtrack::ledger {
@@ -16,7 +20,16 @@ using trace::Writer;
 
 constexpr std::uint32_t space = address_space(Kind::block);
 constexpr std::size_t many_blocks = 8192;  // whose index and records are not in the nearer caches
-constexpr std::uint32_t max_events = trace::pending_events;
+constexpr std::uint32_t max_events = 64;
+constexpr std::uint64_t never = ~std::uint64_t{0};
+
+/// Events that are booked together, in their order.
+struct Batch {
+  std::uint32_t count = 0;
+  PendingEvent* events[max_events];
+
+  PendingEvent& operator[](std::uint32_t n) const noexcept { return *events[n]; }
+};
 
 /// Allocations and frees of one batch that belong together: most blocks of a program live for less than that. A pair
 /// that is not found is booked as any other block.
@@ -24,9 +37,9 @@ struct Pairs {
   std::uint64_t found = 0;  // bit i: event i has a partner
   std::uint8_t partner[max_events];
 
-  Pairs(const PendingEvent* events, std::uint32_t count) noexcept {
+  explicit Pairs(const Batch& events) noexcept {
     std::uint8_t last[4 * max_events] = {};  // the last allocation by the hash of its address
-    for (std::uint32_t i = 0; i < count; ++i) {
+    for (std::uint32_t i = 0; i < events.count; ++i) {
       const std::uint64_t address = events[i].address;
       std::uint8_t& known = last[address * 0x9e3779b97f4a7c15u >> 56];
       static_assert(sizeof last == 256 && max_events == 64);
@@ -44,16 +57,16 @@ struct Pairs {
 
 /// Calls `visit(event)` for the events without a partner.
 template <class Visit>
-void for_single(const PendingEvent* events, std::uint32_t count, const Pairs& pairs, Visit&& visit) {
-  const std::uint64_t all = ~std::uint64_t{0} >> (max_events - count);
-  for (std::uint64_t left = ~pairs.found & all; left != 0; left &= left - 1) visit(events[std::countr_zero(left)]);
+void for_single(const Batch& batch, const Pairs& pairs, Visit&& visit) {
+  const std::uint64_t all = ~std::uint64_t{0} >> (max_events - batch.count);
+  for (std::uint64_t left = ~pairs.found & all; left != 0; left &= left - 1) visit(batch[std::countr_zero(left)]);
 }
 
 // All that the batch will touch is under way before any of it is needed.
-void fetch(Writer& writer, const Shard& shard, const PendingEvent* events, std::uint32_t count, const Pairs& pairs) {
-  for_single(events, count, pairs, [&](const PendingEvent& e) { shard.blocks.prefetch(e.address, space); });
+void fetch(Writer& writer, const Shard& shard, const Batch& batch, const Pairs& pairs) {
+  for_single(batch, pairs, [&](const PendingEvent& e) { shard.blocks.prefetch(e.address, space); });
   if (shard.blocks.size() < many_blocks) return;
-  for_single(events, count, pairs, [&](const PendingEvent& event) {
+  for_single(batch, pairs, [&](const PendingEvent& event) {
     if (event.bytes != 0) return;
     if (const BlockIndex::Position position = shard.blocks.find(event.address, space)) {
       const auto* const block = reinterpret_cast<const std::byte*>(writer.block(position.entry().slot()));
@@ -63,46 +76,199 @@ void fetch(Writer& writer, const Shard& shard, const PendingEvent* events, std::
   });
 }
 
-}  // namespace
-
-bool open_pending(Writer& writer, Shard& shard, std::int16_t device) noexcept {
-  auto* const pending = reinterpret_cast<Pending*>(writer.add_extents(trace::ExtentType::pending, 1));
-  if (pending == nullptr) return false;
-  pending->device = device;
-  shard.pending = pending;
-  return true;
+void set(std::uint64_t& word, std::uint64_t value) noexcept {
+  std::atomic_ref(word).store(value, std::memory_order_release);
 }
 
-[[gnu::noinline]] void book_pending(Writer& writer, Shard& shard) noexcept {
-  const std::uint32_t count = shard.pending_count;
-  if (count == 0) return;
-  Pending& pending = *shard.pending;
-  std::atomic_ref(pending.batches).fetch_add(1, std::memory_order_release);
-  const Pairs pairs(pending.events, count);
-  fetch(writer, shard, pending.events, count, pairs);
+// A process may be killed at any instruction: `booked_until` says how far this has come.
+void book(Writer& writer, Shard& shard, Ring* rings, const Batch& batch) {
+  const std::int16_t device = rings->device;
+  if (shard.device == nullptr) [[unlikely]]
+    shard.device = device_state(writer, Layer::tensor, Kind::block, device);
+  std::uint64_t nowhere;  // without an account all events are lost, and counted as that
+  std::uint64_t& booked_until = shard.device == nullptr ? nowhere : shard.device->all.account->booking;
+  set(booked_until, batch[0].time - 1);
+  const Pairs pairs(batch);
+  fetch(writer, shard, batch, pairs);
   SiteRef sites[max_events];  // of the allocations with a partner
-  for (std::uint32_t i = 0; i < count; ++i) {
-    PendingEvent& event = pending.events[i];
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    const PendingEvent& event = batch[i];
     const Moment moment{event.time, event.step, event.thread};
     if (pairs.has(i) && event.bytes != 0) {
-      const SiteKey key{event.stack, event.forward, Layer::tensor, Kind::block, pending.device};
+      const SiteKey key{event.stack, event.forward, Layer::tensor, Kind::block, device};
       sites[i] = pass_in(writer, shard, key, {event.address, event.bytes}, event.reserved_bytes, moment);
     } else if (pairs.has(i)) {
       const std::uint8_t partner = pairs.partner[i];
-      const PendingEvent& allocated = pending.events[partner];
+      const PendingEvent& allocated = batch[partner];
       pass_out(writer, shard, sites[partner], {event.address, allocated.bytes}, event.reserved_bytes,
                event.step - allocated.step >= trace::late_steps, moment);
     } else if (event.bytes != 0) {
-      put_in(writer, shard,
-             {Layer::tensor, Kind::block, pending.device, event.address, event.bytes, 0, event.reserved_bytes},
+      put_in(writer, shard, {Layer::tensor, Kind::block, device, event.address, event.bytes, 0, event.reserved_bytes},
              event.stack, event.forward, moment);
     } else {
       free_block(writer, shard, event.address, space, event.reserved_bytes, moment);
     }
-    std::atomic_ref(event.time).store(0, std::memory_order_release);
+    set(booked_until, event.time);
   }
-  shard.pending_count = 0;
-  std::atomic_ref(pending.batches).fetch_add(1, std::memory_order_release);
+  for (Ring* ring = rings; ring != nullptr; ring = ring->next_to_merge) set(ring->pending->booked, ring->from);
+  set(booked_until, 0);
+}
+
+// ---- what waits, of all threads, in the order of time ------------------------------------------------------------
+
+std::uint64_t written(const Ring& ring) noexcept {
+  return std::atomic_ref(ring.pending->written).load(std::memory_order_acquire);
+}
+
+/// The rings in which something waits, linked by next_to_merge.
+Ring* rings_to_merge(const Shard& shard) {
+  const bool alone = shard.rings != nullptr && shard.rings->next_of_shard == nullptr;
+  std::uint64_t last = 0;
+  for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard) {
+    ring->to = written(*ring);
+    if (ring->from == ring->to) continue;
+    if (ring->event(ring->to - 1).time > last) last = ring->event(ring->to - 1).time;
+    if (!alone && ring != t_hot.ring)  // these lines are in another core's cache
+      for (std::uint64_t n = ring->from; n < ring->to; ++n) __builtin_prefetch(&ring->event(n));
+  }
+  Ring* some = nullptr;
+  for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard) {
+    // What came after the ring was looked at, and is older than what was seen in another.
+    if (!alone)
+      for (const std::uint64_t now = written(*ring); ring->to < now && ring->event(ring->to).time <= last;) ++ring->to;
+    if (ring->from == ring->to) continue;
+    ring->next_to_merge = some;
+    some = ring;
+  }
+  return some;
+}
+
+/// The ring whose next event is the oldest, and when the next one of another ring was.
+Ring* oldest(Ring* rings, std::uint64_t& others) {
+  others = never;
+  if (rings->next_to_merge == nullptr) return rings->from == rings->to ? nullptr : rings;
+  Ring* found = nullptr;
+  std::uint64_t best = never;
+  for (Ring* ring = rings; ring != nullptr; ring = ring->next_to_merge) {
+    if (ring->from == ring->to) continue;
+    const std::uint64_t time = ring->event(ring->from).time;
+    others = time < best ? best : time < others ? time : others;
+    if (time >= best) continue;
+    best = time;
+    found = ring;
+  }
+  return found;
+}
+
+/// Moves events of a ring up to a time into the batch.
+void take(Shard& shard, Ring& ring, std::uint64_t until, Batch& batch) {
+  while (ring.from != ring.to && batch.count < max_events) {
+    PendingEvent& event = ring.event(ring.from);
+    if (event.time > until) return;
+    // Its thread was held up between reading the clock and putting it there.
+    const std::uint64_t time = shard.stamp(event.time);
+    if (time != event.time) [[unlikely]]
+      set(event.time, time);
+    batch.events[batch.count++] = &event;
+    ++ring.from;
+  }
+}
+
+// ---- rings and threads ---------------------------------------------------------------------------------------------
+
+constinit Arena g_arena;              // of Ring
+constinit std::uint32_t g_rings = 0;  // in the trace
+pthread_key_t g_key;
+bool g_has_key = false;
+
+thread_local Ring* t_rings = nullptr;  // all of this thread
+
+// glibc runs destructors again while keys get new values: an event from a later destructor takes a ring again, which a
+// later round gives back.
+void thread_ended(void*) noexcept {
+  for (Ring* ring = t_rings; ring != nullptr;) {
+    Ring* const next = ring->next_of_thread;
+    const LockGuard guard(shard_of(Layer::tensor, ring->device)->lock);
+    ring->has_thread = false;
+    ring = next;
+  }
+  t_hot.ring = t_rings = nullptr;
+}
+
+// Under the shard's lock.
+Ring* take_ring(Writer& writer, Shard& shard, std::int16_t device) {
+  for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard)
+    if (!ring->has_thread) return ring;
+  const LockGuard guard(g_registry_lock);
+  if (!g_has_key) g_has_key = ::pthread_key_create(&g_key, thread_ended) == 0;
+  trace::Pending* const pending = writer.pending(g_rings);
+  Ring* const ring = pending == nullptr ? nullptr : static_cast<Ring*>(g_arena.allocate(sizeof(Ring), alignof(Ring)));
+  if (ring == nullptr) return nullptr;
+  ++g_rings;
+  pending->device = ring->device = device;
+  ring->pending = pending;
+  ring->next_of_shard = shard.rings;
+  std::atomic_ref(shard.rings).store(ring, std::memory_order_release);
+  return ring;
+}
+
+}  // namespace
+
+bool find_ring(Writer& writer, Shard& shard, std::int16_t device) noexcept {
+  Ring* ring = t_rings;
+  while (ring != nullptr && ring->device != device) ring = ring->next_of_thread;
+  if (ring == nullptr) {
+    {
+      const LockGuard guard(shard.lock);
+      ring = take_ring(writer, shard, device);
+      if (ring == nullptr) return false;
+      ring->has_thread = true;
+    }
+    if (g_has_key) ::pthread_setspecific(g_key, ring);
+    ring->next_of_thread = t_rings;
+    t_rings = ring;
+  }
+  t_hot.ring = ring;
+  t_hot.device = device;
+  t_hot.pending = ring->pending;
+  t_hot.room_until = ring->pending->written;  // not known yet
+  return true;
+}
+
+void forget_rings() noexcept {
+  t_hot.ring = t_rings = nullptr;
+  g_arena.forget();
+  g_rings = 0;
+}
+
+[[gnu::noinline]] void book_pending(Writer& writer, Shard& shard) noexcept {
+  Ring* const rings = rings_to_merge(shard);
+  if (rings == nullptr) return;
+  for (;;) {
+    Batch batch;
+    std::uint64_t others;
+    while (Ring* const ring = batch.count < max_events ? oldest(rings, others) : nullptr)
+      take(shard, *ring, others, batch);
+    if (batch.count == 0) return;
+    book(writer, shard, rings, batch);
+  }
+}
+
+void book_unless_busy(Writer& writer, Shard& shard) noexcept {
+  if (!shard.lock.try_lock()) return;
+  book_pending(writer, shard);
+  shard.lock.unlock();
+}
+
+void make_room(Writer& writer, Shard& shard) noexcept {
+  trace::Pending& pending = *t_hot.pending;
+  for (int tries = 0;; ++tries) {
+    t_hot.room_until = std::atomic_ref(pending.booked).load(std::memory_order_acquire) + trace::pending_events;
+    if (t_hot.room_until != pending.written) return;
+    // Threads that do nothing but allocate are faster than one can book: who books has much to do, so none waits awake.
+    if (tries > 0) rest();
+    book_unless_busy(writer, shard);
+  }
 }
 
 }  // namespace vramtrack::ledger

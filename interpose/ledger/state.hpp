@@ -51,17 +51,18 @@ struct SiteKey {
   bool operator==(const SiteKey&) const = default;
 };
 
+struct Ring;  // pending.hpp
+
 /// What one lock protects: the cuda layer, or one device of the tensor layer. All zero at first: those of devices that
 /// are not there cost no memory.
 struct alignas(64) Shard {
-  SpinLock lock;
-  std::uint32_t free_slots = 0;        // 1 + the first of a list through Block::bytes of free blocks; 0: none
-  std::uint32_t fresh_slot = 0;        // slots taken from the trace in a batch and not yet used
+  SpinLock lock;                             // on a cache line of its own: who waits does not disturb who works
+  alignas(64) std::uint32_t free_slots = 0;  // 1 + the first of a list through Block::bytes of free blocks; 0: none
+  std::uint32_t fresh_slot = 0;              // slots taken from the trace in a batch and not yet used
   std::uint32_t fresh_end = 0;
-  std::uint64_t last_time = 0;        // times within a shard increase strictly
-  DeviceState* device = nullptr;      // tensor layer: of the one device
-  trace::Pending* pending = nullptr;  // tensor layer: events that are not booked yet (pending.hpp)
-  std::uint32_t pending_count = 0;
+  std::uint64_t last_time = 0;    // times of what is booked increase strictly
+  DeviceState* device = nullptr;  // tensor layer: of the one device
+  Ring* rings = nullptr;          // tensor layer: where events wait, one for each thread
   BlockIndex blocks;
   TagTable sites;  // site key -> site
 

@@ -172,6 +172,8 @@ VRAMTRACK_COLD void find_python() noexcept {
   const PythonSearch seen = g_python_search.load(std::memory_order_acquire);
   if (seen != PythonSearch::again && seen != PythonSearch::unverified) return;
   const SavedErrno keep;
+  // Nothing to verify by: a thread of a program's C++ part, say, which asks again at every event.
+  if (seen == PythonSearch::unverified && g_candidate.this_thread_state() == nullptr) return;
   if (!g_lock.try_lock()) return;  // another thread is at it: this stack goes without
   PythonSearch search = g_python_search.load(std::memory_order_acquire);
   if (search == PythonSearch::again) search = load(g_candidate);

@@ -6,6 +6,7 @@
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/python_stack.hpp"
 #include "interpose/support/hot.hpp"
+#include "interpose/support/hot_thread.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/memory.hpp"
 
@@ -22,12 +23,10 @@ ThreadState* g_free = nullptr;
 pthread_key_t g_key;
 bool g_has_key = false;
 
-thread_local ThreadState* t_state = nullptr;
-
 // glibc runs destructors again while keys get new values: an event from a later destructor makes a new state, which a
 // later round frees.
 void thread_ended(void* state) noexcept {
-  t_state = nullptr;
+  t_hot.stacks = nullptr;
   const LockGuard guard(g_lock);
   auto* const ended = static_cast<ThreadState*>(state);
   ended->next_free = g_free;
@@ -65,14 +64,14 @@ VRAMTRACK_COLD ThreadState* make_state() noexcept {
   state->autograd_thread = 0;
   find_stack(*state);
   if (g_has_key) ::pthread_setspecific(g_key, state);
-  t_state = state;
+  t_hot.stacks = state;
   return state;
 }
 
 }  // namespace
 
 ThreadState* this_thread() noexcept {
-  ThreadState* const state = t_state;
+  ThreadState* const state = t_hot.stacks;
   return state != nullptr ? state : make_state();
 }
 

@@ -9,6 +9,12 @@
 
 namespace vramtrack {
 
+void rest() noexcept {
+  const SavedErrno keep;
+  const timespec nap{0, 50'000};
+  ::syscall(SYS_nanosleep, &nap, nullptr);  // libc's own would be a cancellation point
+}
+
 void SpinLock::lock_slow() noexcept {
   const SavedErrno keep;
   for (std::uint32_t round = 0;; ++round) {
@@ -24,8 +30,7 @@ void SpinLock::lock_slow() noexcept {
     } else if (round < 200) {
       ::sched_yield();
     } else {
-      const timespec nap{0, 50'000};
-      ::syscall(SYS_nanosleep, &nap, nullptr);  // libc's own would be a cancellation point
+      rest();
     }
   }
 }

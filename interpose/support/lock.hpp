@@ -10,6 +10,9 @@
 
 namespace vramtrack {
 
+/// Lets others run for 50 microseconds or so.
+VRAMTRACK_COLD void rest() noexcept;
+
 class SpinLock {
  public:
   constexpr SpinLock() noexcept = default;
@@ -20,7 +23,9 @@ class SpinLock {
     if (held_.exchange(1, std::memory_order_acquire) != 0) [[unlikely]]
       lock_slow();
   }
-  bool try_lock() noexcept { return held_.exchange(1, std::memory_order_acquire) == 0; }
+  bool try_lock() noexcept {
+    return held_.load(std::memory_order_relaxed) == 0 && held_.exchange(1, std::memory_order_acquire) == 0;
+  }
   void unlock() noexcept { held_.store(0, std::memory_order_release); }
   /// In a forked child only.
   void reset() noexcept { held_.store(0, std::memory_order_relaxed); }

@@ -21,7 +21,7 @@
 namespace vramtrack::trace {
 
 inline constexpr char magic[8] = {'V', 'R', 'A', 'M', 'T', 'R', 'C', '\n'};
-inline constexpr std::uint32_t format_version = 2;
+inline constexpr std::uint32_t format_version = 3;
 inline constexpr std::size_t extent_bytes = 64 * 1024;
 
 // ---- enumerations (values are part of the format; append only) ------------------------------------------------
@@ -51,7 +51,7 @@ enum class ExtentType : std::uint32_t {
   blocks = 4,    // Block[]
   timeline = 5,  // Timeline
   history = 6,   // HistoryChunk (only with --history)
-  pending = 7,   // Pending (since version 2)
+  pending = 7,   // Pending[]; in version 2 one PendingV2
 };
 
 enum class RecordType : std::uint32_t {
@@ -114,7 +114,7 @@ struct Account {
   std::uint32_t peak_step;
   std::uint32_t peak_epoch;       // counts new peaks; see Site::peak_epoch
   std::uint64_t peak_reserved_bytes;
-  std::uint8_t reserved[8];
+  std::uint64_t booking;          // tensor layer, while a batch is being booked: see Pending; else 0
 };
 static_assert(sizeof(Account) == 104);
 
@@ -224,25 +224,41 @@ struct PendingEvent {
   std::uint64_t address;
   std::uint64_t bytes;           // 0: a free
   std::uint64_t reserved_bytes;  // what the allocator holds after it
-  std::uint64_t time;            // ticks; stored last, and 0 again as soon as the event is booked
-  std::uint32_t stack;           // this and `forward`: of an allocation
+  std::uint64_t time;            // ticks
+  std::uint32_t stack;           // this, `forward` and `thread`: of an allocation
   std::uint32_t forward;
   std::uint32_t step;
   std::uint32_t thread;
 };
 static_assert(sizeof(PendingEvent) == 48);
-inline constexpr std::size_t pending_events = 64;
+inline constexpr std::size_t pending_events = 512;
 
-/// Events of one device's tensor layer, in order, which are booked together: most of a single event's cost would be to
-/// bring the ledger's code and tables back into the caches. Who reads the file books what is left (pending_replay.hpp).
-struct Pending {          // payload of an extent of type pending
-  std::uint32_t batches;  // goes up when a batch begins to be booked, and again when it is done
+/// A ring of events that wait: of one thread and one device, so that threads share no cache line while they record.
+/// They are booked together, those of all threads in the order of their times: most of a single event's cost would be
+/// to bring the ledger's code and tables back into the caches. Event n stands in place n % pending_events; those from
+/// `booked` up to `written` wait, except that while a batch is being booked (Account::booking is not 0) those up to the
+/// time that Account::booking holds are done. Who reads the file books what is left (pending_replay.hpp).
+struct Pending {
+  std::uint64_t written;  // by the thread, after the event; the other line by who books
+  std::int16_t device;
+  std::uint16_t reserved0[3];
+  std::uint64_t reserved1[6];
+  std::uint64_t booked;
+  std::uint64_t reserved2[7];
+  PendingEvent events[pending_events];
+};
+static_assert(sizeof(Pending) == 128 + pending_events * sizeof(PendingEvent) && sizeof(Pending) % 64 == 0);
+inline constexpr std::size_t pendings_per_extent = payload_bytes / sizeof(Pending);
+
+/// Version 2: an extent for each device. An event waits while its time is not 0.
+struct PendingV2 {
+  std::uint32_t batches;  // odd while a batch is being booked
   std::int16_t device;
   std::uint16_t reserved0;
   std::uint64_t reserved[7];
-  PendingEvent events[pending_events];
+  PendingEvent events[64];
 };
-static_assert(sizeof(Pending) == 64 + pending_events * sizeof(PendingEvent) && sizeof(Pending) <= payload_bytes);
+static_assert(sizeof(PendingV2) == 64 + 64 * sizeof(PendingEvent));
 
 /// One account's decimating time series; the accounts that sites are measured at (peak_kind) have one. Time since the
 /// clock's start is cut into intervals; an interval in which something happened has a point: the largest live_bytes of

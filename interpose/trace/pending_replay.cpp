@@ -17,12 +17,11 @@ constexpr auto tensor = static_cast<std::uint8_t>(Layer::tensor);
 
 class Replay {
  public:
-  Replay(TraceFile& file, const Pending& pending) : file_(file), pending_(pending), account_(account()) {
+  Replay(TraceFile& file, const Waiting& waiting) : file_(file), waiting_(waiting), account_(account()) {
     for (std::uint32_t i = 0; i < file.sites.size(); ++i)
       if (is_ours(file.sites[i])) sites_[{file.sites[i].stack, file.sites[i].forward}] = i;
     std::set<std::uint64_t> mentioned;
-    for (const PendingEvent& event : pending.events)
-      if (event.time != 0) mentioned.insert(event.address);
+    for (const PendingEvent& event : waiting.events) mentioned.insert(event.address);
     for (std::size_t i = 0; i < file.blocks.size(); ++i)
       if (mentioned.count(file.blocks[i].address) != 0 && is_ours(file.sites[file.blocks[i].site]))
         live_[file.blocks[i].address] = i;
@@ -30,9 +29,9 @@ class Replay {
 
   void run() {
     // Of the event that was being booked when the process died, the tables say how far that had come.
-    bool perhaps_booked = pending_.batches % 2 != 0;
-    for (const PendingEvent& event : pending_.events) {
-      if (event.time == 0) {
+    bool perhaps_booked = waiting_.booking != 0;
+    for (const PendingEvent& event : waiting_.events) {
+      if (event.time <= waiting_.booking) {
         booked(event);
         continue;
       }
@@ -48,19 +47,19 @@ class Replay {
 
  private:
   bool is_ours(const Site& site) const {
-    return site.used == 1 && site.layer == tensor && site.device == pending_.device;
+    return site.used == 1 && site.layer == tensor && site.device == waiting_.device;
   }
 
   std::uint32_t account() {
     for (std::uint32_t i = 0; i < file_.accounts.size(); ++i) {
       const Account& account = file_.accounts[i];
-      if (account.used == 1 && account.layer == tensor && account.device == pending_.device) return i;
+      if (account.used == 1 && account.layer == tensor && account.device == waiting_.device) return i;
     }
     Account fresh{};
     fresh.used = 1;
     fresh.layer = tensor;
     fresh.kind = static_cast<std::uint8_t>(Kind::all);
-    fresh.device = pending_.device;
+    fresh.device = waiting_.device;
     file_.accounts.push_back(fresh);
     return static_cast<std::uint32_t>(file_.accounts.size() - 1);
   }
@@ -74,7 +73,7 @@ class Replay {
     site.forward = event.forward;
     site.layer = tensor;
     site.kind = static_cast<std::uint8_t>(Kind::block);
-    site.device = pending_.device;
+    site.device = waiting_.device;
     site.first_time = event.time;
     site.first_step = event.step;
     site.peak_epoch = file_.accounts[account_].peak_epoch;
@@ -162,7 +161,7 @@ class Replay {
   }
 
   TraceFile& file_;
-  const Pending& pending_;
+  const Waiting& waiting_;
   std::uint32_t account_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> sites_;  // by stack and forward stack
   std::unordered_map<std::uint64_t, std::size_t> live_;                     // of the addresses that the events name
@@ -172,14 +171,14 @@ class Replay {
 
 }  // namespace
 
-void book_pending(TraceFile& file, const Pending& pending) {
-  const auto waits = [](const PendingEvent& event) { return event.time != 0; };
-  if (std::any_of(std::begin(pending.events), std::end(pending.events), waits)) Replay(file, pending).run();
+void book_pending(TraceFile& file, const Waiting& waiting) {
+  if (!waiting.events.empty()) Replay(file, waiting).run();
 }
 
-bool has_frees(const Pending& pending) {
-  return std::any_of(std::begin(pending.events), std::end(pending.events),
-                     [](const PendingEvent& event) { return event.time != 0 && event.bytes == 0; });
+bool has_frees(const Waiting& waiting) {
+  return std::any_of(waiting.events.begin(), waiting.events.end(), [&](const PendingEvent& event) {
+    return event.bytes == 0 && event.time > waiting.booking;
+  });
 }
 
 }  // namespace vramtrack::trace

@@ -3,15 +3,16 @@
 // event does to the counters is shared (counters.hpp).
 #pragma once
 
+#include "interpose/trace/pending_input.hpp"
 #include "interpose/trace/reader.hpp"
 
 namespace vramtrack::trace {
 
 /// `file` has the accounts of the header, sites, live blocks and time series. The events were copied while none of them
 /// was being booked, or after the process had died.
-void book_pending(TraceFile& file, const Pending& pending);
+void book_pending(TraceFile& file, const Waiting& waiting);
 
 /// Whether book_pending() looks for live blocks.
-bool has_frees(const Pending& pending);
+bool has_frees(const Waiting& waiting);
 
 }  // namespace vramtrack::trace

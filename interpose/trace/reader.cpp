@@ -8,6 +8,7 @@
 #include <map>
 
 #include "interpose/trace/mapped_input.hpp"
+#include "interpose/trace/pending_input.hpp"
 #include "interpose/trace/pending_replay.hpp"
 
 namespace vramtrack::trace {
@@ -50,13 +51,13 @@ class Reader {
     max_id_ = bytes_.size() / sizeof(RecordHeader);
     walk();
     if (parts_ == Parts::all) logs();
-    const std::vector<std::uint32_t> before = batches();
+    const auto before = booking_states(bytes_);
     tables();
-    const std::vector<Pending> waiting = pending_events_left(before);
+    const std::vector<Waiting> waiting = pending_events(before);
     const bool blocks_needed = std::any_of(waiting.begin(), waiting.end(), has_frees);
     if (parts_ == Parts::all || blocks_needed) live_blocks();
     for (const Part& part : timelines_) timeline(part.payload);
-    for (const Pending& pending : waiting) book_pending(out_, pending);
+    for (const Waiting& events : waiting) book_pending(out_, events);
     if (parts_ == Parts::counters) out_.blocks.clear();
     add_block_accounts();
     finish();
@@ -286,7 +287,8 @@ class Reader {
   // ---- tables ------------------------------------------------------------------------------------------------------
 
   void tables() {
-    for (const Account& account : out_.header.accounts) out_.accounts.push_back(account);
+    const auto header = read_at<Header>(bytes_, sizeof(ExtentHeader));  // its accounts may be newer than the first copy
+    for (const Account& account : header.accounts) out_.accounts.push_back(account);
     while (!out_.accounts.empty() && out_.accounts.back().used != 1) out_.accounts.pop_back();
     for (Account& account : out_.accounts)
       if (account.used != 1 || account.layer > 1) account.used = 0;
@@ -320,30 +322,19 @@ class Reader {
 
   // ---- events that wait to be booked -------------------------------------------------------------------------------
 
-  std::uint32_t batches_of(const Part& part) const {
-    return part.payload.size() < sizeof(Pending) ? 0 : read_at<std::uint32_t>(part.payload);
-  }
-
-  std::vector<std::uint32_t> batches() const {
-    std::vector<std::uint32_t> counts;
-    for (const Part& part : pending_) counts.push_back(batches_of(part));
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return counts;
-  }
-
   // A running process may have booked some of them while the tables were read: then its last events are left out.
-  std::vector<Pending> pending_events_left(const std::vector<std::uint32_t>& before) {
-    std::vector<Pending> left;
-    for (std::size_t i = 0; i < pending_.size(); ++i) {
-      if (pending_[i].payload.size() < sizeof(Pending)) {
-        warn_once("an extent is cut off or damaged");
-        continue;
-      }
-      const auto pending = read_at<Pending>(pending_[i].payload);
-      std::atomic_thread_fence(std::memory_order_acquire);
-      if (batches_of(pending_[i]) == before[i]) left.push_back(pending);
-    }
-    return left;
+  std::vector<Waiting> pending_events(const std::map<std::int16_t, BookingState>& before) {
+    std::vector<Bytes> payloads;
+    for (const Part& part : pending_) payloads.push_back(part.payload);
+    bool whole = true;
+    std::vector<Waiting> waiting = waiting_events(payloads, out_.header.version, before, whole);
+    if (!whole) warn_once("an extent is cut off or damaged");
+    auto after = booking_states(bytes_);
+    std::erase_if(waiting, [&](const Waiting& events) {
+      const auto known = before.find(events.device);
+      return known == before.end() ? after.count(events.device) != 0 : known->second != after[events.device];
+    });
+    return waiting;
   }
 
   void live_blocks() {

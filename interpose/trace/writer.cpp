@@ -68,8 +68,8 @@ struct Writer::State {
   GrowingArray<std::byte*> strings;  // StringRecord of each id
   std::uint32_t string_count = 0;
 
-  SpinLock table_lock;  // growth of sites and blocks
-  GrowingArray<std::byte*> site_extents, block_extents;
+  SpinLock table_lock;  // growth of the tables
+  GrowingArray<std::byte*> site_extents, block_extents, pending_extents;
 
   std::byte* extent(std::uint32_t index) const {
     return regions[index / region_extents] + std::size_t{index % region_extents} * extent_bytes;
@@ -199,7 +199,9 @@ std::byte* Writer::State::add_extents(ExtentType type, std::uint32_t run, Header
 }
 
 bool Writer::extend(Table& table, ExtentType type, std::uint32_t extent) noexcept {
-  auto& extents = &table == &sites_ ? state_->site_extents : state_->block_extents;
+  auto& extents = type == ExtentType::sites    ? state_->site_extents
+                  : type == ExtentType::blocks ? state_->block_extents
+                                               : state_->pending_extents;
   const LockGuard guard(state_->table_lock);
   for (std::uint32_t have = table.count.load(std::memory_order_relaxed); have <= extent; ++have) {
     std::byte** const place = have < max_table_extents ? extents.at(have) : nullptr;
@@ -242,7 +244,7 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
   state.inode = status.st_ino;
 
   if (!state.site_extents.reserve(max_table_extents) || !state.block_extents.reserve(max_table_extents) ||
-      !state.strings.reserve(1u << 24) || !state.reserve_region(0)) {
+      !state.pending_extents.reserve(max_table_extents) || !state.strings.reserve(1u << 24) || !state.reserve_region(0)) {
     ::unlink(state.path);
     return fail("no address space for");
   }

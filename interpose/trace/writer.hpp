@@ -47,6 +47,9 @@ class Writer {
   Block* block(std::uint32_t index) noexcept {  // existing or the next new one
     return static_cast<Block*>(entry(blocks_, ExtentType::blocks, index, blocks_per_extent, sizeof(Block)));
   }
+  Pending* pending(std::uint32_t index) noexcept {  // the next new one
+    return static_cast<Pending*>(entry(pendings_, ExtentType::pending, index, pendings_per_extent, sizeof(Pending)));
+  }
   Timeline* add_timeline(std::uint32_t account) noexcept;
 
   /// Reserves `run` consecutive extents of a type; pointer to the payload of the first, or nullptr.
@@ -76,6 +79,7 @@ class Writer {
   State* state_ = nullptr;
   Table sites_;
   Table blocks_;
+  Table pendings_;
 };
 
 /// The trace of this process, or nullptr while nothing is recorded (not started, failed, forked child before its

@@ -33,17 +33,17 @@ extern "C" __attribute__((weak)) void report_memory(void*, std::int64_t, std::ui
 namespace {
 
 constexpr std::int64_t block_bytes = 512;
-std::uint64_t g_allocated = 0;
+thread_local std::uint64_t t_allocated = 0;  // the threads have nothing in common but the recorder
 volatile char g_swept[256 * 1024];
 
 __attribute__((noinline)) void allocate(std::uint64_t address) {
-  g_allocated += block_bytes;
-  report_memory(reinterpret_cast<void*>(address), block_bytes, g_allocated, std::uint64_t{1} << 32, {1, 0});
+  t_allocated += block_bytes;
+  report_memory(reinterpret_cast<void*>(address), block_bytes, t_allocated, std::uint64_t{1} << 32, {1, 0});
 }
 
 __attribute__((noinline)) void release(std::uint64_t address) {
-  g_allocated -= block_bytes;
-  report_memory(reinterpret_cast<void*>(address), -block_bytes, g_allocated, std::uint64_t{1} << 32, {1, 0});
+  t_allocated -= block_bytes;
+  report_memory(reinterpret_cast<void*>(address), -block_bytes, t_allocated, std::uint64_t{1} << 32, {1, 0});
 }
 
 void sweep_nearest_cache() {

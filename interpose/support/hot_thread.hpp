@@ -1,0 +1,38 @@
+// What every event reads and writes of its own thread, on one cache line (hot.hpp says why). Each member belongs to the
+// layer that is named; nothing else touches it.
+#pragma once
+
+#include <cstdint>
+
+namespace vramtrack {
+
+namespace stacks {
+struct ThreadState;
+}
+namespace trace {
+struct Pending;
+}
+namespace ledger {
+struct Ring;
+}
+
+struct alignas(64) HotThread {
+  stacks::ThreadState* stacks;
+  // The ledger's: the ring that this thread used last, of `device`.
+  ledger::Ring* ring;
+  trace::Pending* pending;
+  std::uint64_t room_until;  // events of the ring, as far as the thread knows
+  std::uint64_t last_time;   // of an event of this thread
+  // The agent's: what this thread has seen of the caching allocator since it last told.
+  std::int32_t blocks;
+  std::int32_t events;
+  std::int32_t silent_events;  // before it tells
+  std::int32_t hooks;          // the recorder's: that run now, one within the other
+  std::uint32_t id;            // thread_id()'s
+  std::int16_t device;
+};
+static_assert(sizeof(HotThread) == 64);
+
+extern constinit thread_local HotThread t_hot;
+
+}  // namespace vramtrack
