@@ -35,8 +35,9 @@ VRAMTRACK_COLD void tell(std::uint64_t allocated_bytes) noexcept;
 inline void watch(bool allocated, std::uint64_t allocated_bytes) noexcept {
   // Counted in the thread, so that no line is written that others read.
   t_hot.blocks += allocated ? 1 : -1;
-  if (++t_hot.events > t_hot.silent_events ||
-      (allocated && allocated_bytes >= detail::g_next_bytes.load(std::memory_order_relaxed))) [[unlikely]]
+  ++t_hot.events;
+  if (allocated && (t_hot.events >= t_hot.tell_at ||
+                    allocated_bytes >= detail::g_next_bytes.load(std::memory_order_relaxed))) [[unlikely]]
     detail::tell(allocated_bytes);
 }
 

@@ -48,7 +48,10 @@ std::uint32_t snapshot_oom(Layer layer, std::int16_t device, std::uint64_t reque
 /// trace, after set_active(). Starts one thread, which blocks all signals and never holds up the program.
 void start_history() noexcept;
 
-/// Books all events that wait, and puts what is queued for the history into the trace (before the process ends). Any
+/// Books all events that wait: then the tables say what is live now. Any thread; within a HookScope.
+void book_waiting() noexcept;
+
+/// Same, and puts what is queued for the history into the trace (before the process ends). Any
 /// thread; never waits for long: what it cannot book, the reader does.
 void flush() noexcept;
 

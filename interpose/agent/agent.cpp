@@ -271,7 +271,7 @@ void detail::tell(std::uint64_t bytes) noexcept {
   const std::int32_t more_blocks = std::exchange(t_hot.blocks, 0), more_events = std::exchange(t_hot.events, 0);
   const std::int64_t blocks = g_blocks.fetch_add(more_blocks) + more_blocks;
   const std::int64_t events = g_events.fetch_add(more_events) + more_events;
-  t_hot.silent_events = events < 512 ? 31 : 255;
+  t_hot.tell_at = events < 512 ? 32 : 256;
   const bool many_events = events >= g_next_event.load();
   if (!many_events && bytes < g_next_bytes.load() && blocks < g_next_blocks.load()) return;
   const SavedErrno keep;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "interpose/ledger.hpp"
+#include "interpose/recorder.hpp"
 #include "interpose/support/memory.hpp"
 #include "interpose/support/say.hpp"
 #include "interpose/trace/writer.hpp"
@@ -62,6 +62,10 @@ LiveState live_state() noexcept {
   LiveState state{};
   trace::Writer* writer = trace::active();
   if (writer == nullptr) return state;
+  {
+    const HookScope scope;  // a signal handler that comes under the ledger's locks must not wait for them
+    ledger::book_waiting();
+  }
   const trace::Header& header = writer->header();
   state.step = __atomic_load_n(&header.steps, __ATOMIC_RELAXED);
   for (const trace::Account& account : header.accounts) {

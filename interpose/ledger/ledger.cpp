@@ -144,11 +144,19 @@ void set_mapping(std::uint64_t handle, std::uint64_t address) noexcept {
   if (position) writer->block(position.entry().slot())->stream = address;
 }
 
+void book_waiting() noexcept {
+  Writer* const writer = trace::active();
+  if (writer == nullptr) return;
+  for_tensor_shards([writer](Shard& shard) {
+    const LockGuard guard(shard.lock);
+    book_pending(*writer, shard);
+  });
+}
+
 void flush() noexcept {
   Writer* const writer = trace::active();
   if (writer == nullptr) return;
-  for (Shard& shard : g_shards) {
-    if (std::atomic_ref(shard.rings).load(std::memory_order_acquire) == nullptr) continue;
+  for_tensor_shards([writer](Shard& shard) {
     // Who ends the process may have been interrupted under this lock. What is left in the file is read from there.
     for (int tries = 0; tries < 1000; ++tries) {
       if (shard.lock.try_lock()) {
@@ -158,7 +166,7 @@ void flush() noexcept {
       }
       ::sched_yield();
     }
-  }
+  });
   flush_history();
 }
 

@@ -208,11 +208,14 @@ Ring* take_ring(Writer& writer, Shard& shard, std::int16_t device) {
   pending->device = ring->device = device;
   ring->pending = pending;
   ring->next_of_shard = shard.rings;
-  std::atomic_ref(shard.rings).store(ring, std::memory_order_release);
+  shard.rings = ring;
+  g_tensor_devices.fetch_or(std::uint64_t{1} << device);
   return ring;
 }
 
 }  // namespace
+
+constinit std::atomic<std::uint64_t> g_tensor_devices{0};
 
 bool find_ring(Writer& writer, Shard& shard, std::int16_t device) noexcept {
   Ring* ring = t_rings;
@@ -239,6 +242,7 @@ void forget_rings() noexcept {
   t_hot.ring = t_rings = nullptr;
   g_arena.forget();
   g_rings = 0;
+  g_tensor_devices.store(0);
 }
 
 [[gnu::noinline]] void book_pending(Writer& writer, Shard& shard) noexcept {

@@ -2,6 +2,8 @@
 // What a killed process had not booked is booked by the reader. Private to interpose/ledger.
 #pragma once
 
+#include <bit>
+
 #include "interpose/ledger/state.hpp"
 #include "interpose/support/hot_thread.hpp"
 
@@ -30,6 +32,17 @@ struct alignas(64) Ring {
 VRAMTRACK_COLD bool find_ring(trace::Writer& writer, Shard& shard, std::int16_t device) noexcept;
 /// After a fork, in the child.
 void forget_rings() noexcept;
+
+/// Devices of the tensor layer that have rings, a bit each.
+extern constinit std::atomic<std::uint64_t> g_tensor_devices;
+static_assert(max_devices <= 64);
+
+/// Calls `visit(shard)` for the tensor layer's devices in use.
+template <class Visit>
+void for_tensor_shards(Visit&& visit) {
+  for (std::uint64_t left = g_tensor_devices.load(std::memory_order_acquire); left != 0; left &= left - 1)
+    visit(g_shards[1 + std::countr_zero(left)]);
+}
 
 /// Books what waits in any thread's ring. Under the shard's lock.
 void book_pending(trace::Writer& writer, Shard& shard) noexcept;

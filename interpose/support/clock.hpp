@@ -1,4 +1,4 @@
-// The tick clock of a trace: the time stamp counter where it is invariant (about 8 ns), else CLOCK_MONOTONIC.
+// The tick clock of a trace: the time stamp counter where it is the same for all cores (10 ns), else CLOCK_MONOTONIC.
 // Any thread. trace::Clock pairs ticks with nanoseconds; the reader converts.
 #pragma once
 

@@ -26,9 +26,9 @@ struct alignas(64) HotThread {
   // The agent's: what this thread has seen of the caching allocator since it last told.
   std::int32_t blocks;
   std::int32_t events;
-  std::int32_t silent_events;  // before it tells
-  std::int32_t hooks;          // the recorder's: that run now, one within the other
-  std::uint32_t id;            // thread_id()'s
+  std::int32_t tell_at;  // so many events
+  std::int32_t hooks;    // the recorder's: that run now, one within the other
+  std::uint32_t id;      // thread_id()'s
   std::int16_t device;
 };
 static_assert(sizeof(HotThread) == 64);

@@ -1,8 +1,9 @@
 // Backpropagation through a long sequence. Either the program's own loop: within one step, one parameter is used N
 // times in one graph (its gradient accumulator has N in-edges), and at the peak the same sites hold about N blocks
 // each; depth does not look like this: stacked layers have parameters of their own. Or cuDNN's: one node of the graph
-// is a whole RNN, and says how long its sequence is and what it keeps for it.
+// is a whole RNN, and says how long its sequence is and what it keeps for it; its work space grows with that too.
 #include <algorithm>
+#include <utility>
 
 #include "report/findings/registry.hpp"
 #include "report/sites.hpp"
@@ -14,11 +15,14 @@ namespace {
 constexpr std::uint64_t long_sequence = 100;
 constexpr Bytes least_bytes = 1 << 20;
 
-/// What a long sequence keeps.
+/// What a long sequence takes.
 struct Sequence {
   std::uint64_t steps = 0;
   Bytes kept = 0;
+  Bytes work_space = 0;                 // besides, at the peak
   const SiteReport* largest = nullptr;  // site of the kept blocks
+
+  Bytes bytes() const { return kept + work_space; }
 };
 
 /// Blocks that a site held at the peak, by its mean block.
@@ -53,20 +57,31 @@ Sequence own_loop(const Report& report, const Holder& longest) {
   return sequence;
 }
 
-bool calls_fused_rnn(const Report& report, const SiteReport& site) {
-  return std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId id) {
+enum class FusedCall { none, forward, backward };
+
+FusedCall fused_call(const Report& report, const SiteReport& site) {
+  for (const FrameId id : site.stack) {
     const std::string& name = report.frames[id].function;
-    return (name.find("_cudnn_rnn") != std::string::npos || name.find("miopen_rnn") != std::string::npos) &&
-           name.find("flatten") == std::string::npos && name.find("backward") == std::string::npos;
-  });
+    const auto has = [&name](const char* part) { return name.find(part) != std::string::npos; };
+    if ((has("_cudnn_rnn") || has("miopen_rnn")) && !has("flatten"))
+      return has("backward") ? FusedCall::backward : FusedCall::forward;
+  }
+  return FusedCall::none;
 }
 
 Sequence fused(const Report& report, const Holder& longest) {
   Sequence sequence{longest.sequence, longest.sequence_bytes};
-  for (const SiteReport& site : report.sites)
-    if (site.layer == "tensor" && calls_fused_rnn(report, site) &&
-        (sequence.largest == nullptr || site.peak_bytes > sequence.largest->peak_bytes))
+  Bytes forward = 0, backward = 0;  // at the peak
+  for (const SiteReport& site : report.sites) {
+    const FusedCall call = site.layer == "tensor" ? fused_call(report, site) : FusedCall::none;
+    if (call == FusedCall::none) continue;
+    (call == FusedCall::forward ? forward : backward) += site.at_peak_bytes.value_or(0);
+    const auto size = [](const SiteReport& of) { return std::pair(of.at_peak_bytes.value_or(0), of.peak_bytes); };
+    if (call == FusedCall::forward && (sequence.largest == nullptr || size(site) > size(*sequence.largest)))
       sequence.largest = &site;
+  }
+  if (sequence.kept == 0) sequence.kept = forward;  // backward had freed it when the graph was seen
+  sequence.work_space = forward + backward - std::min(sequence.kept, forward + backward);
   return sequence;
 }
 
@@ -85,7 +100,7 @@ Findings long_bptt(const Report& report) {
   const Holder* in_one_call = highest(all, &Holder::sequence);
   const Bytes peak = peak_without_workspaces(report);
   const auto dominates = [&](const Sequence& sequence) {
-    return sequence.largest != nullptr && sequence.kept >= peak * 4 / 10 && sequence.kept >= least_bytes;
+    return sequence.largest != nullptr && sequence.bytes() >= peak * 4 / 10 && sequence.bytes() >= least_bytes;
   };
   Sequence sequence;
   if (repeated != nullptr) sequence = own_loop(report, *repeated);
@@ -95,7 +110,7 @@ Findings long_bptt(const Report& report) {
 
   Finding finding = make("long-bptt", "warning", "Memory grows with the length of the sequence");
   finding.site = sequence.largest->id;
-  finding.bytes = sequence.kept;
+  finding.bytes = sequence.bytes();
   point_at(finding, report, *sequence.largest);
   if (!is_fused)
     for (const auto& seen : all)  // the variable that the repeated line sets, if it was seen
@@ -106,16 +121,18 @@ Findings long_bptt(const Report& report) {
                                     " time steps and kept their results for backward: "
                               : "Within one step the same code ran about " + human_count(sequence.steps) +
                                     " times and every pass kept its intermediate results for backward: ") +
-                    human_bytes(sequence.kept) + " of the peak of " + human_bytes(peak) +
-                    ". This memory is proportional to the length of the sequence (backpropagation through time).";
+                    human_bytes(sequence.kept) +
+                    (sequence.work_space == 0 ? "" : ", and " + human_bytes(sequence.work_space) + " of work space,") +
+                    " of the peak of " + human_bytes(peak) + ". This memory is proportional to the length of the sequence (backpropagation through time).";
   finding.fix =
       "Cut the sequence into pieces of 35 to 100 steps and detach the hidden state between them "
       "(`h = h.detach()` after each `backward()`).";
   finding.evidence = {
       {"repetitions", sequence.steps},
       {"saved_bytes", sequence.kept},
-      {"bytes_per_repetition", sequence.kept / std::max<std::uint64_t>(sequence.steps, 1)},
-      {"share_of_peak", static_cast<double>(sequence.kept) / static_cast<double>(std::max<Bytes>(peak, 1))}};
+      {"bytes_per_repetition", sequence.bytes() / std::max<std::uint64_t>(sequence.steps, 1)},
+      {"share_of_peak", static_cast<double>(sequence.bytes()) / static_cast<double>(std::max<Bytes>(peak, 1))}};
+  if (sequence.work_space != 0) finding.evidence["work_space_bytes"] = sequence.work_space;
   if (!is_fused) finding.evidence["parameter_uses"] = repeated->uses;
   return {finding};
 }

@@ -81,17 +81,19 @@ def _sequence(node):
 
 def _measure_sequence(access, node, span):
     """Length of the sequence that nn.LSTM, nn.GRU or nn.RNN ran over in one call, and what it keeps in proportion to it:
-    input, output and the reserve."""
+    input, output and the reserve. Once backward has freed those, as it has where cuDNN's work space for it makes the
+    peak, the length is told by the shape that the gradient of the output has."""
     try:
         kept = [getattr(node, name).data for name in ("_raw_saved_input", "_raw_saved_result0", "_raw_saved_result3")]
         packed = node._saved_batch_sizes
-        length = len(packed) or access.shape(kept[0])[1 if node._saved_batch_first else 0]
+        shape = node._input_metadata[0].shape if kept[0] is None else access.shape(kept[0])
+        length = len(packed) or shape[1 if node._saved_batch_first else 0]
         for tensor in kept:
             if tensor is not None and access.kind(tensor) == "t" and access.address(tensor):
                 span.sequence_saved[access.address(tensor)] = access.bytes(tensor)
-        span.sequence = max(span.sequence, length)
+        span.sequence = max(span.sequence, int(length))
     except Exception:
-        pass  # freed by backward
+        pass  # another PyTorch names them differently
     kept = tensor = None
 
 

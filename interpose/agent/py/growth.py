@@ -172,7 +172,7 @@ def read_in_statement(path, line, name):
     """Whether the simple statement (or the head of the compound one) at `line` reads `name`: then no `del` fits before
     it. True as well when that cannot be told."""
     tree = _tree(path)
-    if tree is None:
+    if tree is None or not line:
         return True
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:

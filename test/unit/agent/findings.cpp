@@ -234,6 +234,18 @@ TEST_CASE("a long sequence in one call of cuDNN is told by its graph node") {
   CHECK(found[0].evidence["repetitions"] == 400);
   CHECK(codes(with(80, Bytes{70} << 20)).empty());   // truncated
   CHECK(codes(with(400, Bytes{20} << 20)).empty());  // long, but something else fills the device
+
+  // As on an H100: the work space of the backward pass makes the peak, and the graph is seen when backward freed it.
+  Report at_work = with(400, 0);
+  at_work.sites.back().at_peak_bytes = Bytes{20} << 20;
+  add_site(at_work, "tensor", "torch", Bytes{60} << 20, 3, {"at::native::_cudnn_rnn_backward_weight"}).at_peak_bytes =
+      Bytes{60} << 20;
+  const auto told = findings::find_all(at_work);
+  REQUIRE(codes(at_work) == std::vector<std::string>{"long-bptt"});
+  CHECK(told[0].site == 1);
+  CHECK(told[0].bytes == Bytes{80} << 20);
+  CHECK(told[0].evidence["saved_bytes"] == Bytes{20} << 20);
+  CHECK(told[0].evidence["work_space_bytes"] == Bytes{60} << 20);
 }
 
 namespace {
