@@ -27,6 +27,8 @@ void reset() noexcept {
     shard.last_time = 0;
     shard.device = nullptr;
     shard.rings = nullptr;
+    shard.heads = nullptr;
+    shard.ring_count = shard.head_room = 0;
     shard.blocks = BlockIndex();
     shard.sites = TagTable();
     for (Shard::KnownSite& known : shard.known_sites) known = {};

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <bit>
+#include <span>
 
 #include "interpose/ledger/booking.hpp"
 #include "interpose/support/lock.hpp"
@@ -21,7 +22,6 @@ using trace::Writer;
 constexpr std::uint32_t space = address_space(Kind::block);
 constexpr std::size_t many_blocks = 8192;  // whose index and records are not in the nearer caches
 constexpr std::uint32_t max_events = 64;
-constexpr std::uint64_t never = ~std::uint64_t{0};
 
 /// Events that are booked together, in their order.
 struct Batch {
@@ -81,8 +81,8 @@ void set(std::uint64_t& word, std::uint64_t value) noexcept {
 }
 
 // A process may be killed at any instruction: `booked_until` says how far this has come.
-void book(Writer& writer, Shard& shard, Ring* rings, const Batch& batch) {
-  const std::int16_t device = rings->device;
+void book(Writer& writer, Shard& shard, std::span<const Head> heads, const Batch& batch) {
+  const std::int16_t device = heads[0].ring->device;
   if (shard.device == nullptr) [[unlikely]]
     shard.device = device_state(writer, Layer::tensor, Kind::block, device);
   std::uint64_t nowhere;  // without an account all events are lost, and counted as that
@@ -110,7 +110,7 @@ void book(Writer& writer, Shard& shard, Ring* rings, const Batch& batch) {
     }
     set(booked_until, event.time);
   }
-  for (Ring* ring = rings; ring != nullptr; ring = ring->next_to_merge) set(ring->pending->booked, ring->from);
+  for (const Head& head : heads) set(head.ring->pending->booked, head.ring->from);
   set(booked_until, 0);
 }
 
@@ -120,57 +120,62 @@ std::uint64_t written(const Ring& ring) noexcept {
   return std::atomic_ref(ring.pending->written).load(std::memory_order_acquire);
 }
 
-/// The rings in which something waits, linked by next_to_merge.
-Ring* rings_to_merge(const Shard& shard) {
-  const bool alone = shard.rings != nullptr && shard.rings->next_of_shard == nullptr;
+/// The rings in which something waits.
+std::span<Head> heads_of(const Shard& shard) {
+  const bool alone = shard.ring_count == 1;
   std::uint64_t last = 0;
   for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard) {
     ring->to = written(*ring);
-    if (ring->from == ring->to) continue;
+    if (alone || ring->from == ring->to) continue;
     if (ring->event(ring->to - 1).time > last) last = ring->event(ring->to - 1).time;
-    if (!alone && ring != t_hot.ring)  // these lines are in another core's cache
+    if (ring != t_hot.ring)  // these lines are in another core's cache
       for (std::uint64_t n = ring->from; n < ring->to; ++n) __builtin_prefetch(&ring->event(n));
   }
-  Ring* some = nullptr;
+  std::size_t count = 0;
   for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard) {
     // What came after the ring was looked at, and is older than what was seen in another.
     if (!alone)
       for (const std::uint64_t now = written(*ring); ring->to < now && ring->event(ring->to).time <= last;) ++ring->to;
     if (ring->from == ring->to) continue;
-    ring->next_to_merge = some;
-    some = ring;
+    shard.heads[count].ring = ring;
+    shard.heads[count++].look();
   }
-  return some;
+  return {shard.heads, count};
 }
 
-/// The ring whose next event is the oldest, and when the next one of another ring was.
-Ring* oldest(Ring* rings, std::uint64_t& others) {
-  others = never;
-  if (rings->next_to_merge == nullptr) return rings->from == rings->to ? nullptr : rings;
-  Ring* found = nullptr;
-  std::uint64_t best = never;
-  for (Ring* ring = rings; ring != nullptr; ring = ring->next_to_merge) {
-    if (ring->from == ring->to) continue;
-    const std::uint64_t time = ring->event(ring->from).time;
+/// The ring whose next event is the oldest; `others`: when the next one of another ring was.
+Head& oldest(std::span<Head> heads, std::uint64_t& others) {
+  Head* found = &heads[0];
+  std::uint64_t best = found->time;
+  others = Head::never;
+  for (Head& head : heads.subspan(1)) {
+    const std::uint64_t time = head.time;
     others = time < best ? best : time < others ? time : others;
-    if (time >= best) continue;
-    best = time;
-    found = ring;
+    found = time < best ? &head : found;
+    best = time < best ? time : best;
   }
-  return found;
+  return *found;
 }
 
-/// Moves events of a ring up to a time into the batch.
-void take(Shard& shard, Ring& ring, std::uint64_t until, Batch& batch) {
-  while (ring.from != ring.to && batch.count < max_events) {
-    PendingEvent& event = ring.event(ring.from);
-    if (event.time > until) return;
-    // Its thread was held up between reading the clock and putting it there.
-    const std::uint64_t time = shard.stamp(event.time);
-    if (time != event.time) [[unlikely]]
-      set(event.time, time);
-    batch.events[batch.count++] = &event;
-    ++ring.from;
+/// Moves the next events, in the order of time, into the batch.
+void fill(Shard& shard, std::span<Head> heads, Batch& batch) {
+  while (batch.count < max_events) {
+    std::uint64_t others;
+    Head& head = oldest(heads, others);
+    if (head.time == Head::never) return;
+    Ring& ring = *head.ring;
+    while (ring.from != ring.to && batch.count < max_events) {
+      PendingEvent& event = ring.event(ring.from);
+      const std::uint64_t time = event.time;
+      if (time > others) break;
+      // Its thread may have been held up between reading the clock and putting it there.
+      const std::uint64_t stamp = shard.stamp(time);
+      if (stamp != time) [[unlikely]]
+        set(event.time, stamp);
+      batch.events[batch.count++] = &event;
+      ++ring.from;
+    }
+    head.look();
   }
 }
 
@@ -195,6 +200,16 @@ void thread_ended(void*) noexcept {
   t_hot.ring = t_rings = nullptr;
 }
 
+bool make_heads(Shard& shard) {
+  if (shard.ring_count < shard.head_room) return true;
+  const std::uint32_t room = 2 * shard.head_room + 8;
+  Head* const heads = g_arena.make_array<Head>(room);  // the old one is left behind
+  if (heads == nullptr) return false;
+  shard.heads = heads;
+  shard.head_room = room;
+  return true;
+}
+
 // Under the shard's lock.
 Ring* take_ring(Writer& writer, Shard& shard, std::int16_t device) {
   for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard)
@@ -203,8 +218,9 @@ Ring* take_ring(Writer& writer, Shard& shard, std::int16_t device) {
   if (!g_has_key) g_has_key = ::pthread_key_create(&g_key, thread_ended) == 0;
   trace::Pending* const pending = writer.pending(g_rings);
   Ring* const ring = pending == nullptr ? nullptr : static_cast<Ring*>(g_arena.allocate(sizeof(Ring), alignof(Ring)));
-  if (ring == nullptr) return nullptr;
+  if (ring == nullptr || !make_heads(shard)) return nullptr;
   ++g_rings;
+  ++shard.ring_count;
   pending->device = ring->device = device;
   ring->pending = pending;
   ring->next_of_shard = shard.rings;
@@ -246,15 +262,13 @@ void forget_rings() noexcept {
 }
 
 [[gnu::noinline]] void book_pending(Writer& writer, Shard& shard) noexcept {
-  Ring* const rings = rings_to_merge(shard);
-  if (rings == nullptr) return;
+  const std::span<Head> heads = heads_of(shard);
+  if (heads.empty()) return;
   for (;;) {
     Batch batch;
-    std::uint64_t others;
-    while (Ring* const ring = batch.count < max_events ? oldest(rings, others) : nullptr)
-      take(shard, *ring, others, batch);
+    fill(shard, heads, batch);
     if (batch.count == 0) return;
-    book(writer, shard, rings, batch);
+    book(writer, shard, heads, batch);
   }
 }
 

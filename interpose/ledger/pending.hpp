@@ -21,11 +21,19 @@ struct alignas(64) Ring {
   Ring* next_of_thread;  // the same thread's, of another device
   // Under the shard's lock:
   Ring* next_of_shard;
-  Ring* next_to_merge;
   std::uint64_t from, to;  // the events that are being booked
   bool has_thread;         // false: it ended, and the next new one takes over
 
   trace::PendingEvent& event(std::uint64_t n) const noexcept { return pending->events[n % trace::pending_events]; }
+};
+
+/// A ring while events of several are merged, and the time of its next event.
+struct Head {
+  static constexpr std::uint64_t never = ~std::uint64_t{0};
+  std::uint64_t time;
+  Ring* ring;
+
+  void look() noexcept { time = ring->from == ring->to ? never : ring->event(ring->from).time; }
 };
 
 /// Makes a device's ring the calling thread's current one (t_hot). False: the disk is full.

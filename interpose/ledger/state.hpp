@@ -52,6 +52,7 @@ struct SiteKey {
 };
 
 struct Ring;  // pending.hpp
+struct Head;
 
 /// What one lock protects: the cuda layer, or one device of the tensor layer. All zero at first: those of devices that
 /// are not there cost no memory.
@@ -63,6 +64,9 @@ struct alignas(64) Shard {
   std::uint64_t last_time = 0;    // times of what is booked increase strictly
   DeviceState* device = nullptr;  // tensor layer: of the one device
   Ring* rings = nullptr;          // tensor layer: where events wait, one for each thread
+  Head* heads = nullptr;          // room for one of each ring
+  std::uint32_t ring_count = 0;
+  std::uint32_t head_room = 0;
   BlockIndex blocks;
   TagTable sites;  // site key -> site
 
