@@ -1,7 +1,7 @@
 // The live state: which blocks live, what each site holds, totals, peaks and time series; all of it in the mapped
-// trace. Events of the tensor layer wait there for a while and are then booked together (trace::Pending); who reads the
-// file sees them booked. One lock per layer (cuda) or per device (tensor; the caching allocator's own lock already
-// serialises it), never held while anything outside this library is called.
+// trace. Events of the tensor layer wait there for a while, in a ring for each thread, and are then booked together
+// (trace::Pending); who reads the file sees them booked. One lock per layer (cuda) or per device (tensor), never held
+// while anything outside this library is called.
 #pragma once
 
 #include "interpose/event.hpp"

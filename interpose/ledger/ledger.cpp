@@ -1,5 +1,5 @@
-// See ledger.hpp. Each function takes the active writer once; a shard's lock is held over one event, and nothing
-// outside this library is called under it.
+// See ledger.hpp. Each function takes the active writer once; a shard's lock is held over one event or the booking of
+// those that wait, and nothing outside this library is called under it.
 #include "interpose/ledger.hpp"
 
 #include <sched.h>

@@ -24,7 +24,7 @@ std::string text_of(const std::string& path) {
 }  // namespace
 
 TEST_CASE("the stored traces of each format version are read as they were") {
-  const std::string golden = std::string(VRAMTRACK_GOLDEN) + GENERATE("/version-1", "/version-2");
+  const std::string golden = std::string(VRAMTRACK_GOLDEN) + GENERATE("/version-1", "/version-2", "/version-3");
   const auto expected = bytes_of(golden + ".txt");
   const std::string text = text_of(golden + ".vtrace");
   REQUIRE(text.size() > 1000);
