@@ -38,7 +38,7 @@ std::atomic<bool> g_look_pending{false};
 std::atomic<std::uint64_t> g_look_ns{0};  // processor time spent in looks so far
 std::atomic<std::uint64_t> g_height{0};   // the allocator's total that asked for the pending look
 alignas(64) std::atomic<std::int64_t> g_blocks{0};  // live blocks of the caching allocator, as far as threads told
-std::atomic<std::int64_t> g_events{0};               // its allocations and frees, likewise
+std::atomic<std::int64_t> g_events{0};              // its allocations and frees, likewise
 // Look at the frames when there are so many blocks, or after so many events: 32, 512, 8192, ..., for programs that are
 // soon at their height.
 std::atomic<std::int64_t> g_next_blocks{0};

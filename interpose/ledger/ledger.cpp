@@ -86,8 +86,8 @@ void drop(const FreeEvent& event) noexcept {
   const std::uint64_t read = ticks();
   const std::uint32_t step = current_step(writer->header());
   if (event.layer == Layer::tensor &&
-      defer(*writer, *shard, event.device,
-            {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, 0})) [[likely]]
+      defer(*writer, *shard, event.device, {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, 0}))
+      [[likely]]
     return;
   const LockGuard guard(shard->lock);
   book_pending(*writer, *shard);

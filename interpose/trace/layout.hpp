@@ -114,7 +114,7 @@ struct Account {
   std::uint32_t peak_step;
   std::uint32_t peak_epoch;       // counts new peaks; see Site::peak_epoch
   std::uint64_t peak_reserved_bytes;
-  std::uint64_t booking;          // tensor layer, while a batch is being booked: see Pending; else 0
+  std::uint64_t booking;  // tensor layer, while a batch is being booked: see Pending; else 0
 };
 static_assert(sizeof(Account) == 104);
 

@@ -42,8 +42,7 @@ class RingInput {
   std::int16_t device_;
 };
 
-Waiting& of_device(std::vector<Waiting>& all, std::int16_t device,
-                   const std::map<std::int16_t, BookingState>& states) {
+Waiting& of_device(std::vector<Waiting>& all, std::int16_t device, const std::map<std::int16_t, BookingState>& states) {
   const auto known = std::find_if(all.begin(), all.end(), [&](const Waiting& w) { return w.device == device; });
   if (known != all.end()) return *known;
   const auto state = states.find(device);

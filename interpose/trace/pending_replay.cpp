@@ -176,9 +176,8 @@ void book_pending(TraceFile& file, const Waiting& waiting) {
 }
 
 bool has_frees(const Waiting& waiting) {
-  return std::any_of(waiting.events.begin(), waiting.events.end(), [&](const PendingEvent& event) {
-    return event.bytes == 0 && event.time > waiting.booking;
-  });
+  return std::any_of(waiting.events.begin(), waiting.events.end(),
+                     [&](const PendingEvent& event) { return event.bytes == 0 && event.time > waiting.booking; });
 }
 
 }  // namespace vramtrack::trace

@@ -244,7 +244,8 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
   state.inode = status.st_ino;
 
   if (!state.site_extents.reserve(max_table_extents) || !state.block_extents.reserve(max_table_extents) ||
-      !state.pending_extents.reserve(max_table_extents) || !state.strings.reserve(1u << 24) || !state.reserve_region(0)) {
+      !state.pending_extents.reserve(max_table_extents) || !state.strings.reserve(1u << 24) ||
+      !state.reserve_region(0)) {
     ::unlink(state.path);
     return fail("no address space for");
   }

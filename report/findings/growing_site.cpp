@@ -163,15 +163,6 @@ void from_longer_tensors(const Report& report, const std::vector<std::vector<Hol
   }
 }
 
-/// `losses` of `train() local losses[]`, `model.cache` of `__main__.model.cache[]`.
-std::string variable_of(const std::string& chain) {
-  std::string text = chain.substr(0, chain.find("[]"));
-  for (const std::string_view word : {" local ", " closure ", " default "})
-    if (const std::size_t at = text.rfind(word); at != std::string::npos) text.erase(0, at + word.size());
-  constexpr std::string_view main = "__main__.";
-  return text.starts_with(main) ? text.substr(main.size()) : text;
-}
-
 Finding describe_site(const Report& report, const SiteReport& site) {
   Finding finding = make("growing-site", "warning",
                          std::string("Memory from one place grows ") +

@@ -31,18 +31,12 @@ std::vector<std::pair<std::string, Held>> held_by_script(const Report& report) {
   return sorted;
 }
 
-/// The variable of a chain, `losses` of `__main__.losses[]` or `train() local losses[]`.
-std::string variable_of(const Report& report, const std::string& chain) {
+/// The variable of a chain, as it was seen to be named.
+std::string observed_variable(const Report& report, const std::string& chain) {
   for (const auto& seen : holders_by_variable(report))
     for (const Holder& holder : seen)
       if (holder.chain == chain) return holder.variable;
-  std::string text = chain;
-  if (const auto at = text.rfind(" local "); at != std::string::npos)
-    text = text.substr(at + 7);
-  else if (const auto dot = text.find('.'); dot != std::string::npos)
-    text = text.substr(dot + 1);
-  while (text.ends_with("[]")) text.resize(text.size() - 2);
-  return text;
+  return variable_of(chain);
 }
 
 const Frame* own_of(const Report& report, const std::vector<FrameId>& stack) {
@@ -143,13 +137,15 @@ Finding describe(const Report& report, const OomReport& oom) {
   const auto held = held_by_script(report);
   Json holders = Json::array();
   for (const auto& [chain, sum] : held) {
-    holders.push_back(
-        {{"holder", chain}, {"variable", variable_of(report, chain)}, {"bytes", sum.bytes}, {"tensors", sum.count}});
+    holders.push_back({{"holder", chain},
+                       {"variable", observed_variable(report, chain)},
+                       {"bytes", sum.bytes},
+                       {"tensors", sum.count}});
     if (holders.size() == 5) break;
   }
   if (!held.empty()) {
     const auto& [chain, sum] = held.front();
-    finding.variable = variable_of(report, chain);
+    finding.variable = observed_variable(report, chain);
     finding.message += " `" + *finding.variable + "` (" + chain + ") alone holds " + plural(sum.count, "tensor") +
                        " of " + human_bytes(sum.bytes) + "; letting it go would return that.";
     finding.evidence["freeable_bytes"] = sum.bytes;

@@ -145,6 +145,14 @@ bool growth_went_on(const Report& report, std::uint32_t step) {
   return (last_blocks - here_blocks) / (last_step - here_step) > pace / 4;
 }
 
+std::string variable_of(const std::string& chain) {
+  std::string text = chain.substr(0, chain.find("[]"));
+  for (const std::string_view word : {" local ", " closure ", " default "})
+    if (const std::size_t at = text.rfind(word); at != std::string::npos) text.erase(0, at + word.size());
+  constexpr std::string_view main = "__main__.";
+  return text.starts_with(main) ? text.substr(main.size()) : text;
+}
+
 std::string kind_of_variable(const Holder& holder) {
   if (!holder.of_class.empty()) return "an attribute of " + holder.of_class;
   return holder.function.empty() ? "a global" : "a local of " + holder.function;

@@ -68,6 +68,9 @@ bool growth_went_on(const Report& report, std::uint32_t step);
 /// What the variable is: "an attribute of Trainer", "a local of main()", "a global".
 std::string kind_of_variable(const Holder& holder);
 
+/// The variable of a holder's chain: `losses` of `train() local losses[]`, `model.cache` of `__main__.model.cache[]`.
+std::string variable_of(const std::string& chain);
+
 /// Where what is held hangs on kept exceptions, the finding says so, and its fix is theirs.
 void explain_exceptions(Finding& finding, const Holder& holder);
 

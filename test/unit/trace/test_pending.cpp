@@ -115,7 +115,6 @@ TEST_CASE("an event that was being booked when the process died counts once") {
   booking = 0;
 }
 
-
 TEST_CASE("events of several threads are booked in the order in which they came") {
   // Threads hand blocks on to each other under a lock, as PyTorch's allocator has one.
   TemporaryTrace t;
@@ -202,8 +201,8 @@ TEST_CASE("a process killed at any moment leaves what had happened until then") 
     std::atomic<std::uint64_t> under_way, events, allocations;
     std::atomic<std::uint64_t> live[addresses + 1];  // bytes
   };
-  auto* const shared = static_cast<Shared*>(
-      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* const shared =
+      static_cast<Shared*>(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   REQUIRE(shared != MAP_FAILED);
   TemporaryFolder folder;
   std::mt19937 random(5);
@@ -258,7 +257,9 @@ TEST_CASE("a process killed at any moment leaves what had happened until then") 
     for (const Site& site : file.sites) site_bytes += site.live_bytes;
     const Account& all = *file.account(Layer::tensor, 0, Kind::all);
     // The counters change one after the other: those of one event may be between.
-    const auto near = [](std::uint64_t a, std::uint64_t b, std::uint64_t most) { return (a > b ? a - b : b - a) <= most; };
+    const auto near = [](std::uint64_t a, std::uint64_t b, std::uint64_t most) {
+      return (a > b ? a - b : b - a) <= most;
+    };
     REQUIRE(near(all.allocated_count, shared->allocations, 1));
     REQUIRE(near(block_bytes, all.live_bytes, 9 * 512));
     REQUIRE(near(site_bytes, all.live_bytes, 9 * 512));
