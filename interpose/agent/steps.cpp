@@ -56,6 +56,11 @@ void remember_boundary(const LiveState& state) noexcept {
   g_boundaries[g_boundary_count++] = state;
 }
 
+std::uint32_t step_now() noexcept {
+  trace::Writer* writer = trace::active();
+  return writer == nullptr ? 0 : __atomic_load_n(&writer->header().steps, __ATOMIC_RELAXED);
+}
+
 }  // namespace
 
 LiveState live_state() noexcept {
@@ -67,7 +72,7 @@ LiveState live_state() noexcept {
     ledger::book_waiting();
   }
   const trace::Header& header = writer->header();
-  state.step = __atomic_load_n(&header.steps, __ATOMIC_RELAXED);
+  state.step = step_now();
   for (const trace::Account& account : header.accounts) {
     if (__atomic_load_n(&account.used, __ATOMIC_ACQUIRE) == 0) break;  // they are opened in order
     if (account.layer != static_cast<std::uint8_t>(Layer::tensor)) continue;
@@ -81,6 +86,9 @@ LiveState live_state() noexcept {
 const char* step_done(std::uint64_t sequence) noexcept {
   ledger::step();
   remember_sequence(sequence);
+  // What is live costs the booking of all that waits: only a step that is kept asks for it.
+  const std::uint32_t step = step_now();
+  if (step % g_stride != 0 && step < g_next_check) return nullptr;
   const LiveState state = live_state();
   remember_boundary(state);
   if (state.step < g_next_check) return nullptr;
