@@ -99,7 +99,7 @@ Forward find_forward() noexcept {
 void remember_node(ThreadState& state, std::uint64_t sequence, StackId stack) noexcept {
   Slot* ring = g_ring.load(std::memory_order_acquire);
   if (ring == nullptr) [[unlikely]] {
-    auto* const fresh = static_cast<Slot*>(map_pages(ring_slots * sizeof(Slot)));
+    auto* const fresh = static_cast<Slot*>(map_huge_pages(ring_slots * sizeof(Slot)));
     if (fresh == nullptr) return;
     if (g_ring.compare_exchange_strong(ring, fresh)) {
       ring = fresh;

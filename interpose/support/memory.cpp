@@ -17,6 +17,19 @@ void* map_pages(std::size_t bytes) noexcept {
   return address == MAP_FAILED ? nullptr : address;
 }
 
+void* map_huge_pages(std::size_t bytes) noexcept {
+  const SavedErrno keep;
+  const std::size_t wanted = round_up(bytes, page);
+  auto* const mapped = static_cast<std::byte*>(map_pages(wanted + huge_page));
+  if (mapped == nullptr) return nullptr;
+  const std::size_t before = round_up(reinterpret_cast<std::uintptr_t>(mapped), huge_page) -
+                             reinterpret_cast<std::uintptr_t>(mapped);
+  unmap_pages(before == 0 ? nullptr : mapped, before);
+  unmap_pages(mapped + before + wanted, huge_page - before);
+  ::madvise(mapped + before, wanted, MADV_HUGEPAGE);
+  return mapped + before;
+}
+
 void unmap_pages(void* address, std::size_t bytes) noexcept {
   const SavedErrno keep;
   if (address != nullptr) ::munmap(address, bytes);

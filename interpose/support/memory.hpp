@@ -13,6 +13,12 @@ namespace vramtrack {
 void* map_pages(std::size_t bytes) noexcept;
 void unmap_pages(void* address, std::size_t bytes) noexcept;
 
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+/// Same, for what every event reads: as many whole huge pages as fit into `bytes` are asked for at its beginning. The
+/// tables of an event lie on dozens of pages; a program that does much in between has replaced their translations, and
+/// to find one again costs more than a cache line does. Where the system gives none, these are pages as others.
+void* map_huge_pages(std::size_t bytes) noexcept;
+
 /// Bump allocation without freeing. Not thread-safe: the owner's lock protects it. Constant-initialised.
 class Arena {
  public:
