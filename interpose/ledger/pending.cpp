@@ -1,14 +1,13 @@
 // See pending.hpp.
 #include "interpose/ledger/pending.hpp"
 
-#include <pthread.h>
-
 #include <bit>
 #include <span>
 
 #include "interpose/ledger/booking.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/memory.hpp"
+#include "interpose/support/thread_end.hpp"
 #include "interpose/trace/counters.hpp"
 
 namespace vramtrack::ledger {
@@ -183,13 +182,10 @@ void fill(Shard& shard, std::span<Head> heads, Batch& batch) {
 
 constinit Arena g_arena;              // of Ring
 constinit std::uint32_t g_rings = 0;  // in the trace
-pthread_key_t g_key;
-bool g_has_key = false;
+constinit ThreadEnd g_thread_end;
 
 thread_local Ring* t_rings = nullptr;  // all of this thread
 
-// glibc runs destructors again while keys get new values: an event from a later destructor takes a ring again, which a
-// later round gives back.
 void thread_ended(void*) noexcept {
   for (Ring* ring = t_rings; ring != nullptr;) {
     Ring* const next = ring->next_of_thread;
@@ -215,7 +211,7 @@ Ring* take_ring(Writer& writer, Shard& shard, std::int16_t device) {
   for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard)
     if (!ring->has_thread) return ring;
   const LockGuard guard(g_registry_lock);
-  if (!g_has_key) g_has_key = ::pthread_key_create(&g_key, thread_ended) == 0;
+  g_thread_end.init(thread_ended);
   trace::Pending* const pending = writer.pending(g_rings);
   Ring* const ring = pending == nullptr ? nullptr : static_cast<Ring*>(g_arena.allocate(sizeof(Ring), alignof(Ring)));
   if (ring == nullptr || !make_heads(shard)) return nullptr;
@@ -243,7 +239,7 @@ bool find_ring(Writer& writer, Shard& shard, std::int16_t device) noexcept {
       if (ring == nullptr) return false;
       ring->has_thread = true;
     }
-    if (g_has_key) ::pthread_setspecific(g_key, ring);
+    g_thread_end.watch(ring);
     ring->next_of_thread = t_rings;
     t_rings = ring;
   }

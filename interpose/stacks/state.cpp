@@ -9,6 +9,7 @@
 #include "interpose/support/hot_thread.hpp"
 #include "interpose/support/lock.hpp"
 #include "interpose/support/memory.hpp"
+#include "interpose/support/thread_end.hpp"
 
 namespace vramtrack::stacks {
 
@@ -20,11 +21,8 @@ namespace {
 
 SpinLock g_lock;
 ThreadState* g_free = nullptr;
-pthread_key_t g_key;
-bool g_has_key = false;
+constinit ThreadEnd g_thread_end;
 
-// glibc runs destructors again while keys get new values: an event from a later destructor makes a new state, which a
-// later round frees.
 void thread_ended(void* state) noexcept {
   t_hot.stacks = nullptr;
   const LockGuard guard(g_lock);
@@ -75,7 +73,7 @@ VRAMTRACK_COLD ThreadState* make_state() noexcept {
   state->generation = 0;  // never current: what an ended thread remembered is flushed
   state->autograd_thread = 0;
   find_stack(*state);
-  if (g_has_key) ::pthread_setspecific(g_key, state);
+  g_thread_end.watch(state);
   t_hot.stacks = state;
   return state;
 }
@@ -87,7 +85,7 @@ ThreadState* this_thread() noexcept {
   return state != nullptr ? state : make_state();
 }
 
-void init_threads() noexcept { g_has_key = ::pthread_key_create(&g_key, thread_ended) == 0; }
+void init_threads() noexcept { g_thread_end.init(thread_ended); }
 
 void reset_threads() noexcept { g_lock.reset(); }
 
