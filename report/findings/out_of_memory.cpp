@@ -32,8 +32,8 @@ std::vector<std::pair<std::string, Held>> held_by_script(const Report& report) {
 }
 
 /// The variable of a chain, as it was seen to be named.
-std::string observed_variable(const Report& report, const std::string& chain) {
-  for (const auto& seen : holders_by_variable(report))
+std::string observed_variable(const std::vector<std::vector<Holder>>& observed, const std::string& chain) {
+  for (const auto& seen : observed)
     for (const Holder& holder : seen)
       if (holder.chain == chain) return holder.variable;
   return variable_of(chain);
@@ -135,17 +135,18 @@ Finding describe(const Report& report, const OomReport& oom) {
   finding.evidence["largest_sites"] = std::move(largest);
 
   const auto held = held_by_script(report);
+  const auto observed = holders_by_variable(report);
   Json holders = Json::array();
   for (const auto& [chain, sum] : held) {
     holders.push_back({{"holder", chain},
-                       {"variable", observed_variable(report, chain)},
+                       {"variable", observed_variable(observed, chain)},
                        {"bytes", sum.bytes},
                        {"tensors", sum.count}});
     if (holders.size() == 5) break;
   }
   if (!held.empty()) {
     const auto& [chain, sum] = held.front();
-    finding.variable = observed_variable(report, chain);
+    finding.variable = observed_variable(observed, chain);
     finding.message += " `" + *finding.variable + "` (" + chain + ") alone holds " + plural(sum.count, "tensor") +
                        " of " + human_bytes(sum.bytes) + "; letting it go would return that.";
     finding.evidence["freeable_bytes"] = sum.bytes;
