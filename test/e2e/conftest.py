@@ -158,11 +158,13 @@ def real_gpu():
 
 @pytest.fixture
 def share_of_the_gpu(request, tmp_path_factory):
-    """The programs about running out of memory have the GPU to themselves, all other tests share it."""
+    """What is about all of the memory, or counts bytes that a busy machine makes more of, has the GPU to itself; all
+    other tests share it."""
+    alone = "[out-of-memory/" in request.node.name or request.node.name == "test_history_and_its_page"
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all workers
     with open(base / "gpu.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if "[out-of-memory/" in request.node.name else fcntl.LOCK_SH)
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 

@@ -298,7 +298,7 @@ def test_history_and_its_page(traced, vramtrack, tmp_path):
     done = traced(TRAIN.replace("STEPS", "150"), "--history", sim=None)
     assert done.code == 0, done.stderr
     trace = only_trace(done.out)
-    check_replay(trace, most_bytes=5)  # where other tests share the cores, events lie further apart in time
+    check_replay(trace)
     page = tmp_path / "page.html"
     made = vramtrack("report", trace, "--format", "html", "-o", page)
     assert made.returncode == 0, made.stderr

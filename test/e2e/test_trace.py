@@ -193,7 +193,7 @@ def test_the_history_replays_to_torchs_figures(preloaded):
     check_replay(path)
 
 
-def check_replay(path, most_bytes=4):
+def check_replay(path):
     records = dump(path, "--history")
     assert records["history"][0]["dropped"] == "0"
     site_layer = {}
@@ -226,7 +226,7 @@ def check_replay(path, most_bytes=4):
     tensors = account(records, "tensor")
     assert [level, len(live), peak] == [tensors["live_bytes"], tensors["live_count"], tensors["peak_bytes"]]
     assert count >= tensors["allocated_count"] + tensors["freed_count"] > 10_000
-    assert history_bytes(path) / count <= most_bytes
+    assert history_bytes(path) / count <= 4
 
 
 def test_the_history_thread_takes_no_signals(preloaded):
