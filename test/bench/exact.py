@@ -8,20 +8,19 @@ exact.py [--seconds 60]          seconds for each program
 import argparse
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
-from pythons import REFUSED, interpreters  # noqa: E402
-
-BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", HERE.parents[1] / "build"))
+from conftest import VRAMTRACK  # noqa: E402
+from pythons import REFUSED  # noqa: E402
+from test_stacks import FOUND, PROGRAMS, checked  # noqa: E402
 
 FRAMES = f"""
 import ctypes, sys, time
-sys.path.insert(0, {str(HERE.parent / "programs")!r})
+sys.path.insert(0, {str(PROGRAMS)!r})
 import python_stacks
 end = time.monotonic() + float(sys.argv[1])
 while time.monotonic() < end:
@@ -69,31 +68,29 @@ threads = [threading.Thread(target=train, args=args) for args in models]
 """
 
 
-def checked(python, program, seconds):
+def run(python, program, seconds):
     """(stacks, compared with CPython too, not comparable, mismatches) of a program that runs for so long."""
     with tempfile.TemporaryDirectory() as folder:
         script = pathlib.Path(folder, "program.py")
         script.write_text(program)
-        command = [BUILD / "bin" / "vramtrack", "run", "--sim=80GiB", "-o", folder, "--", python, script, seconds]
+        command = [VRAMTRACK, "run", "--sim=80GiB", "-o", folder, "--", python, script, seconds]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True,
                               env=dict(os.environ, VRAMTRACK_CHECK_STACKS="1"))
-    found = re.findall(r"(\d+) stacks compared with libunwind, (\d+) with CPython, (\d+) could not be, mismatches: (\d+)",
-                       done.stderr)
-    if done.returncode != 0 or not found:
+    if done.returncode != 0:
         raise SystemExit(f"error: {python} ended with {done.returncode}\n{done.stderr[-3000:]}")
-    return tuple(sum(map(int, column)) for column in zip(*found))
+    return checked(done)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     seconds = parser.parse_args().seconds
-    programs = {f"CPython {version}": (path, FRAMES) for version, path in interpreters().items() if version not in REFUSED}
+    programs = {f"CPython {version}": (path, FRAMES) for version, path in FOUND.items() if version not in REFUSED}
     programs["training"] = sys.executable, TRAINING
     print(f"{'':16}{'stacks':>12}{'with CPython':>14}{'not comparable':>16}{'mismatches':>12}")
     wrong = 0
     for name, (python, program) in programs.items():
-        figures = checked(python, program, seconds)
+        figures = run(python, program, seconds)
         wrong += figures[3]
         print(f"{name:16}{figures[0]:>12,}{figures[1]:>14,}{figures[2]:>16,}{figures[3]:>12,}", flush=True)
     return 1 if wrong else 0

@@ -51,6 +51,9 @@ inline void add_block(std::uint64_t address, std::uint64_t bytes, StackId stack 
 inline bool remove_block(std::uint64_t address, std::int16_t device = 0) {
   return ledger::remove({Layer::tensor, device, Kind::block, address, 0}).found;
 }
+inline void drop_block(std::uint64_t address, std::int16_t device = 0) {
+  ledger::drop({Layer::tensor, device, Kind::block, address, 0});
+}
 inline void add_cuda(std::uint64_t address, std::uint64_t bytes, Kind kind = Kind::device, std::int16_t device = 0,
                      StackId stack = 0) {
   ledger::add({Layer::cuda, kind, device, address, bytes, 0, 0}, stack, no_stack);

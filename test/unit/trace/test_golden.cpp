@@ -74,7 +74,7 @@ TEST_CASE("write a golden trace", "[.][write-golden]") {
   writer.append(RecordType::module_gone, &gone, sizeof gone, nullptr, 0);
   ledger::flush();
   add_block(0x7100000000, 777, 1);  // these two wait
-  ledger::drop({Layer::tensor, 0, Kind::block, 0x7000000000 + 4 * 512, 0});
+  drop_block(0x7000000000 + 4 * 512);
   writer.finish(EndKind::exit, 0);
   // Without the zeros at the end, so that it is small: the reader tells that it was longer.
   std::vector<char> bytes = bytes_of(t.path);

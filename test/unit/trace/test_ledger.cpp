@@ -1,10 +1,7 @@
 // The ledger against a second, naive implementation; and its rules one by one.
-#include <cstring>
 #include <map>
 #include <random>
-#include <set>
 #include <thread>
-#include <tuple>
 
 #include "interpose/ledger/state.hpp"
 #include "naive_ledger.hpp"

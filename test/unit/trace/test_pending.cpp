@@ -19,10 +19,6 @@ using namespace vramtrack::trace;
 
 namespace {
 
-void drop_block(std::uint64_t address, std::int16_t device = 0) {
-  ledger::drop({Layer::tensor, device, Kind::block, address, 0});
-}
-
 std::size_t rings_of(std::int16_t device) {
   std::size_t count = 0;
   for (const ledger::Ring* ring = ledger::g_shards[1 + device].rings; ring != nullptr; ring = ring->next_of_shard)
@@ -43,7 +39,7 @@ TEST_CASE("events that wait are booked by the reader, one by one as by the ledge
       if (random() % 2 == 0)
         add_block(address, 512 * (1 + random() % 9), static_cast<StackId>(random() % 3));
       else
-        ledger::drop({Layer::tensor, 0, Kind::block, address, 0});
+        drop_block(address);
       if (flushed) ledger::flush();
     }
     return t.read();

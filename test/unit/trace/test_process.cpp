@@ -116,7 +116,6 @@ TEST_CASE("a process killed in the middle of writing leaves a whole trace") {
       add_block(1 << 30, 4242);
       // Every other round the frees wait as well, and many blocks live so shortly that they never get a record.
       const bool waiting = round % 2 == 1;
-      const auto drop = [](std::uint64_t address) { ledger::drop({Layer::tensor, 0, Kind::block, address, 0}); };
       const auto work = [=, &ready](std::uint64_t base) {
         for (std::uint64_t i = 1;; ++i) {
           const std::uint64_t n = base + i % 5000;
@@ -126,11 +125,11 @@ TEST_CASE("a process killed in the middle of writing leaves a whole trace") {
           if (!waiting) {
             remove_block(other);
           } else {
-            drop(other);
+            drop_block(other);
             add_block((base + 9999) << 9, 1024, static_cast<StackId>(i % 5));
             if (i % 3 == 0) add_block((base + 9998) << 9, 512, 1);
-            drop((base + 9999) << 9);
-            if (i % 3 == 0) drop((base + 9998) << 9);
+            drop_block((base + 9999) << 9);
+            if (i % 3 == 0) drop_block((base + 9998) << 9);
           }
           if (i == 1000) (void)!::write(ready[1], "x", 1);
         }
