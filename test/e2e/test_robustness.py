@@ -109,16 +109,21 @@ def test_bare_preload_leaves_a_trace_of_a_crash(tmp_path):
 
 
 def test_torch_killed_in_training_with_workers(traced):
-    """kill -9 from outside between two allocations, with DataLoader workers and a pinning thread alive."""
+    """kill -9 from outside between two allocations, with DataLoader workers and a pinning thread alive.
+
+    The workers outlast the epochs: one that is forked as its parent dies takes init for its parent and never ends
+    (PyTorch's `ManagerWatchdog` asks for the parent's pid in the child), with the test's pipe in its hands.
+    """
     run = traced(
         """
 import os, signal, subprocess, torch
 from torch.utils.data import DataLoader
 model = torch.nn.Linear(64, 64, device="cuda")
 optimizer = torch.optim.AdamW(model.parameters())
+loader = DataLoader(torch.randn(64, 64), batch_size=8, num_workers=2, pin_memory=True, persistent_workers=True)
 killer = None
 while True:
-    for batch in DataLoader(torch.randn(64, 64), batch_size=8, num_workers=2, pin_memory=True):
+    for batch in loader:
         model(batch.cuda()).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
