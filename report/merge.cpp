@@ -1,12 +1,14 @@
 #include "report/merge.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <tuple>
 #include <unordered_map>
 
 #include "report/findings/findings.hpp"
 #include "report/merged_timeline.hpp"
+#include "report/rank_statistics.hpp"
 #include "report/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -49,11 +51,11 @@ std::string rank_name(const Process& process) {
 }  // namespace
 
 struct Merger::State {
-  MergedReport merged;
+  Report merged;
   std::map<FrameKey, FrameId> frames;
   std::map<PlaceKey, Place> places;
   std::vector<Bytes> largest_share;  // by merged site: of the process that its verdict comes from
-  std::map<std::string, std::size_t> ranks;
+  std::map<std::string, std::size_t> rank_by_name;
   std::map<std::tuple<std::string, int, std::string>, Total> totals;
   std::map<std::pair<std::string, int>, std::pair<Bytes, std::optional<Bytes>>> gpus;  // host, device: total, used
   std::map<int, LedgerEntry> ledger;
@@ -79,13 +81,14 @@ struct Merger::State {
   void sort_sites();
   void finish_places();
   void find_outlier();
+  std::string describe(const RankOutlier& outlier) const;
 };
 
 FrameId Merger::State::frame(const Frame& frame) {
   const auto [at, fresh] =
       frames.emplace(FrameKey{frame.kind, frame.function, frame.file, frame.module, frame.line, frame.inlined},
-                     static_cast<FrameId>(merged.report.frames.size()));
-  if (fresh) merged.report.frames.push_back(frame);
+                     static_cast<FrameId>(merged.frames.size()));
+  if (fresh) merged.frames.push_back(frame);
   return at->second;
 }
 
@@ -98,16 +101,16 @@ std::vector<FrameId> Merger::State::stack(const Report& report, const std::vecto
 }
 
 void Merger::State::add_process(const Report& report) {
-  Process& all = merged.report.process;
+  Process& all = merged.process;
   const Process& one = report.process;
-  const bool first = merged.report.ranks.members.size() == 1;
+  const bool first = merged.ranks.members.size() == 1;
   if (first) {
     all = one;
     all.pid = all.ppid = 0;
     all.rank.reset();
     all.local_rank.reset();
     all.forked_from.reset();
-    merged.report.at = report.at;
+    merged.at = report.at;
   } else {
     if (!one.started_at.empty() && one.started_at < all.started_at) all.started_at = one.started_at;
     all.ended_at = std::max(all.ended_at, one.ended_at);
@@ -116,8 +119,8 @@ void Merger::State::add_process(const Report& report) {
     const bool failed = one.end.kind != "exit" || one.end.code.value_or(0) != 0;
     if (failed && all.end.kind == "exit" && all.end.code.value_or(0) == 0) all.end = one.end;
   }
-  merged.report.steps = std::max(merged.report.steps, report.steps);
-  if (report.step_source != "none") merged.report.step_source = report.step_source;
+  merged.steps = std::max(merged.steps, report.steps);
+  if (report.step_source != "none") merged.step_source = report.step_source;
 }
 
 /// What was alive at an out-of-memory event was alive in its process: the rank is named, and nothing is added up.
@@ -125,9 +128,9 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
   std::unordered_map<std::uint32_t, std::uint32_t> merged_id;
   for (std::size_t i = 0; i < sites.size(); ++i) merged_id[report.sites[i].id] = sites[i];
   for (OomReport oom : report.ooms) {
-    if (merged.report.ooms.size() >= most_ooms) break;
-    oom.n = static_cast<std::uint32_t>(merged.report.ooms.size() + 1);
-    oom.rank = merged.report.ranks.names[rank];
+    if (merged.ooms.size() >= most_ooms) break;
+    oom.n = static_cast<std::uint32_t>(merged.ooms.size() + 1);
+    oom.rank = merged.ranks.names[rank];
     oom.stack = stack(report, oom.stack);
     oom.time += offset;
     std::map<std::uint32_t, SiteAmount> amounts;  // several sites of a report can be one place of the job
@@ -146,13 +149,13 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
                        [](const SiteAmount& a, const SiteAmount& b) { return a.live_bytes > b.live_bytes; });
       oom_sites += oom.sites.size();
     }
-    merged.report.ooms.push_back(std::move(oom));
+    merged.ooms.push_back(std::move(oom));
   }
 }
 
 void Merger::State::add_environment(const Environment& environment) {
-  Environment& all = merged.report.environment;
-  if (merged.report.ranks.members.size() == 1) {
+  Environment& all = merged.environment;
+  if (merged.ranks.members.size() == 1) {
     all = environment;
     return;
   }
@@ -209,7 +212,7 @@ void Merger::State::add_ledger(const Report& report) {
 /// Returns the merged site of each of the report's sites, by position.
 std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::size_t rank) {
   std::vector<std::uint32_t> merged_ids;
-  std::vector<SiteReport>& sites = merged.report.sites;
+  std::vector<SiteReport>& sites = merged.sites;
   for (const SiteReport& one : report.sites) {
     PlaceKey key{one.layer, one.kind, one.owner, one.backward_of.has_value(), stack(report, one.stack), {}};
     if (one.backward_of) key.forward = stack(report, *one.backward_of);
@@ -250,7 +253,7 @@ std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::s
     Bytes& share = largest_share[at->second];
     if (std::pair(weight(one.verdict), one.live_bytes) > std::pair(weight(all.verdict), share)) {
       all.verdict = one.verdict;
-      all.evidence = "rank " + merged.report.ranks.names[rank] + ": " + one.evidence;
+      all.evidence = "rank " + merged.ranks.names[rank] + ": " + one.evidence;
       share = one.live_bytes;
     }
   }
@@ -271,16 +274,16 @@ void Merger::State::add_findings(const Report& report, std::size_t rank, const s
       return std::tie(known.code, known.file, known.line, known.variable, known.site) ==
              std::tie(one.code, one.file, one.line, one.variable, one.site);
     };
-    std::vector<Finding>& all = merged.report.findings;
+    std::vector<Finding>& all = merged.findings;
     const auto at = std::find_if(all.begin(), all.end(), same);
     if (at == all.end()) {
-      one.evidence["ranks"] = Json::array({merged.report.ranks.names[rank]});
+      one.evidence["ranks"] = Json::array({merged.ranks.names[rank]});
       all.push_back(std::move(one));
       continue;
     }
     Json named = at->evidence["ranks"];
-    if (std::find(named.begin(), named.end(), Json(merged.report.ranks.names[rank])) == named.end()) {
-      named.push_back(merged.report.ranks.names[rank]);
+    if (std::find(named.begin(), named.end(), Json(merged.ranks.names[rank])) == named.end()) {
+      named.push_back(merged.ranks.names[rank]);
     }
     if (one.bytes > at->bytes) *at = std::move(one);
     at->evidence["ranks"] = std::move(named);
@@ -288,7 +291,7 @@ void Merger::State::add_findings(const Report& report, std::size_t rank, const s
 }
 
 void Merger::State::add_losses(const Report& report) {
-  LossReport& all = merged.report.losses;
+  LossReport& all = merged.losses;
   all.dropped_events += report.losses.dropped_events;
   all.unresolved_frames += report.losses.unresolved_frames;
   all.unknown_frees += report.losses.unknown_frees;
@@ -303,13 +306,13 @@ void Merger::State::set_clock(const Process& process) {
   const std::optional<double> began = parse_rfc3339(process.started_at);
   if (!origin) origin = began;
   offset = began && origin ? *began - *origin : 0;
-  const bool first = merged.report.ranks.members.size() == 1;
+  const bool first = merged.ranks.members.size() == 1;
   start = first ? offset : std::min(start, offset);
   end = first ? offset + process.duration : std::max(end, offset + process.duration);
 }
 
 void Merger::State::count_from_start() {
-  Report& report = merged.report;
+  Report& report = merged;
   report.process.duration = end - start;
   for (Total& total : report.totals) total.peak_at_time -= start;
   for (OomReport& oom : report.ooms) oom.time -= start;
@@ -323,15 +326,15 @@ void Merger::State::count_from_start() {
 Merger::Merger() : state_(std::make_unique<State>()) {}
 Merger::~Merger() = default;
 
-std::size_t Merger::size() const { return state_->merged.report.ranks.members.size(); }
+std::size_t Merger::size() const { return state_->merged.ranks.members.size(); }
 
 void Merger::add(const Report& report, const std::string& input) {
   State& state = *state_;
-  MergedReport& merged = state.merged;
-  const auto [at, fresh] = state.ranks.emplace(rank_name(report.process), merged.report.ranks.names.size());
+  Report& merged = state.merged;
+  const auto [at, fresh] = state.rank_by_name.emplace(rank_name(report.process), merged.ranks.names.size());
   const std::size_t rank = at->second;
-  if (fresh) merged.report.ranks.names.push_back(at->first);
-  merged.report.ranks.members.push_back(
+  if (fresh) merged.ranks.names.push_back(at->first);
+  merged.ranks.members.push_back(
       {input, report.at, report.process, report.totals, report.findings.size(), report.ooms.size()});
   state.set_clock(report.process);
   state.add_process(report);
@@ -343,68 +346,83 @@ void Merger::add(const Report& report, const std::string& input) {
   state.add_findings(report, rank, sites);
   state.add_losses(report);
   state.timeline.add(report.timeline, state.offset);
-  for (const auto& [module, build_id] : report.build_ids) merged.report.build_ids.emplace(module, build_id);
+  for (const auto& [module, build_id] : report.build_ids) merged.build_ids.emplace(module, build_id);
 }
 
 /// The largest first, as in every report; ids stay, since findings and places name them.
 void Merger::State::sort_sites() {
-  std::stable_sort(merged.report.sites.begin(), merged.report.sites.end(),
-                   [](const SiteReport& a, const SiteReport& b) {
-                     return std::tie(b.live_bytes, a.stack) < std::tie(a.live_bytes, b.stack);
-                   });
+  std::stable_sort(merged.sites.begin(), merged.sites.end(), [](const SiteReport& a, const SiteReport& b) {
+    return std::tie(b.live_bytes, a.stack) < std::tie(a.live_bytes, b.stack);
+  });
 }
 
 void Merger::State::finish_places() {
+  Ranks& ranks = merged.ranks;
   for (auto& [key, place] : places) {
     RankSite one;
     one.layer = key.layer;
     one.kind = key.kind;
     one.owner = key.owner;
     for (const auto& [device, site] : place.site_by_device) one.sites.push_back(static_cast<std::uint32_t>(site));
-    one.live_bytes.assign(merged.report.ranks.names.size(), 0);  // a rank without the site holds nothing there
-    one.peak_bytes.assign(merged.report.ranks.names.size(), 0);
-    for (const auto& [rank, sums] : place.sums) std::tie(one.live_bytes[rank], one.peak_bytes[rank]) = sums;
-    merged.report.ranks.places.push_back(std::move(one));
+    std::vector<Bytes> live(ranks.names.size(), 0),
+        peak(ranks.names.size(), 0);  // a rank without the site holds nothing
+    for (const auto& [rank, sums] : place.sums) std::tie(live[rank], peak[rank]) = sums;
+    one.live_bytes = spread_of(std::move(live), ranks.names);
+    one.peak_bytes = spread_of(std::move(peak), ranks.names);
+    ranks.places.push_back(std::move(one));
   }
-  const auto spread = [](const RankSite& place) {
-    const Spread live = spread_of(place.live_bytes), peak = spread_of(place.peak_bytes);
-    return std::pair(live.max_bytes - live.min_bytes, peak.max_bytes - peak.min_bytes);
-  };
-  std::vector<std::pair<std::pair<Bytes, Bytes>, std::size_t>> order;
-  for (std::size_t i = 0; i < merged.report.ranks.places.size(); ++i)
-    order.emplace_back(spread(merged.report.ranks.places[i]), i);
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::vector<RankSite> sorted;
-  for (const auto& [bytes, index] : order) sorted.push_back(std::move(merged.report.ranks.places[index]));
-  merged.report.ranks.places = std::move(sorted);
+  const auto width = [](const Spread& spread) { return spread.max_bytes - spread.min_bytes; };
+  std::ranges::stable_sort(ranks.places, std::greater(), [&](const RankSite& place) {
+    return std::pair(width(place.live_bytes), width(place.peak_bytes));
+  });
 }
 
 /// The tensor layer speaks first: a cuda-layer segment that differs usually follows from tensors that differ.
 void Merger::State::find_outlier() {
-  for (const auto& [measure, values] :
+  Ranks& ranks = merged.ranks;
+  if (ranks.names.empty()) return;
+  for (const auto& [measure, spread] :
        {std::pair("live_bytes", &RankSite::live_bytes), std::pair("peak_bytes", &RankSite::peak_bytes)}) {
-    std::vector<Bytes> sums(merged.report.ranks.names.size(), 0);
-    for (const RankSite& place : merged.report.ranks.places) {
-      for (std::size_t rank = 0; rank < sums.size(); ++rank) sums[rank] += (place.*values)[rank];
+    std::vector<Bytes> sums(ranks.names.size(), 0);
+    for (const RankSite& place : ranks.places) {
+      for (std::size_t rank = 0; rank < sums.size(); ++rank) sums[rank] += (place.*spread).by_rank[rank];
     }
-    const Bytes least = sums.empty() ? 0 : std::max(least_difference, spread_of(sums).median_bytes / 100);
+    const Bytes least = std::max(least_difference, spread_of(sums, ranks.names).median_bytes / 100);
     for (const bool tensors : {true, false}) {
-      for (std::size_t i = 0; i < merged.report.ranks.places.size(); ++i) {
-        if ((merged.report.ranks.places[i].layer == "tensor") != tensors) continue;
-        const std::optional<Outlier> found = vramtrack::find_outlier(merged.report.ranks.places[i].*values, least);
-        if (!found) continue;
-        if (!merged.outlier || found->distance() > merged.outlier->outlier.distance()) {
-          merged.outlier = RankOutlier{measure, i, *found};
-        }
+      std::optional<Outlier> furthest;
+      const RankSite* where = nullptr;
+      for (const RankSite& place : ranks.places) {
+        if ((place.layer == "tensor") != tensors) continue;
+        const std::optional<Outlier> found = vramtrack::find_outlier((place.*spread).by_rank, least);
+        if (!found || (furthest && found->distance() <= furthest->distance())) continue;
+        furthest = found;
+        where = &place;
       }
-      if (merged.outlier) return;
+      if (!furthest) continue;
+      ranks.outlier = {ranks.names[furthest->rank], measure, where->sites, furthest->bytes, furthest->median_bytes, ""};
+      ranks.outlier->message = describe(*ranks.outlier);
+      return;
     }
   }
 }
 
-MergedReport Merger::finish() {
+std::string Merger::State::describe(const RankOutlier& outlier) const {
+  std::string where = "(stack unknown)";
+  for (const SiteReport& site : merged.sites) {
+    if (site.id != outlier.sites.front()) continue;
+    if (const std::optional<FrameId> own = own_frame(merged, site)) where = frame_label(merged.frames[*own]);
+  }
+  const bool more = outlier.bytes > outlier.median_bytes, peak = outlier.measure == "peak_bytes";
+  const Bytes distance = more ? outlier.bytes - outlier.median_bytes : outlier.median_bytes - outlier.bytes;
+  return (outlier.rank.starts_with("pid") ? outlier.rank : "rank " + outlier.rank) + (peak ? " held " : " holds ") +
+         human_bytes(distance) + (more ? " more" : " less") + " than the median rank at " + where +
+         (peak ? " at its peak" : "") + ": " + human_bytes(outlier.bytes) + ", median " +
+         human_bytes(outlier.median_bytes);
+}
+
+Report Merger::finish() {
   State& state = *state_;
-  Report& report = state.merged.report;
+  Report& report = state.merged;
   for (auto& [key, total] : state.totals) report.totals.push_back(total);
   for (const auto& [gpu, figures] : state.gpus) {
     LedgerEntry& entry = state.ledger[gpu.second];
@@ -431,25 +449,6 @@ MergedReport Merger::finish() {
   state.find_outlier();
   findings::worst_first(report.findings);
   return std::move(state.merged);
-}
-
-std::string describe_outlier(const MergedReport& merged) {
-  if (!merged.outlier) return "";
-  const RankOutlier& found = *merged.outlier;
-  const RankSite& place = merged.report.ranks.places[found.place];
-  std::string where = "(stack unknown)";
-  for (const SiteReport& site : merged.report.sites) {
-    if (site.id != place.sites.front()) continue;
-    if (const std::optional<FrameId> own = own_frame(merged.report, site)) {
-      where = frame_label(merged.report.frames[*own]);
-    }
-  }
-  const bool more = found.outlier.bytes > found.outlier.median_bytes;
-  const std::string& name = merged.report.ranks.names[found.outlier.rank];
-  return (name.starts_with("pid") ? name : "rank " + name) + (found.measure == "peak_bytes" ? " held " : " holds ") +
-         human_bytes(found.outlier.distance()) + (more ? " more" : " less") + " than the median rank at " + where +
-         (found.measure == "peak_bytes" ? " at its peak" : "") + ": " + human_bytes(found.outlier.bytes) + ", median " +
-         human_bytes(found.outlier.median_bytes);
 }
 
 }  // namespace vramtrack

@@ -184,19 +184,35 @@ struct Member {
   std::size_t findings = 0, ooms = 0;
 };
 
+/// How a figure spreads over the ranks of a job.
+struct Spread {
+  Bytes min_bytes = 0, median_bytes = 0, max_bytes = 0;  // median: the lower one of an even number
+  std::string min_rank, max_rank;                        // of Ranks::names
+  std::vector<Bytes> by_rank;                            // none in a report read from a file of more than 256 ranks
+};
+
 /// One place in the program over all ranks; sites that differ in their device only are the same place.
 struct RankSite {
   std::vector<std::uint32_t> sites;  // SiteReport::id of the merged report
   std::string layer, kind, owner;
-  std::vector<Bytes> live_bytes, peak_bytes;  // by rank
+  Spread live_bytes, peak_bytes;
 };
 
-/// What a merged report says of its processes. Of more than 256 ranks no place has figures.
+/// The rank that stands out, and where.
+struct RankOutlier {
+  std::string rank;                  // of Ranks::names
+  std::string measure;               // live_bytes | peak_bytes
+  std::vector<std::uint32_t> sites;  // SiteReport::id of the merged report
+  Bytes bytes = 0, median_bytes = 0;
+  std::string message;  // one sentence: how much more or less than the others, and where
+};
+
+/// What a merged report says of its processes.
 struct Ranks {
   std::vector<Member> members;
   std::vector<std::string> names;  // "3" for rank 3, "pid 4242 on host" for a process without a rank
   std::vector<RankSite> places;    // the largest spread first
-  std::string outlier;             // who stands out, in a sentence
+  std::optional<RankOutlier> outlier;
 };
 
 struct Report {

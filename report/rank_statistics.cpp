@@ -1,6 +1,7 @@
 #include "report/rank_statistics.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vramtrack {
 namespace {
@@ -13,14 +14,15 @@ Bytes lower_median(std::vector<Bytes> values) {
 
 }  // namespace
 
-Spread spread_of(const std::vector<Bytes>& values) {
+Spread spread_of(std::vector<Bytes> values, const std::vector<std::string>& names) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   Spread spread;
   spread.min_bytes = *low;
   spread.max_bytes = *high;
   spread.median_bytes = lower_median(values);
-  spread.min_rank = static_cast<std::size_t>(low - values.begin());
-  spread.max_rank = static_cast<std::size_t>(high - values.begin());
+  spread.min_rank = names[static_cast<std::size_t>(low - values.begin())];
+  spread.max_rank = names[static_cast<std::size_t>(high - values.begin())];
+  spread.by_rank = std::move(values);
   return spread;
 }
 

@@ -1,21 +1,16 @@
 // How a figure spreads over the ranks of a job, and which rank differs from the rest.
 #pragma once
 
-#include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "report/model.hpp"
 
 namespace vramtrack {
 
-struct Spread {
-  Bytes min_bytes = 0, max_bytes = 0, median_bytes = 0;  // median: the lower one of an even number
-  std::size_t min_rank = 0, max_rank = 0;                // indices into the values
-};
-
-/// `values`: one per rank, never empty.
-Spread spread_of(const std::vector<Bytes>& values);
+/// `values`: one per rank, never empty; `names`: the ranks in the same order.
+Spread spread_of(std::vector<Bytes> values, const std::vector<std::string>& names);
 
 struct Outlier {
   std::size_t rank = 0;  // index into the values

@@ -223,8 +223,24 @@ class Node {
     field("layer", value.layer);
     field("kind", value.kind);
     field("owner", value.owner);
-    child("live_bytes", [&](const Node& spread) { spread.field("by_rank", value.live_bytes); });
-    child("peak_bytes", [&](const Node& spread) { spread.field("by_rank", value.peak_bytes); });
+    field("live_bytes", value.live_bytes);
+    field("peak_bytes", value.peak_bytes);
+  }
+  void read(Spread& value) const {
+    field("min", value.min_bytes);
+    field("min_rank", value.min_rank);
+    field("median", value.median_bytes);
+    field("max", value.max_bytes);
+    field("max_rank", value.max_rank);
+    field("by_rank", value.by_rank);
+  }
+  void read(RankOutlier& value) const {
+    field("rank", value.rank);
+    field("measure", value.measure);
+    field("sites", value.sites);
+    field("bytes", value.bytes);
+    field("median_bytes", value.median_bytes);
+    field("message", value.message);
   }
   void read(OomReport& value) const {
     field("n", value.n);
@@ -350,7 +366,7 @@ Report read_report(std::string_view text, const std::string& path) {
   root.field("ranks", report.ranks.members);
   root.field("rank_names", report.ranks.names);
   root.field("rank_sites", report.ranks.places);
-  root.child("outlier", [&](const Node& outlier) { outlier.field("message", report.ranks.outlier); });
+  root.field("outlier", report.ranks.outlier);
   for (const char* key : {"doors", "audit"}) {  // looked at by hook_facts.cpp
     if (const auto found = json.find(key); found != json.end() && found->is_object()) report.notes[key] = *found;
   }

@@ -10,20 +10,18 @@
 namespace vramtrack::tools {
 namespace {
 
-void summarise(const MergedReport& merged, std::size_t skipped, std::ostream& out) {
-  out << "merged " << merged.report.ranks.members.size()
-      << (merged.report.ranks.members.size() == 1 ? " process, " : " processes, ")
-      << plural(merged.report.ranks.names.size(), "rank");
+void summarise(const Report& merged, std::size_t skipped, std::ostream& out) {
+  out << "merged " << merged.ranks.members.size() << (merged.ranks.members.size() == 1 ? " process, " : " processes, ")
+      << plural(merged.ranks.names.size(), "rank");
   if (skipped > 0) out << " (" << plural(skipped, "input") << " skipped)";
   out << '\n';
-  for (const Total& total : merged.report.totals) {
+  for (const Total& total : merged.totals) {
     if (total.live_bytes == 0 && total.peak_bytes == 0) continue;
     out << "  " << total.layer << ' ' << total.kind << " on "
         << (total.device < 0 ? "host" : "cuda:" + std::to_string(total.device)) << ": live "
         << human_bytes(total.live_bytes) << ", peaks " << human_bytes(total.peak_bytes) << '\n';
   }
-  const std::string outlier = describe_outlier(merged);
-  out << (outlier.empty() ? "no rank stands out" : outlier) << '\n';
+  out << (merged.ranks.outlier ? merged.ranks.outlier->message : "no rank stands out") << '\n';
 }
 
 }  // namespace
@@ -54,8 +52,8 @@ int cmd_merge(const Arguments& arguments) {
     }
   }
   if (merger.size() == 0) throw std::runtime_error("nothing to merge: no trace or report among the inputs");
-  const MergedReport merged = merger.finish();
-  write_output(output, [&](std::ostream& out) { render::merged_json(merged, out); });
+  const Report merged = merger.finish();
+  write_output(output, [&](std::ostream& out) { render::json(merged, out); });
   if (!output.empty() && output != "-") summarise(merged, skipped, std::cout);
   return 0;
 }

@@ -237,13 +237,6 @@ void write_losses(JsonWriter& out, const LossReport& losses) {
   out.end_object();
 }
 
-void write_names(JsonWriter& out, std::string_view key, const std::vector<std::string>& names) {
-  out.key(key);
-  out.begin_array();
-  for (const std::string& name : names) out.value(name);
-  out.end_array();
-}
-
 void write_doors(JsonWriter& out, const std::optional<Doors>& doors) {
   if (!doors) return out.value(nullptr);
   out.begin_object(true);
@@ -289,16 +282,14 @@ void write_audit(JsonWriter& out, const std::optional<Audit>& audit) {
   out.end_object();
 }
 
-template <typename T>
-void write_array(JsonWriter& out, std::string_view name, const std::vector<T>& items,
-                 void (*write)(JsonWriter&, const T&)) {
-  out.key(name);
-  out.begin_array(true);
-  for (const T& item : items) write(out, item);
+}  // namespace
+
+void write_names(JsonWriter& out, std::string_view key, const std::vector<std::string>& names) {
+  out.key(key);
+  out.begin_array();
+  for (const std::string& name : names) out.value(name);
   out.end_array();
 }
-
-}  // namespace
 
 void write_frame(JsonWriter& out, const Frame& frame) {
   out.begin_object();
@@ -312,7 +303,9 @@ void write_frame(JsonWriter& out, const Frame& frame) {
   out.end_object();
 }
 
-void write_report_fields(JsonWriter& out, const Report& report) {
+void json(const Report& report, std::ostream& stream) {
+  JsonWriter out(stream);
+  out.begin_object(true);
   out.field("schema", "vramtrack-report/1");
   out.field("vramtrack_version", VRAMTRACK_VERSION);
   out.field("at", report.at);
@@ -348,15 +341,9 @@ void write_report_fields(JsonWriter& out, const Report& report) {
   write_audit(out, audit_of(report));
   out.key("losses");
   write_losses(out, report.losses);
-}
-
-void json(const Report& report, std::ostream& stream) {
-  {
-    JsonWriter out(stream);
-    out.begin_object(true);
-    write_report_fields(out, report);
-    out.end_object();
-  }
+  if (!report.ranks.members.empty()) write_ranks(out, report.ranks);
+  out.end_object();
+  out.flush();
   stream << '\n';
 }
 

@@ -87,8 +87,19 @@ class JsonWriter {
   bool after_key_ = false;
 };
 
-/// Parts of the JSON report that other documents hold as well.
+/// An array whose elements stand on lines of their own, as a key of the open object.
+template <typename T>
+void write_array(JsonWriter& out, std::string_view name, const std::vector<T>& items,
+                 void (*write)(JsonWriter&, const T&)) {
+  out.key(name);
+  out.begin_array(true);
+  for (const T& item : items) write(out, item);
+  out.end_array();
+}
+void write_names(JsonWriter& out, std::string_view key, const std::vector<std::string>& names);
+
+/// Parts of the JSON report that other documents hold as well, or that have a file of their own.
 void write_frame(JsonWriter& out, const Frame& frame);
-void write_report_fields(JsonWriter& out, const Report& report);  // into an open object
+void write_ranks(JsonWriter& out, const Ranks& ranks);  // keys of the open object
 
 }  // namespace vramtrack::render

@@ -146,13 +146,17 @@ Json ranks_json(const Ranks& ranks) {
   }
   Json places = Json::array();
   for (const RankSite& place : ranks.places) {
-    const auto complete = [&](const std::vector<Bytes>& by_rank) { return by_rank.size() == ranks.names.size(); };
+    const std::vector<Bytes>&live = place.live_bytes.by_rank, &peak = place.peak_bytes.by_rank;
     if (places.size() == k_most || place.sites.empty()) break;
-    if (!complete(place.live_bytes) || !complete(place.peak_bytes)) break;
-    places.push_back({{"site", place.sites.front()}, {"live", place.live_bytes}, {"peak", place.peak_bytes}});
+    if (live.size() != ranks.names.size() || peak.size() != ranks.names.size()) break;
+    places.push_back({{"site", place.sites.front()}, {"live", live}, {"peak", peak}});
   }
   const std::size_t rest = ranks.places.size() - places.size();
-  return {{"members", members}, {"names", ranks.names}, {"places", places}, {"rest", rest}, {"outlier", ranks.outlier}};
+  return {{"members", members},
+          {"names", ranks.names},
+          {"places", places},
+          {"rest", rest},
+          {"outlier", ranks.outlier ? ranks.outlier->message : ""}};
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {

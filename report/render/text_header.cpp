@@ -157,8 +157,7 @@ void write_device(const TextPage& page, int device) {
 void write_header(const TextPage& page) {
   write_process(page);
   for (const int device : devices(page.report)) write_device(page, device);
-  const std::string& outlier = page.report.ranks.outlier;
-  if (!outlier.empty()) page.write_wrapped(outlier, 2);
+  if (const auto& outlier = page.report.ranks.outlier) page.write_wrapped(outlier->message, 2);
 }
 
 }  // namespace vramtrack::render

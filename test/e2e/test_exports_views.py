@@ -185,6 +185,7 @@ def test_merge_adds_up_ranks_and_names_the_one_that_differs(traced, vramtrack, t
     spread = merged["rank_sites"][0]["live_bytes"]
     assert (spread["min"], spread["max"], spread["max_rank"]) == (2 << 20, 6 << 20, "1")
     assert vramtrack("report", merged_path).returncode == 0
+    assert vramtrack("report", merged_path, "--format", "json").stdout == merged_path.read_text()
     missing = vramtrack("merge", merged_path, tmp_path / "none.json", "-o", tmp_path / "x.json")
     assert missing.returncode == 1 and not (tmp_path / "x.json").exists()
     skipped = vramtrack("merge", merged_path, tmp_path / "none.json", "--skip-unreadable", "-o", tmp_path / "x.json")

@@ -6,7 +6,9 @@
 #include <sstream>
 
 #include "report/merged_timeline.hpp"
+#include "report/rank_statistics.hpp"
 #include "report/read_report.hpp"
+#include "report/render/render.hpp"
 #include "test/unit/exports/sample_report.hpp"
 
 using namespace vramtrack;
@@ -44,7 +46,7 @@ Report rank_report(int rank, int device, Bytes leak) {
   return report;
 }
 
-MergedReport merge(const std::vector<Report>& reports) {
+Report merge(const std::vector<Report>& reports) {
   Merger merger;
   for (const Report& report : reports) merger.add(report, "rank.json");
   return merger.finish();
@@ -59,11 +61,11 @@ Bytes live(const Report& report, const std::string& layer) {
 }  // namespace
 
 TEST_CASE("spread: lower median, extremes and their ranks") {
-  const Spread spread = spread_of({7, 3, 9, 5});
+  const Spread spread = spread_of({7, 3, 9, 5}, {"a", "b", "c", "d"});
   CHECK(spread.median_bytes == 5);
-  CHECK(spread.min_rank == 1);
-  CHECK(spread.max_rank == 2);
-  CHECK(spread_of({4}).median_bytes == 4);
+  CHECK(spread.min_rank == "b");
+  CHECK(spread.max_rank == "c");
+  CHECK(spread_of({4}, {"a"}).median_bytes == 4);
 }
 
 TEST_CASE("outlier: one that stands out of the usual differences, above or below") {
@@ -79,47 +81,46 @@ TEST_CASE("outlier: one that stands out of the usual differences, above or below
 TEST_CASE("merge: sums are those of the inputs, per layer, in sites and totals") {
   std::vector<Report> reports;
   for (int rank = 0; rank < 8; ++rank) reports.push_back(rank_report(rank, rank, 6 * MiB));
-  const MergedReport merged = merge(reports);
+  const Report merged = merge(reports);
   for (const char* layer : {"tensor", "cuda"}) {
     Bytes expected = 0, totals = 0;
     for (const Report& report : reports) expected += live(report, layer);
-    for (const Total& total : merged.report.totals) totals += total.layer == layer ? total.live_bytes : 0;
-    CHECK(live(merged.report, layer) == expected);
+    for (const Total& total : merged.totals) totals += total.layer == layer ? total.live_bytes : 0;
+    CHECK(live(merged, layer) == expected);
     CHECK(totals == expected);
   }
-  CHECK(merged.report.ranks.members.size() == 8);
-  CHECK(merged.report.ranks.names.front() == "0");
-  CHECK(merged.report.frames.size() == reports[0].frames.size());
-  CHECK(merged.report.ranks.places.size() == 5);  // devices differ, places do not
-  CHECK(merged.report.sites.size() == 40);
-  CHECK(!merged.outlier);
+  CHECK(merged.ranks.members.size() == 8);
+  CHECK(merged.ranks.names.front() == "0");
+  CHECK(merged.frames.size() == reports[0].frames.size());
+  CHECK(merged.ranks.places.size() == 5);  // devices differ, places do not
+  CHECK(merged.sites.size() == 40);
+  CHECK(!merged.ranks.outlier);
 }
 
 TEST_CASE("merge: the rank and the site that differ are named") {
   std::vector<Report> reports;
   for (int rank = 0; rank < 8; ++rank) reports.push_back(rank_report(rank, rank, rank == 5 ? 600 * MiB : 6 * MiB));
-  const MergedReport merged = merge(reports);
-  REQUIRE(merged.outlier);
-  CHECK(merged.report.ranks.names[merged.outlier->outlier.rank] == "5");
-  CHECK(merged.outlier->measure == "live_bytes");
-  CHECK(merged.outlier->outlier.distance() == 594 * MiB);
-  const std::string sentence = describe_outlier(merged);
+  const Report merged = merge(reports);
+  REQUIRE(merged.ranks.outlier);
+  CHECK(merged.ranks.outlier->rank == "5");
+  CHECK(merged.ranks.outlier->measure == "live_bytes");
+  CHECK(merged.ranks.outlier->bytes - merged.ranks.outlier->median_bytes == 594 * MiB);
+  const std::string& sentence = merged.ranks.outlier->message;
   CHECK(sentence.find("rank 5 holds 594 MiB more") == 0);
   CHECK(sentence.find("model.py") != std::string::npos);
-  CHECK(merged.report.ranks.places.front().live_bytes[5] == 600 * MiB);  // the largest spread first
-  REQUIRE(merged.report.findings.size() == 8);              // per device its own site
+  CHECK(merged.ranks.places.front().live_bytes.by_rank[5] == 600 * MiB);  // the largest spread first
+  REQUIRE(merged.findings.size() == 8);                                   // per device its own site
 }
 
 TEST_CASE("merge: equal findings of ranks on one device are one finding") {
-  const MergedReport merged =
-      merge({rank_report(0, 0, 1 * MiB), rank_report(1, 0, 9 * MiB), rank_report(2, 0, 2 * MiB)});
-  REQUIRE(merged.report.findings.size() == 1);
-  const Finding& finding = merged.report.findings[0];
+  const Report merged = merge({rank_report(0, 0, 1 * MiB), rank_report(1, 0, 9 * MiB), rank_report(2, 0, 2 * MiB)});
+  REQUIRE(merged.findings.size() == 1);
+  const Finding& finding = merged.findings[0];
   CHECK(finding.bytes == 9 * MiB);
   CHECK(finding.evidence["ranks"] == Json::array({"0", "1", "2"}));
-  CHECK(merged.report.sites[0].live_bytes == 60 * MiB);
-  CHECK(merged.report.ledger.at(0).driver_used_bytes == 30 * MiB);  // one GPU, shared
-  CHECK(merged.report.ledger.at(0).tensors_live_bytes == 24 * MiB);
+  CHECK(merged.sites[0].live_bytes == 60 * MiB);
+  CHECK(merged.ledger.at(0).driver_used_bytes == 30 * MiB);  // one GPU, shared
+  CHECK(merged.ledger.at(0).tensors_live_bytes == 24 * MiB);
 }
 
 TEST_CASE("merge: the ledger of a shared GPU adds up") {
@@ -129,7 +130,7 @@ TEST_CASE("merge: the ledger of a shared GPU adds up") {
     report.ledger[0].owners = {{"torch", 10 * MiB}, {"nccl", 5 * MiB}};
     report.ledger[0].context_and_other_bytes = 35 * MiB;
   }
-  const LedgerEntry& ledger = merge(ranks).report.ledger.at(0);
+  const LedgerEntry& ledger = merge(ranks).ledger.at(0);
   CHECK(ledger.driver_used_bytes == 50 * MiB);
   CHECK(ledger.context_and_other_bytes == 20 * MiB);
 }
@@ -137,26 +138,26 @@ TEST_CASE("merge: the ledger of a shared GPU adds up") {
 TEST_CASE("merge: a site that a rank does not have counts as nothing there") {
   Report without = rank_report(1, 0, 6 * MiB);
   without.sites.erase(without.sites.begin() + 1);
-  const MergedReport merged = merge({rank_report(0, 0, 6 * MiB), without, rank_report(2, 0, 6 * MiB)});
-  REQUIRE(merged.outlier);
-  CHECK(merged.report.ranks.names[merged.outlier->outlier.rank] == "1");
-  CHECK(describe_outlier(merged).find("rank 1 holds 6.00 MiB less") == 0);
+  const Report merged = merge({rank_report(0, 0, 6 * MiB), without, rank_report(2, 0, 6 * MiB)});
+  REQUIRE(merged.ranks.outlier);
+  CHECK(merged.ranks.outlier->rank == "1");
+  CHECK(merged.ranks.outlier->message.find("rank 1 holds 6.00 MiB less") == 0);
 }
 
 TEST_CASE("merge: processes of one rank are added up, processes without a rank are named by pid") {
   Report worker = rank_report(0, 0, 1 * MiB), other = rank_report(0, 0, 1 * MiB);
   other.process.pid = 7;
-  const MergedReport one_rank = merge({worker, other});
-  CHECK(one_rank.report.ranks.names.size() == 1);
-  CHECK(one_rank.report.ranks.members.size() == 2);
+  const Report one_rank = merge({worker, other});
+  CHECK(one_rank.ranks.names.size() == 1);
+  CHECK(one_rank.ranks.members.size() == 2);
   worker.process.rank.reset();
-  const MergedReport mixed = merge({worker, other});
-  CHECK(mixed.report.ranks.names[0] == "pid 1000 on node0");
+  const Report mixed = merge({worker, other});
+  CHECK(mixed.ranks.names[0] == "pid 1000 on node0");
 }
 
 TEST_CASE("merge: the document is a report with more keys, and reads back") {
   std::ostringstream out;
-  render::merged_json(merge({rank_report(0, 0, 6 * MiB), rank_report(1, 1, 60 * MiB)}), out);
+  render::json(merge({rank_report(0, 0, 6 * MiB), rank_report(1, 1, 60 * MiB)}), out);
   const Json json = Json::parse(out.str());
   CHECK(json["schema"] == "vramtrack-report/1");
   CHECK(json["ranks"].size() == 2);
@@ -165,6 +166,22 @@ TEST_CASE("merge: the document is a report with more keys, and reads back") {
   const Report read = read_report(out.str(), "merged.json");
   CHECK(live(read, "tensor") == (6 + 60 + 4) * MiB + 1024);
   CHECK(read.omitted_bytes == live(read, "tensor") + live(read, "cuda"));
+  std::ostringstream again;
+  render::json(read, again);
+  CHECK(again.str() == out.str());
+}
+
+TEST_CASE("merge: of more ranks than are listed, the statistics outlast the file") {
+  std::vector<Report> reports;
+  for (int rank = 0; rank < 300; ++rank) reports.push_back(rank_report(rank, 0, (rank == 7 ? 60 : 6) * MiB));
+  std::ostringstream out, again;
+  render::json(merge(reports), out);
+  CHECK(!Json::parse(out.str())["rank_sites"][0]["live_bytes"].contains("by_rank"));
+  const Report read = read_report(out.str(), "merged.json");
+  CHECK(read.ranks.places.front().live_bytes.max_rank == "7");
+  CHECK(read.ranks.outlier->message.find("rank 7 holds 54.0 MiB more") == 0);
+  render::json(read, again);
+  CHECK(again.str() == out.str());
 }
 
 TEST_CASE("merge: memory over time is the sum of the processes, each at its own time") {
@@ -177,21 +194,21 @@ TEST_CASE("merge: memory over time is the sum of the processes, each at its own 
   second.sites[0].last_time = 4;
   second.totals[0].peak_at_time = 0.5;
   for (const bool swapped : {false, true}) {
-    const MergedReport merged = swapped ? merge({second, first}) : merge({first, second});
+    const Report merged = swapped ? merge({second, first}) : merge({first, second});
     std::vector<std::pair<double, Bytes>> tensor;
-    for (const TimelineEntry& entry : merged.report.timeline) {
+    for (const TimelineEntry& entry : merged.timeline) {
       if (entry.layer == "tensor") tensor.emplace_back(entry.time, entry.live_bytes);
     }
     REQUIRE(tensor.size() == 3);  // the first one's end and the second one's lie at 5 s, both
     CHECK(tensor[0] == std::pair(1.0, Bytes{10}));
     CHECK(tensor[1] == std::pair(2.0, Bytes{17}));
     CHECK(tensor[2] == std::pair(5.0, Bytes{34}));
-    CHECK(merged.report.timeline.back().time == 5.5);
-    CHECK(!merged.report.timeline.back().reserved_bytes);
-    CHECK(merged.report.process.duration == 11.5);
-    CHECK(merged.report.process.started_at == first.process.started_at);
-    CHECK(merged.report.totals.at(1).peak_at_time == 2.0);
-    CHECK(merged.report.sites.at(0).last_time == 5.5);
+    CHECK(merged.timeline.back().time == 5.5);
+    CHECK(!merged.timeline.back().reserved_bytes);
+    CHECK(merged.process.duration == 11.5);
+    CHECK(merged.process.started_at == first.process.started_at);
+    CHECK(merged.totals.at(1).peak_at_time == 2.0);
+    CHECK(merged.sites.at(0).last_time == 5.5);
   }
 }
 
@@ -217,9 +234,9 @@ TEST_CASE("merge: what sites held at the peak is added up") {
   Report one = rank_report(0, 0, 6 * MiB);
   one.sites[1].at_peak_bytes = 5;
   one.sites[1].at_peak_count = 2;
-  const MergedReport merged = merge({one, one, one});
-  const auto site = std::ranges::find(merged.report.sites, 1u, &SiteReport::id);
-  REQUIRE(site != merged.report.sites.end());
+  const Report merged = merge({one, one, one});
+  const auto site = std::ranges::find(merged.sites, 1u, &SiteReport::id);
+  REQUIRE(site != merged.sites.end());
   CHECK(site->at_peak_bytes == 15);
   CHECK(site->at_peak_count == 6);
 }
@@ -237,11 +254,11 @@ TEST_CASE("merge: thousands of ranks keep one copy of each place") {
   for (int rank = 0; rank < 2000; ++rank) {
     merger.add(rank_report(rank, rank % 8, rank == 1234 ? 300 * MiB : (6 + random() % 2) * MiB), "x");
   }
-  const MergedReport merged = merger.finish();
-  CHECK(merged.report.ranks.places.size() == 5);
-  CHECK(merged.report.sites.size() == 40);
-  REQUIRE(merged.outlier);
-  CHECK(merged.report.ranks.names[merged.outlier->outlier.rank] == "1234");
+  const Report merged = merger.finish();
+  CHECK(merged.ranks.places.size() == 5);
+  CHECK(merged.sites.size() == 40);
+  REQUIRE(merged.ranks.outlier);
+  CHECK(merged.ranks.outlier->rank == "1234");
 }
 
 TEST_CASE("merge: out-of-memory events keep what each call site of their process held") {
@@ -250,9 +267,9 @@ TEST_CASE("merge: out-of-memory events keep what each call site of their process
   for (AllocationReport& allocation : reports[1].allocations)
     allocation.site = allocation.site == 1 ? 77 : allocation.site;
   reports[1].ooms[0].sites = {{77, 9 * MiB, 3}};
-  const MergedReport merged = merge(reports);
-  REQUIRE(merged.report.ooms.size() == 2);
-  const auto& [first, second] = std::tie(merged.report.ooms[0], merged.report.ooms[1]);
+  const Report merged = merge(reports);
+  REQUIRE(merged.ooms.size() == 2);
+  const auto& [first, second] = std::tie(merged.ooms[0], merged.ooms[1]);
   CHECK(first.rank == "0");
   REQUIRE(first.sites.size() == 2);
   CHECK(first.sites[0].live_bytes == 6 * MiB);
@@ -265,7 +282,7 @@ TEST_CASE("merge: out-of-memory events keep what each call site of their process
   // The same place in both processes is one site of the job.
   CHECK(second.sites[0].site == first.sites[0].site);
   std::ostringstream written;
-  render::merged_json(merged, written);
+  render::json(merged, written);
   const Report read = read_report(written.str(), "merged.json");
   REQUIRE(read.ooms.size() == 2);
   CHECK(read.ooms[1].rank == "1");
