@@ -364,8 +364,8 @@ void Merger::State::finish_places() {
     one.kind = key.kind;
     one.owner = key.owner;
     for (const auto& [device, site] : place.site_by_device) one.sites.push_back(static_cast<std::uint32_t>(site));
-    std::vector<Bytes> live(ranks.names.size(), 0),
-        peak(ranks.names.size(), 0);  // a rank without the site holds nothing
+    // A rank without the site holds nothing there.
+    std::vector<Bytes> live(ranks.names.size(), 0), peak(ranks.names.size(), 0);
     for (const auto& [rank, sums] : place.sums) std::tie(live[rank], peak[rank]) = sums;
     one.live_bytes = spread_of(std::move(live), ranks.names);
     one.peak_bytes = spread_of(std::move(peak), ranks.names);
