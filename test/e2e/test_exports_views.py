@@ -10,9 +10,10 @@ import signal
 import subprocess
 import time
 
+import jsonschema
 import pytest
 
-from conftest import PYTHON, VRAMTRACK
+from conftest import PYTHON, ROOT, VRAMTRACK
 
 LOOP = """
 import sys, time, torch
@@ -177,7 +178,7 @@ def test_merge_adds_up_ranks_and_names_the_one_that_differs(traced, vramtrack, t
     assert done.returncode == 0, done.stderr
     assert "rank 1 holds 4.00 MiB more" in done.stdout
     merged = json.loads(merged_path.read_text())
-    assert merged["schema"] == "vramtrack-report/1"
+    jsonschema.validate(merged, json.loads((ROOT / "docs" / "report.schema.json").read_text()))
     assert [m["rank"] for m in merged["ranks"]] == [0, 1, 2]
     assert sum(t["live_bytes"] for t in merged["totals"] if t["layer"] == "tensor") == live
     assert sum(s["live_bytes"] for s in merged["sites"] if s["layer"] == "tensor") == live
