@@ -1,6 +1,7 @@
 #include "report/merge.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <set>
 #include <tuple>
@@ -312,15 +313,14 @@ void Merger::State::set_clock(const Process& process) {
 }
 
 void Merger::State::count_from_start() {
-  Report& report = merged;
-  report.process.duration = end - start;
-  for (Total& total : report.totals) total.peak_at_time -= start;
-  for (OomReport& oom : report.ooms) oom.time -= start;
-  for (SiteReport& site : report.sites) {
+  merged.process.duration = end - start;
+  for (Total& total : merged.totals) total.peak_at_time -= start;
+  for (OomReport& oom : merged.ooms) oom.time -= start;
+  for (SiteReport& site : merged.sites) {
     site.first_time -= start;
     site.last_time -= start;
   }
-  report.timeline = timeline.finish(start);
+  merged.timeline = timeline.finish(start);
 }
 
 Merger::Merger() : state_(std::make_unique<State>()) {}
@@ -412,12 +412,12 @@ std::string Merger::State::describe(const RankOutlier& outlier) const {
     if (site.id != outlier.sites.front()) continue;
     if (const std::optional<FrameId> own = own_frame(merged, site)) where = frame_label(merged.frames[*own]);
   }
-  const bool more = outlier.bytes > outlier.median_bytes, peak = outlier.measure == "peak_bytes";
-  const Bytes distance = more ? outlier.bytes - outlier.median_bytes : outlier.median_bytes - outlier.bytes;
+  const std::int64_t more = outlier.difference_bytes();
+  const bool peak = outlier.measure == "peak_bytes";
   return (outlier.rank.starts_with("pid") ? outlier.rank : "rank " + outlier.rank) + (peak ? " held " : " holds ") +
-         human_bytes(distance) + (more ? " more" : " less") + " than the median rank at " + where +
-         (peak ? " at its peak" : "") + ": " + human_bytes(outlier.bytes) + ", median " +
-         human_bytes(outlier.median_bytes);
+         human_bytes(static_cast<Bytes>(std::abs(more))) + (more > 0 ? " more" : " less") +
+         " than the median rank at " + where + (peak ? " at its peak" : "") + ": " + human_bytes(outlier.bytes) +
+         ", median " + human_bytes(outlier.median_bytes);
 }
 
 Report Merger::finish() {

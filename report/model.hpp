@@ -205,6 +205,9 @@ struct RankOutlier {
   std::vector<std::uint32_t> sites;  // SiteReport::id of the merged report
   Bytes bytes = 0, median_bytes = 0;
   std::string message;  // one sentence: how much more or less than the others, and where
+  std::int64_t difference_bytes() const {
+    return static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(median_bytes);
+  }
 };
 
 /// What a merged report says of its processes.

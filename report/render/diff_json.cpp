@@ -41,10 +41,7 @@ void write_side(JsonWriter& out, std::string_view name, const Report& report) {
   out.field("rank", report.process.rank);
   out.field("hostname", report.process.hostname);
   out.field("started_at", report.process.started_at);
-  out.key("command");
-  out.begin_array();
-  for (const std::string& word : report.process.command) out.value(word);
-  out.end_array();
+  out.field("command", report.process.command);
   out.end_object();
 }
 
@@ -114,30 +111,21 @@ void write_site(JsonWriter& out, const Diff& diff, const SiteChange& change, Fra
 }  // namespace
 
 void diff_json(const Diff& diff, std::ostream& stream) {
-  {
-    JsonWriter out(stream);
-    FrameTable frames;
-    out.begin_object(true);
-    out.field("schema", "vramtrack-diff/1");
-    out.field("vramtrack_version", VRAMTRACK_VERSION);
-    out.field("by", to_string(diff.by));
-    write_side(out, "a", *diff.a);
-    write_side(out, "b", *diff.b);
-    out.key("totals");
-    out.begin_array(true);
-    for (const TotalChange& total : diff.totals) write_total(out, total);
-    out.end_array();
-    write_summary(out, diff);
-    out.key("sites");
-    out.begin_array(true);
-    for (const SiteChange& change : diff.sites) write_site(out, diff, change, frames);
-    out.end_array();
-    out.key("frames");
-    out.begin_array(true);
-    for (const Frame* frame : frames.frames()) write_frame(out, *frame);
-    out.end_array();
-    out.end_object();
-  }
+  JsonWriter out(stream);
+  FrameTable frames;
+  out.begin_object(true);
+  out.field("schema", "vramtrack-diff/1");
+  out.field("vramtrack_version", VRAMTRACK_VERSION);
+  out.field("by", to_string(diff.by));
+  write_side(out, "a", *diff.a);
+  write_side(out, "b", *diff.b);
+  write_array(out, "totals", diff.totals, write_total);
+  write_summary(out, diff);
+  write_array(out, "sites", diff.sites,
+              [&](JsonWriter&, const SiteChange& change) { write_site(out, diff, change, frames); });
+  write_array(out, "frames", frames.frames(), [](JsonWriter& to, const Frame* frame) { write_frame(to, *frame); });
+  out.end_object();
+  out.flush();
   stream << '\n';
 }
 

@@ -30,10 +30,7 @@ void write_process(JsonWriter& out, const Process& process) {
   out.begin_object(true);
   out.field("pid", process.pid);
   out.field("ppid", process.ppid);
-  out.key("command");
-  out.begin_array();
-  for (const std::string& argument : process.command) out.value(argument);
-  out.end_array();
+  out.field("command", process.command);
   out.field("executable", process.executable);
   out.field("cwd", process.cwd);
   out.field("hostname", process.hostname);
@@ -45,10 +42,7 @@ void write_process(JsonWriter& out, const Process& process) {
   out.field("world_size", process.world_size);
   out.field("forked_from", process.forked_from);
   out.key("end");
-  out.begin_object();
-  out.field("kind", process.end.kind);
-  out.field("code", process.end.code);
-  out.end_object();
+  write_end(out, process.end);
   out.end_object();
 }
 
@@ -230,20 +224,17 @@ void write_losses(JsonWriter& out, const LossReport& losses) {
   out.field("unresolved_frames", losses.unresolved_frames);
   out.field("unknown_frees", losses.unknown_frees);
   out.field("torn_records", losses.torn_records);
-  out.key("notes");
-  out.begin_array();
-  for (const std::string& note : losses.notes) out.value(note);
-  out.end_array();
+  out.field("notes", losses.notes);
   out.end_object();
 }
 
 void write_doors(JsonWriter& out, const std::optional<Doors>& doors) {
   if (!doors) return out.value(nullptr);
   out.begin_object(true);
-  write_names(out, "runtimes", doors->runtimes);
+  out.field("runtimes", doors->runtimes);
   out.field("driver", doors->driver);
-  write_names(out, "by_name", doors->by_name);
-  write_names(out, "by_look_up", doors->by_look_up);
+  out.field("by_name", doors->by_name);
+  out.field("by_look_up", doors->by_look_up);
   out.field("unwrapped", doors->unwrapped);
   out.end_object();
 }
@@ -284,11 +275,11 @@ void write_audit(JsonWriter& out, const std::optional<Audit>& audit) {
 
 }  // namespace
 
-void write_names(JsonWriter& out, std::string_view key, const std::vector<std::string>& names) {
-  out.key(key);
-  out.begin_array();
-  for (const std::string& name : names) out.value(name);
-  out.end_array();
+void write_end(JsonWriter& out, const ProcessEnd& end) {
+  out.begin_object();
+  out.field("kind", end.kind);
+  out.field("code", end.code);
+  out.end_object();
 }
 
 void write_frame(JsonWriter& out, const Frame& frame) {

@@ -52,10 +52,11 @@ class JsonWriter {
       value(nullptr);
     }
   }
-  template <std::integral T>
-  void value(const std::vector<T>& numbers) {
+  template <typename T>
+  requires std::integral<T> || std::same_as<T, std::string>
+  void value(const std::vector<T>& items) {
     begin_array();
-    for (const T number : numbers) value(number);
+    for (const T& item : items) value(item);
     end_array();
   }
 
@@ -87,19 +88,18 @@ class JsonWriter {
   bool after_key_ = false;
 };
 
-/// An array whose elements stand on lines of their own, as a key of the open object.
-template <typename T>
-void write_array(JsonWriter& out, std::string_view name, const std::vector<T>& items,
-                 void (*write)(JsonWriter&, const T&)) {
+/// A key of the open object: an array whose elements, by `write(out, item)`, stand on lines of their own.
+template <typename Items, typename Write>
+void write_array(JsonWriter& out, std::string_view name, const Items& items, Write write) {
   out.key(name);
   out.begin_array(true);
-  for (const T& item : items) write(out, item);
+  for (const auto& item : items) write(out, item);
   out.end_array();
 }
-void write_names(JsonWriter& out, std::string_view key, const std::vector<std::string>& names);
 
 /// Parts of the JSON report that other documents hold as well, or that have a file of their own.
 void write_frame(JsonWriter& out, const Frame& frame);
+void write_end(JsonWriter& out, const ProcessEnd& end);
 void write_ranks(JsonWriter& out, const Ranks& ranks);  // keys of the open object
 
 }  // namespace vramtrack::render

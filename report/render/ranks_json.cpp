@@ -18,10 +18,7 @@ void write_member(JsonWriter& out, const Member& member) {
   out.field("started_at", process.started_at);
   out.field("duration", process.duration);
   out.key("end");
-  out.begin_object();
-  out.field("kind", process.end.kind);
-  out.field("code", process.end.code);
-  out.end_object();
+  write_end(out, process.end);
   out.field("findings", member.findings);
   out.field("ooms", member.ooms);
   out.key("totals");
@@ -72,8 +69,7 @@ void write_outlier(JsonWriter& out, const std::optional<RankOutlier>& outlier) {
   out.field("sites", outlier->sites);
   out.field("bytes", outlier->bytes);
   out.field("median_bytes", outlier->median_bytes);
-  out.field("difference_bytes",
-            static_cast<std::int64_t>(outlier->bytes) - static_cast<std::int64_t>(outlier->median_bytes));
+  out.field("difference_bytes", outlier->difference_bytes());
   out.field("message", outlier->message);
   out.end_object();
 }
@@ -82,7 +78,7 @@ void write_outlier(JsonWriter& out, const std::optional<RankOutlier>& outlier) {
 
 void write_ranks(JsonWriter& out, const Ranks& ranks) {
   write_array(out, "ranks", ranks.members, write_member);
-  write_names(out, "rank_names", ranks.names);
+  out.field("rank_names", ranks.names);
   write_array(out, "rank_sites", ranks.places, write_place);
   out.key("outlier");
   write_outlier(out, ranks.outlier);

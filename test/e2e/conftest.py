@@ -39,6 +39,7 @@ for inherited in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
 def pytest_configure(config):
     for mark, what in LEFT_OUT.items():
         config.addinivalue_line("markers", f"{mark}: tests that {what}")
+    config.addinivalue_line("markers", "alone: GPU tests that need all of its memory, or no other work beside theirs")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -158,9 +159,8 @@ def real_gpu():
 
 @pytest.fixture
 def share_of_the_gpu(request, tmp_path_factory):
-    """What is about all of the memory, or counts bytes that a busy machine makes more of, has the GPU to itself; all
-    other tests share it."""
-    alone = "[out-of-memory/" in request.node.name or request.node.name == "test_history_and_its_page"
+    """Tests marked `alone` have the GPU to themselves, all others share it."""
+    alone = request.node.get_closest_marker("alone") is not None
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all workers
     with open(base / "gpu.lock", "w") as lock:

@@ -294,6 +294,7 @@ def test_ps_and_top_of_a_running_process(tmp_path, vramtrack):
         assert str(pid) in vramtrack("ps").stdout
 
 
+@pytest.mark.alone  # events that lie further apart in time cost more bytes
 def test_history_and_its_page(traced, vramtrack, tmp_path):
     done = traced(TRAIN.replace("STEPS", "150"), "--history", sim=None)
     assert done.code == 0, done.stderr

@@ -125,6 +125,10 @@ def test_figures_equal_torch(traced, name):
     check_figures(traced, name, sim=None)
 
 
-@pytest.mark.parametrize("path", PROGRAM_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", [
+    pytest.param(path, id=f"{path.parent.name}/{path.stem}",
+                 marks=[pytest.mark.alone] if path.parent.name == "out-of-memory" else [])
+    for path in PROGRAM_FILES
+])
 def test_findings(path, tmp_path):
     check_program(path, types.SimpleNamespace(**json.loads(run_program(path, tmp_path))))

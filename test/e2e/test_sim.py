@@ -350,7 +350,7 @@ def train(rank, ranks):
     model = DistributedDataParallel(nn.Linear(8, 8).cuda(), device_ids=[rank])
     for _ in range(2): model(torch.randn(4, 8, device="cuda")).sum().backward()
     total = torch.ones(4, device="cuda"); dist.all_reduce(total); dist.barrier()
-    del model; dist.destroy_process_group()
+    dist.destroy_process_group()
     os._exit(0)  # a thread of PyTorch's that asks for the GIL while the interpreter ends is ended in C++: std::terminate
 if __name__ == "__main__":
     import socket
