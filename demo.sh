@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds vramtrack and runs the leaking example on real PyTorch with the simulated GPU. Can be run again.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/packaging/install.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/dev/install.sh"
 
 install_packages "${build_packages[@]}"
 install_python "$torch_requirement" numpy==2.4.6

@@ -2,7 +2,7 @@
 # Builds vramtrack and runs every test that needs no GPU. Can be run again. Arguments go to pytest; `--gpu` runs the tests
 # that need a GPU instead, `--sanitize` those that build with sanitizers.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/packaging/install.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/dev/install.sh"
 
 install_packages "${build_packages[@]}" "${test_packages[@]}"
 requirements=("$root/test/requirements.txt")

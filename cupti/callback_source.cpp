@@ -10,17 +10,17 @@
 #include <cuda_runtime_api.h>
 #include <cupti.h>
 
-#include "interpose/hooks/array_bytes.hpp"
-#include "interpose/hooks/call.hpp"
-#include "interpose/hooks/cuda_facts.hpp"
-#include "interpose/hooks/doors.hpp"
-#include "interpose/hooks/elf.hpp"
-#include "interpose/hooks/options.hpp"
-#include "interpose/hooks/session.hpp"
-#include "interpose/recorder.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/saved_errno.hpp"
-#include "interpose/support/say.hpp"
+#include "interpose/cuda/array_bytes.hpp"
+#include "interpose/cuda/call.hpp"
+#include "interpose/cuda/cuda_facts.hpp"
+#include "interpose/cuda/doors.hpp"
+#include "interpose/cuda/elf.hpp"
+#include "interpose/core/options.hpp"
+#include "interpose/process/session.hpp"
+#include "interpose/recorder/recorder.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::cupti {

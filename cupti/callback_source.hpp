@@ -11,7 +11,7 @@ void start() noexcept;
 /// The program asks for CUPTI's only subscription: true when it was ours and is free now. What was seen is kept.
 bool hand_over() noexcept;
 
-/// At the end of the process: the audit's verdict, as the note `audit` of the trace (report/hook_facts.hpp).
+/// At the end of the process: the audit's verdict, as the note `audit` of the trace (report/analysis/hook_facts.hpp).
 void finish() noexcept;
 
 /// In a forked child: the parent's subscription is not ours.

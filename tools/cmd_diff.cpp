@@ -1,8 +1,8 @@
 // vramtrack diff: two traces or reports, compared call site by call site.
 #include <unistd.h>
 
-#include "report/diff.hpp"
-#include "report/load.hpp"
+#include "report/compare/diff.hpp"
+#include "report/model/load.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
 

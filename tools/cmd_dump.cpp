@@ -1,5 +1,5 @@
 // vramtrack dump: the trace as text lines, one record a line.
-#include "interpose/trace/dump.hpp"
+#include "report/render/dump.hpp"
 #include "tools/command.hpp"
 
 namespace vramtrack::tools {

@@ -1,7 +1,7 @@
 // vramtrack merge: the traces or reports of many processes in one report. One input is in memory at a time.
 
-#include "report/load.hpp"
-#include "report/merge.hpp"
+#include "report/model/load.hpp"
+#include "report/compare/merge.hpp"
 #include "report/support/units.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"

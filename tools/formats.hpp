@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "report/load.hpp"
+#include "report/model/load.hpp"
 #include "report/render/render.hpp"
 
 namespace vramtrack::tools {

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <map>
 
-#include "interpose/trace/reader.hpp"
+#include "contract/reader.hpp"
 #include "tools/nvml.hpp"
 
 namespace vramtrack::tools {

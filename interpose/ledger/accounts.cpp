@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "interpose/ledger/state.hpp"
-#include "interpose/support/memory.hpp"
+#include "interpose/core/memory.hpp"
 
 namespace vramtrack::ledger {
 

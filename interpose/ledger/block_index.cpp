@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "interpose/support/saved_errno.hpp"
+#include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack::ledger {
 

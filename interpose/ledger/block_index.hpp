@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "interpose/support/memory.hpp"
+#include "interpose/core/memory.hpp"
 
 namespace vramtrack::ledger {
 

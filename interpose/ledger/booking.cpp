@@ -2,7 +2,7 @@
 #include "interpose/ledger/booking.hpp"
 
 #include "interpose/ledger/history.hpp"
-#include "interpose/trace/counters.hpp"
+#include "contract/counters.hpp"
 
 namespace vramtrack::ledger {
 

@@ -2,7 +2,7 @@
 // interpose/ledger; every function runs under the shard's lock.
 #pragma once
 
-#include "interpose/ledger.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/ledger/state.hpp"
 
 namespace vramtrack::ledger {

@@ -12,10 +12,10 @@
 #include <new>
 
 #include "interpose/ledger/state.hpp"
-#include "interpose/support/hot.hpp"
-#include "interpose/support/saved_errno.hpp"
-#include "interpose/support/say.hpp"
-#include "interpose/trace/history_codec.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
+#include "contract/history_codec.hpp"
 
 namespace vramtrack::ledger {
 

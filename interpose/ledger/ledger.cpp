@@ -1,13 +1,13 @@
 // See ledger.hpp. Each function takes the active writer once; a shard's lock is held over one event or the booking of
 // those that wait, and nothing outside this library is called under it.
-#include "interpose/ledger.hpp"
+#include "interpose/ledger/ledger.hpp"
 
 #include <sched.h>
 
 #include "interpose/ledger/booking.hpp"
 #include "interpose/ledger/history.hpp"
 #include "interpose/ledger/pending.hpp"
-#include "interpose/support/thread_id.hpp"
+#include "interpose/core/thread_id.hpp"
 
 namespace vramtrack::ledger {
 

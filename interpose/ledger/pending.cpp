@@ -5,10 +5,10 @@
 #include <span>
 
 #include "interpose/ledger/booking.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
-#include "interpose/support/thread_end.hpp"
-#include "interpose/trace/counters.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/thread_end.hpp"
+#include "contract/counters.hpp"
 
 namespace vramtrack::ledger {
 

@@ -5,7 +5,7 @@
 #include <bit>
 
 #include "interpose/ledger/state.hpp"
-#include "interpose/support/hot_thread.hpp"
+#include "interpose/core/hot_thread.hpp"
 
 namespace vramtrack::ledger {
 

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "interpose/ledger/pending.hpp"
-#include "interpose/support/thread_id.hpp"
+#include "interpose/core/thread_id.hpp"
 
 namespace vramtrack::ledger {
 

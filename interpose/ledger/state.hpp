@@ -3,12 +3,12 @@
 
 #include <atomic>
 
-#include "interpose/ledger.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/ledger/block_index.hpp"
-#include "interpose/support/clock.hpp"
-#include "interpose/support/hot.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/tag_table.hpp"
+#include "interpose/core/clock.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/tag_table.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::ledger {

@@ -10,9 +10,9 @@
 #include "interpose/stacks/native_stack.hpp"
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
-#include "interpose/support/say.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/say.hpp"
 
 namespace vramtrack::stacks {
 namespace {

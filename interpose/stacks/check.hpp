@@ -3,9 +3,9 @@
 // calls Python.
 #pragma once
 
-#include "interpose/event.hpp"
+#include "interpose/recorder/event.hpp"
 #include "interpose/stacks/state.hpp"
-#include "interpose/support/hot.hpp"
+#include "interpose/core/hot.hpp"
 
 namespace vramtrack::stacks {
 

@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "interpose/stacks/python.hpp"
-#include "interpose/support/hot.hpp"
-#include "interpose/support/memory.hpp"
-#include "interpose/support/say.hpp"
-#include "interpose/support/tag_table.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/say.hpp"
+#include "interpose/core/tag_table.hpp"
 
 namespace vramtrack::stacks {
 namespace {

@@ -4,8 +4,8 @@
 #include <atomic>
 
 #include "interpose/stacks/modules.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
 
 namespace vramtrack::stacks {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "interpose/stacks/ip_table.hpp"
-#include "interpose/support/tag_table.hpp"
+#include "interpose/core/tag_table.hpp"
 
 namespace vramtrack::stacks {
 namespace {

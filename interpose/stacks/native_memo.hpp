@@ -16,7 +16,7 @@
 
 #include <cstdint>
 
-#include "interpose/event.hpp"
+#include "interpose/recorder/event.hpp"
 #include "interpose/stacks/hash.hpp"
 #include "interpose/stacks/state.hpp"
 #include "interpose/stacks/unwind_rule.hpp"

@@ -3,7 +3,7 @@
 
 #include <dlfcn.h>
 
-#include "interpose/support/say.hpp"
+#include "interpose/core/say.hpp"
 
 namespace vramtrack::stacks {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "interpose/event.hpp"
+#include "interpose/recorder/event.hpp"
 #include "interpose/stacks/state.hpp"
 
 namespace vramtrack::stacks {

@@ -13,11 +13,11 @@
 #include <cstring>
 
 #include "interpose/stacks/python_code.hpp"
-#include "interpose/support/hot.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/no_cancel.hpp"
-#include "interpose/support/saved_errno.hpp"
-#include "interpose/support/say.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/no_cancel.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
 
 namespace vramtrack::stacks {
 

@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "interpose/stacks/state.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {

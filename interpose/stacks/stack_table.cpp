@@ -8,8 +8,8 @@
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/modules.hpp"
 #include "interpose/stacks/state.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {

@@ -1,5 +1,5 @@
-// Stack capture (interpose/stacks.hpp): the parts of this folder put together. Runs in the traced process, any thread.
-#include "interpose/stacks.hpp"
+// Stack capture (interpose/stacks/stacks.hpp): the parts of this folder put together. Runs in the traced process, any thread.
+#include "interpose/stacks/stacks.hpp"
 
 #include <pthread.h>
 
@@ -16,7 +16,7 @@
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
 #include "interpose/stacks/stack_table.hpp"
-#include "interpose/support/hot.hpp"
+#include "interpose/core/hot.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {

@@ -5,11 +5,11 @@
 
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/python_stack.hpp"
-#include "interpose/support/hot.hpp"
-#include "interpose/support/hot_thread.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
-#include "interpose/support/thread_end.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/hot_thread.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/thread_end.hpp"
 
 namespace vramtrack::stacks {
 

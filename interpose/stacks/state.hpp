@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "interpose/event.hpp"
+#include "interpose/recorder/event.hpp"
 #include "interpose/stacks/hash.hpp"
 
 namespace vramtrack::stacks {

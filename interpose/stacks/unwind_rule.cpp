@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "interpose/stacks/dwarf_reader.hpp"
-#include "interpose/support/saved_errno.hpp"
+#include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack::stacks {
 namespace {

@@ -5,10 +5,10 @@
 #include <atomic>
 #include <new>
 
-#include "interpose/support/hot.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
-#include "interpose/support/saved_errno.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::trace {

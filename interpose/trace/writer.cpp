@@ -12,13 +12,13 @@
 #include <cstring>
 #include <new>
 
-#include "interpose/support/clock.hpp"
-#include "interpose/support/lock.hpp"
-#include "interpose/support/memory.hpp"
-#include "interpose/support/no_cancel.hpp"
-#include "interpose/support/saved_errno.hpp"
-#include "interpose/support/say.hpp"
-#include "interpose/support/tag_table.hpp"
+#include "interpose/core/clock.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/no_cancel.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
+#include "interpose/core/tag_table.hpp"
 
 namespace vramtrack::trace {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "interpose/trace/layout.hpp"
+#include "contract/layout.hpp"
 
 namespace vramtrack::trace {
 

@@ -1,7 +1,7 @@
 // Verdicts by births alone take a buffer that is not full yet for a leak. The agent knows that it has a bound.
 #include <algorithm>
 
-#include "report/agent_facts.hpp"
+#include "report/analysis/agent_facts.hpp"
 #include "report/findings/findings.hpp"
 #include "report/findings/registry.hpp"
 

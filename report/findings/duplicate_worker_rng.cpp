@@ -1,5 +1,5 @@
 // Forked children that drew from the NumPy state they inherited, two or more from the same state: identical numbers.
-// The states were compared in the children (interpose/agent/worker_random.hpp); workers that reseed are innocent.
+// The states were compared in the children (interpose/python/worker_random.hpp); workers that reseed are innocent.
 #include <map>
 
 #include "report/findings/registry.hpp"

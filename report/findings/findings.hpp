@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::findings {
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <map>
 
-#include "report/agent_facts.hpp"
+#include "report/analysis/agent_facts.hpp"
 #include "report/findings/registry.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

@@ -4,7 +4,7 @@
 #include <map>
 #include <tuple>
 
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 
 namespace vramtrack::findings {
 

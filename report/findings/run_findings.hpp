@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::findings {
 

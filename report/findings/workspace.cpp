@@ -4,8 +4,8 @@
 #include <map>
 
 #include "report/findings/registry.hpp"
-#include "report/owner.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/owner.hpp"
+#include "report/analysis/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

@@ -4,11 +4,11 @@
 #include <ostream>
 #include <tuple>
 
-#include "report/diff.hpp"
-#include "report/line_shift.hpp"
+#include "report/compare/diff.hpp"
+#include "report/compare/line_shift.hpp"
 #include "report/render/diff_shell_bytes.hpp"
-#include "report/render/page_columns.hpp"
-#include "report/render/page_data.hpp"
+#include "page_columns.hpp"
+#include "page_data.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -2,7 +2,7 @@
 #include <ostream>
 #include <unordered_map>
 
-#include "report/diff.hpp"
+#include "report/compare/diff.hpp"
 #include "report/render/json_writer.hpp"
 
 namespace vramtrack::render {

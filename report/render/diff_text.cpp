@@ -1,9 +1,9 @@
 // `vramtrack diff` on a terminal: the sums, then the call sites that changed, the largest change first.
 #include <ostream>
 
-#include "report/diff.hpp"
+#include "report/compare/diff.hpp"
 #include "report/render/call_paths.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "report/render/render.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <ostream>
 
-#include "report/hook_facts.hpp"
+#include "report/analysis/hook_facts.hpp"
 #include "report/render/json_writer.hpp"
 #include "report/render/render.hpp"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::render {
 

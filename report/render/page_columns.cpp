@@ -1,8 +1,8 @@
-#include "report/render/page_columns.hpp"
+#include "page_columns.hpp"
 
 #include <algorithm>
 
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 
 namespace vramtrack::render {
 

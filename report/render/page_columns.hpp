@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 #include "report/render/column_json.hpp"
 
 namespace vramtrack::render {

@@ -1,10 +1,10 @@
-#include "report/render/page_data.hpp"
+#include "page_data.hpp"
 
 #include <algorithm>
 #include <string_view>
 #include <tuple>
 
-#include "report/render/page_columns.hpp"
+#include "page_columns.hpp"
 
 namespace vramtrack::render {
 namespace {

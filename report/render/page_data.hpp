@@ -1,11 +1,11 @@
-// The data block of the HTML page: a report in columns. Read by report/render/page/src/data.js; the two change
+// The data block of the HTML page: a report in columns. Read by page/src/data.js; the two change
 // together.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::render {
 

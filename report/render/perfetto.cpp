@@ -9,7 +9,7 @@
 #include "report/render/call_paths.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 
 namespace vramtrack::render {
 namespace {

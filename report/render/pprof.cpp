@@ -7,7 +7,7 @@
 #include "report/render/gzip.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 
 namespace vramtrack::render {
 namespace {

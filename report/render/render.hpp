@@ -4,7 +4,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::render {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 #include "report/render/render.hpp"
 
 namespace vramtrack::render {

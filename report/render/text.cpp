@@ -2,10 +2,10 @@
 // program chose (names, paths, arguments) reaches the terminal unescaped.
 #include <algorithm>
 
-#include "report/hook_facts.hpp"
+#include "report/analysis/hook_facts.hpp"
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 #include "report/render/render.hpp"
 #include "report/render/terminal_text.hpp"
 #include "report/support/utf8.hpp"

@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "interpose/ledger.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/ledger/history.hpp"
-#include "interpose/trace/notes.hpp"
+#include "contract/notes.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace {

@@ -23,7 +23,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", ROOT / "build"))
-sys.path[:0] = [str(ROOT / "test" / "e2e"), str(ROOT / "test" / "programs")]
+sys.path[:0] = [str(ROOT / "test" / "e2e"), str(ROOT / "test" / "corpus")]
 
 import synthetic_report  # noqa: E402
 from browser import Browser  # noqa: E402

@@ -8,14 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "interpose/ledger.hpp"
-#include "interpose/stacks.hpp"
+#include "interpose/ledger/ledger.hpp"
+#include "interpose/stacks/stacks.hpp"
 #include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/native_stack.hpp"
 #include "interpose/stacks/python_stack.hpp"
-#include "interpose/support/clock.hpp"
-#include "interpose/support/memory.hpp"
+#include "interpose/core/clock.hpp"
+#include "interpose/core/memory.hpp"
 #include "interpose/trace/writer.hpp"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))

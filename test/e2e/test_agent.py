@@ -7,11 +7,11 @@ import pytest
 
 from conftest import PYTHON, ROOT
 
-PRECISION = sorted((ROOT / "test" / "programs" / "precision").glob("*.py"))
+PRECISION = sorted((ROOT / "test" / "corpus" / "precision").glob("*.py"))
 COSTS = {"many_tensors", "many_steps"}  # print figures
-HOSTS = sorted(path for path in (ROOT / "test" / "programs" / "agent").glob("*.py") if path.stem not in COSTS)
+HOSTS = sorted(path for path in (ROOT / "test" / "corpus" / "agent").glob("*.py") if path.stem not in COSTS)
 LEAK_CODES = {"history-accumulation", "growing-site", "dead-local", "reference-cycle", "long-bptt"}
-AGENT = ROOT / "interpose" / "agent" / "py"
+AGENT = ROOT / "interpose" / "python" / "vramtrack_agent"
 
 
 @pytest.mark.parametrize("path", PRECISION, ids=lambda path: path.stem)
@@ -32,7 +32,7 @@ def transformer(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("transformer") / "out"
     done = subprocess.run([str(VRAMTRACK), "run", "-o", str(out), "--sim=80GiB", "--", PYTHON,
-                           str(ROOT / "test" / "programs" / "precision" / "transformer.py")],
+                           str(ROOT / "test" / "corpus" / "precision" / "transformer.py")],
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return Run(done, out).report(), json.loads(done.stdout.splitlines()[-1])
@@ -68,7 +68,7 @@ def test_backward_allocations_carry_the_forward_line(transformer):
 
 
 def test_oom_names_what_to_let_go(traced):
-    run = traced([PYTHON, ROOT / "test" / "programs" / "faq" / "out-of-memory" / "guilty_kept_outputs.py"])
+    run = traced([PYTHON, ROOT / "test" / "corpus" / "faq" / "out-of-memory" / "guilty_kept_outputs.py"])
     report = run.oom()
     finding = next(f for f in report["findings"] if f["code"] == "out-of-memory")
     held = [a for a in report["allocations"] if a["tensor"] and "outputs" in a["tensor"]["holder"]]
@@ -86,7 +86,7 @@ def test_oom_names_what_to_let_go(traced):
 
 @pytest.mark.parametrize("conf, limited", [("per_process_memory_fraction:0.1", True), ("", False)])
 def test_oom_says_whose_limit_it_was(conf, limited, traced):
-    program = ROOT / "test" / "programs" / "faq" / "out-of-memory" / "guilty_kept_outputs.py"
+    program = ROOT / "test" / "corpus" / "faq" / "out-of-memory" / "guilty_kept_outputs.py"
     run = traced([PYTHON, program], sim="40GiB", env={"PYTORCH_CUDA_ALLOC_CONF": conf})
     (finding,) = [f for f in run.report()["findings"] if f["code"] == "out-of-memory"]
     assert ("the limit is PyTorch's own" in finding["message"]) == limited
@@ -100,13 +100,13 @@ def test_scripts_do_not_notice(path, traced):
 
 
 def test_underscore_exit_is_analysed(traced):
-    run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "leaves_by_underscore_exit.py"])
+    run = traced([PYTHON, ROOT / "test" / "corpus" / "agent" / "leaves_by_underscore_exit.py"])
     holders = {a["tensor"]["holder"] for a in run.report()["allocations"] if a["tensor"]}
     assert "main() local kept[0]" in holders
 
 
 def test_training_in_a_thread_is_seen(traced):
-    run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "thread_training.py"])
+    run = traced([PYTHON, ROOT / "test" / "corpus" / "agent" / "thread_training.py"])
     report = run.report()
     assert report["steps"] == {"count": 24, "source": "optimizer"}
     assert "losses" in {f["variable"] for f in report["findings"] if f["code"] == "history-accumulation"}
@@ -120,7 +120,7 @@ def test_no_agent(traced):
 
 
 def test_hundred_thousand_tensors_at_exit(traced):
-    run = traced([PYTHON, ROOT / "test" / "programs" / "agent" / "many_tensors.py"], timeout=120)
+    run = traced([PYTHON, ROOT / "test" / "corpus" / "agent" / "many_tensors.py"], timeout=120)
     cost = json.loads(run.stdout.splitlines()[-1])
     assert cost["kilobytes"] < 200 * 1024
 
@@ -137,7 +137,7 @@ def test_agent_compiles_everywhere():
 
 
 def test_files_of_the_agent_are_all_embedded():
-    listed = (ROOT / "interpose" / "agent" / "CMakeLists.txt").read_text().split("set(agent_files ")[1].split(")")[0]
+    listed = (ROOT / "interpose" / "python" / "CMakeLists.txt").read_text().split("set(agent_files ")[1].split(")")[0]
     assert set(listed.split()) == {path.stem for path in AGENT.glob("*.py")}
 
 
@@ -201,7 +201,7 @@ def test_what_only_the_framework_itself_holds_is_named(traced, tmp_path):
 
 def test_unusual_tensors_do_not_stop_the_analysis(traced):
     """Nested tensors have no shape, sparse ones no address."""
-    report = traced([PYTHON, ROOT / "test" / "programs" / "faq" / "growing-site" / "innocent_nested_tensors.py"]).report()
+    report = traced([PYTHON, ROOT / "test" / "corpus" / "faq" / "growing-site" / "innocent_nested_tensors.py"]).report()
     facts = {a["tensor"]["name"] or a["tensor"]["holder"] for a in report["allocations"] if a["tensor"]}
     assert {"net.weight", "net.bias", "__main__.nested"} <= facts
 

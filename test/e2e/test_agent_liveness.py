@@ -12,8 +12,8 @@ import pytest
 from pythons import SUPPORTED, interpreters
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CHECK = ROOT / "test" / "programs" / "liveness" / "check.py"
-LIVENESS = ROOT / "interpose" / "agent" / "py" / "liveness.py"
+CHECK = ROOT / "test" / "corpus" / "liveness" / "check.py"
+LIVENESS = ROOT / "interpose" / "python" / "vramtrack_agent" / "liveness.py"
 FOUND = interpreters()
 
 

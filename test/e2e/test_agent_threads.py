@@ -8,8 +8,8 @@ import pytest
 from pythons import interpreters
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CHECK = ROOT / "test" / "programs" / "agent" / "gradient_readers.py"
-THREADS = ROOT / "interpose" / "agent" / "py" / "threads.py"
+CHECK = ROOT / "test" / "corpus" / "agent" / "gradient_readers.py"
+THREADS = ROOT / "interpose" / "python" / "vramtrack_agent" / "threads.py"
 FOUND = interpreters()
 
 

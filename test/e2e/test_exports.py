@@ -15,10 +15,10 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2
 
 from conftest import PYTHON, ROOT, VRAMTRACK
 
-sys.path.insert(0, str(ROOT / "test" / "programs"))
+sys.path.insert(0, str(ROOT / "test" / "corpus"))
 import synthetic_report  # noqa: E402
 
-WORKLOADS = ROOT / "test" / "programs" / "workloads.py"
+WORKLOADS = ROOT / "test" / "corpus" / "workloads.py"
 MEASURES = ["live_bytes", "live_count", "peak_bytes", "allocated_bytes", "allocated_count"]
 
 

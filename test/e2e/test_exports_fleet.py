@@ -9,7 +9,7 @@ import pytest
 
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "test" / "programs"))
+sys.path.insert(0, str(ROOT / "test" / "corpus"))
 import synthetic_report  # noqa: E402
 
 

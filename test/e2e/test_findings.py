@@ -1,4 +1,4 @@
-"""Runs every program of test/programs/faq under `vramtrack run --sim`: guilty ones must yield their finding with the
+"""Runs every program of test/corpus/faq under `vramtrack run --sim`: guilty ones must yield their finding with the
 right file, line and variable, innocent ones none of the leak codes. Prints the table that docs/findings/README.md
 keeps; VRAMTRACK_ACCEPT=1 writes it there."""
 
@@ -15,7 +15,7 @@ import pytest
 
 from conftest import PYTHON, ROOT, VRAMTRACK
 
-PROGRAMS = ROOT / "test" / "programs" / "faq"
+PROGRAMS = ROOT / "test" / "corpus" / "faq"
 README = ROOT / "docs" / "findings" / "README.md"
 # What an innocent program must not be accused of. The rest (cache, workspace, library memory, a large layer) is
 # information that may be true of any program.
@@ -129,7 +129,7 @@ def test_kept_exceptions_are_named(outcome_of):
 
 def test_fused_rnn(tmp_path):
     """A graph node that is a whole RNN says how long its sequence is."""
-    program = ROOT / "test" / "programs" / "agent" / "fused_rnn.py"
+    program = ROOT / "test" / "corpus" / "agent" / "fused_rnn.py"
     site = next(n for n, text in enumerate(program.read_text().splitlines(), 1) if "# the site" in text)
     told = {}
     for steps in ("400", "60"):

@@ -19,7 +19,7 @@ from test_stacks import checked
 from test_trace import TRAIN, check_replay, only_trace
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("real_gpu", "share_of_the_gpu")]
-PROGRAMS = ROOT / "test" / "programs"
+PROGRAMS = ROOT / "test" / "corpus"
 GIB = 1 << 30
 MIB = 1 << 20
 
@@ -322,7 +322,7 @@ def libcupti():
 
 @pytest.fixture(scope="module", params=["static", "shared"])
 def memory_program(request, tmp_path_factory):
-    """test/programs/gpu/memory.cpp with its runtime inside, which is nvcc's default, or shared."""
+    """test/corpus/gpu/memory.cpp with its runtime inside, which is nvcc's default, or shared."""
     nvcc = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
     program = tmp_path_factory.mktemp("nvcc") / f"memory_{request.param}"
     source = PROGRAMS / "gpu" / "memory.cpp"

@@ -12,7 +12,7 @@ import pytest
 from conftest import PYTHON, ROOT, VRAMTRACK
 from test_hooks import sim_environment
 
-WORKLOADS = ROOT / "test" / "programs" / "workloads.py"
+WORKLOADS = ROOT / "test" / "corpus" / "workloads.py"
 BLOCK = """
 import ctypes, os, sys
 cuda = ctypes.CDLL("libcudart.so.13")

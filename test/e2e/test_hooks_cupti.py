@@ -1,4 +1,4 @@
-"""CUPTI as second witness, on a libcupti of our own (test/programs/doors/cupti_double.cpp): what the hooks missed is
+"""CUPTI as second witness, on a libcupti of our own (test/corpus/doors/cupti_double.cpp): what the hooks missed is
 recorded (--cupti) or named (--audit), and a CUPTI that cannot be had costs one line."""
 
 import json

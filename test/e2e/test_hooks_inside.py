@@ -1,7 +1,7 @@
 """Libraries that carry their own runtime (cuBLAS, NCCL, CuPy) while CUPTI is asked too: it reports the runtime's call,
 around which there is no hook, and a hook sees the driver's call within. Both are one event, for every kind of memory,
 also when the call fails and when another thread is given the address at once. On the simulated GPU and the CUPTI double
-(test/programs/doors/inside.cpp, races.cpp)."""
+(test/corpus/doors/inside.cpp, races.cpp)."""
 
 import functools
 import pathlib
@@ -16,7 +16,7 @@ from test_hooks_cupti import DOUBLE, audit_of
 from test_hooks_regressions import dump, live_blocks
 
 REPORTED = re.findall(
-    r"^RUNTIME\((\w+),", (ROOT / "test" / "programs" / "doors" / "reported.def").read_text(), re.M
+    r"^RUNTIME\((\w+),", (ROOT / "test" / "corpus" / "doors" / "reported.def").read_text(), re.M
 )
 MODES = ["VRAMTRACK_AUDIT", "VRAMTRACK_CUPTI"]
 LOST = {"unknown_frees", "replaced_blocks", "dropped_events", "dropped_stacks", "torn_records"}

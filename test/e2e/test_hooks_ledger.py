@@ -24,12 +24,12 @@ torch.cuda.set_device(0)
 of_bindings = [ok(driver.cuMemAlloc(4 << 20)), ok(driver.cuMemAlloc(6 << 20)), ok(driver.cuMemAllocAsync(32 << 20, 0))]
 ok(driver.cuMemFree(ok(driver.cuMemAlloc(2 << 20))) + (None,))
 pinned = ok(driver.cuMemHostAlloc(4096, 0))
-plain = ctypes.CDLL({str(BUILD / "test" / "programs" / "libclient_plain.so")!r})
+plain = ctypes.CDLL({str(BUILD / "test" / "corpus" / "libclient_plain.so")!r})
 plain.plain_alloc.restype = ctypes.c_void_p
 plain.plain_alloc.argtypes = [ctypes.c_size_t]
 of_plain = [plain.plain_alloc(10 << 20) for _ in range(3)]
 
-class Figures(ctypes.Structure):     # tools/sim/core/stats.h
+class Figures(ctypes.Structure):     # sim/core/stats.h
     _fields_ = [("size", ctypes.c_uint32), ("device", ctypes.c_int32)] + [
         (name, ctypes.c_uint64) for name in ("total", "free", "used", "context", "pool_reserved", "graph_reserved")
     ] + [("live_bytes", ctypes.c_uint64 * 11), ("live_count", ctypes.c_uint64 * 11), ("rest", ctypes.c_uint64 * 2)]

@@ -1,5 +1,5 @@
 """What other interposers broke (HAMi-core's issues, torch_memory_saver, cuda-rt-hook), as regression tests of ours: in each
-mode of test/programs/doors/regressions.cpp the program prints the same with and without vramtrack."""
+mode of test/corpus/doors/regressions.cpp the program prints the same with and without vramtrack."""
 
 import os
 import re

@@ -55,7 +55,7 @@ def test_two_threads(sanitizer, tmp_path):
         # libunwind takes a lock in a destructor of its own at the end of a thread, when the sanitizer's state of that
         # thread is gone already: a crash in the sanitizer.
         environment["VRAMTRACK_NO_NATIVE"] = "1"
-    program = folder / "test" / "programs" / "door_stress"
+    program = folder / "test" / "corpus" / "door_stress"
     done = subprocess.run([str(program), "2", str(CALLS)], env=environment, capture_output=True, text=True, timeout=900)
     assert REPORTS[sanitizer] not in done.stderr, done.stderr[:5000]
     assert check_stress(done, tmp_path) > 0.4 * CALLS

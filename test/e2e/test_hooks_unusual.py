@@ -1,4 +1,4 @@
-"""CUDA used in odd ways (test/programs/doors/unusual.cpp): refused frees, overlapping registrations, partial unmaps,
+"""CUDA used in odd ways (test/corpus/doors/unusual.cpp): refused frees, overlapping registrations, partial unmaps,
 contexts destroyed from elsewhere. Nothing that the program sees changes, and what is live is what the driver says."""
 
 import re

@@ -13,7 +13,7 @@ import pytest
 from browser import Browser
 from conftest import ROOT, VRAMTRACK
 
-GENERATOR = ROOT / "test" / "programs" / "synthetic_report.py"
+GENERATOR = ROOT / "test" / "corpus" / "synthetic_report.py"
 sys.path.insert(0, str(GENERATOR.parent))
 import synthetic_report  # noqa: E402
 
@@ -295,11 +295,11 @@ def test_a_broken_data_block_is_said(browser, page_of):
 
 def test_the_checked_in_page_is_what_the_sources_give():
     """By the hashes that build.sh writes beside the page; `build.sh --check` builds it anew and needs node."""
-    folder = ROOT / "report" / "render" / "page"
+    folder = ROOT / "page"
     listed = dict(reversed(line.split("  ")) for line in (folder / "dist" / "sources.sha256").read_text().splitlines())
     files = {"build.mjs", "package-lock.json", "dist/page.html", "dist/diff.html", *(f"{d}/{f.name}" for d in ("src", "licences") for f in (folder / d).iterdir())}
     fresh = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
-    assert fresh == listed, "run report/render/page/build.sh and commit dist/"
+    assert fresh == listed, "run page/build.sh and commit dist/"
 
 
 PLATEAUS = """

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import PYTHON, ROOT, VRAMTRACK
 
-PROGRAMS = ROOT / "test" / "programs" / "robustness"
+PROGRAMS = ROOT / "test" / "corpus" / "robustness"
 
 # No package but ctypes: a program that starts at once.
 CUDA = """

@@ -11,7 +11,7 @@ import pytest
 from conftest import BUILD
 from pythons import REFUSED, SUPPORTED, choose, interpreters, summary
 
-PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / "programs"
+PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / "corpus"
 FOUND = interpreters()
 
 

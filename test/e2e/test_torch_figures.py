@@ -7,7 +7,7 @@ import pytest
 
 from conftest import PYTHON
 
-PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "programs" / "workloads.py"
+PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "corpus" / "workloads.py"
 ENVIRONMENTS = {
     "expandable": {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"},
     "async_backend": {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"},

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <sstream>
 
-#include "interpose/trace/dump.hpp"
-#include "interpose/trace/replay.hpp"
+#include "report/render/dump.hpp"
+#include "contract/replay.hpp"
 
 using namespace vramtrack::trace;
 

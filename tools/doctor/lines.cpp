@@ -5,8 +5,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "interpose/trace/reader.hpp"
-#include "report/hook_facts.hpp"
+#include "contract/reader.hpp"
+#include "report/analysis/hook_facts.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

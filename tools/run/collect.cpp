@@ -9,11 +9,11 @@
 #include <fstream>
 #include <iostream>
 
-#include "interpose/trace/layout.hpp"
-#include "interpose/trace/reader.hpp"
+#include "contract/layout.hpp"
+#include "contract/reader.hpp"
 #include "report/findings/findings.hpp"
-#include "report/merged_timeline.hpp"
-#include "report/process_facts.hpp"
+#include "report/compare/merged_timeline.hpp"
+#include "report/analysis/process_facts.hpp"
 #include "report/render/render.hpp"
 #include "report/support/units.hpp"
 #include "tools/command.hpp"

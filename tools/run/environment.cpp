@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "tools/command.hpp"
-#include "tools/sim/launch.hpp"
+#include "tools/run/simulated.hpp"
 
 namespace vramtrack::tools {
 

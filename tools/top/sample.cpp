@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <chrono>
 
-#include "interpose/trace/reader.hpp"
-#include "report/analyse.hpp"
+#include "contract/reader.hpp"
+#include "report/analysis/analyse.hpp"
 #include "report/render/call_paths.hpp"
 #include "report/render/site_table.hpp"
-#include "report/renew.hpp"
-#include "report/sites.hpp"
+#include "report/model/renew.hpp"
+#include "report/analysis/sites.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/formats.hpp"
 #include "tools/proc_files.hpp"

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "interpose/trace/reader.hpp"
-#include "report/model.hpp"
-#include "report/source_lines.hpp"
+#include "contract/reader.hpp"
+#include "report/model/model.hpp"
+#include "report/symbolize/source_lines.hpp"
 
 namespace vramtrack::tools {
 

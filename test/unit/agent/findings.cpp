@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "report/agent_facts.hpp"
+#include "report/analysis/agent_facts.hpp"
 #include "report/findings/run_findings.hpp"
 
 using namespace vramtrack;

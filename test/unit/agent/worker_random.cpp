@@ -1,11 +1,11 @@
-#include "interpose/agent/worker_random.hpp"
+#include "interpose/python/worker_random.hpp"
 
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
 #include <sstream>
 
-#include "interpose/recorder.hpp"
+#include "interpose/recorder/recorder.hpp"
 
 // What the agent's library calls in the recorder, which these tests do not link.
 namespace vramtrack {

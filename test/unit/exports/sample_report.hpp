@@ -1,7 +1,7 @@
 // A small report with both layers, a backward allocation, inlined frames, and names that try to break out.
 #pragma once
 
-#include "report/model.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::test {
 

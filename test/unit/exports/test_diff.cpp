@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
-#include "report/diff.hpp"
+#include "report/compare/diff.hpp"
 #include "test/unit/exports/sample_report.hpp"
 
 using namespace vramtrack;

@@ -1,13 +1,13 @@
 // Reports of many ranks in one: sums, spreads, and the rank that differs.
-#include "report/merge.hpp"
+#include "report/compare/merge.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>
 #include <sstream>
 
-#include "report/merged_timeline.hpp"
-#include "report/rank_statistics.hpp"
-#include "report/read_report.hpp"
+#include "report/compare/merged_timeline.hpp"
+#include "report/compare/rank_statistics.hpp"
+#include "report/model/read_report.hpp"
 #include "report/render/render.hpp"
 #include "test/unit/exports/sample_report.hpp"
 

@@ -6,9 +6,9 @@
 
 #include "../trace/temporary_trace.hpp"
 #include "interpose/ledger/history.hpp"
-#include "interpose/trace/history_reader.hpp"
-#include "interpose/trace/replay.hpp"
-#include "report/history_bands.hpp"
+#include "contract/history_reader.hpp"
+#include "contract/replay.hpp"
+#include "report/analysis/history_bands.hpp"
 
 using namespace vramtrack;
 

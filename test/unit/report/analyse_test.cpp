@@ -1,14 +1,14 @@
-#include "report/analyse.hpp"
+#include "report/analysis/analyse.hpp"
 
 #include <catch2/catch.hpp>
 #include <sstream>
 
-#include "interpose/trace/notes.hpp"
-#include "report/input_error.hpp"
-#include "report/load.hpp"
-#include "report/read_report.hpp"
+#include "contract/notes.hpp"
+#include "report/model/input_error.hpp"
+#include "report/model/load.hpp"
+#include "report/model/read_report.hpp"
 #include "report/render/render.hpp"
-#include "report/sites.hpp"
+#include "report/analysis/sites.hpp"
 #include "test/unit/report/made_trace.hpp"
 
 using namespace vramtrack;

@@ -1,5 +1,5 @@
 // The ledger of a device: what is cached, and the largest piece of it.
-#include "report/device_ledger.hpp"
+#include "report/analysis/device_ledger.hpp"
 
 #include <catch2/catch.hpp>
 

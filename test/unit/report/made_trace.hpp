@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "report/analyse.hpp"
+#include "report/analysis/analyse.hpp"
 #include "test/unit/trace/temporary_trace.hpp"
 
 namespace vramtrack::test {

@@ -1,4 +1,4 @@
-#include "report/merge_stack.hpp"
+#include "report/symbolize/merge_stack.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,4 +1,4 @@
-#include "report/owner.hpp"
+#include "report/analysis/owner.hpp"
 
 #include <catch2/catch.hpp>
 #include <vector>

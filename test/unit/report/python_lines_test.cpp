@@ -1,4 +1,4 @@
-#include "report/python_lines.hpp"
+#include "report/symbolize/python_lines.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,5 +1,5 @@
 // Histories of sites as training programs make them: the guilty must be "growing", the innocent must not.
-#include "report/verdict.hpp"
+#include "report/analysis/verdict.hpp"
 
 #include <catch2/catch.hpp>
 #include <deque>

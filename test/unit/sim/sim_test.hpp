@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 #include <cstdint>
 
-#include "tools/sim/core/stats.h"
+#include "sim/core/stats.h"
 
 inline constexpr std::uint64_t MiB = 1ull << 20;
 

@@ -70,27 +70,27 @@ TEST_CASE("every library exports every name of its table, under its version") {
       {"libcuda.so.1",
        nullptr,
        {
-#include "tools/sim/names/cuda.def"
+#include "sim/names/cuda.def"
        }},
       {"libcudart.so.13",
        "libcudart.so.13",
        {
-#include "tools/sim/names/cudart_13.def"
+#include "sim/names/cudart_13.def"
        }},
       {"libcudart.so.12",
        "libcudart.so.12",
        {
-#include "tools/sim/names/cudart_12.def"
+#include "sim/names/cudart_12.def"
        }},
       {"libcublas.so.13",
        "libcublas.so.13",
        {
-#include "tools/sim/names/cublas.def"
+#include "sim/names/cublas.def"
        }},
       {"libcublasLt.so.13",
        "libcublasLt.so.13",
        {
-#include "tools/sim/names/cublasLt.def"
+#include "sim/names/cublasLt.def"
        }},
   };
 #undef NAME

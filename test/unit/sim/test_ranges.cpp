@@ -3,8 +3,8 @@
 #include <set>
 #include <vector>
 
-#include "tools/sim/core/intervals.hpp"
-#include "tools/sim/core/ranges.hpp"
+#include "sim/core/intervals.hpp"
+#include "sim/core/ranges.hpp"
 
 using namespace vramtrack::sim;
 

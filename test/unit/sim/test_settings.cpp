@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 #include <stdexcept>
 
-#include "tools/sim/core/settings.hpp"
-#include "tools/sim/launch.hpp"
+#include "contract/sim_settings.hpp"
+#include "tools/run/simulated.hpp"
 
 using namespace vramtrack::sim;
 

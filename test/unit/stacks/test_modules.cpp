@@ -3,7 +3,7 @@
 
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/modules.hpp"
-#include "interpose/support/memory.hpp"
+#include "interpose/core/memory.hpp"
 #include "traced.hpp"
 
 namespace vramtrack {

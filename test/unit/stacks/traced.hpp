@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../trace/temporary_trace.hpp"
-#include "interpose/stacks.hpp"
+#include "interpose/stacks/stacks.hpp"
 #include "interpose/stacks/check.hpp"
 #include "interpose/stacks/state.hpp"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "interpose/ledger.hpp"
-#include "interpose/trace/reader.hpp"
+#include "interpose/ledger/ledger.hpp"
+#include "contract/reader.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack {

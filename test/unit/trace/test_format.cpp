@@ -6,7 +6,7 @@
 #include <random>
 #include <sstream>
 
-#include "interpose/trace/dump.hpp"
+#include "report/render/dump.hpp"
 #include "temporary_trace.hpp"
 
 using namespace vramtrack;

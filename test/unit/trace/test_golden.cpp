@@ -4,7 +4,7 @@
 #include <cstring>
 #include <sstream>
 
-#include "interpose/trace/dump.hpp"
+#include "report/render/dump.hpp"
 #include "temporary_trace.hpp"
 
 using namespace vramtrack;

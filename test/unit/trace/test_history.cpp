@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "interpose/ledger/history.hpp"
-#include "interpose/trace/history_codec.hpp"
-#include "interpose/trace/history_reader.hpp"
-#include "interpose/trace/replay.hpp"
+#include "contract/history_codec.hpp"
+#include "contract/history_reader.hpp"
+#include "contract/replay.hpp"
 #include "temporary_trace.hpp"
 
 using namespace vramtrack;

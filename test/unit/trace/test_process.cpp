@@ -9,8 +9,8 @@
 #include <random>
 #include <thread>
 
-#include "interpose/support/say.hpp"
-#include "interpose/support/tag_table.hpp"
+#include "interpose/core/say.hpp"
+#include "interpose/core/tag_table.hpp"
 #include "temporary_trace.hpp"
 
 using namespace vramtrack;

@@ -1,0 +1,45 @@
+#include "contract/mapped_input.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "contract/reader.hpp"
+
+namespace vramtrack::trace {
+
+MappedInput::MappedInput(const std::string& path) {
+  const auto fail = [&path](int error) {
+    throw TraceError(
+        path, TraceError::no_offset, "cannot be read: " + std::generic_category().message(error),
+        error == EACCES ? "read it as the user that ran the program (the file is private to it)" : "check the path");
+  };
+  // O_NONBLOCK: a named pipe must not hang us.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) fail(errno);
+  struct stat status;
+  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(file);
+    throw TraceError(path, TraceError::no_offset, "is not a regular file", "name a .vtrace file");
+  }
+  size_ = static_cast<std::size_t>(status.st_size);
+  if (size_ != 0) {
+    void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0);
+    const int error = errno;
+    ::close(file);
+    if (address == MAP_FAILED) fail(error);
+    data_ = static_cast<const std::byte*>(address);
+  } else {
+    ::close(file);
+  }
+}
+
+MappedInput::~MappedInput() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+}  // namespace vramtrack::trace

@@ -1,0 +1,35 @@
+// The tick clock of a trace: the time stamp counter where it is the same for all cores (10 ns), else CLOCK_MONOTONIC.
+// Any thread. trace::Clock pairs ticks with nanoseconds; the reader converts.
+#pragma once
+
+#include <cstdint>
+
+#include "contract/layout.hpp"
+
+namespace vramtrack {
+
+namespace detail {
+extern bool g_use_tsc;  // written once by clock_init, before the first trace
+std::uint64_t monotonic_ns() noexcept;
+}  // namespace detail
+
+/// Decides the kind of clock; call before the first ticks() of a trace (Writer::create does). Idempotent.
+void clock_init() noexcept;
+
+inline std::uint64_t ticks() noexcept {
+#if defined(__x86_64__)
+  if (detail::g_use_tsc) [[likely]]
+    return __builtin_ia32_rdtsc();
+#endif
+  return detail::monotonic_ns();
+}
+
+/// Ticks in about `ns` nanoseconds (a rough rate, measured once at start; exact conversion is the reader's).
+std::uint64_t ticks_in(std::uint64_t ns) noexcept;
+
+/// Fills `start` and `last` of a trace's clock with this moment.
+void clock_start(trace::Clock& clock) noexcept;
+/// Refreshes `last`: the longer the span, the better the conversion.
+void clock_refresh(trace::Clock& clock) noexcept;
+
+}  // namespace vramtrack

@@ -1,0 +1,22 @@
+// See options.def. Read once by the library's constructor; plain values afterwards.
+#pragma once
+
+#include <cstdint>
+
+namespace vramtrack {
+
+struct Options {
+  using Flag = bool;
+  using Size = std::uint64_t;
+  using Text = const char*;
+#define OPTION(type, member, variable, fallback, what) type member = fallback;
+#include "contract/options.def"
+#undef OPTION
+};
+
+extern Options g_host_options;
+
+/// Fills them from the environment. The texts are copied (the host may change its environment).
+void read_options() noexcept;
+
+}  // namespace vramtrack

@@ -1,0 +1,147 @@
+#include "interpose/cuda/cuda_facts.hpp"
+
+#include "interpose/cuda/cuda_headers.hpp"
+
+#include "interpose/core/options.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/torch/torch.hpp"
+#include "interpose/core/say.hpp"
+#include "contract/notes.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack::cuda_facts {
+
+namespace {
+
+using namespace hooks;
+
+constexpr int most_devices = 64;
+
+/// A device's name is plain ASCII in practice; what JSON cannot hold as it is becomes a space.
+void clean(char* name) noexcept {
+  for (; *name != 0; ++name)
+    if (*name == '"' || *name == '\\' || static_cast<unsigned char>(*name) < 0x20) *name = ' ';
+}
+
+int runtime_version() noexcept {
+  const unsigned loaded = loaded_runtimes();
+  for (unsigned r = unknown_runtime; r-- > 0;) {
+    int version = 0;
+    auto* get =
+        (loaded >> r & 1) == 0
+            ? nullptr
+            : reinterpret_cast<decltype(&::cudaRuntimeGetVersion)>(runtime_function(r, "cudaRuntimeGetVersion"));
+    if (get != nullptr && get(&version) == cudaSuccess) return version;
+  }
+  return 0;
+}
+
+void optional(Line& json, const char* name, int value) noexcept {
+  json << "\"" << name << "\": ";
+  value == 0 ? json << "null" : json << value;
+}
+
+int device_count() noexcept {
+  auto* get = VRAMTRACK_DRIVER(cuDeviceGetCount);
+  int count = 0;
+  if (get == nullptr || get(&count) != CUDA_SUCCESS) return 0;
+  return count < most_devices ? count : most_devices;
+}
+
+/// Makes the device's primary context current for a moment, if it exists already.
+class PrimaryContext {
+ public:
+  explicit PrimaryContext(int device) noexcept : device_(device) {
+    auto* state = VRAMTRACK_DRIVER(cuDevicePrimaryCtxGetState);
+    auto* retain = VRAMTRACK_DRIVER(cuDevicePrimaryCtxRetain);
+    auto* push = VRAMTRACK_DRIVER(cuCtxPushCurrent_v2);
+    unsigned flags = 0;
+    int active = 0;
+    if (state == nullptr || retain == nullptr || push == nullptr) return;
+    if (state(device, &flags, &active) != CUDA_SUCCESS || active == 0) return;
+    CUcontext context = nullptr;
+    retained_ = retain(&context, device) == CUDA_SUCCESS;
+    pushed_ = retained_ && push(context) == CUDA_SUCCESS;
+  }
+  ~PrimaryContext() {
+    CUcontext context = nullptr;
+    if (pushed_)
+      if (auto* pop = VRAMTRACK_DRIVER(cuCtxPopCurrent_v2)) pop(&context);
+    if (!retained_) return;
+    if (auto* release = VRAMTRACK_DRIVER(cuDevicePrimaryCtxRelease_v2))
+      release(device_);
+    else if (auto* old_release = VRAMTRACK_DRIVER(cuDevicePrimaryCtxRelease))
+      old_release(device_);
+  }
+  PrimaryContext(const PrimaryContext&) = delete;
+  PrimaryContext& operator=(const PrimaryContext&) = delete;
+  bool current() const noexcept { return pushed_; }
+
+ private:
+  int device_;
+  bool retained_ = false;
+  bool pushed_ = false;
+};
+
+}  // namespace
+
+void write_once() noexcept {
+  trace::Writer* writer = trace::active();
+  if (writer == nullptr) return;
+  int driver = 0;
+  if (auto* get = VRAMTRACK_DRIVER(cuDriverGetVersion)) get(&driver);
+  auto* get_name = VRAMTRACK_DRIVER(cuDeviceGetName);
+  auto* get_total = VRAMTRACK_DRIVER(cuDeviceTotalMem_v2);
+  Line json;
+  json << "{";
+  optional(json, "runtime", runtime_version());
+  json << ", ";
+  optional(json, "driver", driver);
+  json << ", \"simulated\": " << (g_host_options.sim ? "true" : "false") << ", \"devices\": [";
+  const int count = device_count();
+  for (int device = 0; device < count && device < 8; ++device) {
+    char name[64] = "";
+    std::size_t total = 0;
+    if (get_name != nullptr) get_name(name, sizeof name, device);
+    if (get_total != nullptr) get_total(&total, device);
+    clean(name);
+    json << (device == 0 ? "" : ", ") << "{\"index\": " << device << ", \"name\": \"" << name
+         << "\", \"total_bytes\": " << total << "}";
+  }
+  json << "]}";
+  writer->note(trace::note_key::cuda, json.text());
+}
+
+void write_memory(std::uint32_t n) noexcept {
+  trace::Writer* writer = trace::active();
+  auto* get = VRAMTRACK_DRIVER(cuMemGetInfo_v2);
+  if (writer == nullptr || get == nullptr) return;
+  Line json;
+  json << "[";
+  bool first = true;
+  const int count = device_count();
+  for (int device = 0; device < count && device < 8; ++device) {
+    const PrimaryContext context(device);
+    std::size_t free_bytes = 0, total = 0;
+    if (!context.current() || get(&free_bytes, &total) != CUDA_SUCCESS) continue;
+    json << (first ? "" : ", ") << "{\"device\": " << device << ", \"free_bytes\": " << free_bytes
+         << ", \"total_bytes\": " << total << ", \"process_bytes\": null, \"other_processes_bytes\": null";
+    torch::describe_pool(device, json);
+    json << "}";
+    first = false;
+  }
+  json << "]";
+  if (!first) writer->note(trace::note_key::memory_info, json.text(), n);
+}
+
+std::uint64_t graph_peak_bytes() noexcept {
+  auto* get = VRAMTRACK_DRIVER(cuDeviceGetGraphMemAttribute);
+  std::uint64_t sum = 0;
+  for (int device = device_count(); get != nullptr && device-- > 0;) {
+    cuuint64_t bytes = 0;
+    if (get(device, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &bytes) == CUDA_SUCCESS) sum += bytes;
+  }
+  return sum;
+}
+
+}  // namespace vramtrack::cuda_facts

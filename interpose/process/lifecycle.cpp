@@ -1,0 +1,115 @@
+// The library's start in a process, and the process's ways to fork and to end. The constructor does next to nothing: a
+// program without CUDA must not notice it. Nothing is destroyed at exit: other threads may still be in hooks.
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+
+#include "cupti/callback_source.hpp"
+#include "interpose/python/agent.hpp"
+#include "interpose/cuda/contexts.hpp"
+#include "interpose/cuda/doors.hpp"
+#include "interpose/core/options.hpp"
+#include "interpose/process/session.hpp"
+#include "interpose/cuda/special.hpp"
+#include "interpose/recorder/recorder.hpp"
+#include "interpose/core/no_cancel.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
+#include "interpose/core/thread_id.hpp"
+#include "interpose/trace/writer.hpp"
+
+#include <dlfcn.h>
+
+namespace vramtrack::session {
+
+namespace {
+
+using ExitFunction = void (*)(int);
+
+std::atomic<pid_t> g_pid{0};
+std::atomic<bool> g_ended{false};
+ExitFunction g_real_exit = nullptr;  // of _exit and _Exit
+ExitFunction g_real_quick_exit = nullptr;
+
+ExitFunction next(const char* name) noexcept {
+  return reinterpret_cast<ExitFunction>(hooks::real_dlsym(RTLD_NEXT, name));
+}
+
+__attribute__((constructor(101))) void library_loaded() noexcept {
+  const SavedErrno keep;
+  g_pid.store(::getpid(), std::memory_order_relaxed);
+  if (::fcntl(STDERR_FILENO, F_GETFD) < 0) be_silent();
+  read_options();
+  g_real_exit = next("_exit");
+  g_real_quick_exit = next("quick_exit");
+  ::pthread_atfork(nullptr, nullptr, after_fork_in_child);
+  // Registered before the program's own handlers, so it runs after them: what they free is seen as freed.
+  ::on_exit(
+      [](int code, void*) {
+        const int wanted = end(code, true);
+        if (wanted == code) return;
+        std::fflush(nullptr);  // what exit() would still have done
+        ::_exit(wanted);
+      },
+      nullptr);
+}
+
+[[noreturn]] void leave(ExitFunction real, int code) noexcept {
+  code = end(code, false);
+  if (real != nullptr) real(code);
+  for (;;) ::syscall(SYS_exit_group, code);
+}
+
+}  // namespace
+
+void after_fork_in_child() noexcept {
+  const SavedErrno keep;
+  const pid_t parent = g_pid.load(std::memory_order_relaxed);
+  g_pid.store(::getpid(), std::memory_order_relaxed);
+  g_ended.store(false, std::memory_order_relaxed);
+  forget_thread_id();
+  hooks::contexts::reset();
+  hooks::reset_pointers();
+  hooks::reset_vmm();
+  agent::reset();
+  cupti::reset();
+  reset_recorder(static_cast<std::uint32_t>(parent));
+}
+
+int end(int code, bool orderly) noexcept {
+  // A vfork child that could not exec shares our memory, but not our id.
+  if (::getpid() != g_pid.load(std::memory_order_relaxed)) return code;
+  const SavedErrno keep;
+  const NoCancel whole;
+  if (!started()) {
+    agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
+    tell_doctor();
+    return code;
+  }
+  if (g_ended.exchange(true)) return code;
+  if (!inside_hook()) agent::finish();
+  if (orderly)
+    freeze();
+  else
+    freeze_quietly();
+  trace::Writer* writer = trace::active();
+  if (writer == nullptr) return code;
+  cupti::finish();
+  write_doors_note();
+  writer->finish(trace::EndKind::exit, code & 0xff);
+  constexpr int leaks = 77;
+  return g_host_options.launched || write_report(writer->path()) || code != 0 ? code : leaks;
+}
+
+}  // namespace vramtrack::session
+
+#define EXPORT extern "C" __attribute__((visibility("default"), noreturn))
+
+EXPORT void _exit(int code) { vramtrack::session::leave(vramtrack::session::g_real_exit, code); }
+EXPORT void _Exit(int code) noexcept { vramtrack::session::leave(vramtrack::session::g_real_exit, code); }
+EXPORT void quick_exit(int code) noexcept { vramtrack::session::leave(vramtrack::session::g_real_quick_exit, code); }

@@ -1,0 +1,314 @@
+// Life of the agent in a process: scheduled by the first event, installed with the GIL, asked for looks, ended.
+#include "interpose/python/agent.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "interpose/python/natives.hpp"
+#include "interpose/python/python_api.hpp"
+#include "interpose/python/sources.hpp"
+#include "interpose/python/steps.hpp"
+#include "interpose/python/worker_random.hpp"
+#include "interpose/core/saved_errno.hpp"
+
+namespace vramtrack::agent {
+
+void look_now(const char* why) noexcept;
+std::uint64_t look_height() noexcept;
+std::uint64_t sequence_number() noexcept;
+
+namespace detail {
+alignas(64) std::atomic<std::uint64_t> g_next_bytes{0};
+}
+
+namespace {
+
+enum class State : int { idle, scheduled, waits_for_torch, installed, off };
+std::atomic<State> g_state{State::idle};
+std::atomic<bool> g_child{false};
+std::atomic<bool> g_look_pending{false};
+std::atomic<std::uint64_t> g_look_ns{0};  // processor time spent in looks so far
+std::atomic<std::uint64_t> g_height{0};   // the allocator's total that asked for the pending look
+alignas(64) std::atomic<std::int64_t> g_blocks{0};  // live blocks of the caching allocator, as far as threads told
+std::atomic<std::int64_t> g_events{0};              // its allocations and frees, likewise
+// Look at the frames when there are so many blocks, or after so many events: 32, 512, 8192, ..., for programs that are
+// soon at their height.
+std::atomic<std::int64_t> g_next_blocks{0};
+std::atomic<std::int64_t> g_next_event{32};
+std::uint64_t g_start_ns = 0;
+Object* g_globals = nullptr;  // the agent's namespace; owned, never freed
+__thread std::uint32_t t_last_oom = 0;
+
+std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+/// GIL held from construction to destruction; keeps the script's pending exception, errno, and its trace function out
+/// of the agent.
+class PythonScope {
+ public:
+  explicit PythonScope(const PythonApi& api) noexcept : api_(api) {
+    api_.fetch_error(&type_, &value_, &trace_);
+    if (api_.enter_tracing != nullptr && api_.leave_tracing != nullptr && api_.thread_state != nullptr) {
+      thread_ = api_.thread_state();
+      api_.enter_tracing(thread_);
+    }
+  }
+  ~PythonScope() {
+    if (thread_ != nullptr) api_.leave_tracing(thread_);
+    if (api_.error_occurred() == nullptr)
+      api_.restore_error(type_, value_, trace_);
+    else {  // an exception of the script's own (a signal handler of it that ran inside the agent): passed on
+      for (Object* part : {type_, value_, trace_})
+        if (part != nullptr) api_.decref(part);
+      foreign_error_ = true;
+    }
+  }
+  PythonScope(const PythonScope&) = delete;
+  PythonScope& operator=(const PythonScope&) = delete;
+
+ private:
+  const PythonApi& api_;
+  Object *type_ = nullptr, *value_ = nullptr, *trace_ = nullptr;
+  void* thread_ = nullptr;
+  SavedErrno errno_;
+  bool foreign_error_ = false;
+};
+
+/// Switches PyTorch's frame compiler off (`callback` is None's place-holder nullptr) or back on: a frame of the agent
+/// that runs below a compiled function must not be compiled. Returns the callback that was set, or nullptr.
+Object* set_eval_frame(const PythonApi& api, Object* callback) noexcept {
+  Object* function = g_globals == nullptr ? nullptr : api.dict_get(g_globals, "set_eval_frame");
+  Object* none = g_globals == nullptr ? nullptr : api.dict_get(g_globals, "NONE");
+  if (function == nullptr || none == nullptr || function == none) return nullptr;
+  Object* arguments = api.new_tuple(1);
+  if (arguments == nullptr) return nullptr;
+  Object* value = callback != nullptr ? callback : none;
+  api.incref(value);
+  api.tuple_set(arguments, 0, value);
+  Object* previous = api.call(function, arguments);
+  api.decref(arguments);
+  if (previous == nullptr) api.clear_error();
+  return previous;
+}
+
+bool call_in(const PythonApi& api, const char* name, const char* argument) noexcept {
+  Object* function = g_globals == nullptr ? nullptr : api.dict_get(g_globals, name);
+  if (function == nullptr) return false;
+  Object* arguments = api.new_tuple(argument != nullptr ? 1 : 0);
+  if (arguments == nullptr) return false;
+  if (argument != nullptr)
+    api.tuple_set(arguments, 0, api.new_string(argument, static_cast<std::ptrdiff_t>(::strlen(argument))));
+  Object* result = api.call(function, arguments);
+  api.decref(arguments);
+  if (result == nullptr) return false;
+  const bool truth = api.is_true(result) == 1;
+  api.decref(result);
+  return truth;
+}
+
+bool call(const PythonApi& api, const char* name, const char* argument) noexcept {
+  Object* previous = set_eval_frame(api, nullptr);
+  const bool truth = call_in(api, name, argument);
+  if (previous != nullptr) {
+    Object *type = nullptr, *value = nullptr, *trace = nullptr;  // an exception of the script's own stays set
+    api.fetch_error(&type, &value, &trace);
+    if (Object* ours = set_eval_frame(api, previous)) api.decref(ours);
+    api.restore_error(type, value, trace);
+    api.decref(previous);
+  }
+  return truth;
+}
+
+/// Makes the namespace and runs install.py in it. A Python error is left set.
+bool make_namespace(const PythonApi& api) noexcept {
+  const Source* source = find_source("install");
+  Object* globals = api.new_dict();
+  if (source == nullptr || globals == nullptr) return false;
+  api.dict_set(globals, "__builtins__", api.builtins());
+  if (Object* name = api.new_string("_vramtrack_agent", 16)) {
+    api.dict_set(globals, "__name__", name);
+    api.decref(name);
+  }
+  if (!add_natives(api, globals)) return false;
+  constexpr int file_input = 257;  // Py_file_input
+  Object* code = api.compile(source->text, "<vramtrack install>", file_input);
+  if (code == nullptr) return false;
+  Object* result = api.eval(code, globals, globals);
+  api.decref(code);
+  if (result == nullptr) return false;
+  api.decref(result);
+  g_globals = globals;
+  return true;
+}
+
+void install(const PythonApi& api) noexcept {
+  State expected = g_state.load();
+  if (expected == State::installed || expected == State::off || g_child.load()) return;
+  PythonScope scope(api);
+  const bool ready = g_globals != nullptr || make_namespace(api);
+  const bool complete = ready && call(api, "install", nullptr);
+  if (api.error_occurred() != nullptr) {  // cannot work here (a very old or very new interpreter): the rest goes on
+    api.clear_error();
+    g_state.store(State::off);
+    return;
+  }
+  g_state.store(complete ? State::installed : State::waits_for_torch);
+}
+
+int run_install(void*) {
+  const PythonApi* api = python_api();
+  if (api != nullptr && python_usable(*api)) install(*api);
+  return 0;
+}
+
+int run_look(void*) {
+  const PythonApi* api = python_api();
+  if (api != nullptr && python_usable(*api) && !g_child.load()) look_now("height");
+  g_look_pending.store(false);
+  return api != nullptr && api->error_occurred() != nullptr ? -1 : 0;
+}
+
+/// Pending calls run in the main thread only; where the event came from another one, that may not be soon.
+void* install_later(void*) {
+  const timespec pause{0, 200'000'000};
+  ::nanosleep(&pause, nullptr);
+  const PythonApi* api = python_api();
+  if (api == nullptr || g_state.load() != State::scheduled || g_child.load() || !python_usable(*api)) return nullptr;
+  const int gil = api->gil_ensure();
+  if (g_state.load() == State::scheduled && python_usable(*api)) install(*api);
+  api->gil_release(gil);
+  return nullptr;
+}
+
+bool is_main_thread() noexcept { return ::syscall(SYS_gettid) == ::getpid(); }
+
+void start_helper() noexcept {
+  sigset_t all, old;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &old);
+  pthread_t thread;
+  if (::pthread_create(&thread, nullptr, install_later, nullptr) == 0) ::pthread_detach(thread);
+  ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+bool switched_off() noexcept {
+  const char* value = ::getenv("VRAMTRACK_NO_AGENT");
+  return value != nullptr && *value != '\0' && ::strcmp(value, "0") != 0;
+}
+
+/// Looks may take 150 ms of a process's life, and one hundredth of it after that.
+bool look_affordable() noexcept {
+  const std::uint64_t allowed = 150'000'000 + (now_ns() - g_start_ns) / 100;
+  return g_look_ns.load(std::memory_order_relaxed) < allowed;
+}
+
+}  // namespace
+
+void schedule() noexcept {
+  SavedErrno keep;
+  const State seen = g_state.load();
+  if (seen != State::idle && seen != State::waits_for_torch) return;
+  if (g_child.load() || switched_off()) {
+    g_state.store(State::off);
+    return;
+  }
+  const PythonApi* api = python_api();
+  if (api == nullptr || !python_usable(*api)) return;  // a later event may find Python
+  State expected = seen;
+  if (!g_state.compare_exchange_strong(expected, State::scheduled)) return;
+  if (g_start_ns == 0) g_start_ns = now_ns();
+  if (api->add_pending_call(run_install, nullptr) != 0) {
+    g_state.store(seen);  // its queue is full: next time
+    return;
+  }
+  if (!is_main_thread()) start_helper();
+}
+
+void look_now(const char* why) noexcept {
+  const PythonApi* api = python_api();
+  if (api == nullptr || g_globals == nullptr || !look_affordable()) return;
+  const std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+  {
+    PythonScope scope(*api);
+    call(*api, "on_look", why);
+  }
+  g_look_ns.fetch_add(now_ns(CLOCK_THREAD_CPUTIME_ID) - start, std::memory_order_relaxed);
+}
+
+std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
+
+/// The calling thread's autograd sequence number, 0 where PyTorch does not tell it. GIL held.
+std::uint64_t sequence_number() noexcept {
+  const PythonApi* api = python_api();
+  Object* function = api == nullptr || g_globals == nullptr ? nullptr : api->dict_get(g_globals, "sequence_nr");
+  Object* none = function == nullptr ? nullptr : api->dict_get(g_globals, "NONE");
+  if (function == nullptr || function == none) return 0;
+  Object* number = api->call(function, nullptr);
+  if (number == nullptr) {
+    api->clear_error();
+    return 0;
+  }
+  const std::uint64_t value = api->unsigned_mask(number);
+  api->decref(number);
+  return value;
+}
+
+void detail::tell(std::uint64_t bytes) noexcept {
+  // Heights grow by a fifth from one look to the next: a bounded number of looks for any amount of memory.
+  constexpr std::uint64_t least_bytes = 1 << 20;
+  constexpr std::int64_t least_blocks = 64;
+  const std::int32_t more_blocks = std::exchange(t_hot.blocks, 0), more_events = std::exchange(t_hot.events, 0);
+  const std::int64_t blocks = g_blocks.fetch_add(more_blocks) + more_blocks;
+  const std::int64_t events = g_events.fetch_add(more_events) + more_events;
+  t_hot.tell_at = events < 512 ? 32 : 256;
+  const bool many_events = events >= g_next_event.load();
+  if (!many_events && bytes < g_next_bytes.load() && blocks < g_next_blocks.load()) return;
+  const SavedErrno keep;
+  const State state = g_state.load(std::memory_order_relaxed);
+  if (state == State::idle || state == State::waits_for_torch) schedule();
+  if (many_events) g_next_event.store(g_next_event.load() * 16);
+  g_next_bytes.store(std::max(g_next_bytes.load(), bytes + bytes / 5 + least_bytes));
+  g_next_blocks.store(std::max(g_next_blocks.load(), blocks + blocks / 5 + least_blocks));
+  if (state != State::installed || !look_affordable()) return;
+  g_height.store(bytes, std::memory_order_relaxed);
+  if (g_look_pending.exchange(true)) return;
+  const PythonApi* api = python_api();
+  if (api == nullptr || !python_usable(*api) || api->add_pending_call(run_look, nullptr) != 0)
+    g_look_pending.store(false);
+}
+
+void finish() noexcept {
+  if (g_child.load()) {
+    child_ends();
+    return;
+  }
+  const State state = g_state.load();
+  if (state != State::installed && state != State::waits_for_torch) return;
+  const PythonApi* api = python_api();
+  if (api == nullptr || !python_usable(*api) || api->gil_check() == 0) return;
+  PythonScope scope(*api);
+  call(*api, "on_exit", nullptr);
+  if (api->error_occurred() != nullptr) api->clear_error();
+}
+
+std::uint32_t last_oom() noexcept { return t_last_oom; }
+void note_oom(std::uint32_t n) noexcept { t_last_oom = n; }
+
+void reset() noexcept {
+  g_child.store(true);
+  g_state.store(State::off);
+  g_look_pending.store(false);
+}
+
+}  // namespace vramtrack::agent

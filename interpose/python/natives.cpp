@@ -1,0 +1,135 @@
+#include "interpose/python/natives.hpp"
+
+#include "interpose/python/agent.hpp"
+#include "interpose/python/sources.hpp"
+#include "interpose/python/steps.hpp"
+#include "interpose/python/worker_random.hpp"
+#include "interpose/recorder/recorder.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack::agent {
+
+// agent.cpp
+void look_now(const char* why) noexcept;
+std::uint64_t look_height() noexcept;
+std::uint64_t sequence_number() noexcept;
+
+namespace {
+
+// Each runs with the GIL held, called from the agent's own code, so arguments are as the agent passes them; a wrong
+// one still only gives a Python error, never undefined behaviour.
+const PythonApi& api() noexcept { return *python_api(); }
+
+std::string_view text_argument(Object* arguments, std::ptrdiff_t index) noexcept {
+  Object* value = api().tuple_get(arguments, index);
+  if (value == nullptr) return {};
+  std::ptrdiff_t bytes = 0;
+  const char* text = api().string_text(value, &bytes);
+  return text == nullptr ? std::string_view() : std::string_view(text, static_cast<std::size_t>(bytes));
+}
+
+std::uint64_t integer_argument(Object* arguments, std::ptrdiff_t index) noexcept {
+  Object* value = api().tuple_get(arguments, index);
+  return value == nullptr ? 0 : api().unsigned_mask(value);
+}
+
+Object* none_or_error() noexcept { return api().error_occurred() != nullptr ? nullptr : api().build_bool(0); }
+
+/// torch's hook after each optimizer step: (optimizer, args, kwargs), all left alone. An error of ours must not reach
+/// the script; one that a signal handler of the script raised inside a look must.
+Object* native_on_step(Object*, Object*) noexcept {
+  SavedErrno keep;
+  if (const char* why = step_done(sequence_number())) look_now(why);
+  return none_or_error();
+}
+
+Object* native_step_of(Object*, Object* arguments) noexcept {
+  return api().new_integer(step_of(integer_argument(arguments, 0)));
+}
+
+Object* native_note(Object*, Object* arguments) noexcept {
+  SavedErrno keep;
+  const std::string_view key = text_argument(arguments, 0), text = text_argument(arguments, 1);
+  const auto n = static_cast<std::uint32_t>(integer_argument(arguments, 2));
+  if (api().error_occurred() != nullptr) return nullptr;
+  trace::Writer* writer = trace::active();
+  return api().build_bool(writer != nullptr && writer->note(key, text, n));
+}
+
+Object* native_source(Object*, Object* arguments) noexcept {
+  const Source* source = find_source(text_argument(arguments, 0));
+  if (source == nullptr) return api().new_string("", 0);
+  return api().new_string(source->text, static_cast<std::ptrdiff_t>(source->bytes));
+}
+
+Object* native_last_oom(Object*, Object*) noexcept { return api().new_integer(last_oom()); }
+
+Object* native_state(Object*, Object*) noexcept {
+  const LiveState state = live_state();
+  Object* tuple = api().new_tuple(4);
+  if (tuple == nullptr) return nullptr;
+  api().tuple_set(tuple, 0, api().new_unsigned(state.step));
+  api().tuple_set(tuple, 1, api().new_unsigned(state.bytes));
+  api().tuple_set(tuple, 2, api().new_unsigned(state.blocks));
+  api().tuple_set(tuple, 3, api().new_unsigned(look_height()));
+  return tuple;
+}
+
+Object* native_suspect(Object*, Object*) noexcept {
+  suspect();
+  return none_or_error();
+}
+
+Object* native_fork(Object*, Object* arguments) noexcept {
+  const auto* state = reinterpret_cast<const void*>(integer_argument(arguments, 0));
+  before_fork(state, text_argument(arguments, 1), static_cast<std::uint32_t>(integer_argument(arguments, 2)));
+  return none_or_error();
+}
+
+Object* native_forked(Object*, Object*) noexcept {
+  forked_child();
+  return none_or_error();
+}
+
+Object* native_interrupt(Object*, Object*) noexcept {
+  api().set_interrupt();
+  return none_or_error();
+}
+
+Object* native_end(Object*, Object*) noexcept {
+  SavedErrno keep;
+  note_step_live();
+  note_worker_rng();
+  freeze();
+  return none_or_error();
+}
+
+MethodDef g_methods[] = {
+    {"native_on_step", native_on_step, method_varargs, nullptr},
+    {"native_step_of", native_step_of, method_varargs, nullptr},
+    {"native_note", native_note, method_varargs, nullptr},
+    {"native_source", native_source, method_varargs, nullptr},
+    {"native_last_oom", native_last_oom, method_varargs, nullptr},
+    {"native_state", native_state, method_varargs, nullptr},
+    {"native_suspect", native_suspect, method_varargs, nullptr},
+    {"native_fork", native_fork, method_varargs, nullptr},
+    {"native_forked", native_forked, method_varargs, nullptr},
+    {"native_interrupt", native_interrupt, method_varargs, nullptr},
+    {"native_end", native_end, method_varargs, nullptr},
+};
+
+}  // namespace
+
+bool add_natives(const PythonApi& python, Object* globals) noexcept {
+  for (MethodDef& method : g_methods) {
+    Object* function = python.new_function(&method, nullptr, nullptr);
+    if (function == nullptr) return false;
+    const int failed = python.dict_set(globals, method.name, function);
+    python.decref(function);
+    if (failed != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace vramtrack::agent

@@ -1,0 +1,56 @@
+#include "interpose/python/python_api.hpp"
+
+#include <dlfcn.h>
+
+#include <atomic>
+
+namespace vramtrack::agent {
+namespace {
+
+PythonApi g_api;
+std::atomic<bool> g_found{false};
+
+template <class F>
+bool find(F& function, const char* name) noexcept {
+  function = reinterpret_cast<F>(::dlsym(RTLD_DEFAULT, name));
+  return function != nullptr;
+}
+
+bool find_all(PythonApi& api) noexcept {
+  // The first look-up decides for programs without Python: one failed dlsym and out.
+  if (!find(api.is_initialized, "Py_IsInitialized")) return false;
+  if (!find(api.is_finalizing, "Py_IsFinalizing") && !find(api.is_finalizing, "_Py_IsFinalizing")) return false;
+  find(api.thread_state, "PyThreadState_Get");
+  find(api.enter_tracing, "PyThreadState_EnterTracing");
+  find(api.leave_tracing, "PyThreadState_LeaveTracing");
+  return find(api.add_pending_call, "Py_AddPendingCall") && find(api.gil_ensure, "PyGILState_Ensure") &&
+         find(api.gil_release, "PyGILState_Release") && find(api.gil_check, "PyGILState_Check") &&
+         find(api.compile, "Py_CompileString") && find(api.eval, "PyEval_EvalCode") &&
+         find(api.builtins, "PyEval_GetBuiltins") && find(api.new_function, "PyCFunction_NewEx") &&
+         find(api.call, "PyObject_CallObject") && find(api.new_dict, "PyDict_New") &&
+         find(api.dict_set, "PyDict_SetItemString") && find(api.dict_get, "PyDict_GetItemString") &&
+         find(api.new_string, "PyUnicode_FromStringAndSize") && find(api.string_text, "PyUnicode_AsUTF8AndSize") &&
+         find(api.new_integer, "PyLong_FromLongLong") && find(api.new_unsigned, "PyLong_FromUnsignedLongLong") &&
+         find(api.unsigned_mask, "PyLong_AsUnsignedLongLongMask") && find(api.new_tuple, "PyTuple_New") &&
+         find(api.tuple_set, "PyTuple_SetItem") && find(api.tuple_get, "PyTuple_GetItem") &&
+         find(api.tuple_size, "PyTuple_Size") && find(api.build_bool, "PyBool_FromLong") &&
+         find(api.is_true, "PyObject_IsTrue") && find(api.incref, "Py_IncRef") && find(api.decref, "Py_DecRef") &&
+         find(api.fetch_error, "PyErr_Fetch") && find(api.restore_error, "PyErr_Restore") &&
+         find(api.error_occurred, "PyErr_Occurred") && find(api.clear_error, "PyErr_Clear") &&
+         find(api.set_interrupt, "PyErr_SetInterrupt");
+}
+
+}  // namespace
+
+const PythonApi* python_api() noexcept {
+  if (g_found.load(std::memory_order_acquire)) return &g_api;
+  PythonApi api{};
+  if (!find_all(api)) return nullptr;
+  g_api = api;  // two threads may both come here: they store the same values
+  g_found.store(true, std::memory_order_release);
+  return &g_api;
+}
+
+bool python_usable(const PythonApi& api) noexcept { return api.is_initialized() != 0 && api.is_finalizing() == 0; }
+
+}  // namespace vramtrack::agent

@@ -1,0 +1,202 @@
+// The way from a hook into the trace (interpose/recorder/recorder.hpp). Any thread; the hook's guard is held.
+#include "interpose/recorder/recorder.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <utility>
+
+#include "cupti/callback_source.hpp"
+#include "interpose/python/agent.hpp"
+#include "interpose/cuda/cuda_facts.hpp"
+#include "interpose/core/options.hpp"
+#include "interpose/process/session.hpp"
+#include "interpose/stacks/stacks.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/hot_thread.hpp"
+#include "interpose/core/lock.hpp"
+#include "interpose/core/no_cancel.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
+#include "interpose/trace/writer.hpp"
+
+namespace vramtrack {
+
+namespace {
+
+enum class State : int { idle, on, frozen, off };
+
+VRAMTRACK_HOT constinit std::atomic<State> g_state{State::idle};
+VRAMTRACK_HOT constinit std::atomic<bool> g_facts_due{false};
+SpinLock g_start_lock;
+std::uint32_t g_forked_from = 0;
+
+struct ReportedCall {
+  std::uint64_t recorded = 0;  // the last address of the cuda layer
+  ledger::Removed taken_out;
+  Kind kind = Kind::all;
+};
+constinit thread_local ReportedCall t_reported{};
+
+VRAMTRACK_COLD bool start() noexcept {
+  const SavedErrno keep;
+  const NoCancel whole;
+  const LockGuard guard(g_start_lock);
+  if (g_state.load(std::memory_order_acquire) != State::idle) return g_state.load() == State::on;
+  const bool opened = session::open(g_forked_from);
+  g_state.store(opened ? State::on : State::off, std::memory_order_release);
+  if (opened) {
+    g_facts_due.store(true, std::memory_order_relaxed);
+    agent::schedule();
+  }
+  return opened;
+}
+
+/// Not on, or on with the trace gone: this process was forked by a way that ran no fork handler (clone, _Fork).
+VRAMTRACK_COLD bool recording_slow() noexcept {
+  const State state = g_state.load(std::memory_order_acquire);
+  if (state == State::on) session::after_fork_in_child();
+  return g_state.load(std::memory_order_acquire) == State::idle && start();
+}
+
+// A first CUDA allocation has succeeded, so the driver is up and can be asked; the caching allocator's own events may
+// come under its lock and are left alone.
+VRAMTRACK_COLD void write_facts() noexcept {
+  if (!g_facts_due.exchange(false)) return;
+  const NoCancel whole;
+  cuda_facts::write_once();
+  cupti::start();
+}
+
+std::uint64_t live_on(std::int16_t device) noexcept {
+  trace::Writer* writer = trace::active();
+  if (writer == nullptr) return 0;
+  for (const trace::Account& account : writer->header().accounts)
+    if (account.used && account.layer == static_cast<std::uint8_t>(Layer::cuda) && account.device == device &&
+        account.kind == static_cast<std::uint8_t>(Kind::all))
+      return account.live_bytes;
+  return 0;
+}
+
+}  // namespace
+
+HookScope::HookScope() noexcept : outermost_(t_hot.hooks == 0) { ++t_hot.hooks; }
+HookScope::~HookScope() { --t_hot.hooks; }
+
+bool recording() noexcept {
+  if (g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr) [[likely]]
+    return true;
+  return recording_slow();
+}
+
+void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
+  const SavedErrno keep;
+  stacks::Captured captured;
+  if (event.bytes >= g_host_options.min_size) [[likely]]
+    captured = stacks::capture(start);
+  ledger::add(event, captured.stack, captured.forward);
+  if (event.layer != Layer::cuda) [[likely]]
+    return;
+  t_reported.recorded = event.address;
+  if (g_facts_due.load(std::memory_order_relaxed)) [[unlikely]]
+    write_facts();
+}
+
+ledger::Removed record_free(const FreeEvent& event) noexcept {
+  const SavedErrno keep;
+  if (const ledger::Removed& taken = t_reported.taken_out; taken.found && event.layer == Layer::cuda &&
+                                                           taken.block.address == event.address &&
+                                                           t_reported.kind == event.kind)
+    return std::exchange(t_reported.taken_out, {});
+  return ledger::remove(event);
+}
+
+void record_drop(const FreeEvent& event) noexcept {
+  const SavedErrno keep;
+  ledger::drop(event);
+}
+
+void take_back(const ledger::Removed& removed) noexcept {
+  const SavedErrno keep;
+  trace::Writer* writer = trace::active();
+  if (removed.found)
+    ledger::restore(removed);
+  else if (writer != nullptr)
+    std::atomic_ref(writer->header().losses.unknown_frees).fetch_sub(1, std::memory_order_relaxed);
+}
+
+void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
+                const CaptureStart& start) noexcept {
+  const SavedErrno keep;
+  const stacks::Captured captured = stacks::capture(start);
+  if (layer == Layer::cuda) live = live_on(device);
+  const std::uint32_t n = ledger::snapshot_oom(layer, device, requested, live, reserved, captured.stack);
+  if (n == 0) return;
+  cuda_facts::write_memory(n);
+  agent::note_oom(n);
+}
+
+namespace reported_call {
+
+void begin() noexcept { t_reported = {}; }
+
+void take_out(const FreeEvent& event) noexcept {
+  // Only what is known: this must not turn a free of something older into an unknown free.
+  if (ledger::live_bytes_of(event.layer, event.device, event.kind, event.address) == 0) return;
+  const ledger::Removed removed = record_free(event);
+  // Memory of another process may be open more than once: the hooks count that.
+  if (removed.found && removed.site->kind == static_cast<std::uint8_t>(Kind::ipc)) return take_back(removed);
+  t_reported.taken_out = removed;
+  t_reported.kind = event.kind;
+}
+
+void end_free(bool succeeded) noexcept {
+  const ledger::Removed removed = std::exchange(t_reported.taken_out, {});
+  if (!succeeded && removed.found) take_back(removed);
+}
+
+bool recorded(std::uint64_t address) noexcept { return t_reported.recorded == address; }
+
+}  // namespace reported_call
+
+bool tracing() noexcept { return g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr; }
+
+void freeze() noexcept {
+  if (tracing()) {
+    const SavedErrno keep;
+    const HookScope scope;  // the driver calls below are not the host's
+    cuda_facts::write_memory(0);
+  }
+  session::freeze_quietly();
+}
+
+void stop_recording(const char* why) noexcept {
+  if (g_state.exchange(State::off) == State::off) return;
+  say("recording stopped: ", why, ". The program goes on untraced.");
+}
+
+namespace session {
+
+bool started() noexcept {
+  const State state = g_state.load(std::memory_order_acquire);
+  return (state == State::on || state == State::frozen) && trace::active() != nullptr;
+}
+
+void freeze_quietly() noexcept {
+  State on = State::on;
+  if (trace::active() == nullptr || !g_state.compare_exchange_strong(on, State::frozen)) return;
+  ledger::flush();
+  trace::active()->finish(trace::EndKind::running, 0);
+}
+
+bool inside_hook() noexcept { return t_hot.hooks > 0; }
+
+void reset_recorder(std::uint32_t forked_from) noexcept {
+  g_start_lock.reset();
+  g_forked_from = forked_from;
+  if (g_state.load() != State::off) g_state.store(State::idle);
+}
+
+}  // namespace session
+
+}  // namespace vramtrack

@@ -1,0 +1,29 @@
+// Stack capture: native and Python frames of the calling thread, interned into the trace. Any thread, with or without
+// the GIL; takes no GIL; no lock and no heap allocation for a stack seen before.
+#pragma once
+
+#include "interpose/recorder/event.hpp"
+
+namespace vramtrack::stacks {
+
+struct Captured {
+  StackId stack = no_stack;
+  StackId forward = no_stack;  // where the autograd node that is running now was built (backward allocations)
+};
+
+/// Once, from the library's start-up (no Python yet): loads libunwind with dlopen(RTLD_LOCAL), reads the options.
+void init() noexcept;
+
+/// Captures and interns under the active trace.
+Captured capture(const CaptureStart& start) noexcept;
+
+/// In a forked child before its own trace exists: forget every interned id.
+void reset() noexcept;
+
+/// An autograd node is being built in this thread (called by the at::sequence_number hook, with the number it got).
+void remember_forward(std::uint64_t sequence_number, const CaptureStart& start) noexcept;
+
+/// Libraries may have come or gone (dlopen/dlclose returned): flush rules, write module records lazily.
+void modules_changed() noexcept;
+
+}  // namespace vramtrack::stacks

@@ -1,7 +1,0 @@
-#include "interpose/support/hot_thread.hpp"
-
-namespace vramtrack {
-
-constinit thread_local HotThread t_hot{};
-
-}  // namespace vramtrack

@@ -1,9 +1,0 @@
-#include "interpose/support/saved_errno.hpp"
-
-#include "interpose/support/hot.hpp"
-
-namespace vramtrack {
-
-VRAMTRACK_HOT constinit std::ptrdiff_t g_errno_offset = 0;
-
-}  // namespace vramtrack

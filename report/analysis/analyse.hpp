@@ -1,0 +1,30 @@
+// From a trace (facts as recorded) to a report (facts explained): symbols, merged stacks, verdicts, ledger, findings.
+// Runs in the tools, never in the traced process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "report/model/model.hpp"
+
+namespace vramtrack {
+
+namespace trace {
+struct TraceFile;
+}
+
+struct AnalyseOptions {
+  std::string at = "exit";              // exit | peak | oom | live
+  std::uint32_t oom = 1;                // with "oom": which one
+  std::size_t max_allocations = 10000;  // live blocks listed one by one; the rest are counted
+  Bytes min_size = 0;                   // smaller sites and blocks are left out of the lists, not of the totals
+  bool symbols = true;                  // off: native frames are shown as module + offset
+  std::string symbol_cache;             // folder in which names are kept between runs (symbol_cache.hpp); "": nowhere
+  bool history = false;                 // load(): turn the event history (--history) into bands over time
+  bool source_text = true;              // read the text of each line from the source files
+};
+
+/// Never throws for what a trace may hold; an `oom` that is not there is an InputError.
+Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options);
+
+}  // namespace vramtrack

@@ -1,0 +1,165 @@
+#include "report/analysis/process_facts.hpp"
+
+#include <signal.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+#include <map>
+
+#include "contract/notes.hpp"
+#include "report/support/utf8.hpp"
+
+namespace vramtrack {
+namespace {
+
+namespace key = trace::note_key;
+
+std::string text_note(const trace::TraceFile& trace, std::string_view name) {
+  const std::string* text = trace.note(name);
+  return text == nullptr ? std::string() : utf8::sanitise(*text);
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t end = std::min(text.find(separator, i), text.size());
+    parts.push_back(utf8::sanitise(text.substr(i, end - i)));
+    i = end + 1;
+  }
+  return parts;
+}
+
+/// The first of the variables that holds a number. Launchers differ: torchrun, Slurm, Open MPI, MPICH and its kin.
+std::optional<int> number_of(const std::map<std::string, std::string>& environ,
+                             std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const auto found = environ.find(name);
+    if (found == environ.end()) continue;
+    int number = 0;
+    const char* end = found->second.data() + found->second.size();
+    const auto read = std::from_chars(found->second.data(), end, number);
+    if (read.ec == std::errc() && read.ptr == end && number >= 0) return number;
+  }
+  return std::nullopt;
+}
+
+bool process_exists(std::int64_t pid) { return pid > 0 && (kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM); }
+
+std::optional<std::string> string_in(const Json& json, const char* name) {
+  const auto found = json.is_object() ? json.find(name) : json.end();
+  if (!json.is_object() || found == json.end() || !found->is_string()) return std::nullopt;
+  return utf8::sanitise(found->get<std::string>());
+}
+
+/// 13000 -> "13.0"
+std::optional<std::string> cuda_version(const Json& json, const char* name) {
+  if (!json.is_object()) return std::nullopt;
+  const auto found = json.find(name);
+  if (found == json.end() || !found->is_number_integer() || found->get<int>() <= 0) return std::nullopt;
+  const int version = found->get<int>();
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+void add_devices(const Json& list, const char* total_key, std::vector<Device>& devices) {
+  if (!list.is_array()) return;
+  for (const Json& item : list) {
+    if (!item.is_object() || !item.contains("index") || !item["index"].is_number_integer()) continue;
+    Device device;
+    device.index = item["index"].get<int>();
+    device.name = string_in(item, "name").value_or("");
+    if (item.contains(total_key) && item[total_key].is_number_integer())
+      device.total_bytes = item[total_key].get<Bytes>();
+    devices.push_back(std::move(device));
+  }
+}
+
+}  // namespace
+
+Json json_note(const trace::TraceFile& trace, std::string_view name, std::uint32_t n) {
+  const std::string* text = trace.note(name, n);
+  if (text == nullptr) return nullptr;
+  Json json = Json::parse(*text, nullptr, false);
+  return json.is_discarded() ? Json(nullptr) : json;
+}
+
+std::string rfc3339(std::uint64_t nanoseconds) {
+  const auto seconds = static_cast<std::time_t>(nanoseconds / 1000000000u);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 40> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::snprintf(text.data() + length, text.size() - length, ".%03uZ",
+                static_cast<unsigned>(nanoseconds / 1000000u % 1000u));
+  return text.data();
+}
+
+void set_times(Process& process, const trace::TraceFile& trace) {
+  const trace::Header& header = trace.header;
+  const bool ended = header.end_ticks != 0 && header.end_kind != 0;
+  const std::uint64_t last = ended ? header.end_ticks : std::max(header.clock.last_ticks, header.clock.start_ticks);
+  process.started_at = rfc3339(trace.start_real_ns());
+  process.duration = std::max(0.0, trace.seconds(last));
+  if (ended) process.ended_at = rfc3339(trace.real_ns(last));
+  switch (static_cast<trace::EndKind>(header.end_kind)) {
+    case trace::EndKind::exit:
+      process.end = {"exit", header.end_code};
+      break;
+    case trace::EndKind::signal:
+      process.end = {"signal", header.end_code};
+      break;
+    case trace::EndKind::running:
+      // Nothing was written at its end: it still runs, or it was killed in a way that nobody can write about. The
+      // launcher knows better and says so.
+      process.end = {process_exists(process.pid) ? "running" : "unknown", std::nullopt};
+      break;
+    default:
+      process.end = {"unknown", std::nullopt};
+  }
+}
+
+Process process_facts(const trace::TraceFile& trace) {
+  const trace::Header& header = trace.header;
+  Process process;
+  process.pid = header.pid;
+  process.ppid = header.ppid;
+  if (const std::string* command = trace.note(key::command)) process.command = split(*command, '\0');
+  process.executable = text_note(trace, key::executable);
+  process.hostname = text_note(trace, key::hostname);
+  process.cwd = text_note(trace, key::cwd);
+  if (header.forked_from != 0) process.forked_from = header.forked_from;
+
+  std::map<std::string, std::string> environ;
+  for (const std::string& line : split(text_note(trace, key::environ), '\n')) {
+    const std::size_t equals = line.find('=');
+    if (equals != std::string::npos) environ[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  process.rank = number_of(environ, {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
+  process.local_rank = number_of(
+      environ, {"LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK"});
+  process.world_size = number_of(environ, {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+
+  set_times(process, trace);
+  return process;
+}
+
+Environment environment_facts(const trace::TraceFile& trace) {
+  Environment environment;
+  const Json cuda = json_note(trace, key::cuda);
+  environment.cuda_runtime = cuda_version(cuda, "runtime");
+  environment.cuda_driver = cuda_version(cuda, "driver");
+  if (cuda.is_object() && cuda.contains("simulated") && cuda["simulated"].is_boolean()) {
+    environment.simulated = cuda["simulated"].get<bool>();
+  }
+  if (cuda.is_object() && cuda.contains("devices")) add_devices(cuda["devices"], "total_bytes", environment.devices);
+  if (environment.devices.empty()) add_devices(json_note(trace, "devices"), "total", environment.devices);
+
+  const Json python = json_note(trace, "python");  // the agent's
+  environment.python = string_in(python, "version");
+  environment.torch = string_in(python, "torch");
+  return environment;
+}
+
+}  // namespace vramtrack

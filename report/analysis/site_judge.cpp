@@ -1,0 +1,99 @@
+#include "report/analysis/site_judge.hpp"
+
+#include <algorithm>
+
+#include "report/analysis/owner.hpp"
+
+namespace vramtrack {
+namespace {
+
+using trace::Kind;
+
+/// cuBLAS and cuDNN workspaces that torch allocates look like any tensor: their callers tell. The one size that
+/// nothing else has (cuBLAS's default before sm_90: 2 x 4 MiB + 8 x 16 KiB) tells without native frames too.
+bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes largest) {
+  constexpr Bytes cublas_default = 8519680;
+  constexpr std::size_t innermost = 16;
+  for (std::size_t i = 0; i < std::min(stack.size(), innermost); ++i) {
+    const Frame& frame = report.frames[stack[i]];
+    if (frame.kind == "python") break;
+    for (const char* name :
+         {"getCurrentCUDABlasHandle", "getNewWorkspace", "getCUDABlasLtWorkspace", "cudnn::Workspace",
+          "CUDABlasLtWorkspace", "getNewCUDABlasLtWorkspace", "cublasCommonArgs"}) {
+      if (frame.function.find(name) != std::string::npos) return true;
+    }
+  }
+  return largest == cublas_default;
+}
+
+/// What setting a model up and one pass through it leave behind: as many blocks as it has layers, and no more with
+/// time.
+bool is_of_model(const std::optional<TensorFacts>& facts) {
+  if (!facts) return false;
+  return facts->role == "parameter" || facts->role == "buffer" || facts->role == "gradient" ||
+         facts->role == "optimizer_state" || facts->role == "saved_for_backward";
+}
+
+}  // namespace
+
+SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
+                     const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until)
+    : trace_(trace), report_(report), tensors_(tensors), blocks_(blocks) {
+  for (const trace::Account& account : trace.accounts) {
+    if (account.used != 1 || account.kind == static_cast<std::uint8_t>(Kind::all)) continue;
+    activity_[{account.layer, account.device}].freed += account.freed_count;
+  }
+  for (const trace::TimelineSeries& series : trace.timelines) {
+    if (series.account >= trace.accounts.size()) continue;
+    const trace::Account& account = trace.accounts[series.account];
+    if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
+    ActivityClock& clock = activity_[{account.layer, account.device}].clock;
+    for (const trace::TimelinePoint& point : series.points) clock.add(trace.seconds(point.time), point.events);
+  }
+  for (const trace::Site& site : trace.sites) {
+    if (site.used != 1) continue;
+    double& last = activity_[{site.layer, site.device}].last;
+    last = std::max(last, trace.seconds(site.last_time));
+    if (site.freed_count > 0) last = std::max(last, trace.seconds(site.last_free_time));
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    std::vector<double>& births = activity_[{trace.sites[i].layer, trace.sites[i].device}].births;
+    for (const trace::Block* block : blocks[i]) births.push_back(trace.seconds(block->time));
+  }
+  for (auto& [place, activity] : activity_) std::sort(activity.births.begin(), activity.births.end());
+  if (!until) return;
+  for (auto& [place, activity] : activity_) activity.last = std::min(activity.last, trace.seconds(*until));
+}
+
+void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
+  const std::vector<const trace::Block*>& survivors = blocks_[result.id];
+  SiteHistory history;
+  history.survivors.reserve(survivors.size());
+  for (const trace::Block* block : survivors) {
+    history.survivors.push_back({block->step, trace_.seconds(block->time), block->bytes});
+    if (is_of_model(tensors_.find(block->address, block->bytes))) ++history.of_model;
+  }
+  history.allocated_count = site.allocated_count;
+  history.freed_count = site.allocated_count - std::min<std::uint64_t>(site.allocated_count, survivors.size());
+  history.first_time = result.first_time;
+  history.last_time = result.last_time;
+  history.last_free_time = trace_.seconds(site.last_free_time);
+  history.freed_late = site.freed_late;
+  history.first_step = site.first_step;
+  // Where PyTorch hands nothing out (PYTORCH_NO_CUDA_MEMORY_CACHING), what it takes is the tensors themselves.
+  const bool hands_out = activity_.contains({static_cast<decltype(site.layer)>(trace::Layer::tensor), site.device});
+  if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0 && hands_out) {
+    history.purpose = Purpose::allocator_segment;
+  } else if (is_math_library(result.owner) || is_workspace(report_, result.stack, result.largest_bytes)) {
+    history.purpose = Purpose::workspace;
+  }
+  const auto found = activity_.find({site.layer, site.device});
+  const Activity none, &activity = found == activity_.end() ? none : found->second;
+  Verdict verdict =
+      vramtrack::judge(history, {report_.steps, activity.last, activity.freed, &activity.clock, &activity.births});
+  result.verdict = std::move(verdict.verdict);
+  result.growth = verdict.growth;
+  result.evidence = std::move(verdict.evidence);
+}
+
+}  // namespace vramtrack

@@ -1,0 +1,43 @@
+// Finds the verdict of a call site of a trace: gathers what verdict.hpp wants to know of it and of the run.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "contract/reader.hpp"
+#include "report/model/model.hpp"
+#include "report/analysis/tensor_facts.hpp"
+#include "report/analysis/verdict.hpp"
+
+namespace vramtrack {
+
+class SiteJudge {
+ public:
+  /// All must outlive this. `blocks`: the live ones of the moment that is shown, by site; `until`: its ticks, where it
+  /// is not the end.
+  SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
+            const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until);
+
+  /// Sets verdict, growth and evidence; the rest of `result` is there already.
+  void judge(const trace::Site& site, SiteReport& result) const;
+
+ private:
+  /// What happened in one layer of one device.
+  struct Activity {
+    std::uint64_t freed = 0;  // blocks
+    double last = 0;          // time of the last allocation or free
+    ActivityClock clock;
+    std::vector<double> births;  // of the live blocks, ascending
+  };
+
+  const trace::TraceFile& trace_;
+  const Report& report_;
+  const TensorIndex& tensors_;
+  const std::vector<std::vector<const trace::Block*>>& blocks_;
+  std::map<std::pair<std::uint8_t, std::int16_t>, Activity> activity_;  // by layer and device
+};
+
+}  // namespace vramtrack

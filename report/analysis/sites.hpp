@@ -1,0 +1,38 @@
+// Questions about a report's sites that several renderers and findings ask. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "report/model/model.hpp"
+
+namespace vramtrack {
+
+/// Code of an installed library or of the interpreter, not of the user (by where the file lies), or made by
+/// torch.compile.
+bool is_library_file(std::string_view file) noexcept;
+
+/// A Python frame of the user's own code.
+bool is_own_frame(const Frame& frame) noexcept;
+
+/// The user's own line of a site: innermost own Python frame of the stack, else of the forward stack (a backward
+/// allocation), else the innermost Python frame, else the innermost native frame of the program or any library that
+/// is not CUDA's. Nothing only when the stack is empty.
+std::optional<FrameId> own_frame(const Report& report, const SiteReport& site);
+
+/// The last component of a path.
+std::string_view file_name(std::string_view path) noexcept;
+
+/// "Block.__init__ (model.py:31)", "at::native::add (libtorch_cpu.so)".
+std::string frame_label(const Frame& frame);
+
+/// What the site held when the memory of its device was at its highest: these add up to the peak. In reports that do
+/// not say, the site's own highest.
+Bytes at_peak(const SiteReport& site) noexcept;
+
+/// Sites that can be added up without counting memory twice: all but the segments of a caching allocator whose blocks
+/// are in the tensor layer of the same device.
+bool is_main_layer(const Report& report, const SiteReport& site);
+
+}  // namespace vramtrack

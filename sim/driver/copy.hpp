@@ -1,0 +1,19 @@
+// Copies and fills between host and simulated device memory. Device memory that nothing ever wrote reads as zero, and
+// neither reading nor zeroing it touches it: a model that is only computed with costs the host no memory.
+#pragma once
+
+#include "sim/driver/state.hpp"
+
+namespace vramtrack::sim {
+
+/// Whether [address, address + bytes) lies in simulated memory as a whole.
+bool is_simulated(std::uint64_t address, std::uint64_t bytes);
+
+/// Copies; either side may be ordinary host memory. Call without the lock.
+void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes);
+void fill_bytes(std::uint64_t target, std::uint64_t value, unsigned value_bytes, std::uint64_t count);
+
+/// Makes device memory read as zero again. Memory that is not the device's is left alone. Call without the lock.
+void forget_bytes(std::uint64_t address, std::uint64_t bytes);
+
+}  // namespace vramtrack::sim
