@@ -7,8 +7,8 @@
 #include "report/compare/diff.hpp"
 #include "report/compare/line_shift.hpp"
 #include "report/render/diff_shell_bytes.hpp"
-#include "page_columns.hpp"
-#include "page_data.hpp"
+#include "report/render/page_columns.hpp"
+#include "report/render/page_data.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -1,8 +1,8 @@
 // The self-contained page: the built shell (page/dist/page.html, embedded) with one data block in it.
 #include <ostream>
 
-#include "page_data.hpp"
-#include "page_shell_bytes.hpp"
+#include "report/render/page_data.hpp"
+#include "report/render/page_shell_bytes.hpp"
 #include "report/render/render.hpp"
 
 namespace vramtrack::render {

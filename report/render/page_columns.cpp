@@ -1,4 +1,4 @@
-#include "page_columns.hpp"
+#include "report/render/page_columns.hpp"
 
 #include <algorithm>
 

@@ -1,10 +1,10 @@
-#include "page_data.hpp"
+#include "report/render/page_data.hpp"
 
 #include <algorithm>
 #include <string_view>
 #include <tuple>
 
-#include "page_columns.hpp"
+#include "report/render/page_columns.hpp"
 
 namespace vramtrack::render {
 namespace {

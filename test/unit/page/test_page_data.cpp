@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "page_data.hpp"
+#include "report/render/page_data.hpp"
 #include "report/render/render.hpp"
 
 using namespace vramtrack;
