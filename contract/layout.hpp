@@ -63,6 +63,7 @@ enum class RecordType : std::uint32_t {
   oom = 5,
   note = 6,
   module_gone = 7,
+  heap_graph = 16,  // HeapGraphRecord (heap_graph.hpp)
 };
 
 enum class EndKind : std::uint32_t { running = 0, exit = 1, signal = 2 };  // what the process itself could write

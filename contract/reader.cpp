@@ -180,6 +180,9 @@ class Reader {
       case RecordType::note:
         good = note(payload);
         break;
+      case RecordType::heap_graph:
+        good = heap_graph(payload);
+        break;
       default:
         return warn_once("a record of a type that this version does not know was skipped");
     }
@@ -282,6 +285,14 @@ class Reader {
     if (key.empty()) return false;
     out_.notes.push_back({key, fixed.n, text_of(payload.subspan(sizeof fixed))});
     return true;
+  }
+
+  bool heap_graph(Bytes payload) {
+    HeapGraph graph;
+    if (!read_heap_graph(payload, graph)) return false;
+    const bool whole = !graph.damaged;
+    out_.graphs.push_back(std::move(graph));
+    return whole;
   }
 
   // ---- tables ------------------------------------------------------------------------------------------------------

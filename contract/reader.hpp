@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "contract/heap_graph_reader.hpp"
 #include "contract/layout.hpp"
 
 namespace vramtrack::trace {
@@ -87,8 +88,9 @@ struct TraceFile {
   std::vector<Site> sites;    // by index; holes have used == 0
   std::vector<Block> blocks;  // live ones, in the order of their slots; `site` is always a used site
   std::vector<TimelineSeries> timelines;
-  std::vector<Oom> ooms;    // by n
-  std::vector<Note> notes;  // as written; see note()
+  std::vector<Oom> ooms;          // by n
+  std::vector<Note> notes;        // as written; see note()
+  std::vector<HeapGraph> graphs;  // who held what, at each recorded moment, as written
   std::uint64_t torn_records = 0;
   bool has_history = false;
   std::vector<std::string> warnings;
@@ -133,8 +135,8 @@ TraceFile read_trace(const std::string& path);
 /// The same from memory; `path` is only for messages.
 TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path);
 
-/// Only what says how much: header, accounts, sites and time series; no stack, block, out-of-memory event or note. Costs
-/// a look at each extent's header, however much lives and was logged. Throws TraceError.
+/// Only what says how much: header, accounts, sites and time series; no stack, block, out-of-memory event or note.
+/// Costs a look at each extent's header, however much lives and was logged. Throws TraceError.
 TraceFile read_counters(const std::string& path);
 
 }  // namespace vramtrack::trace
