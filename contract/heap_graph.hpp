@@ -103,7 +103,7 @@ struct GraphEdge {
 namespace heap_graph {
 
 inline constexpr std::size_t max_varint = 10;
-inline constexpr std::size_t max_node_bytes = 24 * max_varint;  // room to have where put() writes
+inline constexpr std::size_t max_node_bytes = 26 * max_varint;  // room to have where put() writes
 inline constexpr std::size_t max_edge_bytes = 8 * max_varint;
 
 constexpr std::uint64_t zigzag(std::int64_t value) noexcept {
