@@ -16,7 +16,6 @@
 #include "interpose/cuda/doors.hpp"
 #include "interpose/cuda/elf.hpp"
 #include "interpose/core/options.hpp"
-#include "interpose/process/session.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/saved_errno.hpp"
@@ -232,7 +231,7 @@ void CUPTIAPI callback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id, 
     if (succeeded && launches_graph(domain, id)) count(g_launches, info.functionName, 0);
     return;
   }
-  if (session::inside_hook()) {  // a hook is around this call: seen by both
+  if (inside_hook()) {  // a hook is around this call: seen by both
     if (succeeded && seen.allocates && seen.address != 0 && tracing()) count_seen(seen);
     return;
   }

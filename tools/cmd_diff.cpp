@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "report/compare/diff.hpp"
-#include "report/model/load.hpp"
+#include "report/load/load.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
 

@@ -28,7 +28,7 @@ struct Table {
 Table count_rows() {
   Table table;
 #define HOOK(api, since, name, parameters, arguments, policy) ++table.api;
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
   return table;
 }

@@ -1,6 +1,6 @@
 // vramtrack merge: the traces or reports of many processes in one report. One input is in memory at a time.
 
-#include "report/model/load.hpp"
+#include "report/load/load.hpp"
 #include "report/compare/merge.hpp"
 #include "report/support/units.hpp"
 #include "tools/command.hpp"

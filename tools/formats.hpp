@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "report/model/load.hpp"
+#include "report/load/load.hpp"
 #include "report/render/render.hpp"
 
 namespace vramtrack::tools {

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/cuda/contexts.hpp"
 
 namespace vramtrack::hooks {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 
 namespace vramtrack::hooks::contexts {
 

@@ -4,7 +4,7 @@
 
 #include "interpose/core/options.hpp"
 #include "interpose/cuda/originals.hpp"
-#include "interpose/torch/torch.hpp"
+#include "interpose/cuda/framework_pool.hpp"
 #include "interpose/core/say.hpp"
 #include "contract/notes.hpp"
 #include "interpose/trace/writer.hpp"
@@ -126,7 +126,7 @@ void write_memory(std::uint32_t n) noexcept {
     if (!context.current() || get(&free_bytes, &total) != CUDA_SUCCESS) continue;
     json << (first ? "" : ", ") << "{\"device\": " << device << ", \"free_bytes\": " << free_bytes
          << ", \"total_bytes\": " << total << ", \"process_bytes\": null, \"other_processes_bytes\": null";
-    torch::describe_pool(device, json);
+    framework_pool.describe(device, json);
     json << "}";
     first = false;
   }

@@ -3,6 +3,8 @@
 //   {"runtimes": ["libcudart.so.13", path...], "driver": path, "by_name": [functions], "by_look_up": [functions],
 //    "unwrapped": look-ups that got the real function since all wrappers were taken}
 // And, for the doctor alone, an empty file `cuda-PID` of a process that used CUDA and left no trace.
+#include "interpose/cuda/doors_note.hpp"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,20 +12,17 @@
 
 #include "interpose/cuda/cuda_headers.hpp"
 
-#include "interpose/cuda/elf.hpp"
-#include "interpose/core/options.hpp"
-#include "interpose/cuda/originals.hpp"
-#include "interpose/process/session.hpp"
-#include "interpose/cuda/table.hpp"
 #include "interpose/core/memory.hpp"
+#include "interpose/core/options.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/cuda/elf.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/cuda/table.hpp"
 #include "interpose/trace/writer.hpp"
 
-namespace vramtrack::session {
+namespace vramtrack::hooks {
 
 namespace {
-
-using namespace hooks;
 
 /// Text that grows in a page of its own: the list of names is longer than a Line.
 class Text {
@@ -107,4 +106,4 @@ void tell_doctor() noexcept {
   if (const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
 }
 
-}  // namespace vramtrack::session
+}  // namespace vramtrack::hooks

@@ -5,7 +5,7 @@
 #include "interpose/cuda/cuda_headers.hpp"
 #include "interpose/cuda/elf.hpp"
 #include "interpose/cuda/originals.hpp"
-#include "interpose/torch/torch.hpp"
+#include "interpose/cuda/framework_pool.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/core/saved_errno.hpp"
 
@@ -74,7 +74,7 @@ void record_success(const Call& call, const AllocFacts& facts, std::int16_t devi
 void record_refusal(const Call& call, const AllocFacts& facts, std::int16_t device) noexcept {
   const SavedErrno keep;
   // PyTorch's allocator empties its cache and asks again; when it gives up it says so itself (torch_hooks.cpp).
-  if (torch::reports_refusals(call.start.ip, facts.kind) || !recording()) return;
+  if (framework_pool.reports_refusals(call.start.ip, facts.kind) || !recording()) return;
   record_oom(Layer::cuda, device, facts.bytes, 0, 0, call.start);
 }
 

@@ -2,9 +2,8 @@
 #include "interpose/cuda/address_map.hpp"
 #include "interpose/cuda/elf.hpp"
 #include "interpose/cuda/originals.hpp"
-#include "interpose/process/session.hpp"
 #include "interpose/cuda/special.hpp"
-#include "interpose/torch/torch.hpp"
+#include "interpose/cuda/framework_pool.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/saved_errno.hpp"
@@ -67,12 +66,12 @@ int Special::free_pointer(std::uint64_t pointer) const noexcept {
   }
   const contexts::Owned owned = contexts::disown(pointer, Kind::device);
   const ledger::Removed removed = record_free({Layer::cuda, host_device, Kind::device, pointer, 0});
-  const ledger::Removed tensor = torch::pool_free(removed, call_.start.ip);
+  const ledger::Removed tensor = framework_pool.free(removed, call_.start.ip);
   const int result = call_.real();
   if (result != success) {
     const SavedErrno keep;
     take_back(removed);
-    torch::pool_take_back(tensor);
+    framework_pool.take_back(tensor);
     contexts::restore(pointer, owned);
     if (imported) opened(pointer);
   }
@@ -91,13 +90,13 @@ int Special::import_pointer_at(FunctionRef<std::uint64_t> out) const noexcept {
 }
 
 Kind Special::stream_kind(std::uint64_t stream) const noexcept {
-  if (session::inside_hook()) return Kind::pool;
+  if (inside_hook()) return Kind::pool;
   const SavedErrno keep;
   return capturing(stream) ? Kind::graph : Kind::pool;
 }
 
 int Special::stream_alloc_from(Facts facts) const noexcept {
-  return called_by_torch(call_.start.ip) ? torch::pool_alloc(call_, facts) : alloc(call_, facts);
+  return called_by_torch(call_.start.ip) ? framework_pool.alloc(call_, facts) : alloc(call_, facts);
 }
 
 int Special::pool_alloc_from(std::uint64_t pool, Facts facts) const noexcept {

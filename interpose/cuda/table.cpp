@@ -8,13 +8,13 @@ namespace {
 
 constexpr std::string_view names[] = {
 #define HOOK(api, since, name, parameters, arguments, policy) #name,
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
 };
 
 constexpr std::size_t runtime_count = 0
 #define HOOK(api, since, name, parameters, arguments, policy) +(Api::api == Api::runtime)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
     ;
 

@@ -14,7 +14,7 @@ namespace vramtrack::hooks {
 
 enum class Row : std::uint16_t {
 #define HOOK(api, since, name, parameters, arguments, policy) name,
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
   count
 };

@@ -7,19 +7,19 @@
 namespace vramtrack::hooks {
 namespace {
 #define HOOK_driver(...) BY_POINTER_HOOK(__VA_ARGS__)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK_driver
 }  // namespace
 }  // namespace vramtrack::hooks
 
 #define HOOK_driver(...) EXPORTED_HOOK(__VA_ARGS__)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK_driver
 
 namespace vramtrack::hooks {
 const RowInfo driver_rows[] = {
 #define HOOK_driver(...) ROW_INFO(__VA_ARGS__)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK_driver
 };
 }  // namespace vramtrack::hooks

@@ -7,19 +7,19 @@
 namespace vramtrack::hooks {
 namespace {
 #define HOOK_runtime(...) BY_POINTER_HOOK(__VA_ARGS__)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK_runtime
 }  // namespace
 }  // namespace vramtrack::hooks
 
 #define HOOK_runtime(...) EXPORTED_HOOK(__VA_ARGS__)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK_runtime
 
 namespace vramtrack::hooks {
 const RowInfo runtime_rows[] = {
 #define HOOK_runtime(...) ROW_INFO(__VA_ARGS__)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK_runtime
 };
 }  // namespace vramtrack::hooks

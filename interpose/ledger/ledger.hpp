@@ -4,7 +4,7 @@
 // while anything outside this library is called.
 #pragma once
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 
 namespace vramtrack::ledger {
 

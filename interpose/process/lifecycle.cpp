@@ -10,17 +10,18 @@
 #include <cstdio>
 
 #include "cupti/callback_source.hpp"
-#include "interpose/python/agent.hpp"
-#include "interpose/cuda/contexts.hpp"
-#include "interpose/cuda/doors.hpp"
-#include "interpose/core/options.hpp"
-#include "interpose/process/session.hpp"
-#include "interpose/cuda/special.hpp"
-#include "interpose/recorder/recorder.hpp"
 #include "interpose/core/no_cancel.hpp"
+#include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/core/thread_id.hpp"
+#include "interpose/cuda/contexts.hpp"
+#include "interpose/cuda/doors.hpp"
+#include "interpose/cuda/doors_note.hpp"
+#include "interpose/cuda/special.hpp"
+#include "interpose/process/session.hpp"
+#include "interpose/python/agent.hpp"
+#include "interpose/recorder/recorder.hpp"
 #include "interpose/trace/writer.hpp"
 
 #include <dlfcn.h>
@@ -86,9 +87,9 @@ int end(int code, bool orderly) noexcept {
   if (::getpid() != g_pid.load(std::memory_order_relaxed)) return code;
   const SavedErrno keep;
   const NoCancel whole;
-  if (!started()) {
+  if (!trace_open()) {
     agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
-    tell_doctor();
+    hooks::tell_doctor();
     return code;
   }
   if (g_ended.exchange(true)) return code;
@@ -100,7 +101,7 @@ int end(int code, bool orderly) noexcept {
   trace::Writer* writer = trace::active();
   if (writer == nullptr) return code;
   cupti::finish();
-  write_doors_note();
+  hooks::write_doors_note();
   writer->finish(trace::EndKind::exit, code & 0xff);
   constexpr int leaks = 77;
   return g_host_options.launched || write_report(writer->path()) || code != 0 ? code : leaks;

@@ -14,10 +14,10 @@
 #include <cstring>
 #include <iterator>
 
-#include "interpose/core/options.hpp"
-#include "interpose/process/session.hpp"
 #include "interpose/core/memory.hpp"
+#include "interpose/core/options.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/process/session.hpp"
 
 extern char** environ;
 

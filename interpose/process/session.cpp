@@ -16,12 +16,12 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "contract/notes.hpp"
+#include "interpose/core/memory.hpp"
 #include "interpose/core/options.hpp"
+#include "interpose/core/say.hpp"
 #include "interpose/ledger/ledger.hpp"
 #include "interpose/stacks/stacks.hpp"
-#include "interpose/core/memory.hpp"
-#include "interpose/core/say.hpp"
-#include "contract/notes.hpp"
 #include "interpose/trace/writer.hpp"
 
 extern char** environ;

@@ -6,18 +6,15 @@
 #include <atomic>
 #include <utility>
 
-#include "cupti/callback_source.hpp"
-#include "interpose/python/agent.hpp"
-#include "interpose/cuda/cuda_facts.hpp"
-#include "interpose/core/options.hpp"
-#include "interpose/process/session.hpp"
-#include "interpose/stacks/stacks.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/hot_thread.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/no_cancel.hpp"
+#include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/recorder/observers.hpp"
+#include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack {
@@ -43,11 +40,11 @@ VRAMTRACK_COLD bool start() noexcept {
   const NoCancel whole;
   const LockGuard guard(g_start_lock);
   if (g_state.load(std::memory_order_acquire) != State::idle) return g_state.load() == State::on;
-  const bool opened = session::open(g_forked_from);
+  const bool opened = observers.open_trace(g_forked_from);
   g_state.store(opened ? State::on : State::off, std::memory_order_release);
   if (opened) {
     g_facts_due.store(true, std::memory_order_relaxed);
-    agent::schedule();
+    observers.opened();
   }
   return opened;
 }
@@ -55,17 +52,13 @@ VRAMTRACK_COLD bool start() noexcept {
 /// Not on, or on with the trace gone: this process was forked by a way that ran no fork handler (clone, _Fork).
 VRAMTRACK_COLD bool recording_slow() noexcept {
   const State state = g_state.load(std::memory_order_acquire);
-  if (state == State::on) session::after_fork_in_child();
+  if (state == State::on) observers.forked();
   return g_state.load(std::memory_order_acquire) == State::idle && start();
 }
 
-// A first CUDA allocation has succeeded, so the driver is up and can be asked; the caching allocator's own events may
-// come under its lock and are left alone.
+// A first CUDA allocation has succeeded; the caching allocator's own events may come under its lock and do not count.
 VRAMTRACK_COLD void write_facts() noexcept {
-  if (!g_facts_due.exchange(false)) return;
-  const NoCancel whole;
-  cuda_facts::write_once();
-  cupti::start();
+  if (g_facts_due.exchange(false)) observers.driver_is_up();
 }
 
 std::uint64_t live_on(std::int16_t device) noexcept {
@@ -131,9 +124,7 @@ void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::
   const stacks::Captured captured = stacks::capture(start);
   if (layer == Layer::cuda) live = live_on(device);
   const std::uint32_t n = ledger::snapshot_oom(layer, device, requested, live, reserved, captured.stack);
-  if (n == 0) return;
-  cuda_facts::write_memory(n);
-  agent::note_oom(n);
+  if (n != 0) observers.out_of_memory(n);
 }
 
 namespace reported_call {
@@ -164,10 +155,9 @@ bool tracing() noexcept { return g_state.load(std::memory_order_acquire) == Stat
 void freeze() noexcept {
   if (tracing()) {
     const SavedErrno keep;
-    const HookScope scope;  // the driver calls below are not the host's
-    cuda_facts::write_memory(0);
+    observers.freezing();
   }
-  session::freeze_quietly();
+  freeze_quietly();
 }
 
 void stop_recording(const char* why) noexcept {
@@ -175,9 +165,7 @@ void stop_recording(const char* why) noexcept {
   say("recording stopped: ", why, ". The program goes on untraced.");
 }
 
-namespace session {
-
-bool started() noexcept {
+bool trace_open() noexcept {
   const State state = g_state.load(std::memory_order_acquire);
   return (state == State::on || state == State::frozen) && trace::active() != nullptr;
 }
@@ -196,7 +184,5 @@ void reset_recorder(std::uint32_t forked_from) noexcept {
   g_forked_from = forked_from;
   if (g_state.load() != State::off) g_state.store(State::idle);
 }
-
-}  // namespace session
 
 }  // namespace vramtrack

@@ -1,7 +1,7 @@
 // The one way from a hook into the trace: guard, lazy start, stack capture, ledger. Any thread.
 #pragma once
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/ledger/ledger.hpp"
 
 namespace vramtrack {
@@ -53,6 +53,18 @@ bool recorded(std::uint64_t address) noexcept;
 /// to the real functions but not recorded, so that the tear-down of the interpreter does not empty the report. Writes
 /// Header::end_ticks; end_kind and end_code are still written when the process really ends. Idempotent.
 void freeze() noexcept;
+
+/// freeze(), without a word to the driver or the agent: also from _exit, which a signal handler may have called.
+void freeze_quietly() noexcept;
+
+/// Whether this process has an open trace (recording or frozen).
+bool trace_open() noexcept;
+
+/// Whether the calling thread is inside a hook: a signal handler may have interrupted one.
+bool inside_hook() noexcept;
+
+/// In a forked child: the parent's trace is not ours; an own one is opened by the first event.
+void reset_recorder(std::uint32_t forked_from) noexcept;
 
 /// An internal failure: one stderr line with the pid, recording off for ever (hooks go on forwarding).
 void stop_recording(const char* why) noexcept;

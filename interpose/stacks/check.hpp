@@ -3,7 +3,7 @@
 // calls Python.
 #pragma once
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/stacks/state.hpp"
 #include "interpose/core/hot.hpp"
 

@@ -3,7 +3,7 @@
 // node tells both back. Any thread.
 #pragma once
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/stacks/state.hpp"
 
 namespace vramtrack::stacks {

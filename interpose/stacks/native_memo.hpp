@@ -16,7 +16,7 @@
 
 #include <cstdint>
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/stacks/hash.hpp"
 #include "interpose/stacks/state.hpp"
 #include "interpose/stacks/unwind_rule.hpp"

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/stacks/state.hpp"
 
 namespace vramtrack::stacks {

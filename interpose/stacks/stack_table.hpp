@@ -1,7 +1,7 @@
 // Whole stacks by id: a 128-bit hash finds a known one without a lock, a new one is appended to the trace. Any thread.
 #pragma once
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/stacks/hash.hpp"
 
 namespace vramtrack::stacks {

@@ -2,7 +2,7 @@
 // the GIL; takes no GIL; no lock and no heap allocation for a stack seen before.
 #pragma once
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 
 namespace vramtrack::stacks {
 

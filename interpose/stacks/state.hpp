@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "interpose/recorder/event.hpp"
+#include "interpose/core/event.hpp"
 #include "interpose/stacks/hash.hpp"
 
 namespace vramtrack::stacks {

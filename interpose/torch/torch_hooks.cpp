@@ -11,14 +11,14 @@
 #include <atomic>
 #include <string_view>
 
-#include "interpose/python/agent.hpp"
-#include "interpose/cuda/elf.hpp"
-#include "interpose/cuda/originals.hpp"
-#include "interpose/torch/torch.hpp"
-#include "interpose/recorder/recorder.hpp"
-#include "interpose/stacks/stacks.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/cuda/elf.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/python/agent.hpp"
+#include "interpose/recorder/recorder.hpp"
+#include "interpose/stacks/stacks.hpp"
+#include "interpose/torch/torch.hpp"
 
 namespace {
 

@@ -7,13 +7,14 @@
 #include <bit>
 #include <numeric>
 
-#include "interpose/python/agent.hpp"
-#include "interpose/cuda/cuda_headers.hpp"
-#include "interpose/cuda/originals.hpp"
-#include "interpose/torch/torch.hpp"
-#include "interpose/recorder/recorder.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/cuda/cuda_headers.hpp"
+#include "interpose/cuda/framework_pool.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/python/agent.hpp"
+#include "interpose/recorder/recorder.hpp"
+#include "interpose/torch/torch.hpp"
 
 namespace vramtrack::hooks::torch {
 
@@ -66,9 +67,7 @@ Bytes block_bytes(Pool& pool, const Level& before, const Level& after, Bytes ask
   return rise;
 }
 
-}  // namespace
-
-int pool_alloc(const Call& call, Facts facts) noexcept {
+int alloc_block(const Call& call, Facts facts) noexcept {
   const HookScope scope;
   if (!scope.outermost()) return call.real();
   Level before;
@@ -107,7 +106,7 @@ int pool_alloc(const Call& call, Facts facts) noexcept {
   return result;
 }
 
-ledger::Removed pool_free(const ledger::Removed& freed, std::uintptr_t caller) noexcept {
+ledger::Removed free_block(const ledger::Removed& freed, std::uintptr_t caller) noexcept {
   if (!freed.found || freed.site->kind != static_cast<std::uint8_t>(Kind::pool) || !called_by_torch(caller)) return {};
   const std::int16_t device = freed.site->device;
   if (device < 0 || device >= most_devices || !g_pools[device].seen.load(std::memory_order_relaxed)) return {};
@@ -116,7 +115,7 @@ ledger::Removed pool_free(const ledger::Removed& freed, std::uintptr_t caller) n
                       g_pools[device].reserved.load(std::memory_order_relaxed)});
 }
 
-void pool_take_back(const ledger::Removed& removed) noexcept {
+void take_block_back(const ledger::Removed& removed) noexcept {
   if (!removed.found) return;
   agent::watch(true, 0);
   take_back(removed);
@@ -131,4 +130,16 @@ void describe_pool(int device, Line& json) noexcept {
   json << ", \"torch_pool\": {\"reserved_bytes\": " << reserved << ", \"used_bytes\": " << used << "}";
 }
 
+}  // namespace
+
 }  // namespace vramtrack::hooks::torch
+
+namespace vramtrack::hooks {
+
+constinit const FrameworkPool framework_pool{.reports_refusals = torch::reports_refusals,
+                                             .alloc = torch::alloc_block,
+                                             .free = torch::free_block,
+                                             .take_back = torch::take_block_back,
+                                             .describe = torch::describe_pool};
+
+}  // namespace vramtrack::hooks

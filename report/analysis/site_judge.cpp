@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "report/analysis/owner.hpp"
+#include "report/symbolize/owner.hpp"
 
 namespace vramtrack {
 namespace {

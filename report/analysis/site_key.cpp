@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack {
 namespace {

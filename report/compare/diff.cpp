@@ -6,9 +6,9 @@
 #include <unordered_map>
 
 #include "report/compare/line_shift.hpp"
-#include "report/render/call_paths.hpp"
+#include "report/analysis/call_paths.hpp"
 #include "report/analysis/site_key.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack {

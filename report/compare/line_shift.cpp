@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "report/analysis/site_key.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack {
 namespace {

@@ -10,7 +10,7 @@
 #include "report/findings/findings.hpp"
 #include "report/compare/merged_timeline.hpp"
 #include "report/compare/rank_statistics.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack {

@@ -4,8 +4,8 @@
 #include <array>
 
 #include "report/findings/registry.hpp"
-#include "report/analysis/owner.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/symbolize/owner.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "report/findings/registry.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

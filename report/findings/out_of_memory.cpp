@@ -4,7 +4,7 @@
 
 #include "report/analysis/agent_facts.hpp"
 #include "report/findings/registry.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

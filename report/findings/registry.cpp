@@ -4,7 +4,7 @@
 #include <map>
 #include <tuple>
 
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::findings {
 

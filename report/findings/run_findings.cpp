@@ -9,7 +9,7 @@
 #include <iterator>
 
 #include "report/findings/registry.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

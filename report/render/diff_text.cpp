@@ -2,8 +2,8 @@
 #include <ostream>
 
 #include "report/compare/diff.hpp"
-#include "report/render/call_paths.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/analysis/call_paths.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

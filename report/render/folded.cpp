@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "report/render/render.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::render {
 

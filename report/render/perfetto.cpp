@@ -6,10 +6,10 @@
 #include <ostream>
 #include <set>
 
-#include "report/render/call_paths.hpp"
+#include "report/analysis/call_paths.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "report/render/terminal_text.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

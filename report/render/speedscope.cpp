@@ -1,7 +1,7 @@
 // speedscope's own JSON format: one "sampled" profile per layer, device and measure, unit bytes.
 #include <ostream>
 
-#include "report/render/call_paths.hpp"
+#include "report/analysis/call_paths.hpp"
 #include "report/render/render.hpp"
 
 namespace vramtrack::render {

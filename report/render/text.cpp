@@ -5,7 +5,7 @@
 #include "report/analysis/hook_facts.hpp"
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::render {

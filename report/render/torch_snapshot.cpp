@@ -5,7 +5,7 @@
 #include <map>
 #include <ostream>
 
-#include "report/render/call_paths.hpp"
+#include "report/analysis/call_paths.hpp"
 #include "report/render/pickle.hpp"
 #include "report/render/render.hpp"
 #include "report/render/segments.hpp"

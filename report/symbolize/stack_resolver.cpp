@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdio>
 
-#include "report/analysis/owner.hpp"
+#include "report/symbolize/owner.hpp"
 #include "report/symbolize/python_lines.hpp"
 #include "report/support/utf8.hpp"
 
@@ -51,7 +51,7 @@ std::string_view python_function(std::string_view name, std::string_view qualifi
 
 }  // namespace
 
-StackResolver::StackResolver(const trace::TraceFile& trace, const AnalyseOptions& options, Report& report)
+StackResolver::StackResolver(const trace::TraceFile& trace, const SymbolOptions& options, Report& report)
     : trace_(trace),
       symbols_(options.symbols),
       report_(report),

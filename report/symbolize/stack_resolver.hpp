@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "contract/reader.hpp"
-#include "report/analysis/analyse.hpp"
-#include "report/symbolize/merge_stack.hpp"
 #include "report/model/model.hpp"
+#include "report/symbolize/merge_stack.hpp"
 #include "report/symbolize/source_lines.hpp"
 #include "report/symbolize/symbolizer.hpp"
 
@@ -21,10 +20,16 @@ struct ResolvedStack {
   std::string owner;            // see owner.hpp
 };
 
+struct SymbolOptions {
+  bool symbols = true;       // off: native frames are shown as module + offset
+  std::string symbol_cache;  // folder in which names are kept between runs (symbol_cache.hpp); "": nowhere
+  bool source_text = true;   // read the text of each line from the source files
+};
+
 class StackResolver {
  public:
   /// Frames are added to report.frames, losses and notes to report.losses (the latter by finish()).
-  StackResolver(const trace::TraceFile& trace, const AnalyseOptions& options, Report& report);
+  StackResolver(const trace::TraceFile& trace, const SymbolOptions& options, Report& report);
 
   /// The same object for the same id; an unknown id has no frames.
   const ResolvedStack& resolve(std::uint32_t stack);

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <optional>
 
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "report/symbolize/debug_lines.hpp"
 #include "report/symbolize/demangle.hpp"
 #include "report/symbolize/elf_symbols.hpp"

@@ -1,7 +1,7 @@
 """Every row of the hook table, by every way to reach it, under both runtimes: recorded once, with the right bytes, kind,
 stream and device, gone when freed, and the program's results, last error and errno as without us.
 
-The cases are test/corpus/doors/; the table is interpose/cuda/cuda_hooks.def; the simulated driver's own books are the
+The cases are test/corpus/doors/; the table is contract/cuda_hooks.def; the simulated driver's own books are the
 oracle. docs/coverage.md is made from the same runs (see test_coverage_page)."""
 
 import functools
@@ -15,7 +15,7 @@ import pytest
 from conftest import BUILD, LIBRARY, ROOT, VRAMTRACK
 
 PROGRAMS = BUILD / "test" / "corpus"
-TABLE = (ROOT / "interpose" / "cuda" / "cuda_hooks.def").read_text()
+TABLE = (ROOT / "contract" / "cuda_hooks.def").read_text()
 ROWS = re.findall(r"^HOOK\((runtime|driver), \d+, (\w+),", TABLE, re.M)
 RUNTIME_WAYS = ["linked", "dlsym", "dlvsym", "default"]
 DRIVER_WAYS = ["linked", "dlsym", "default", "proc", "proc_v2", "entry", "entry_version", "static"]
@@ -225,7 +225,7 @@ def coverage_page():
     lines = [
         "# What is hooked, and by which way",
         "",
-        "Made from `interpose/cuda/cuda_hooks.def` and the door tests by",
+        "Made from `contract/cuda_hooks.def` and the door tests by",
         "`VRAMTRACK_WRITE_COVERAGE=1 pytest test/e2e/test_hooks.py -k coverage_page`; the test fails when it is out of date.",
         "A mark says that the call was recorded once, with the right bytes, kind, stream and device, taken out when freed,",
         "and that its result, errno and last error were those of a run without vramtrack, under libcudart 12 and 13.",

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "report/findings/run_findings.hpp"
-#include "report/model/load.hpp"
+#include "report/load/load.hpp"
 #include "tools/run/child.hpp"
 
 namespace vramtrack::tools {

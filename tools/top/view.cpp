@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "report/render/call_paths.hpp"
+#include "report/analysis/call_paths.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

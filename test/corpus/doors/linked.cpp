@@ -9,13 +9,13 @@
 #define DO_PRAGMA(text) _Pragma(#text)
 #define WEAK(name) DO_PRAGMA(weak name)
 #define HOOK(api, since, name, parameters, arguments, policy) WEAK(name)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
 
 void* doors::find_linked(const char* wanted) {
 #define HOOK(api, since, name, parameters, arguments, policy) \
   if (std::strcmp(#name, wanted) == 0) return reinterpret_cast<void*>(&::name);
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
   return nullptr;
 }

@@ -10,4 +10,4 @@
 #define STUB_driver(name) STUB(name)
 #endif
 #define HOOK(api, since, name, parameters, arguments, policy) STUB_##api(name)
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"

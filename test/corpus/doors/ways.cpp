@@ -28,7 +28,7 @@ struct Known {
 };
 const Known driver_names[] = {
 #define HOOK(api, since, name, parameters, arguments, policy) {#name, since},
-#include "interpose/cuda/cuda_hooks.def"
+#include "contract/cuda_hooks.def"
 #undef HOOK
 };
 

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
-#include "report/render/call_paths.hpp"
+#include "report/analysis/call_paths.hpp"
 #include "report/render/render.hpp"
 #include "test/unit/exports/sample_report.hpp"
 

@@ -1,14 +1,14 @@
-#include "report/analysis/analyse.hpp"
+#include "report/load/analyse.hpp"
 
 #include <catch2/catch.hpp>
 #include <sstream>
 
 #include "contract/notes.hpp"
 #include "report/model/input_error.hpp"
-#include "report/model/load.hpp"
+#include "report/load/load.hpp"
 #include "report/model/read_report.hpp"
 #include "report/render/render.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 #include "test/unit/report/made_trace.hpp"
 
 using namespace vramtrack;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "report/analysis/analyse.hpp"
+#include "report/load/analyse.hpp"
 #include "test/unit/trace/temporary_trace.hpp"
 
 namespace vramtrack::test {

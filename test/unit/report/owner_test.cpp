@@ -1,4 +1,4 @@
-#include "report/analysis/owner.hpp"
+#include "report/symbolize/owner.hpp"
 
 #include <catch2/catch.hpp>
 #include <vector>

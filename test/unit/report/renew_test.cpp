@@ -1,5 +1,5 @@
 // A report brought up to date from the counters alone says what the whole trace says.
-#include "report/model/renew.hpp"
+#include "report/load/renew.hpp"
 
 #include "test/unit/report/made_trace.hpp"
 

@@ -1,4 +1,4 @@
-#include "report/model/renew.hpp"
+#include "report/load/renew.hpp"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
-#include "report/analysis/owner.hpp"
+#include "report/symbolize/owner.hpp"
 
 #include <algorithm>
 #include <array>
 
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "report/analysis/analyse.hpp"
+#include "report/load/analyse.hpp"
 #include "report/model/input_error.hpp"
 
 namespace vramtrack {

@@ -1,5 +1,5 @@
-#include "report/render/call_paths.hpp"
-#include "report/analysis/sites.hpp"
+#include "report/analysis/call_paths.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/utf8.hpp"
 
 #include <algorithm>

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "report/model/model.hpp"
+#include "report/symbolize/stack_resolver.hpp"
 
 namespace vramtrack {
 
@@ -13,15 +14,12 @@ namespace trace {
 struct TraceFile;
 }
 
-struct AnalyseOptions {
+struct AnalyseOptions : SymbolOptions {
   std::string at = "exit";              // exit | peak | oom | live
   std::uint32_t oom = 1;                // with "oom": which one
   std::size_t max_allocations = 10000;  // live blocks listed one by one; the rest are counted
   Bytes min_size = 0;                   // smaller sites and blocks are left out of the lists, not of the totals
-  bool symbols = true;                  // off: native frames are shown as module + offset
-  std::string symbol_cache;             // folder in which names are kept between runs (symbol_cache.hpp); "": nowhere
   bool history = false;                 // load(): turn the event history (--history) into bands over time
-  bool source_text = true;              // read the text of each line from the source files
 };
 
 /// Never throws for what a trace may hold; an `oom` that is not there is an InputError.

@@ -1,4 +1,4 @@
-#include "report/analysis/analyse.hpp"
+#include "report/load/analyse.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -6,16 +6,16 @@
 #include "contract/notes.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/device_ledger.hpp"
-#include "report/findings/findings.hpp"
-#include "report/model/input_error.hpp"
 #include "report/analysis/process_facts.hpp"
 #include "report/analysis/site_judge.hpp"
-#include "report/analysis/sites.hpp"
-#include "report/symbolize/stack_resolver.hpp"
-#include "report/support/utf8.hpp"
 #include "report/analysis/tensor_facts.hpp"
 #include "report/analysis/timeline.hpp"
 #include "report/analysis/totals.hpp"
+#include "report/findings/findings.hpp"
+#include "report/model/input_error.hpp"
+#include "report/model/sites.hpp"
+#include "report/support/utf8.hpp"
+#include "report/symbolize/stack_resolver.hpp"
 
 namespace vramtrack {
 namespace {

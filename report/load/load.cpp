@@ -1,4 +1,4 @@
-#include "report/model/load.hpp"
+#include "report/load/load.hpp"
 
 #include <array>
 #include <fstream>

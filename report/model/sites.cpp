@@ -1,4 +1,4 @@
-#include "report/analysis/sites.hpp"
+#include "report/model/sites.hpp"
 
 #include <algorithm>
 #include <array>
