@@ -18,6 +18,8 @@ inline constexpr int max_devices = 16;
 inline constexpr const char* size_variable = "VRAMTRACK_SIM";             // 80GiB, 2x24GiB, ...
 inline constexpr const char* context_variable = "VRAMTRACK_SIM_CONTEXT";  // size of a context, for example 0 or 500MiB
 inline constexpr const char* state_variable = "VRAMTRACK_SIM_STATE";      // file shared by the processes of one run
+inline constexpr const char* world_variable = "VRAMTRACK_SIM_WORLD";      // ranks of which only one runs here
+inline constexpr const char* nccl_timeout_variable = "VRAMTRACK_SIM_NCCL_TIMEOUT";  // seconds, of a rank that waits
 
 /// "80GiB", "24 GB", "512MiB", "1048576" -> bytes. False when the text is no size.
 bool parse_bytes(std::string_view text, std::uint64_t& bytes);

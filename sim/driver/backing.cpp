@@ -11,7 +11,6 @@ namespace vramtrack::sim {
 namespace {
 
 constexpr std::uint64_t file_bytes = 1ull << 50;
-constexpr int first_descriptor = 200;  // away from the numbers that programs and shells count on
 
 void* as_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
 
@@ -28,19 +27,6 @@ void* map_aligned(std::uint64_t size, std::uint64_t alignment, std::uint64_t hin
 }
 
 }  // namespace
-
-int create_memory_file(const char* name, std::uint64_t size) {
-  const int low = memfd_create(name, MFD_CLOEXEC);
-  if (low < 0) return -1;
-  const int high = fcntl(low, F_DUPFD_CLOEXEC, first_descriptor);
-  const int fd = high >= 0 ? high : low;
-  if (high >= 0) close(low);
-  if (ftruncate(fd, static_cast<off_t>(size)) != 0) {
-    close(fd);
-    return -1;
-  }
-  return fd;
-}
 
 bool Backing::open(int devices, std::uint64_t device_bytes) {
   m_fd = create_memory_file("vramtrack-sim", file_bytes);

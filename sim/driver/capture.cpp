@@ -130,7 +130,10 @@ CUresult launch_host(CUstream handle, std::function<void()> function) {
   Call call(handle);
   if (call.status != CUDA_SUCCESS) return call.status;
   if (capture_work(*call.stream, CU_GRAPH_NODE_TYPE_HOST, function)) return CUDA_SUCCESS;
-  enqueue_host_function(std::move(function));
+  enqueue_host_function([before = pending_on(*call.stream), function = std::move(function)] {
+    await(before);
+    function();
+  });
   return CUDA_SUCCESS;
 }
 

@@ -1,5 +1,6 @@
 // Streams, events and what stream capture makes of them. Streams do not overlap: every operation is done when the
-// call returns, except host functions, which run in order on a thread of their own.
+// call returns, except host functions, which run in order on a thread of their own, and work of libraries
+// (stream_work.hpp), for which later operations wait.
 #pragma once
 
 #include <functional>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "sim/driver/state.hpp"
+#include "sim/driver/stream_work.hpp"
 
 namespace vramtrack::sim {
 
@@ -30,6 +32,7 @@ struct Stream {
   unsigned long long id = 0;
   std::shared_ptr<Capture> capture;  // while it is capturing
   std::vector<Node*> frontier;       // in a capture: the nodes that the next one depends on
+  WorkList pending;
 };
 
 struct Event {
@@ -39,6 +42,7 @@ struct Event {
   std::uint64_t nanoseconds = 0;
   std::shared_ptr<Capture> capture;  // when recorded in a capturing stream
   std::vector<Node*> frontier;
+  WorkList pending;  // when it was recorded
 };
 
 /// The stream that a handle names, default streams included. Needs the current context.

@@ -15,7 +15,9 @@ CUresult submit(CUstream handle, CUgraphNodeType type, Entry& entry, std::functi
   Stream* stream = nullptr;
   if (const CUresult status = resolve_stream(handle, entry.context(), stream); status != CUDA_SUCCESS) return status;
   if (capture_work(*stream, type, work)) return CUDA_SUCCESS;
+  const WorkList before = pending_on(*stream);
   entry.unlock();
+  if (const CUresult status = await(before); status != CUDA_SUCCESS) return status;
   drain_host_functions();
   work();
   return CUDA_SUCCESS;

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "sim/driver/stream_work.hpp"
+
 namespace vramtrack::sim {
 
 namespace {
@@ -23,17 +25,6 @@ bool is_tracked(const Allocation* allocation) {
     default:
       return false;
   }
-}
-
-/// Whether a range may hold anything but zeros.
-bool is_written(std::uint64_t address, std::uint64_t bytes) {
-  const std::lock_guard lock(driver().lock);
-  return !is_tracked(find_allocation(address)) || driver().written.intersects(address, address + bytes);
-}
-
-void mark_written(std::uint64_t address, std::uint64_t bytes) {
-  const std::lock_guard lock(driver().lock);
-  if (is_tracked(find_allocation(address))) driver().written.add(address, address + bytes);
 }
 
 /// Zeroes; whole pages of a large range go back to the system.
@@ -59,14 +50,25 @@ bool is_simulated(std::uint64_t address, std::uint64_t bytes) {
   return true;
 }
 
+bool may_hold_data(std::uint64_t address, std::uint64_t bytes) {
+  const std::lock_guard lock(driver().lock);
+  return !is_tracked(find_allocation(address)) || driver().written.intersects(address, address + bytes);
+}
+
+void mark_written(std::uint64_t address, std::uint64_t bytes) {
+  const std::lock_guard lock(driver().lock);
+  if (is_tracked(find_allocation(address))) driver().written.add(address, address + bytes);
+}
+
 void forget_bytes(std::uint64_t address, std::uint64_t bytes) {
+  await_range(address, bytes);
   const std::lock_guard lock(driver().lock);
   for (const auto& [start, end] : driver().written.remove(address, address + bytes)) zero(start, end);
 }
 
 void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes) {
   if (bytes == 0) return;
-  if (!is_written(source, bytes)) {
+  if (!may_hold_data(source, bytes)) {
     fill_bytes(target, 0, 1, bytes);
     return;
   }
@@ -77,7 +79,7 @@ void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes)
 void fill_bytes(std::uint64_t target, std::uint64_t value, unsigned value_bytes, std::uint64_t count) {
   const std::uint64_t bytes = count * value_bytes;
   if (bytes == 0) return;
-  if (value == 0 && !is_written(target, bytes)) return;
+  if (value == 0 && !may_hold_data(target, bytes)) return;
   if (value != 0) mark_written(target, bytes);
   if (value_bytes == 1 || value == 0) {
     std::memset(as_pointer(target), static_cast<int>(value & 0xff), bytes);

@@ -9,6 +9,10 @@ namespace vramtrack::sim {
 /// Whether [address, address + bytes) lies in simulated memory as a whole.
 bool is_simulated(std::uint64_t address, std::uint64_t bytes);
 
+/// Whether a range may hold anything but zeros, and that it will. Call without the lock.
+bool may_hold_data(std::uint64_t address, std::uint64_t bytes);
+void mark_written(std::uint64_t address, std::uint64_t bytes);
+
 /// Copies; either side may be ordinary host memory. Call without the lock.
 void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes);
 void fill_bytes(std::uint64_t target, std::uint64_t value, unsigned value_bytes, std::uint64_t count);

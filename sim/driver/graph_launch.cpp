@@ -138,6 +138,7 @@ CUresult cuGraphUpload(CUgraphExec handle, CUstream) {
 
 CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
   auto* executable = reinterpret_cast<GraphExec*>(handle);
+  WorkList before;
   {
     Entry entry(Needs::context);
     if (!entry) return entry.status();
@@ -146,7 +147,9 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
     const CUresult status = resolve_stream(stream_handle, entry.context(), stream);
     if (status != CUDA_SUCCESS) return status;
     if (capture_work(*stream, CU_GRAPH_NODE_TYPE_GRAPH, [executable] { run_graph(*executable); })) return CUDA_SUCCESS;
+    before = pending_on(*stream);
   }
+  if (const CUresult status = await(before); status != CUDA_SUCCESS) return status;
   drain_host_functions();
   return run_graph(*executable);
 }

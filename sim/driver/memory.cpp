@@ -111,6 +111,7 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr* out, size_t* pitch, size_t width, size_
 }
 
 CUresult cuMemFree_v2(CUdeviceptr address) {
+  await_allocation(address);
   Entry entry(Needs::context);
   if (!entry) return entry.status();
   if (address == 0) return CUDA_SUCCESS;
@@ -139,6 +140,7 @@ CUresult cuMemAllocHost_v2(void** out, size_t bytes) { return allocate_host(out,
 CUresult cuMemAllocHost(void** out, unsigned bytes) { return allocate_host(out, bytes, 0); }
 
 CUresult cuMemFreeHost(void* pointer) {
+  await_allocation(reinterpret_cast<std::uint64_t>(pointer));
   Entry entry(Needs::context);
   if (!entry) return entry.status();
   if (const CUresult status = forbid_in_capture(); status != CUDA_SUCCESS) return status;

@@ -124,8 +124,10 @@ CUresult launch(unsigned block_x, unsigned block_y, unsigned block_z, unsigned g
   if (std::uint64_t{block_x} * block_y * block_z > 1024) return CUDA_ERROR_INVALID_VALUE;
   Stream* stream = nullptr;
   const CUresult status = resolve_stream(handle, entry.context(), stream);
-  if (status == CUDA_SUCCESS) capture_work(*stream, CU_GRAPH_NODE_TYPE_KERNEL, {});
-  return status;
+  if (status != CUDA_SUCCESS || capture_work(*stream, CU_GRAPH_NODE_TYPE_KERNEL, {})) return status;
+  const WorkList before = pending_on(*stream);
+  entry.unlock();
+  return await(before);
 }
 
 CUresult occupancy(int* blocks, int block_size) {

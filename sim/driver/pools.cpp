@@ -194,6 +194,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t bytes, CUmemoryPool po
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
+  await_allocation(address);
   Entry entry(Needs::context);
   if (!entry) return entry.status();
   Stream* stream = nullptr;

@@ -71,6 +71,26 @@ CUresult resolve_stream(CUstream handle, Context& context, Stream*& out) {
   return CUDA_SUCCESS;
 }
 
+WorkList pending_on(Stream& stream) {
+  forget_done(stream.pending);
+  WorkList found = stream.pending;
+  // The legacy default stream and the blocking streams of its context wait for each other.
+  const bool legacy = stream.id == 1;
+  if (!legacy && (stream.flags & CU_STREAM_NON_BLOCKING) != 0) return found;
+  const auto add = [&](Stream& other) {
+    forget_done(other.pending);
+    found.insert(found.end(), other.pending.begin(), other.pending.end());
+  };
+  for (auto& [key, other] : streams().defaults) {
+    if (key.first == stream.context && other != &stream && (legacy || key.second == 1)) add(*other);
+  }
+  if (!legacy) return found;
+  for (Stream* other : streams().live.all()) {
+    if (other->context == stream.context && (other->flags & CU_STREAM_NON_BLOCKING) == 0) add(*other);
+  }
+  return found;
+}
+
 void leave_capture(const Capture* capture) {
   const auto leave = [&](Stream* stream) {
     if (stream->capture.get() != capture) return;
@@ -124,28 +144,36 @@ CUresult cuStreamDestroy_v2(CUstream handle) {
 CUresult cuStreamDestroy(CUstream handle) { return cuStreamDestroy_v2(handle); }
 
 CUresult cuStreamSynchronize(CUstream handle) {
+  WorkList before;
   {
     StreamEntry call(handle);
     if (call.status != CUDA_SUCCESS) return call.status;
     if (const CUresult status = refuse_capturing(*call.stream); status != CUDA_SUCCESS) return status;
     trim_pools(call.entry.context().device);
+    before = pending_on(*call.stream);
   }
+  const CUresult status = await(before);
   drain_host_functions();
-  return CUDA_SUCCESS;
+  return status;
 }
 CUresult cuStreamQuery(CUstream handle) {
   StreamEntry call(handle);
-  return call.status != CUDA_SUCCESS ? call.status : refuse_capturing(*call.stream);
+  if (call.status != CUDA_SUCCESS) return call.status;
+  const CUresult status = refuse_capturing(*call.stream);
+  return status != CUDA_SUCCESS ? status : query(pending_on(*call.stream));
 }
 CUresult cuCtxSynchronize(void) {
+  WorkList before;
   {
     Entry entry(Needs::context);
     if (!entry) return entry.status();
     if (const CUresult status = forbid_in_capture(); status != CUDA_SUCCESS) return status;
     trim_pools(entry.context().device);
+    before = pending_on_device(entry.context().device);
   }
+  const CUresult status = await(before);
   drain_host_functions();
-  return CUDA_SUCCESS;
+  return status;
 }
 CUresult cuCtxSynchronize_v2(CUcontext) { return cuCtxSynchronize(); }
 
@@ -194,7 +222,12 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned) {
   if (call.status != CUDA_SUCCESS) return call.status;
   const Event* event = event_of(event_handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  if (event->capture == nullptr) return CUDA_SUCCESS;  // recorded work is done already
+  if (event->capture == nullptr) {  // all other recorded work is done already
+    auto& pending = call.stream->pending;
+    forget_done(pending);
+    pending.insert(pending.end(), event->pending.begin(), event->pending.end());
+    return CUDA_SUCCESS;
+  }
   if (call.stream->capture != nullptr && call.stream->capture != event->capture) {
     return CUDA_ERROR_STREAM_CAPTURE_MERGE;
   }
@@ -232,6 +265,7 @@ CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream, unsigned) {
   event->nanoseconds = now();
   event->capture = call.stream->capture;
   event->frontier = call.stream->frontier;
+  event->pending = pending_on(*call.stream);
   return CUDA_SUCCESS;
 }
 CUresult cuEventRecord(CUevent handle, CUstream stream) { return cuEventRecordWithFlags(handle, stream, 0); }
@@ -242,9 +276,11 @@ CUresult cuEventQuery(CUevent handle) {
   const Event* event = event_of(handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   if (event->capture != nullptr && event->capture->graph != nullptr) return CUDA_ERROR_CAPTURED_EVENT;
-  return forbid_in_capture();
+  const CUresult status = forbid_in_capture();
+  return status != CUDA_SUCCESS ? status : query(event->pending);
 }
 CUresult cuEventSynchronize(CUevent handle) {
+  WorkList before;
   {
     Entry entry(Needs::context);
     if (!entry) return entry.status();
@@ -252,9 +288,11 @@ CUresult cuEventSynchronize(CUevent handle) {
     if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     if (event->capture != nullptr && event->capture->graph != nullptr) return CUDA_ERROR_CAPTURED_EVENT;
     trim_pools(event->context->device);
+    before = event->pending;
   }
+  const CUresult status = await(before);
   drain_host_functions();
-  return CUDA_SUCCESS;
+  return status;
 }
 
 CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end) {
@@ -264,6 +302,9 @@ CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end) 
   if (milliseconds == nullptr || first == nullptr || last == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   if (!first->recorded || !last->recorded) return CUDA_ERROR_INVALID_HANDLE;
   if ((first->flags | last->flags) & CU_EVENT_DISABLE_TIMING) return CUDA_ERROR_INVALID_HANDLE;
+  for (const Event* event : {first, last}) {
+    if (query(event->pending) == CUDA_ERROR_NOT_READY) return CUDA_ERROR_NOT_READY;
+  }
   const auto difference = static_cast<std::int64_t>(last->nanoseconds - first->nanoseconds);
   *milliseconds = static_cast<float>(static_cast<double>(difference) / 1e6);
   return CUDA_SUCCESS;

@@ -10,34 +10,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "sim/core/process.hpp"
+
 namespace vramtrack::sim {
-
-namespace {
-
-/// Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 when it is gone or a zombie.
-std::uint64_t start_time(pid_t pid) {
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(pid));
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  char text[1024];
-  const ssize_t length = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (length <= 0) return 0;
-  text[length] = '\0';
-  const char* field = std::strrchr(text, ')');  // the name may hold anything, also spaces
-  if (field == nullptr || field[1] == '\0' || field[2] == 'Z' || field[2] == 'X') return 0;
-  field += 2;
-  for (int i = 3; i < 22 && field != nullptr; ++i) field = std::strchr(field + 1, ' ');
-  return field == nullptr ? 0 : std::strtoull(field, nullptr, 10);
-}
-
-}  // namespace
 
 bool Usage::alive(const UsageSlot& slot, pid_t pid) {
   if (pid == getpid()) return true;
   if (kill(pid, 0) != 0 && errno == ESRCH) return false;
-  return start_time(pid) == slot.started;
+  return process_start_time(pid) == slot.started;
 }
 
 bool Usage::map_file() {
@@ -74,7 +54,7 @@ void Usage::open() {
     if (owner != 0 && alive(slot, owner) && owner != self) continue;
     if (!slot.pid.compare_exchange_strong(owner, -1)) continue;  // -1: being filled in
     for (auto& used : slot.used) used.store(0);
-    slot.started = start_time(self);
+    slot.started = process_start_time(self);
     slot.pid.store(self, std::memory_order_release);
     m_own = &slot;
     break;

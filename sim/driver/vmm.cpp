@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "sim/driver/state.hpp"
+#include "sim/driver/stream_work.hpp"
 
 namespace vramtrack::sim {
 
@@ -220,6 +221,7 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGeneric
 }
 
 CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
+  await_range(address, bytes);
   Entry entry(Needs::driver);
   if (!entry) return entry.status();
   // The range must consist of whole mappings.
