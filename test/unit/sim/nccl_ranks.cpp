@@ -1,6 +1,7 @@
 #include "nccl_ranks.hpp"
 
 #include <cuda.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,7 +54,8 @@ std::string run_ranks(int ranks, const std::function<void(Rank&)>& body, bool jo
   close(ends[1]);
   std::string failed;
   char text[512];
-  for (ssize_t length; (length = read(ends[0], text, sizeof text)) > 0;) failed.append(text, static_cast<size_t>(length));
+  for (ssize_t length; (length = read(ends[0], text, sizeof text)) > 0;)
+    failed.append(text, static_cast<size_t>(length));
   close(ends[0]);
   for (const pid_t child : children) {
     int status = 0;
