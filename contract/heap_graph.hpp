@@ -48,11 +48,13 @@ enum GraphNodeFlags : std::uint64_t {
   graph_optimizer = 1 << 15,     // or a torch.optim.Optimizer
   graph_exception = 1 << 16,     // or an exception or traceback
   graph_frozen = 1 << 17,        // not known to the garbage collector (gc.freeze)
+  graph_segment = 1 << 18,       // a storage that is a segment of a caching allocator; the blocks in it are apart
 };
 
 enum GraphEdgeFlags : std::uint64_t {
   graph_never_read_again = 1,  // a local variable that the function's code does not read after this point
   graph_borrowed = 2,          // does not keep `to` alive (a frame's argument that its caller holds)
+  graph_to_segment = 4,        // `to` is a segment of a caching allocator, not a block of it
 };
 
 enum GraphRecordFlags : std::uint32_t {

@@ -1,11 +1,13 @@
 #include "interpose/python/natives.hpp"
 
+#include "contract/heap_graph.hpp"
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/python/agent.hpp"
+#include "interpose/python/heap/capture.hpp"
 #include "interpose/python/sources.hpp"
 #include "interpose/python/steps.hpp"
 #include "interpose/python/worker_random.hpp"
 #include "interpose/recorder/recorder.hpp"
-#include "interpose/core/saved_errno.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent {
@@ -116,12 +118,46 @@ MethodDef g_methods[] = {
     {"native_fork", native_fork, method_varargs, nullptr},
     {"native_forked", native_forked, method_varargs, nullptr},
     {"native_interrupt", native_interrupt, method_varargs, nullptr},
+    {"native_graph_scan", heap::scan, method_varargs, nullptr},
+    {"native_graph", heap::capture, method_varargs, nullptr},
     {"native_end", native_end, method_varargs, nullptr},
 };
 
 }  // namespace
 
+namespace {
+
+struct Constant {
+  const char* name;
+  std::uint64_t value;
+};
+
+/// What the capture of the graph and its reader agree on, for the agent's Python half.
+constexpr Constant g_constants[] = {
+#define GRAPH_MOMENT(value, name, what) {"MOMENT_" #name, value},
+#define GRAPH_EDGE_KIND(value, name, what) {"EDGE_" #name, value},
+#include "contract/heap_graph.def"
+    {"GRAPH_root", trace::graph_root},
+    {"GRAPH_requires_grad", trace::graph_requires_grad},
+    {"GRAPH_leaf", trace::graph_leaf},
+    {"GRAPH_view", trace::graph_view},
+    {"GRAPH_suspended", trace::graph_suspended},
+    {"GRAPH_module_frame", trace::graph_module_frame},
+    {"GRAPH_never_read_again", trace::graph_never_read_again},
+    {"GRAPH_segment_edge", trace::graph_to_segment},
+    {"GRAPH_out_of_time", trace::graph_out_of_time},
+};
+
+}  // namespace
+
 bool add_natives(const PythonApi& python, Object* globals) noexcept {
+  for (const Constant& constant : g_constants) {
+    Object* value = python.new_unsigned(constant.value);
+    if (value == nullptr) return false;
+    const int failed = python.dict_set(globals, constant.name, value);
+    python.decref(value);
+    if (failed != 0) return false;
+  }
   for (MethodDef& method : g_methods) {
     Object* function = python.new_function(&method, nullptr, nullptr);
     if (function == nullptr) return false;

@@ -295,13 +295,16 @@ std::string escaped(std::string_view text) {
 }
 
 void dump(const TraceFile& trace, std::ostream& stream) {
-  Text out(stream);
-  dump_header(trace, out);
-  dump_accounts(trace, out);
-  dump_log(trace, out);
-  dump_sites(trace, out);
-  dump_blocks(trace, trace.blocks, "block", out);
-  dump_rest(trace, out);
+  {
+    Text out(stream);
+    dump_header(trace, out);
+    dump_accounts(trace, out);
+    dump_log(trace, out);
+    dump_sites(trace, out);
+    dump_blocks(trace, trace.blocks, "block", out);
+    dump_rest(trace, out);
+  }
+  dump_graphs(trace, stream);
 }
 
 void dump_history(const TraceFile& trace, HistoryReader& history, std::ostream& stream) {

@@ -21,4 +21,7 @@ void dump(const TraceFile& trace, std::ostream& out);
 /// One line for each event of the history, in order of time.
 void dump_history(const TraceFile& trace, HistoryReader& history, std::ostream& out);
 
+/// The part of dump() that prints TraceFile::graphs.
+void dump_graphs(const TraceFile& trace, std::ostream& stream);
+
 }  // namespace vramtrack::trace

@@ -7,7 +7,7 @@ import sys
 
 _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False, "python": False}
 _FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "facts",
-          "notes")
+          "capture", "notes")
 
 
 # For the native side.

@@ -374,6 +374,7 @@ def _full_analysis(n, frames, dead):
     tensor_text = None
     for key, value in values.items():
         _note(key, value, n)
+    capture_graph(MOMENT_out_of_memory if n else MOMENT_exit, n)
 
 
 def _class_line(name, attribute):

@@ -1,0 +1,250 @@
+# The graph of who holds whom (contract/heap_graph.hpp): gathers what only PyTorch knows, then hands all to the native
+# walk, which does the rest without running any Python code. EDGE_x, MOMENT_x and GRAPH_x come from the native side.
+#
+# What is gathered is a list of tuples per kind. The analysis' own references are counted natively, so that they do not
+# look like holders; nothing of it may outlive the call.
+
+import os
+import sys
+import time
+import types
+
+_SAVED_LIMIT = 400000  # references of autograd graphs that are followed
+
+
+def capture_graph(moment, number=0, seconds=1.0, nodes=1000000):
+    """Takes the graph and writes it. True when it was stored; a note says why where it was not."""
+    torch = sys.modules["torch"]
+    if "t" in getattr(sys, "abiflags", "") or not has_gil():
+        native_note("agent_error[]", '["no holders are recorded: this Python has no GIL"]', 0)
+        return False
+    objects = real_gc().get_objects()  # before anything of the analysis is there
+    facts = Facts(torch, seconds)
+    try:
+        with guard(torch):
+            return facts.take(moment, number, nodes, objects)
+    finally:
+        facts.clear()
+
+
+class Facts:
+    """What PyTorch knows and the interpreter does not: rows for the native walk."""
+
+    def __init__(self, torch, seconds):
+        self.torch, self.access = torch, Access(torch)
+        self.seconds, self.end = seconds, time.thread_time() + seconds
+        self.tensors, self.edges, self.frames, self.parts = [], [], [], []
+        self.nodes, self.kept, self.known, self.visited = [], [], set(), set()
+        self.flags = 0
+        of = self.access._getter
+        self.is_view, self.base = self.access.tensor._is_view, of("_base")
+        self.uses = getattr(self.access.tensor, "_use_count", None)
+        functorch = getattr(torch._C, "_functorch", None)
+        self.is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
+        self.shapes, self.dtypes = {}, {}
+
+    def clear(self):
+        for part in (self.tensors, self.edges, self.frames, self.parts, self.nodes, self.kept, self.known, self.visited):
+            part.clear()
+
+    def take(self, moment, number, nodes, objects):
+        torch = self.torch
+        found = native_graph_scan(objects, torch.Tensor)
+        if not found:
+            return False
+        tensors, suspended, pools = found
+        self._gather(tensors)
+        self._add_frames()
+        self._add_suspended(suspended)
+        self._add_pools(pools)
+        self.kept.extend((tensors, suspended, pools, self.nodes, found))
+        settings = (int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9), nodes, _state["main"] and
+                    os.path.abspath(_state["main"]), os.path.dirname(os.__file__) + os.sep, sys.modules, torch.Tensor,
+                    self.access.module, self.access.optimizer, self.flags, self._note())
+        return native_graph(moment, number, objects, self.tensors, self.edges, self.frames, self.parts,
+                            list(sys.modules.values()), [globals(), self.__dict__], self.kept, settings)
+
+    def _note(self):
+        torch = self.torch
+        try:
+            if torch.is_autocast_enabled() and torch.is_autocast_cache_enabled():
+                return "autocast weight cache: in use"
+        except Exception:
+            pass
+        return ""
+
+    def _late(self):
+        if time.thread_time() < self.end:
+            return False
+        self.flags |= GRAPH_out_of_time
+        return True
+
+    # ---- tensors ----
+
+    def _gather(self, tensors):
+        plain = self.torch.empty(0)
+        own = self.uses(plain) if self.uses is not None else 0
+        for at, tensor in enumerate(tensors):
+            if at & 255 == 0 and self._late():
+                break
+            self._add_tensor(tensor, own)
+        done = 0
+        while done < len(self.nodes) and len(self.edges) < _SAVED_LIMIT + len(tensors):
+            if done & 255 == 0 and self._late():
+                break
+            self._add_node(self.nodes[done], own)
+            done += 1
+        if done < len(self.nodes):
+            self.flags |= GRAPH_out_of_time
+
+    def _add_tensor(self, tensor, own):
+        """A row for a tensor that has memory on a device or a graph, and what it refers to in C++."""
+        access, key = self.access, id(tensor)
+        if key in self.known:
+            return
+        self.known.add(key)
+        try:
+            if self.is_wrapper is not None and self.is_wrapper(tensor):
+                return  # a view of torch.func on a tensor: to look into it makes objects that its levels do not expect
+            address = access.address(tensor)
+            leaf = access.is_leaf(tensor)
+            node = None if leaf else access.graph(tensor)
+            if not address and node is None:
+                return
+            flags = GRAPH_leaf if leaf else 0
+            if access.requires_grad(tensor):
+                flags |= GRAPH_requires_grad
+            shape, dtype, size, device, base = "", "", 0, -1, None
+            if address:
+                shape, dtype = self._texts(tensor)
+                size = access.bytes(tensor)
+                device = access.device_of(tensor).index or 0
+            if self.is_view(tensor):
+                flags |= GRAPH_view
+                base = self.base(tensor)
+            holders = self.uses(tensor) - own if self.uses is not None else -1
+            self.tensors.append((tensor, address, size, device, flags, shape, dtype, holders))
+        except Exception:
+            return
+        if base is not None:
+            self.edges.append((tensor, base, EDGE_base, 0, 0))
+            self._add_tensor(base, own)
+        if node is not None:
+            self.edges.append((tensor, node, EDGE_grad_fn, 0, 0))
+            self._meet(node)
+        elif flags & GRAPH_requires_grad and address:
+            gradient = access.grad(tensor)
+            if gradient is not None:
+                self.edges.append((tensor, gradient, EDGE_grad, 0, 0))
+                self._add_tensor(gradient, own)
+
+    def _texts(self, tensor):
+        shape, dtype = self.access.shape(tensor), self.access.dtype(tensor)
+        text = self.shapes.get(shape)
+        if text is None:
+            text = self.shapes[shape] = str(list(shape))
+        name = self.dtypes.get(dtype)
+        if name is None:
+            name = self.dtypes[dtype] = dtype_name(dtype)
+        return text, name
+
+    # ---- autograd graphs ----
+
+    def _meet(self, node):
+        if id(node) not in self.visited:
+            self.visited.add(id(node))
+            self.nodes.append(node)  # holds it: a node's identity is only stable while it is referenced
+
+    def _add_node(self, node, own):
+        number = _sequence(node)
+        step = 0
+        if number is None or number >= 1 << 62:
+            number = 0
+        else:
+            step = native_step_of(number) + 1
+        self.parts.append((node, number, step))
+        try:
+            for index, (following, _) in enumerate(node.next_functions):
+                if following is not None:
+                    self.edges.append((node, following, EDGE_next_function, index, 0))
+                    self._meet(following)
+        except Exception:
+            pass
+        kind = type(node).__name__
+        if kind == "AccumulateGrad":
+            variable = node.variable
+            self.edges.append((node, variable, EDGE_variable, 0, 0))
+            self._add_tensor(variable, own)
+            return
+        names = _raw_names.get(kind)
+        if names is None:
+            names = _raw_names[kind] = tuple(n for n in dir(type(node)) if n.startswith("_raw_saved_"))
+        for name in names:
+            try:
+                value = getattr(node, name)
+                for one in value if type(value) is tuple else (value,):
+                    saved = one.data
+                    if saved is None:
+                        continue
+                    self.edges.append((node, saved, EDGE_saved, name[11:], 0))
+                    if self.access.kind(saved) == "t":
+                        self._add_tensor(saved, own)
+            except Exception:
+                continue  # freed by backward, changed in place
+
+    # ---- frames ----
+
+    def _add_frames(self):
+        depths = {}
+        for frame, thread in all_frames():
+            depth = depths[thread] = depths.get(thread, -1) + 1
+            code = frame.f_code
+            function = bool(code.co_flags & 1)
+            flags = GRAPH_root | (0 if function else GRAPH_module_frame)
+            self.frames.append((frame, thread, depth, flags, frame_name(frame), code.co_filename, frame.f_lineno or 0,
+                                code.co_firstlineno))
+            self.edges.append((frame, frame.f_globals, EDGE_slot, "globals", 0))
+            if function:
+                self._add_locals(frame, frame, code)
+
+    def _add_locals(self, holder, frame, code):
+        dead = ()
+        if is_user_file(code.co_filename):
+            live = liveness_of(code)
+            if live is not None:
+                later = live.live_after(frame.f_lasti)
+                dead = {name for name in live.names if name not in later}
+        values = frame_locals(frame)
+        for name, value in values.items():
+            if id(type(value)) not in _ATOMS:
+                self.edges.append((holder, value, EDGE_local, name, GRAPH_never_read_again if name in dead else 0))
+        values.clear()
+
+    def _add_suspended(self, suspended):
+        for o in suspended[:5000]:
+            frame = getattr(o, _SUSPENDED[type(o)])
+            if frame is None or frame.f_code.co_filename.startswith("<vramtrack"):
+                continue
+            code = frame.f_code
+            self.frames.append((o, 0, 0, GRAPH_suspended, frame_name(frame), code.co_filename, frame.f_lineno or 0,
+                                code.co_firstlineno))
+            self._add_locals(o, frame, code)
+
+    # ---- memory that no tensor shows ----
+
+    def _add_pools(self, pools):
+        """CUDA graphs and memory pools: the segments that are theirs alone."""
+        if not pools:
+            return
+        try:
+            snapshot = self.torch.cuda.memory_snapshot()
+        except Exception:
+            return
+        for pool in pools:
+            try:
+                key = tuple(pool.id) if hasattr(type(pool), "id") else tuple(pool.pool())
+            except Exception:
+                continue
+            for segment in snapshot:
+                if tuple(segment.get("segment_pool_id", ())) == key and any(key):
+                    self.edges.append((pool, segment["address"], EDGE_held, "segment", GRAPH_segment_edge))
