@@ -12,17 +12,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/python/natives.hpp"
 #include "interpose/python/python_api.hpp"
 #include "interpose/python/sources.hpp"
 #include "interpose/python/steps.hpp"
 #include "interpose/python/worker_random.hpp"
-#include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack::agent {
 
 void look_now(const char* why) noexcept;
 std::uint64_t look_height() noexcept;
+std::uint64_t look_budget() noexcept;
 std::uint64_t sequence_number() noexcept;
 
 namespace detail {
@@ -35,8 +36,8 @@ enum class State : int { idle, scheduled, waits_for_torch, installed, off };
 std::atomic<State> g_state{State::idle};
 std::atomic<bool> g_child{false};
 std::atomic<bool> g_look_pending{false};
-std::atomic<std::uint64_t> g_look_ns{0};  // processor time spent in looks so far
-std::atomic<std::uint64_t> g_height{0};   // the allocator's total that asked for the pending look
+std::atomic<std::uint64_t> g_look_ns{0};            // processor time spent in looks so far
+std::atomic<std::uint64_t> g_height{0};             // the allocator's total that asked for the pending look
 alignas(64) std::atomic<std::int64_t> g_blocks{0};  // live blocks of the caching allocator, as far as threads told
 std::atomic<std::int64_t> g_events{0};              // its allocations and frees, likewise
 // Look at the frames when there are so many blocks, or after so many events: 32, 512, 8192, ..., for programs that are
@@ -207,11 +208,13 @@ bool switched_off() noexcept {
   return value != nullptr && *value != '\0' && ::strcmp(value, "0") != 0;
 }
 
-/// Looks may take 150 ms of a process's life, and one hundredth of it after that.
-bool look_affordable() noexcept {
+/// Looks may take 150 ms of a process's life, and one hundredth of it after that: what is left of it.
+std::uint64_t look_budget_ns() noexcept {
   const std::uint64_t allowed = 150'000'000 + (now_ns() - g_start_ns) / 100;
-  return g_look_ns.load(std::memory_order_relaxed) < allowed;
+  const std::uint64_t used = g_look_ns.load(std::memory_order_relaxed);
+  return used < allowed ? allowed - used : 0;
 }
+bool look_affordable() noexcept { return look_budget_ns() != 0; }
 
 }  // namespace
 
@@ -247,6 +250,7 @@ void look_now(const char* why) noexcept {
 }
 
 std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
+std::uint64_t look_budget() noexcept { return look_budget_ns(); }
 
 /// The calling thread's autograd sequence number, 0 where PyTorch does not tell it. GIL held.
 std::uint64_t sequence_number() noexcept {

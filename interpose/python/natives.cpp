@@ -15,6 +15,7 @@ namespace vramtrack::agent {
 // agent.cpp
 void look_now(const char* why) noexcept;
 std::uint64_t look_height() noexcept;
+std::uint64_t look_budget() noexcept;
 std::uint64_t sequence_number() noexcept;
 
 namespace {
@@ -78,6 +79,8 @@ Object* native_state(Object*, Object*) noexcept {
   return tuple;
 }
 
+Object* native_look_budget(Object*, Object*) noexcept { return api().new_unsigned(look_budget()); }
+
 Object* native_suspect(Object*, Object*) noexcept {
   suspect();
   return none_or_error();
@@ -114,6 +117,7 @@ MethodDef g_methods[] = {
     {"native_source", native_source, method_varargs, nullptr},
     {"native_last_oom", native_last_oom, method_varargs, nullptr},
     {"native_state", native_state, method_varargs, nullptr},
+    {"native_look_budget", native_look_budget, method_varargs, nullptr},
     {"native_suspect", native_suspect, method_varargs, nullptr},
     {"native_fork", native_fork, method_varargs, nullptr},
     {"native_forked", native_forked, method_varargs, nullptr},

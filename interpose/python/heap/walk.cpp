@@ -12,6 +12,8 @@ namespace {
 // Keys: an object's address, or with these bits a storage's or a segment's.
 constexpr std::uint64_t storage_bit = 1ull << 63, segment_bit = 1ull << 62;
 
+constexpr std::ptrdiff_t large_container = 1 << 18;  // elements
+
 std::uint64_t processor_time() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -192,8 +194,17 @@ bool Walk::ours_frame(Object* o) noexcept {
   return is_ours;
 }
 
+/// A container that would take a large part of the time: its turn comes when all others have had theirs.
+bool Walk::put_off(Number n) noexcept {
+  if (with_large_ || is_storage(n)) return false;
+  const Object* const o = object(n);
+  if ((type_flags(type_of(o)) & (flag_list | flag_tuple | flag_dict)) == 0 || var_size(o) < large_container)
+    return false;
+  return large_.push(n);
+}
+
 void Walk::expand(Number n) noexcept {
-  if (has(n, expanded)) return;
+  if (has(n, expanded) || put_off(n)) return;
   set(n, expanded);
   ranges_[n] = {static_cast<std::uint32_t>(references_.size()), 0};
   if (is_storage(n)) return;
@@ -214,7 +225,20 @@ void Walk::expand(Number n) noexcept {
 }
 
 void Walk::walk_queue() noexcept {
-  while (queue_at_ < queue_.size() && !stop_) expand(queue_[queue_at_++]);
+  const auto drain = [this] {
+    while (queue_at_ < queue_.size() && !stop_) expand(queue_[queue_at_++]);
+  };
+  drain();
+  with_large_ = true;
+  for (const Number n : large_) {
+    if (stop_)
+      set(n, cut);
+    else
+      expand(n);
+    drain();
+  }
+  with_large_ = false;
+  large_.clear();
   for (; queue_at_ < queue_.size(); ++queue_at_) set(queue_[queue_at_], cut);
 }
 

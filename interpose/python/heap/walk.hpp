@@ -156,6 +156,7 @@ class Walk {
   static int visit(Object* child, void* walk) noexcept;
   int meet(Object* child) noexcept;
   bool reach(Number n) noexcept;
+  bool put_off(Number n) noexcept;
   void expand(Number n) noexcept;
   void walk_queue() noexcept;
   void follow_classes() noexcept;
@@ -174,6 +175,8 @@ class Walk {
   PageVector<Range> ranges_;
   PageVector<Number> references_, queue_;
   std::size_t queue_at_ = 0;
+  PageVector<Number> large_;
+  bool with_large_ = false;
   PageVector<Extra> extras_;
   PageVector<Pair> classes_;  // object, its class
   PageVector<Pair> modules_;  // module, its dict

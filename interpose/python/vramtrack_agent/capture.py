@@ -27,6 +27,21 @@ def capture_graph(moment, number=0, seconds=1.0, nodes=1000000):
         facts.clear()
 
 
+_look = {"cost": 0.3, "left": 16}  # of a graph at a look: processor time that the last one took, how many may come
+
+
+def capture_look():
+    """A graph while the script runs, for a process that does not come to its end. Only when there is time for it: a walk
+    is one piece, and looks have one hundredth of the process's time."""
+    budget = native_look_budget() / 1e9
+    if _look["left"] == 0 or budget < 1.5 * _look["cost"]:
+        return
+    _look["left"] -= 1
+    start = time.thread_time()
+    capture_graph(MOMENT_look, seconds=budget, nodes=20000)
+    _look["cost"] = time.thread_time() - start
+
+
 class Facts:
     """What PyTorch knows and the interpreter does not: rows for the native walk."""
 
@@ -38,9 +53,7 @@ class Facts:
         self.flags = 0
         of = self.access._getter
         self.is_view, self.base = self.access.tensor._is_view, of("_base")
-        self.uses = getattr(self.access.tensor, "_use_count", None)
-        functorch = getattr(torch._C, "_functorch", None)
-        self.is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
+        self.uses = None if self.access.transforming else getattr(self.access.tensor, "_use_count", None)
         self.shapes, self.dtypes = {}, {}
 
     def clear(self):
@@ -82,8 +95,10 @@ class Facts:
     # ---- tensors ----
 
     def _gather(self, tensors):
-        plain = self.torch.empty(0)
-        own = self.uses(plain) if self.uses is not None else 0
+        own = self.uses(self.torch.empty(0)) if self.uses is not None else 0
+        adopt = self.access.adopt
+        for tensor in tensors if adopt is not None else ():
+            adopt(tensor)
         for at, tensor in enumerate(tensors):
             if at & 255 == 0 and self._late():
                 break
@@ -104,8 +119,8 @@ class Facts:
             return
         self.known.add(key)
         try:
-            if self.is_wrapper is not None and self.is_wrapper(tensor):
-                return  # a view of torch.func on a tensor: to look into it makes objects that its levels do not expect
+            if access.wrapped(tensor):
+                return
             address = access.address(tensor)
             leaf = access.is_leaf(tensor)
             node = None if leaf else access.graph(tensor)
@@ -214,7 +229,7 @@ class Facts:
             if live is not None:
                 later = live.live_after(frame.f_lasti)
                 dead = {name for name in live.names if name not in later}
-        values = frame_locals(frame)
+        values = frame_locals(frame, 1)
         for name, value in values.items():
             if id(type(value)) not in _ATOMS:
                 self.edges.append((holder, value, EDGE_local, name, GRAPH_never_read_again if name in dead else 0))

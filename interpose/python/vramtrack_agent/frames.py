@@ -57,9 +57,10 @@ def all_frames():
     return found
 
 
-def frame_locals(frame):
+def frame_locals(frame, listed=0):
     """A copy of a function frame's locals. Leaves no snapshot behind that would keep objects alive (up to 3.12,
-    f_locals is a dict that stays in the frame; it is emptied only if the script does not hold it itself)."""
+    f_locals is a dict that stays in the frame; it is emptied only if the script does not hold it itself). `listed`: 1
+    when the analysis has a list of all objects, which holds an older snapshot too."""
     code = frame.f_code
     if sys.version_info >= (3, 13):
         return dict(frame.f_locals)
@@ -69,7 +70,7 @@ def frame_locals(frame):
     if not code.co_flags & 1:  # a module's or class's own namespace
         return dict(snapshot)
     copy = dict(snapshot)
-    if sys.getrefcount(snapshot) <= 3:
+    if sys.getrefcount(snapshot) <= 3 + listed:
         snapshot.clear()
     return copy
 

@@ -17,13 +17,13 @@ def optimizer_bytes(access, optimizers):
 
 
 def largest_modules(access, roots, optimizers, top=8):
-    """[{name, class, in, out, weight, grad, optimizer, file, line}] of single modules, largest weights first.
-    `roots`: [(variable, root module)]."""
+    """[{name, class, in, out, weight, grad, optimizer, root}] of single modules, largest weights first, and what all of
+    them hold. `roots`: [(variable, root module)]; `root` of an entry is an index of it."""
     state = optimizer_bytes(access, optimizers)
     found = []
     total = 0
     seen = set()
-    for variable, root in roots:
+    for number, (variable, root) in enumerate(roots):
         for name, module in module_entries(access, root, variable):
             values = object.__getattribute__(module, "__dict__")
             weight = grad = kept = 0
@@ -44,7 +44,7 @@ def largest_modules(access, roots, optimizers, top=8):
                 total += weight + grad + kept
                 found.append({"n": name, "c": type(module).__name__, "i": _number(values.get("in_features")),
                               "o": _number(values.get("out_features")), "p": largest[1], "s": largest[2],
-                              "w": weight, "g": grad, "x": kept})
+                              "w": weight, "g": grad, "x": kept, "root": number})
     found.sort(key=lambda entry: -(entry["w"] + entry["g"] + entry["x"]))
     return found[:top], total
 

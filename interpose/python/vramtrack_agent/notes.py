@@ -52,6 +52,7 @@ def take_look(why):
     _note("looks[]", [note], 0)
     if modules is not None:
         _note("modules", modules, 0)
+    capture_look()
 
 
 def _dead_entry(item):
@@ -247,7 +248,8 @@ def _group_entries(walk, groups, top=12):
 
 
 def _module_note(access, walk, step):
-    roots = [(walk.text(at), walk.objects[at]) for at in walk.modules if type(walk.objects[at]) is not type]
+    places = [at for at in walk.modules if type(walk.objects[at]) is not type]
+    roots = [(walk.text(at), walk.objects[at]) for at in places]
     if not roots:
         return None
     optimizers = [walk.objects[at] for at in walk.optimizers]
@@ -255,38 +257,50 @@ def _module_note(access, walk, step):
     if total <= _looks["module_bytes"] * 1.01:
         return None
     _looks["module_bytes"] = total
-    for entry in entries[:2]:
-        entry["f"], entry["l"] = _module_line(walk, entry["n"])
+    for number, entry in enumerate(entries):
+        at = places[entry.pop("root")]
+        if number < 2:
+            entry["f"], entry["l"] = _module_line(walk, at, entry["n"])
     return {"step": step, "total": total, "modules": entries}
 
 
-def _module_line(walk, name):
-    """(file, line) of the statement that makes a module, `model.net.0`: the nearest name above it that is assigned in
-    the user's own class or module."""
-    parts = name.split(".")
-    for at in walk.modules:
-        text = walk.text(at)
-        if name != text and not name.startswith(text + "."):
-            continue
-        chain = [walk.objects[at]]
-        for part in name[len(text):].strip(".").split(".") if name != text else ():
-            values = object.__getattribute__(chain[-1], "__dict__")
-            chain.append((values.get("_modules") or {}).get(part))
-        while len(chain) > 1:
-            owner = type(chain[-2])
-            if walk.user_type(owner):
-                file = module_file(owner.__module__)
-                line = _growth(file, "", 0, parts[-1])[0]
-                if line:
-                    return file, line
-            chain.pop()
-            parts.pop()
-        return _where(walk, at)[1:3]
-    return "", 0
+def _module_line(walk, root, name):
+    """(file, line) of the statement that makes a module, `model.net.0` below the root `model` at this position: the
+    nearest name above it that is assigned in the user's own class or module."""
+    parts = name[len(walk.text(root)):].strip(".").split(".") if name != walk.text(root) else []
+    chain = [walk.objects[root]]
+    for part in parts:
+        inner = (object.__getattribute__(chain[-1], "__dict__").get("_modules") or {}).get(part)
+        if inner is None:  # a name with a dot in it
+            break
+        chain.append(inner)
+    parts = parts[:len(chain) - 1]
+    while len(chain) > 1:
+        owner = type(chain[-2])
+        if walk.user_type(owner):
+            file = module_file(owner.__module__)
+            line = _growth(file, "", 0, parts[-1])[0]
+            if line:
+                return file, line
+        chain.pop()
+        parts.pop()
+    return _where(walk, root)[1:3]
+
+
+def _each(*parts):
+    """Runs the parts of an analysis; one that fails is noted and leaves the others alone."""
+    for part in parts:
+        try:
+            part()
+        except BaseException as error:
+            if not _ours(error):
+                raise
+            native_note("agent_error[]", _describe(error), 0)
+            error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold what the part met
 
 
 def exit_analysis():
-    _full_analysis(0, [], None)
+    _each(lambda: _full_analysis(0, [], None), lambda: capture_graph(MOMENT_exit))
 
 
 def oom_analysis(n, device, requested):
@@ -295,7 +309,7 @@ def oom_analysis(n, device, requested):
         access = Access(torch)
         frames = all_frames()
         dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone)[:8]]
-        _full_analysis(n, frames, dead)
+        _each(lambda: _full_analysis(n, frames, dead), frames.clear, lambda: capture_graph(MOMENT_out_of_memory, n))
 
 
 def _full_analysis(n, frames, dead):
@@ -374,7 +388,6 @@ def _full_analysis(n, frames, dead):
     tensor_text = None
     for key, value in values.items():
         _note(key, value, n)
-    capture_graph(MOMENT_out_of_memory if n else MOMENT_exit, n)
 
 
 def _class_line(name, attribute):

@@ -23,6 +23,14 @@ class Access:
         address = getattr(torch._C, "_data_address", None)
         self.raw_address = address or (lambda t: torch.Tensor.data_ptr(t))
         self.nbytes = self._getter("nbytes") if hasattr(self.tensor, "nbytes") else None
+        # A tensor that C++ alone holds owns its Python object. Who finds that object in a list of the collector has a
+        # reference that the tensor does not know of, and when the tensor ends meanwhile, it leaves an object without one:
+        # the next look into it is a crash. This call makes the Python object the owner again for as long as it is held.
+        self.adopt = getattr(self.tensor, "_fix_weakref", None)
+        functorch = getattr(torch._C, "_functorch", None)
+        self._is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
+        # Within a transform of torch.func even torch.empty() is an operation of its, and makes what it must not meet.
+        self.transforming = getattr(functorch, "peek_interpreter_stack", lambda: None)() is not None
         self.known = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
         self.histories = set()  # ids of the host tensors with a graph that scan() saw
         self.kinds = {}  # id of a type -> see kind(); types that objects of this analysis have
@@ -32,6 +40,10 @@ class Access:
             if name in base.__dict__:
                 return base.__dict__[name].__get__
         raise AttributeError(name)
+
+    def wrapped(self, t):
+        """A tensor of torch.func around another one: reading its graph makes objects that its level does not expect."""
+        return self._is_wrapper is not None and self._is_wrapper(t)
 
     def kind(self, o):
         """'t' tensor, 'm' module, 'o' optimizer, '' anything else; by type, cached for this analysis only."""
@@ -57,6 +69,8 @@ class Access:
         for o in [o for o, key in zip(objects, keys) if key in of_interest]:
             kind = self.kinds[id(type(o))]
             if kind == "t":
+                if self.adopt is not None:
+                    self.adopt(o)
                 address = self.address(o)
                 if address:
                     tensors.append(o)
@@ -73,7 +87,7 @@ class Access:
         if known is not None:
             return known
         try:
-            if not self.on_device(t):
+            if self.wrapped(t) or not self.on_device(t):
                 return 0
             return self.raw_address(t)
         except Exception:
@@ -102,17 +116,19 @@ class Access:
 
     def grad(self, t):
         """The gradient of a tensor on the device; None where there is none, or another thread may be changing it."""
-        return self._grad(t) if self.on_device(t) and gradients_readable() else None
+        return self._grad(t) if self.on_device(t) and not self.wrapped(t) and gradients_readable() else None
 
     def graph(self, t):
         """The autograd node that made it, or None. A view changed in place may raise."""
         try:
-            return None if self.is_leaf(t) else self.grad_fn(t)
+            return None if self.wrapped(t) or self.is_leaf(t) else self.grad_fn(t)
         except Exception:
             return None
 
     def alone(self, t):
         """Nothing but the one Python object holds its memory: no view, no saved-for-backward copy."""
+        if self.transforming:
+            return False
         try:
             count = self.torch._C._storage_Use_Count
             storage = self.tensor.untyped_storage(t)
