@@ -29,7 +29,7 @@ def held(tmp_path_factory):
 
 def steps(way):
     """`__main__.s.plain[0]` as the labels of its edges."""
-    return re.findall(r"\.\w+|\['\w+'\]|\[-?\d+\]|\[<>\]| \w+ \w+| slot| member", way)
+    return re.findall(r"\.\w+|\['\w+'\]|\[-?\d+\]| \w+ \w+| slot| member", way)
 
 
 def test_every_way_of_holding_has_its_name(held):

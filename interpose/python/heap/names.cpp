@@ -226,10 +226,9 @@ void GraphWriter::references_of(Number n) noexcept {
     if (type != api_.dict_type && type != api_.list_type && type != api_.tuple_type) attributes(n, o);
   }
   const bool is_set = type == api_.set_type || type == api_.frozenset_type;
-  const GraphEdgeKind rest = is_set                                   ? GraphEdgeKind::member
-                             : (info.bits & TypeInfo::lru_cache) != 0 ? GraphEdgeKind::key_other
-                             : (info.bits & TypeInfo::tensor) != 0    ? GraphEdgeKind::hook
-                                                                      : GraphEdgeKind::slot;
+  const GraphEdgeKind rest = is_set                                ? GraphEdgeKind::member
+                             : (info.bits & TypeInfo::tensor) != 0 ? GraphEdgeKind::hook
+                                                                   : GraphEdgeKind::slot;
   const auto leftover = [&](Number holder) {
     for (const Number* to = walk_.begin_references(holder); to != walk_.end_references(holder); ++to) {
       if (marks_[*to] == from_ || walk_.has(*to, Walk::folded)) continue;

@@ -62,7 +62,6 @@ TypeInfo& Walk::type_info(Object* type) noexcept {
   for (Object* base = type; base != nullptr; base = type_base(base)) {
     const char* const name = type_name(base);
     if (::strcmp(name, "collections.deque") == 0) info.bits |= TypeInfo::deque;
-    if (::strcmp(name, "functools._lru_cache_wrapper") == 0) info.bits |= TypeInfo::lru_cache;
     if (::strcmp(name, "_CUDAGraph") == 0 || ::strcmp(name, "torch._C._CUDAGraph") == 0 ||
         ::strcmp(name, "_MemPool") == 0 || ::strcmp(name, "torch._C._MemPool") == 0)
       info.bits |= TypeInfo::cuda_graph;

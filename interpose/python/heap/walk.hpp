@@ -19,10 +19,8 @@ struct TypeInfo {
     nn_module = 2,
     optimizer = 4,
     deque = 8,
-    graph_node = 16,
-    lru_cache = 32,
-    cuda_graph = 64,  // a CUDA graph or memory pool, which own memory that no tensor shows
-    suspended = 128,  // generators and coroutines
+    cuda_graph = 16,  // a CUDA graph or memory pool, which own memory that no tensor shows
+    suspended = 32,   // generators and coroutines
   };
   std::uint32_t bits;
   trace::GraphString name;  // set by the writer

@@ -63,7 +63,7 @@ def defaults(a, t=made("__main__.defaults default t", 14)):
 
 @functools.lru_cache(maxsize=None)
 def cached(n):
-    return made("__main__.cached[<>]", 15)
+    return made("__main__.cached slot[1]", 15)
 
 
 def fail():
