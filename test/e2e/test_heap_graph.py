@@ -8,6 +8,7 @@ import pytest
 
 from conftest import PYTHON, ROOT
 from heap_graph import graphs
+from pythons import interpreters
 
 CORPUS = ROOT / "test" / "corpus" / "graph"
 
@@ -101,3 +102,23 @@ def test_out_of_memory_with_two_models_of_one_name(traced):
     kept = graph.follow(frames["Large.run"], [" local self", ".kept"])
     assert {graph.nodes[i]["length"] for i in kept} == {len(graph.edges[next(iter(kept))])}
     assert graph.follow(frames["Large.run"], [" local self", ".model", ".encoder", ".weight", " storage"])
+
+
+@pytest.mark.parametrize("version", [v for v in interpreters() if not v.endswith("t")])
+def test_each_python(version, traced):
+    run = traced([interpreters()[version], CORPUS / "plain.py"])
+    assert run.code == 0, run.stderr
+    ways = json.loads(run.stdout.splitlines()[-1])
+    graph, = [g for g in graphs(next(run.out.glob("*.vtrace"))) if g.record["moment"] == "exit"]
+    main, = [i for i in graph.find(kind="module", name="__main__")]
+    waiting, = [i for i in graph.find(kind="frame", name="waits")]
+    assert graph.flag(waiting, "root")
+    wrong = {}
+    for way, address in ways.items():
+        start = main if way.startswith("__main__") else waiting
+        if way == "garbage":
+            assert all(graph.flag(i, "garbage") for i in graph.find(kind="tensor", data_address=address))
+        elif address not in graph.addresses(graph.follow(start, steps(way.replace("__main__", "").replace("waits", "")))):
+            wrong[way] = address
+    assert not wrong
+    assert not graph.record["flags"] and len(graph.find(kind="storage")) == len(ways)
