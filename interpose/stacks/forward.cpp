@@ -14,18 +14,30 @@
 namespace vramtrack::stacks {
 namespace {
 
-// torch::autograd::Node, an internal layout that has not changed since 1.13: the vtable pointer, the weak_ptr of
-// enable_shared_from_this, then the members below. Checked on the first nodes seen.
-constexpr std::size_t node_sequence = 24;
-constexpr std::size_t node_thread = 48;
+// torch::autograd::Node, an internal layout: the vtable pointer, then how nodes are counted (the weak_ptr of
+// enable_shared_from_this since 1.13, one word of intrusive_ptr_target since 2.15), then its members, of which we read
+// two. Checked on the first nodes seen.
+constexpr std::size_t shared_members = 24, counted_members = 16;
+constexpr std::size_t node_sequence = 0, node_thread = 24;  // from there
 constexpr std::uint64_t no_sequence = ~std::uint64_t{0};  // AccumulateGrad: built outside of any forward operation
 
+/// torch's intrusive_ptr<Node>. The engine itself holds the node that it runs, so this is never the last reference, and
+/// giving it back is a subtraction; the low half of the word is the count.
+struct CountedNode {
+  std::byte* node = nullptr;
+  ~CountedNode() {
+    if (node != nullptr) reinterpret_cast<std::atomic<std::uint64_t>*>(node + 8)->fetch_sub(1);
+  }
+};
+
 using CurrentNode = std::shared_ptr<void> (*)();  // torch's Node by its own type: returned by hidden pointer
+using CurrentCountedNode = CountedNode (*)();     // the same
 using CurrentThread = std::uint64_t (*)();
 
 enum class Search : std::uint32_t { again, busy, absent, ready, refused };
 VRAMTRACK_HOT constinit std::atomic<Search> g_search{Search::again};
-CurrentNode g_current_node = nullptr;
+void* g_current_node = nullptr;
+bool g_counted = false;  // it is a CurrentCountedNode
 CurrentThread g_current_thread = nullptr;
 
 // A slot holds the key, and the stack with 32 bits of the key's hash: a reader that meets two writers sees it.
@@ -52,7 +64,16 @@ Slot& slot_of(Slot* ring, std::uint64_t thread, std::uint64_t sequence) noexcept
   // Loaded by an extension module, so not in the global scope.
   void* const torch = ::dlopen("libtorch_cpu.so", RTLD_NOW | RTLD_NOLOAD);
   if (torch != nullptr) {
-    g_current_node = reinterpret_cast<CurrentNode>(::dlsym(torch, "_ZN5torch8autograd16get_current_nodeEv"));
+    // What get_current_node returns is not part of its symbol; a function that takes such a pointer tells.
+    constexpr const char* takes_shared =
+        "_ZN5torch8autograd6Engine23execute_with_graph_taskERKSt10shared_ptrINS0_9GraphTaskEES2_INS0_4NodeEEONS0_"
+        "11InputBufferE";
+    constexpr const char* takes_counted =
+        "_ZN5torch8autograd6Engine23execute_with_graph_taskERKSt10shared_ptrINS0_9GraphTaskEEN3c1013intrusive_ptrINS0_"
+        "4NodeENS7_6detail34intrusive_target_default_null_typeIS9_EEEEONS0_11InputBufferE";
+    g_counted = ::dlsym(torch, takes_counted) != nullptr;
+    if (g_counted || ::dlsym(torch, takes_shared) != nullptr)
+      g_current_node = ::dlsym(torch, "_ZN5torch8autograd16get_current_nodeEv");
     g_current_thread = reinterpret_cast<CurrentThread>(::dlsym(torch, "_ZN2at14RecordFunction15currentThreadIdEv"));
   }
   const bool found = g_current_node != nullptr && g_current_thread != nullptr;
@@ -82,12 +103,16 @@ Forward find_forward() noexcept {
   Slot* const ring = g_ring.load(std::memory_order_acquire);
   if (ring == nullptr || !ready()) return {};  // no node was ever built here
   std::uint64_t thread = 0, sequence = no_sequence;
-  {
-    const std::shared_ptr<void> node = g_current_node();
-    if (node == nullptr) return {no_stack, true};
-    sequence = read_at<std::uint64_t>(node.get(), node_sequence);
-    thread = read_at<std::uint64_t>(node.get(), node_thread);
-  }
+  const auto read = [&](const void* node, std::size_t members) {
+    if (node == nullptr) return false;
+    sequence = read_at<std::uint64_t>(node, members + node_sequence);
+    thread = read_at<std::uint64_t>(node, members + node_thread);
+    return true;
+  };
+  const bool inside = g_counted
+                          ? read(reinterpret_cast<CurrentCountedNode>(g_current_node)().node, counted_members)
+                          : read(reinterpret_cast<CurrentNode>(g_current_node)().get(), shared_members);
+  if (!inside) return {no_stack, true};
   if (!plausible(thread, sequence) || sequence == no_sequence) return {};
   const Slot& slot = slot_of(ring, thread, sequence);
   const std::uint64_t key = slot.key.load(std::memory_order_acquire);
