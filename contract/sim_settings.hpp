@@ -21,9 +21,6 @@ inline constexpr const char* state_variable = "VRAMTRACK_SIM_STATE";      // fil
 inline constexpr const char* world_variable = "VRAMTRACK_SIM_WORLD";      // ranks of which only one runs here
 inline constexpr const char* nccl_timeout_variable = "VRAMTRACK_SIM_NCCL_TIMEOUT";  // seconds, of a rank that waits
 
-/// "80GiB", "24 GB", "512MiB", "1048576" -> bytes. False when the text is no size.
-bool parse_bytes(std::string_view text, std::uint64_t& bytes);
-
 /// "[Nx]SIZE" -> settings. On failure false, and `why` is one sentence.
 bool parse_settings(std::string_view text, Settings& settings, std::string& why);
 

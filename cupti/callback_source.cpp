@@ -10,16 +10,17 @@
 #include <cuda_runtime_api.h>
 #include <cupti.h>
 
+#include "interpose/core/lock.hpp"
+#include "interpose/core/options.hpp"
+#include "interpose/core/saved_errno.hpp"
+#include "interpose/core/say.hpp"
 #include "interpose/cuda/array_bytes.hpp"
 #include "interpose/cuda/call.hpp"
 #include "interpose/cuda/cuda_facts.hpp"
 #include "interpose/cuda/doors.hpp"
 #include "interpose/cuda/elf.hpp"
-#include "interpose/core/options.hpp"
 #include "interpose/recorder/recorder.hpp"
-#include "interpose/core/lock.hpp"
-#include "interpose/core/saved_errno.hpp"
-#include "interpose/core/say.hpp"
+#include "interpose/trace/fact_writer.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::cupti {
@@ -61,13 +62,12 @@ std::atomic<std::uint64_t> g_seen{0};
 
 /// The note `audit` as long as nothing is known: the process may be killed, or there is no CUPTI to ask.
 void note_without_figures(const char* why_unavailable) noexcept {
-  trace::Writer* writer = trace::active();
-  if (writer == nullptr) return;
-  Line json;
-  json << "{\"source\": \"cupti\", \"complete\": false, \"unavailable\": ";
-  why_unavailable == nullptr ? json << "null" : json << "\"" << why_unavailable << "\"";
-  json << "}";
-  writer->note("audit", json.text());
+  trace::FactWriter fact;
+  fact.begin_map();
+  fact.field("source", "cupti");
+  fact.field("complete", false);
+  why_unavailable == nullptr ? fact.null_field("unavailable") : fact.field("unavailable", why_unavailable);
+  fact.write("audit");
 }
 
 /// Says why there is no second witness, once, and in the trace.
@@ -82,7 +82,7 @@ struct Calls {
   std::atomic<std::uint64_t> count{0};
   std::atomic<std::uint64_t> bytes{0};
 };
-constexpr int most_functions = 24;
+constexpr int most_functions = 64;
 using Tally = Calls[most_functions];
 Tally g_missed;
 
@@ -244,8 +244,7 @@ void CUPTIAPI callback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id, 
 /// A libcupti that is loaded already (torch.profiler's), one on the loader's path, or the one beside libcudart as
 /// NVIDIA's wheels lay it out.
 void* open_library() noexcept {
-  if (const char* named = std::getenv("VRAMTRACK_CUPTI_LIBRARY"); named != nullptr && *named != 0)
-    return dlopen(named, RTLD_NOW | RTLD_LOCAL);
+  if (*g_host_options.cupti_library != 0) return dlopen(g_host_options.cupti_library, RTLD_NOW | RTLD_LOCAL);
   for (const int flags : {RTLD_NOW | RTLD_NOLOAD, RTLD_NOW | RTLD_LOCAL})
     for (const char* name : {"libcupti.so.13", "libcupti.so.12"})
       if (void* library = dlopen(name, flags)) return library;
@@ -292,17 +291,21 @@ bool enable_all(const Api& api) noexcept {
   return any;
 }
 
-/// The entries of a tally as JSON members; returns the sum of their counts.
-std::uint64_t write(Line& json, const Tally& tally, bool with_bytes) noexcept {
+/// The entries of a tally as a list; returns the sum of their counts.
+std::uint64_t write(trace::FactWriter& fact, const char* key, const Tally& tally, bool with_bytes) noexcept {
   std::uint64_t sum = 0;
+  fact.begin_list(key);
   for (const Calls& calls : tally) {
     const char* name = calls.name.load(std::memory_order_acquire);
     if (name == nullptr) break;
-    json << (sum == 0 ? "" : ", ") << "{\"function\": \"" << name << "\", \"count\": " << calls.count.load();
-    if (with_bytes) json << ", \"bytes\": " << calls.bytes.load();
-    json << "}";
+    fact.begin_map();
+    fact.field("function", name);
+    fact.field("count", calls.count.load());
+    if (with_bytes) fact.field("bytes", calls.bytes.load());
+    fact.end();
     sum += calls.count.load();
   }
+  fact.end();
   return sum;
 }
 
@@ -356,18 +359,21 @@ bool hand_over() noexcept {
 }
 
 void finish() noexcept {
-  trace::Writer* writer = trace::active();
-  if (!g_on.exchange(false) || writer == nullptr) return;
+  if (!g_on.exchange(false) || trace::active() == nullptr) return;
   const std::uint64_t graph_peak = cuda_facts::graph_peak_bytes();
-  Line json;
-  json << "{\"source\": \"cupti\", \"complete\": true, \"version\": " << g_version
-       << ", \"allocations\": " << g_seen.load() << ", \"handed_over\": " << (g_handed_over.load() ? "true" : "false")
-       << ", \"recorded\": " << (g_host_options.cupti ? "true" : "false") << ", \"missed_functions\": [";
-  const std::uint64_t missed = write(json, g_missed, true);
-  json << "], \"missed\": " << missed << ", \"explained\": [";
-  if (g_graph_memory.load(std::memory_order_relaxed) || graph_peak != 0) write(json, g_launches, false);
-  json << "], \"graph_peak_bytes\": " << graph_peak << "}";
-  writer->note("audit", json.text());
+  trace::FactWriter fact;
+  fact.begin_map();
+  fact.field("source", "cupti");
+  fact.field("complete", true);
+  fact.field("version", g_version);
+  fact.field("allocations", g_seen.load());
+  fact.field("handed_over", g_handed_over.load());
+  fact.field("recorded", g_host_options.cupti);
+  const std::uint64_t missed = write(fact, "missed_functions", g_missed, true);
+  fact.field("missed", missed);
+  if (g_graph_memory.load(std::memory_order_relaxed) || graph_peak != 0) write(fact, "explained", g_launches, false);
+  fact.field("graph_peak_bytes", graph_peak);
+  fact.write("audit");
 }
 
 void reset() noexcept {

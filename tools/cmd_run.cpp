@@ -19,100 +19,19 @@
 #include "tools/run/child.hpp"
 #include "tools/run/collect.hpp"
 #include "tools/run/environment.hpp"
+#include "tools/run/options.hpp"
 
 namespace vramtrack::tools {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
-  std::string output = "vramtrack-out";
-  std::string sim, min_size = "0", fail_on_leak;
-  bool no_trace = false, history = false, no_python = false, no_native = false, no_agent = false, cupti = false,
-       audit = false, quiet = false;
-  std::uint64_t leak_bytes = 0;
-  std::vector<std::string> command;
-};
-
-/// Splits `run OPTIONS [--] CMD ARGS`: the command begins after `--`, or at the first word that is no option.
-Arguments split_command(const Arguments& arguments, std::vector<std::string>& command) {
-  Arguments options;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& word = arguments[i];
-    const bool ends = word == "--";
-    if (ends || !word.starts_with("-")) {
-      command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i + (ends ? 1 : 0)), arguments.end());
-      break;
-    }
-    // An optional value is written with `=`, so that the command's name is never taken for it.
-    if (word == "--sim") {
-      options.push_back("--sim=80GiB");
-    } else if (word == "--fail-on-leak") {
-      options.push_back("--fail-on-leak=1");
-    } else {
-      options.push_back(word);
-      const bool takes_value = word == "-o" || word == "--output" || word == "--min-size";
-      if (takes_value && i + 1 < arguments.size()) options.push_back(arguments[++i]);
-    }
-  }
-  return options;
-}
-
-Options parse_options(const Arguments& arguments) {
-  Options options;
-  CLI::App app("Runs CMD traced. Its exit code, output and signals stay its own.", "vramtrack run");
-  app.footer(
-      "Written as: vramtrack run [OPTION...] -- CMD ARGS...\n"
-      "Reports: DIR/vramtrack-<pid>.json, and .oom-<N>.json for each out-of-memory event.\n"
-      "Exit code: CMD's; 128+N if signal N ended it; 77 with --fail-on-leak and a leak.");
-  const auto flag = [&](const char* name, bool& value, const char* help, const char* variable) {
-    app.add_flag(name, value, help)->envname(variable);
-  };
-  app.add_option("-o,--output", options.output, "folder of traces and reports")
-      ->envname("VRAMTRACK_OUT")
-      ->capture_default_str()
-      ->take_last();
-  app.add_option("--sim", options.sim, "use the simulated GPU: --sim, --sim=24GiB, --sim=2x24GiB")
-      ->envname("VRAMTRACK_SIM")
-      ->take_last();
-  flag("--no-trace", options.no_trace, "with --sim: only the simulated GPU, nothing recorded", "VRAMTRACK_NO_TRACE");
-  flag("--history", options.history, "also log every allocation and free", "VRAMTRACK_HISTORY");
-  flag("--no-python", options.no_python, "record no Python stacks", "VRAMTRACK_NO_PYTHON");
-  flag("--no-native", options.no_native, "record no native stacks", "VRAMTRACK_NO_NATIVE");
-  flag("--no-agent", options.no_agent, "run no code in the Python interpreter", "VRAMTRACK_NO_AGENT");
-  flag("--cupti", options.cupti, "take events from CUPTI callbacks too", "VRAMTRACK_CUPTI");
-  flag("--audit", options.audit, "compare the hooks with CUPTI's records", "VRAMTRACK_AUDIT");
-  app.add_option("--fail-on-leak", options.fail_on_leak, "exit 77 when a growing site holds at least this at the end")
-      ->envname("VRAMTRACK_FAIL_ON_LEAK")
-      ->take_last();
-  app.add_option("--min-size", options.min_size, "leave out sites and blocks smaller than this")
-      ->envname("VRAMTRACK_MIN_SIZE")
-      ->take_last();
-  flag("--quiet", options.quiet, "print no summary", "VRAMTRACK_QUIET");
-  parse(app, split_command(arguments, options.command));
-  if (options.command.empty()) throw UsageError("no command given: vramtrack run [OPTION...] -- CMD ARGS...");
-  if (!options.fail_on_leak.empty()) options.leak_bytes = parse_size(options.fail_on_leak, "--fail-on-leak");
-  if (options.no_trace && options.sim.empty()) throw UsageError("--no-trace only makes sense with --sim");
-  return options;
-}
-
-void set_flag(const char* name, bool value) {
-  if (value) setenv(name, "1", 1);
-}
-
 /// The environment that makes the traced program load us.
-void prepare_environment(const Options& options, const fs::path& folder, const std::string& run_id, bool traced) {
+void prepare_environment(const RunOptions& options, const fs::path& folder, const std::string& run_id, bool traced) {
   set_preload(traced, !options.sim.empty());
+  export_options(options);
+  setenv("VRAMTRACK_OUT", folder.c_str(), 1);
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
   setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
-  setenv("VRAMTRACK_OUT", folder.c_str(), 1);
-  setenv("VRAMTRACK_MIN_SIZE", options.min_size.c_str(), 1);
-  set_flag("VRAMTRACK_HISTORY", options.history);
-  set_flag("VRAMTRACK_NO_PYTHON", options.no_python);
-  set_flag("VRAMTRACK_NO_NATIVE", options.no_native);
-  set_flag("VRAMTRACK_NO_AGENT", options.no_agent);
-  set_flag("VRAMTRACK_CUPTI", options.cupti);
-  set_flag("VRAMTRACK_AUDIT", options.audit);
-  set_flag("VRAMTRACK_QUIET", options.quiet);
 }
 
 /// Makes the output folder. False, with one line on stderr, when it cannot hold files: the program then runs untraced.
@@ -134,7 +53,7 @@ Bytes peak_bytes(const Report& report) {
   return most;
 }
 
-void print_summary(const std::vector<Collected>& collected, const fs::path& folder, const Options& options) {
+void print_summary(const std::vector<Collected>& collected, const fs::path& folder, const RunOptions& options) {
   if (options.quiet) return;
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
@@ -189,10 +108,10 @@ std::vector<findings::Leftover> wait_for_leftovers(const std::string& run_id) {
 }  // namespace
 
 int cmd_run(const Arguments& arguments) {
-  const Options options = parse_options(arguments);
+  const RunOptions options = parse_run_options(arguments);
   AnalyseOptions analyse = analyse_options();
-  analyse.min_size = parse_size(options.min_size, "--min-size");
-  const fs::path folder = fs::absolute(options.output);
+  analyse.min_size = options.min_size;
+  const fs::path folder = fs::absolute(options.out);
   bool traced = !options.no_trace;
   if (const auto obstacle = preload_obstacle(options.command[0])) {
     std::cerr << "vramtrack: " << *obstacle << ": nothing can be preloaded into it; it runs untraced"
@@ -223,10 +142,11 @@ int cmd_run(const Arguments& arguments) {
   const std::vector<findings::Leftover> leftovers = wait_for_leftovers(run_id);
   const std::vector<Collected> collected = collector.finish(end, leftovers);
   print_summary(collected, folder, options);
-  const auto leaking = [&](const Collected& one) { return leaks(one.report, options.leak_bytes); };
-  if (!options.fail_on_leak.empty() && end.exit_code() == 0 &&
-      std::any_of(collected.begin(), collected.end(), leaking)) {
-    std::cerr << leak_message(options.leak_bytes) << '\n';
+  const bool leaks_fail = !options.fail_on_leak.empty();
+  const Bytes leak_bytes = leaks_fail ? parse_size(options.fail_on_leak, "--fail-on-leak") : 0;
+  const auto leaking = [&](const Collected& traced_one) { return leaks(traced_one.report, leak_bytes); };
+  if (leaks_fail && end.exit_code() == 0 && std::any_of(collected.begin(), collected.end(), leaking)) {
+    std::cerr << leak_message(leak_bytes) << '\n';
     return exit_leak;
   }
   return end.exit_code();

@@ -1,9 +1,9 @@
 #include "tools/command.hpp"
 
 #include <algorithm>
-#include <cctype>
-#include <cmath>
 #include <numeric>
+
+#include "contract/option_parse.hpp"
 
 namespace vramtrack::tools {
 namespace {
@@ -64,43 +64,11 @@ void parse(CLI::App& app, const Arguments& arguments) {
   }
 }
 
-std::uint64_t parse_size(const std::string& text, const std::string& option) {
-  const auto bad = [&] {
-    return UsageError(option + "=" + text + ": not a size; write for example 24GiB, 512MB or 1048576");
-  };
-  std::size_t end = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &end);
-  } catch (const std::exception&) {
-    throw bad();
-  }
-  std::string unit;
-  for (char c : text.substr(end)) {
-    if (!std::isspace(static_cast<unsigned char>(c))) unit += static_cast<char>(std::tolower(c));
-  }
-  static constexpr std::pair<std::string_view, double> units[] = {
-      {"", 1},
-      {"b", 1},
-      {"k", 1024},
-      {"kib", 1024},
-      {"kb", 1e3},
-      {"m", 1048576.0},
-      {"mib", 1048576.0},
-      {"mb", 1e6},
-      {"g", 1073741824.0},
-      {"gib", 1073741824.0},
-      {"gb", 1e9},
-      {"t", 1099511627776.0},
-      {"tib", 1099511627776.0},
-      {"tb", 1e12},
-  };
-  for (const auto& [name, factor] : units) {
-    if (unit == name && number >= 0 && std::isfinite(number) && number * factor < 1e18) {
-      return static_cast<std::uint64_t>(number * factor);
-    }
-  }
-  throw bad();
+std::uint64_t parse_size(const std::string& text, const std::string& name) {
+  std::uint64_t bytes = 0;
+  if (!option::parse_size(text, bytes))
+    throw UsageError(name + "=" + text + ": not a size; write for example 24GiB, 1.5MiB or 1048576");
+  return bytes;
 }
 
 std::filesystem::path library_folder() {

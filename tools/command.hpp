@@ -31,8 +31,8 @@ void parse(CLI::App& app, const Arguments& arguments);
 /// The candidate nearest to `word` in edit distance, or "" when none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
-/// "24GiB", "512 MB", "1048576" -> bytes. Throws UsageError naming the option.
-std::uint64_t parse_size(const std::string& text, const std::string& option);
+/// "24GiB", "512 MB", "1048576" -> bytes. Throws UsageError with the option's name.
+std::uint64_t parse_size(const std::string& text, const std::string& name);
 
 /// The folder of libvramtrack.so, found relative to this program.
 std::filesystem::path library_folder();

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "contract/option_parse.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/say.hpp"
 
@@ -12,39 +13,34 @@ Options g_host_options;
 
 namespace {
 
+// One function for each type of options.def, named after it.
+
 Arena g_arena;
 
-void read(bool& option, const char*, const char* text) noexcept { option = *text != 0 && std::strcmp(text, "0") != 0; }
+void read_Flag(bool& option, const char*, const char* text) noexcept { option = option::parse_flag(text); }
 
-void read(const char*& option, const char*, const char* text) noexcept {
+void read_Text(const char*& option, const char*, const char* text) noexcept {
   const std::size_t bytes = std::strlen(text) + 1;
   if (bytes == 1) return;
   if (void* copy = g_arena.allocate(bytes, 1)) option = static_cast<const char*>(std::memcpy(copy, text, bytes));
 }
 
-// "512", "24GiB", "1 MB": units of 1024 with an i, of 1000 without; a lone letter is of 1024.
-void read(std::uint64_t& option, const char* variable, const char* text) noexcept {
-  char* end = nullptr;
-  const unsigned long long number = std::strtoull(text, &end, 10);
-  while (*end == ' ') ++end;
-  std::uint64_t scale = 1;
-  if (*end != 0 && *end != 'B') {
-    const char* letter = std::strchr("KMGT", *end & ~0x20);
-    if (letter == nullptr || end == text) {
-      say(variable, "=", text, " is not a size (example: 64KiB); ignored");
-      return;
-    }
-    const std::uint64_t base = end[1] == 'B' ? 1000 : 1024;
-    for (long power = letter - "KMGT"; power >= 0; --power) scale *= base;
-  }
-  option = number * scale;
+void read_Size(std::uint64_t& option, const char* variable, const char* text) noexcept {
+  if (*text != 0 && !option::parse_size(text, option))
+    say(variable, "=", text, " is not a size (example: 64KiB); ignored");
+}
+
+void read_SizeOrNone(const char*& option, const char* variable, const char* text) noexcept {
+  std::uint64_t bytes = 0;
+  read_Size(bytes, variable, text);
+  if (option::parse_size(text, bytes)) read_Text(option, variable, text);
 }
 
 }  // namespace
 
 void read_options() noexcept {
-#define OPTION(type, member, variable, fallback, what) \
-  if (const char* text = std::getenv(variable)) read(g_host_options.member, variable, text);
+#define OPTION(type, member, names, bare, variable, fallback, reader, help) \
+  if (const char* text = std::getenv(variable)) read_##type(g_host_options.member, variable, text);
 #include "contract/options.def"
 #undef OPTION
 }

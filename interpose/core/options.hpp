@@ -1,4 +1,5 @@
-// See options.def. Read once by the library's constructor; plain values afterwards.
+// The options that the traced process was given (contract/options.def). Read once by the library's constructor; plain
+// values afterwards.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,9 @@ namespace vramtrack {
 struct Options {
   using Flag = bool;
   using Size = std::uint64_t;
+  using SizeOrNone = const char*;  // "" or a size as it was written
   using Text = const char*;
-#define OPTION(type, member, variable, fallback, what) type member = fallback;
+#define OPTION(type, member, names, bare, variable, fallback, reader, help) type member = fallback;
 #include "contract/options.def"
 #undef OPTION
 };

@@ -32,7 +32,7 @@ class Line {
 
  private:
   std::size_t used_ = 0;
-  char buffer_[1536];  // the longest: memory_info of eight devices
+  char buffer_[1536];
 };
 
 /// No word from now on: there is no stderr, and its number may soon be a file of the host's.

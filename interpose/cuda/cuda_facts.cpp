@@ -2,11 +2,11 @@
 
 #include "interpose/cuda/cuda_headers.hpp"
 
-#include "interpose/core/options.hpp"
-#include "interpose/cuda/originals.hpp"
-#include "interpose/cuda/framework_pool.hpp"
-#include "interpose/core/say.hpp"
 #include "contract/notes.hpp"
+#include "interpose/core/options.hpp"
+#include "interpose/cuda/framework_pool.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/trace/fact_writer.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::cuda_facts {
@@ -14,14 +14,6 @@ namespace vramtrack::cuda_facts {
 namespace {
 
 using namespace hooks;
-
-constexpr int most_devices = 64;
-
-/// A device's name is plain ASCII in practice; what JSON cannot hold as it is becomes a space.
-void clean(char* name) noexcept {
-  for (; *name != 0; ++name)
-    if (*name == '"' || *name == '\\' || static_cast<unsigned char>(*name) < 0x20) *name = ' ';
-}
 
 int runtime_version() noexcept {
   const unsigned loaded = loaded_runtimes();
@@ -36,16 +28,15 @@ int runtime_version() noexcept {
   return 0;
 }
 
-void optional(Line& json, const char* name, int value) noexcept {
-  json << "\"" << name << "\": ";
-  value == 0 ? json << "null" : json << value;
+void optional(trace::FactWriter& fact, const char* name, int value) noexcept {
+  value <= 0 ? fact.null_field(name) : fact.field(name, static_cast<std::uint64_t>(value));
 }
 
 int device_count() noexcept {
   auto* get = VRAMTRACK_DRIVER(cuDeviceGetCount);
   int count = 0;
   if (get == nullptr || get(&count) != CUDA_SUCCESS) return 0;
-  return count < most_devices ? count : most_devices;
+  return count;
 }
 
 /// Makes the device's primary context current for a moment, if it exists already.
@@ -86,52 +77,52 @@ class PrimaryContext {
 }  // namespace
 
 void write_once() noexcept {
-  trace::Writer* writer = trace::active();
-  if (writer == nullptr) return;
+  if (trace::active() == nullptr) return;
   int driver = 0;
   if (auto* get = VRAMTRACK_DRIVER(cuDriverGetVersion)) get(&driver);
   auto* get_name = VRAMTRACK_DRIVER(cuDeviceGetName);
   auto* get_total = VRAMTRACK_DRIVER(cuDeviceTotalMem_v2);
-  Line json;
-  json << "{";
-  optional(json, "runtime", runtime_version());
-  json << ", ";
-  optional(json, "driver", driver);
-  json << ", \"simulated\": " << (g_host_options.sim ? "true" : "false") << ", \"devices\": [";
+  trace::FactWriter fact;
+  fact.begin_map();
+  optional(fact, "runtime", runtime_version());
+  optional(fact, "driver", driver);
+  fact.field("simulated", *g_host_options.sim != 0);
+  fact.begin_list("devices");
   const int count = device_count();
-  for (int device = 0; device < count && device < 8; ++device) {
+  for (int device = 0; device < count; ++device) {
     char name[64] = "";
     std::size_t total = 0;
     if (get_name != nullptr) get_name(name, sizeof name, device);
     if (get_total != nullptr) get_total(&total, device);
-    clean(name);
-    json << (device == 0 ? "" : ", ") << "{\"index\": " << device << ", \"name\": \"" << name
-         << "\", \"total_bytes\": " << total << "}";
+    fact.begin_map();
+    fact.field("index", static_cast<std::uint64_t>(device));
+    fact.field("name", name);
+    fact.field("total_bytes", total);
+    fact.end();
   }
-  json << "]}";
-  writer->note(trace::note_key::cuda, json.text());
+  fact.write(trace::note_key::cuda);
 }
 
 void write_memory(std::uint32_t n) noexcept {
-  trace::Writer* writer = trace::active();
   auto* get = VRAMTRACK_DRIVER(cuMemGetInfo_v2);
-  if (writer == nullptr || get == nullptr) return;
-  Line json;
-  json << "[";
-  bool first = true;
+  if (trace::active() == nullptr || get == nullptr) return;
+  trace::FactWriter fact;
+  fact.begin_list();
+  bool any = false;
   const int count = device_count();
-  for (int device = 0; device < count && device < 8; ++device) {
+  for (int device = 0; device < count; ++device) {
     const PrimaryContext context(device);
     std::size_t free_bytes = 0, total = 0;
     if (!context.current() || get(&free_bytes, &total) != CUDA_SUCCESS) continue;
-    json << (first ? "" : ", ") << "{\"device\": " << device << ", \"free_bytes\": " << free_bytes
-         << ", \"total_bytes\": " << total << ", \"process_bytes\": null, \"other_processes_bytes\": null";
-    framework_pool.describe(device, json);
-    json << "}";
-    first = false;
+    fact.begin_map();
+    fact.field("device", static_cast<std::uint64_t>(device));
+    fact.field("free_bytes", free_bytes);
+    fact.field("total_bytes", total);
+    framework_pool.describe(device, fact);
+    fact.end();
+    any = true;
   }
-  json << "]";
-  if (!first) writer->note(trace::note_key::memory_info, json.text(), n);
+  if (any) fact.write(trace::note_key::memory_info, n);
 }
 
 std::uint64_t graph_peak_bytes() noexcept {

@@ -7,8 +7,8 @@
 #include "interpose/cuda/call.hpp"
 #include "interpose/ledger/ledger.hpp"
 
-namespace vramtrack {
-class Line;
+namespace vramtrack::trace {
+class FactWriter;
 }
 
 namespace vramtrack::hooks {
@@ -24,9 +24,8 @@ struct FrameworkPool {
   /// The tensor layer's part of the free of a pool block that was just taken out of the cuda layer.
   ledger::Removed (*free)(const ledger::Removed& freed, std::uintptr_t caller) noexcept;
   void (*take_back)(const ledger::Removed& removed) noexcept;
-  /// `, "torch_pool": {"reserved_bytes": R, "used_bytes": U}` of a device on which the back end has allocated, else
-  /// nothing.
-  void (*describe)(int device, Line& json) noexcept;
+  /// Adds `torch_pool: {reserved_bytes, used_bytes}` of a device on which the back end has allocated, else nothing.
+  void (*describe)(int device, trace::FactWriter& fact) noexcept;
 };
 
 extern const FrameworkPool framework_pool;

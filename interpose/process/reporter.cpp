@@ -104,12 +104,8 @@ bool write_report(const char* trace_path) noexcept {
                   const_cast<char*>(*g_host_options.fail_on_leak != 0 ? "--fail-on-leak" : nullptr),
                   const_cast<char*>(g_host_options.fail_on_leak),
                   nullptr};
-  constexpr int leaks = 77, usage = 2;
-  int code = found ? run(program, json) : -1;
-  if (code == usage) {  // it has said that the value of --fail-on-leak is none
-    json[std::size(json) - 3] = nullptr;
-    code = run(program, json);
-  }
+  constexpr int leaks = 77;
+  const int code = found ? run(program, json) : -1;
   if (code != 0 && code != leaks) {
     say("the report was not written. Write it with: vramtrack report ", trace_path, " --format json -o ", report);
     return true;

@@ -18,6 +18,7 @@
 #include "interpose/python/sources.hpp"
 #include "interpose/python/steps.hpp"
 #include "interpose/python/worker_random.hpp"
+#include "interpose/core/options.hpp"
 
 namespace vramtrack::agent {
 
@@ -203,11 +204,6 @@ void start_helper() noexcept {
   ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
-bool switched_off() noexcept {
-  const char* value = ::getenv("VRAMTRACK_NO_AGENT");
-  return value != nullptr && *value != '\0' && ::strcmp(value, "0") != 0;
-}
-
 /// Looks may take 150 ms of a process's life, and one hundredth of it after that: what is left of it.
 std::uint64_t look_budget_ns() noexcept {
   const std::uint64_t allowed = 150'000'000 + (now_ns() - g_start_ns) / 100;
@@ -222,7 +218,7 @@ void schedule() noexcept {
   SavedErrno keep;
   const State seen = g_state.load();
   if (seen != State::idle && seen != State::waits_for_torch) return;
-  if (g_child.load() || switched_off()) {
+  if (g_child.load() || g_host_options.no_agent) {
     g_state.store(State::off);
     return;
   }

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <array>
 
-#include "interpose/recorder/recorder.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/recorder/recorder.hpp"
+#include "interpose/trace/fact_writer.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent {
@@ -112,25 +113,19 @@ std::int64_t step_of(std::uint64_t sequence) noexcept {
 }
 
 void note_step_live() noexcept {
-  trace::Writer* writer = trace::active();
-  if (writer == nullptr || g_boundary_count == 0) return;
-  static char text[max_boundaries * 64 + 64];
-  std::size_t used = 0;
-  const auto put = [&](std::string_view part) noexcept {
-    const std::size_t n = std::min(part.size(), sizeof text - used);
-    std::copy_n(part.data(), n, text + used);
-    used += n;
-  };
+  if (trace::active() == nullptr || g_boundary_count == 0) return;
+  trace::FactWriter fact;
   const auto put_state = [&](const LiveState& state) noexcept {
-    Line line;
-    line << (used > 1 ? ",[" : "[") << state.step << "," << state.bytes << "," << state.blocks << "]";
-    put(line.text());
+    fact.begin_list();
+    fact.number(state.step);
+    fact.number(state.bytes);
+    fact.number(state.blocks);
+    fact.end();
   };
-  put("[");
+  fact.begin_list();
   for (std::size_t i = 0; i < g_boundary_count; ++i) put_state(g_boundaries[i]);
   if (g_boundaries[g_boundary_count - 1].step != g_last_boundary.step) put_state(g_last_boundary);
-  put("]");
-  writer->note("step_live", {text, used});
+  fact.write("step_live");
 }
 
 void reset_steps() noexcept {

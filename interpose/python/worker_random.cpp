@@ -11,6 +11,7 @@
 
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/trace/fact_writer.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent {
@@ -156,23 +157,23 @@ void forked_child() noexcept {
 void child_ends() noexcept { check_self(); }
 
 void note_worker_rng() noexcept {
-  trace::Writer* writer = trace::active();
-  if (writer == nullptr || g_children == nullptr || g_self != nullptr) return;
+  if (trace::active() == nullptr || g_children == nullptr || g_self != nullptr) return;
   for (std::uint32_t i = 0; i < g_child_count; ++i) {
     const Child& child = g_children[i];
     const std::uint32_t change = child.change.load(std::memory_order_acquire);
     if (change == 0 || child.pid == 0) continue;
     static const char* const names[] = {"untouched", "drawn", "reseeded"};
-    Line line;
-    line << "[{\"pid\":" << child.pid << ",\"change\":\"" << names[change - 1] << "\",\"inherited\":\"";
-    line.hex(child.inherited) << "\",\"draws\":" << child.draws.load(std::memory_order_relaxed)
-                              << ",\"l\":" << child.line << ",\"f\":\"";
-    for (const char* c = g_files[child.file]; *c != '\0'; ++c) {
-      if (*c == '"' || *c == '\\') line << "\\";
-      line << std::string_view(c, 1);
-    }
-    line << "\"}]";
-    writer->note("worker_rng[]", line.text());
+    Line inherited;
+    inherited.hex(child.inherited);
+    trace::FactWriter fact;
+    fact.begin_map();
+    fact.field("pid", child.pid);
+    fact.field("change", names[change - 1]);
+    fact.field("inherited", inherited.text());
+    fact.field("draws", child.draws.load(std::memory_order_relaxed));
+    fact.field("l", child.line);
+    fact.field("f", g_files[child.file]);
+    fact.write("worker_rng[]");
   }
 }
 

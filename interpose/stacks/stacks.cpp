@@ -22,11 +22,6 @@
 namespace vramtrack::stacks {
 namespace {
 
-bool is_set(const char* name) noexcept {
-  const char* const value = std::getenv(name);
-  return value != nullptr && *value != 0 && std::strcmp(value, "0") != 0;
-}
-
 /// What was remembered under an older generation is dropped.
 VRAMTRACK_COLD void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
   state.python_memo->count = 0;
@@ -146,10 +141,8 @@ void unlock_all() noexcept {
 
 }  // namespace
 
-void init() noexcept {
-  g_options.python = !is_set("VRAMTRACK_NO_PYTHON");
-  g_options.native = !is_set("VRAMTRACK_NO_NATIVE");
-  g_options.check = is_set("VRAMTRACK_CHECK_STACKS");
+void init(const Options& options) noexcept {
+  g_options = options;
   init_threads();
   ::pthread_atfork(nullptr, nullptr, unlock_all);
   if (g_options.native) {

@@ -11,8 +11,14 @@ struct Captured {
   StackId forward = no_stack;  // where the autograd node that is running now was built (backward allocations)
 };
 
-/// Once, from the library's start-up (no Python yet): loads libunwind with dlopen(RTLD_LOCAL), reads the options.
-void init() noexcept;
+struct Options {
+  bool python = true;
+  bool native = true;
+  bool check = false;  // compare every remembered stack with a fresh one
+};
+
+/// Once a process image, before the first capture: loads libunwind with dlopen(RTLD_LOCAL).
+void init(const Options& options) noexcept;
 
 /// Captures and interns under the active trace.
 Captured capture(const CaptureStart& start) noexcept;

@@ -7,17 +7,13 @@
 
 #include "interpose/core/event.hpp"
 #include "interpose/stacks/hash.hpp"
+#include "interpose/stacks/stacks.hpp"
 
 namespace vramtrack::stacks {
 
 inline constexpr std::size_t max_python = 1024;
 inline constexpr std::size_t max_native = 1024;
 
-struct Options {
-  bool python = true;
-  bool native = true;
-  bool check = false;
-};
 extern Options g_options;  // written once by init()
 
 /// Counts what makes everything that a thread remembers invalid (libraries came or went, the trace is another one), and

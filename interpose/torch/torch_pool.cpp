@@ -8,13 +8,13 @@
 #include <numeric>
 
 #include "interpose/core/saved_errno.hpp"
-#include "interpose/core/say.hpp"
 #include "interpose/cuda/cuda_headers.hpp"
 #include "interpose/cuda/framework_pool.hpp"
 #include "interpose/cuda/originals.hpp"
 #include "interpose/python/agent.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/torch/torch.hpp"
+#include "interpose/trace/fact_writer.hpp"
 
 namespace vramtrack::hooks::torch {
 
@@ -121,13 +121,16 @@ void take_block_back(const ledger::Removed& removed) noexcept {
   take_back(removed);
 }
 
-void describe_pool(int device, Line& json) noexcept {
+void describe_pool(int device, trace::FactWriter& fact) noexcept {
   if (device < 0 || device >= most_devices || !g_pools[device].seen.load(std::memory_order_relaxed)) return;
   Bytes reserved = 0, used = 0;
   if (!attribute(device, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, reserved) ||
       !attribute(device, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, used))
     return;
-  json << ", \"torch_pool\": {\"reserved_bytes\": " << reserved << ", \"used_bytes\": " << used << "}";
+  fact.begin_map("torch_pool");
+  fact.field("reserved_bytes", reserved);
+  fact.field("used_bytes", used);
+  fact.end();
 }
 
 }  // namespace

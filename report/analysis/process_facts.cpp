@@ -10,6 +10,7 @@
 #include <map>
 
 #include "contract/notes.hpp"
+#include "report/model/read_fact.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack {
@@ -80,9 +81,7 @@ void add_devices(const Json& list, const char* total_key, std::vector<Device>& d
 
 Json json_note(const trace::TraceFile& trace, std::string_view name, std::uint32_t n) {
   const std::string* text = trace.note(name, n);
-  if (text == nullptr) return nullptr;
-  Json json = Json::parse(*text, nullptr, false);
-  return json.is_discarded() ? Json(nullptr) : json;
+  return text == nullptr ? Json(nullptr) : read_fact(*text);
 }
 
 std::string rfc3339(std::uint64_t nanoseconds) {

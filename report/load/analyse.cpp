@@ -13,6 +13,7 @@
 #include "report/analysis/totals.hpp"
 #include "report/findings/findings.hpp"
 #include "report/model/input_error.hpp"
+#include "report/model/read_fact.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/utf8.hpp"
 #include "report/symbolize/stack_resolver.hpp"
@@ -47,6 +48,7 @@ class Analysis {
     report_.steps = oom_ != nullptr ? oom_->record.step : trace_.header.steps;
     report_.step_source = trace_.header.step_source == 1 ? "optimizer" : "none";
     read_notes();
+    if (n_ != 0) report_.notes["oom_number"] = n_;  // the finding tells of this event, not of the first
     if (const auto note = report_.notes.find(std::string(trace::note_key::tensors)); note != report_.notes.end()) {
       tensors_ = TensorIndex(note->second);
     }
@@ -73,8 +75,7 @@ class Analysis {
     for (const trace::Note& note : trace_.notes) {
       const bool adds_up = note.key.size() > 2 && note.key.compare(note.key.size() - 2, 2, "[]") == 0;
       if (note.n != n_ && !(note.n == 0 && (adds_up || report_.notes.count(note.key) == 0))) continue;
-      Json value = Json::parse(note.value, nullptr, false);
-      if (value.is_discarded()) value = utf8::sanitise(note.value);
+      Json value = read_fact(note.value);
       if (!adds_up) {
         report_.notes[note.key] = std::move(value);
         continue;

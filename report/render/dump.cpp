@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "contract/fact_encoding.hpp"
+#include "report/model/read_fact.hpp"
+
 namespace vramtrack::trace {
 
 std::string_view name_of(Layer layer) { return layer == Layer::tensor ? "tensor" : "cuda"; }
@@ -38,6 +41,11 @@ std::string_view name_of(Kind kind) {
 }
 
 namespace {
+
+/// A fact as JSON, what is text already as it is.
+std::string note_text(const std::string& value) {
+  return value.starts_with(fact::mark) ? read_fact(value).dump() : value;
+}
 
 // Length of the valid UTF-8 sequence at the start of `text`, or 0.
 std::size_t utf8_length(std::string_view text) {
@@ -264,7 +272,11 @@ void dump_rest(const TraceFile& trace, Text& out) {
     dump_blocks(trace, oom.blocks, "oom_block " + std::to_string(r.n), out);
   }
   for (const Note& note : trace.notes)
-    out.record("note").field("key", escaped(note.key)).field("n", note.n).field("value", escaped(note.value)).end();
+    out.record("note")
+        .field("key", escaped(note.key))
+        .field("n", note.n)
+        .field("value", escaped(note_text(note.value)))
+        .end();
   for (const std::string& warning : trace.warnings) out.record("warning ").plain(escaped(warning)).end();
 }
 

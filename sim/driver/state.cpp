@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "contract/option_parse.hpp"
+
 namespace vramtrack::sim {
 
 namespace {
@@ -30,7 +32,7 @@ CUresult configure(Driver& state) {
   settings.context_bytes = default_context_bytes(settings.device_bytes);
   if (const char* context = std::getenv(context_variable); context != nullptr && *context != '\0') {
     std::uint64_t bytes = 0;
-    if (!parse_bytes(context, bytes) || bytes > settings.device_bytes) {
+    if (!option::parse_size(context, bytes) || bytes > settings.device_bytes) {
       std::fprintf(stderr, "vramtrack-sim: %s=%s is not a size within the device\n", context_variable, context);
       return CUDA_ERROR_NO_DEVICE;
     }

@@ -76,7 +76,7 @@ EXPORT const char* bench_parts() {
 }
 
 EXPORT int bench_start(const char* path) {
-  stacks::init();
+  stacks::init({});
   trace::Writer* const writer = trace::Writer::create(path, 0);
   trace::set_active(writer);
   g_ballast = static_cast<std::byte*>(map_pages(ballast_bytes));

@@ -297,5 +297,5 @@ def test_bad_environment_variables_do_not_stop_the_program(tmp_path):
     )
     assert (done.returncode, done.stdout) == (0, "end\n")
     assert "VRAMTRACK_MIN_SIZE=huge is not a size" in done.stderr
-    assert "--fail-on-leak=much: not a size" in done.stderr
+    assert "VRAMTRACK_FAIL_ON_LEAK=much is not a size" in done.stderr
     assert len(list((tmp_path / "out").glob("*.json"))) >= 1

@@ -23,7 +23,7 @@ CALLS = 1_000_000
 def build(sanitizer):
     folder = BUILD / f"sanitize-{sanitizer}"
     launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-    options = ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DVRAMTRACK_SANITIZE={sanitizer}", *launcher]
+    options = ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DVRAMTRACK_TESTS=ON", f"-DVRAMTRACK_SANITIZE={sanitizer}", *launcher]
     for command in (
         ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", *options],
         ["cmake", "--build", folder, "--target", "vramtrack_preload", "door_stress"],

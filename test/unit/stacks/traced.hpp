@@ -11,7 +11,7 @@ namespace vramtrack {
 class CheckedTrace : public TemporaryTrace {
  public:
   CheckedTrace() {
-    static const bool once = (stacks::init(), true);
+    static const bool once = (stacks::init({}), true);
     (void)once;
     stacks::reset();
     stacks::g_options.check = true;

@@ -1,0 +1,72 @@
+// Builds one fact (contract/fact_encoding.hpp) on pages of its own and writes it as a note. For the rare moments of a
+// process's life: not for the way of an event. Not thread-safe; no heap, errno may change.
+//
+// A fact is as long as it needs to be. One that reaches `capacity` all the same ends behind the last whole element of a
+// list that had room, with all that is open closed: what is there is valid, and complete() says that it is not all.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "contract/fact_encoding.hpp"
+
+namespace vramtrack::trace {
+
+class Writer;
+
+class FactWriter {
+ public:
+  static constexpr std::size_t default_capacity = 1 << 20;  // address space: what is not used is never touched
+
+  explicit FactWriter(std::size_t capacity = default_capacity) noexcept;
+  ~FactWriter();
+  FactWriter(const FactWriter&) = delete;
+  FactWriter& operator=(const FactWriter&) = delete;
+
+  void begin_map() noexcept { begin(fact::map); }
+  void begin_list() noexcept { begin(fact::list); }
+  void end() noexcept;
+
+  void key(std::string_view name) noexcept { text(name); }
+  void text(std::string_view value) noexcept;
+  void number(std::uint64_t value) noexcept { head(fact::Major::number, value); }
+  void flag(bool value) noexcept { byte(value ? fact::on : fact::off); }
+  void null() noexcept { byte(fact::null); }
+
+  void field(std::string_view name, std::string_view value) noexcept { key(name), text(value); }
+  void field(std::string_view name, const char* value) noexcept { field(name, std::string_view(value)); }
+  template <std::unsigned_integral T>
+  void field(std::string_view name, T value) noexcept {
+    key(name);
+    if constexpr (std::same_as<T, bool>)
+      flag(value);
+    else
+      number(value);
+  }
+  void null_field(std::string_view name) noexcept { key(name), null(); }
+  void begin_list(std::string_view name) noexcept { key(name), begin_list(); }
+  void begin_map(std::string_view name) noexcept { key(name), begin_map(); }
+
+  bool complete() const noexcept { return !full_; }
+  /// Closes what is open. The bytes are this object's.
+  std::string_view bytes() noexcept;
+  /// False when there is no trace, or no room in it (counted as a loss there).
+  bool write(std::string_view note, std::uint32_t n = 0) noexcept;
+
+ private:
+  void begin(std::uint8_t container) noexcept;
+  void byte(std::uint8_t value) noexcept;
+  void head(fact::Major major, std::uint64_t value) noexcept;
+  void put(const void* from, std::size_t count) noexcept;
+
+  unsigned char* at_;
+  std::size_t capacity_, used_ = 0;
+  int levels_ = 0;
+  bool full_ = false;
+  std::size_t whole_ = 0;  // up to here all is whole; so many levels are open there
+  int whole_levels_ = 0;
+};
+
+}  // namespace vramtrack::trace

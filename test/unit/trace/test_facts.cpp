@@ -1,0 +1,94 @@
+// Facts: what the traced process writes (fact_writer.hpp) and the tools read (read_fact.hpp).
+#include "interpose/trace/fact_writer.hpp"
+#include "report/model/read_fact.hpp"
+#include "test/unit/trace/temporary_trace.hpp"
+
+using namespace vramtrack;
+using trace::FactWriter;
+
+TEST_CASE("a fact is read as it was written") {
+  FactWriter fact;
+  fact.begin_map();
+  fact.field("name", "a \"quoted\" \\ name\n");
+  fact.field("empty", "");
+  fact.field("yes", true);
+  fact.null_field("nothing");
+  fact.begin_list("numbers");
+  const std::vector<std::uint64_t> numbers = {0, 23, 24, 255, 256, 65535, 65536, 4294967295, 4294967296, UINT64_MAX};
+  for (const std::uint64_t number : numbers) fact.number(number);
+  fact.end();
+  const Json json = read_fact(fact.bytes());  // closes what is open
+  CHECK(fact.complete());
+  CHECK(json["name"] == "a \"quoted\" \\ name\n");
+  CHECK(json["empty"] == "");
+  CHECK(json["yes"] == true);
+  CHECK(json["nothing"].is_null());
+  CHECK(json["numbers"].get<std::vector<std::uint64_t>>() == numbers);
+  // The form is CBOR's: another implementation reads the same.
+  const std::string bytes(fact.bytes());
+  CHECK(Json::from_cbor(bytes.begin() + 3, bytes.end()) == json);
+}
+
+TEST_CASE("a fact of any length is whole: all the devices of a large machine") {
+  TemporaryTrace trace;
+  FactWriter fact;
+  fact.begin_list();
+  for (std::uint64_t device = 0; device < 1000; ++device) {
+    fact.begin_map();
+    fact.field("device", device);
+    fact.field("free_bytes", std::uint64_t{80} << 30);
+    fact.end();
+  }
+  REQUIRE(fact.write("memory_info", 3));
+  const trace::TraceFile file = trace.read();
+  const std::string* value = file.note("memory_info", 3);
+  REQUIRE(value != nullptr);
+  const Json json = read_fact(*value);
+  REQUIRE(json.size() == 1000);
+  CHECK(json[999]["device"] == 999);
+}
+
+TEST_CASE("a fact beyond its bound ends behind its last whole element") {
+  const std::size_t capacity = GENERATE(range(32, 400, 7));
+  CAPTURE(capacity);
+  FactWriter fact(capacity);
+  fact.begin_map();
+  fact.field("first", std::uint64_t{1});
+  fact.begin_list("items");
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    fact.begin_map();
+    fact.field("i", i);
+    fact.field("text", "some text");
+    fact.end();
+  }
+  fact.end();
+  CHECK_FALSE(fact.complete());
+  CHECK(fact.bytes().size() <= capacity);
+  const Json json = read_fact(fact.bytes());
+  REQUIRE(json.is_object());
+  if (!json.contains("items")) return;
+  for (std::size_t i = 0; i < json["items"].size(); ++i)
+    CHECK(json["items"][i] == Json{{"i", i}, {"text", "some text"}});
+}
+
+TEST_CASE("a damaged fact is null, an older one is JSON, a plain one text") {
+  FactWriter fact;
+  fact.begin_map();
+  fact.begin_list("list");
+  fact.text("one");
+  const std::string whole(fact.bytes());
+  for (std::size_t size = 3; size < whole.size(); ++size) CHECK(read_fact(whole.substr(0, size)).is_null());
+  CHECK(read_fact(whole + "x").is_null());
+  std::string deep(fact::mark);
+  deep.append(100'000, static_cast<char>(fact::list));
+  CHECK(read_fact(deep).is_null());
+  CHECK(read_fact(std::string(fact::mark) + "\x7b\xff\xff\xff\xff\xff\xff\xff\xff").is_null());
+  for (int byte = 0; byte < 256; ++byte) {
+    std::string changed = whole;
+    changed[5] = static_cast<char>(byte);
+    read_fact(changed);  // whatever it is, it is read without harm
+  }
+  CHECK(read_fact(R"({"device": 0})")["device"] == 0);
+  CHECK(read_fact("python train.py") == "python train.py");
+  CHECK(read_fact("\xff\xfe").is_string());
+}
