@@ -12,8 +12,9 @@ import types
 _SAVED_LIMIT = 400000  # references of autograd graphs that are followed
 
 
-def capture_graph(moment, number=0, seconds=1.0, nodes=1000000):
-    """Takes the graph and writes it. True when it was stored; a note says why where it was not."""
+def capture_graph(moment, number=0, seconds=3.0, nodes=1000000):
+    """Takes the graph and writes it, in at most about so many seconds of processor time. True when it was stored; a note
+    says why where it was not."""
     torch = sys.modules["torch"]
     if "t" in getattr(sys, "abiflags", "") or not has_gil():
         native_note("agent_error[]", '["no holders are recorded: this Python has no GIL"]', 0)
@@ -52,7 +53,7 @@ class Facts:
         self.nodes, self.kept, self.known, self.visited = [], [], set(), set()
         self.flags = 0
         of = self.access._getter
-        self.is_view, self.base = self.access.tensor._is_view, of("_base")
+        self.is_view, self.base, self.device = self.access.tensor._is_view, of("_base"), self.access.tensor.get_device
         self.uses = None if self.access.transforming else getattr(self.access.tensor, "_use_count", None)
         self.shapes, self.dtypes = {}, {}
 
@@ -121,7 +122,7 @@ class Facts:
         try:
             if access.wrapped(tensor):
                 return
-            address = access.address(tensor)
+            address = access.raw_address(tensor) if access.on_device(tensor) else 0
             leaf = access.is_leaf(tensor)
             node = None if leaf else access.graph(tensor)
             if not address and node is None:
@@ -132,8 +133,8 @@ class Facts:
             shape, dtype, size, device, base = "", "", 0, -1, None
             if address:
                 shape, dtype = self._texts(tensor)
-                size = access.bytes(tensor)
-                device = access.device_of(tensor).index or 0
+                size = access.nbytes(tensor) if access.nbytes is not None else access.bytes(tensor)
+                device = self.device(tensor)
             if self.is_view(tensor):
                 flags |= GRAPH_view
                 base = self.base(tensor)
