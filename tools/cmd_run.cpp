@@ -26,11 +26,13 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The environment that makes the traced program load us.
-void prepare_environment(const RunOptions& options, const fs::path& folder, const std::string& run_id, bool traced) {
-  set_preload(traced, !options.sim.empty());
+void prepare_environment(const RunOptions& options, const fs::path& folder, const std::string& run_id, bool traced,
+                         bool simulated) {
+  set_preload(traced, simulated);
   export_options(options);
   setenv("VRAMTRACK_OUT", folder.c_str(), 1);
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
+  allow_preload_before_sanitizer();
   setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
 }
 
@@ -53,7 +55,18 @@ Bytes peak_bytes(const Report& report) {
   return most;
 }
 
-void print_summary(const std::vector<Collected>& collected, const fs::path& folder, const RunOptions& options) {
+/// A worker that lost its parent, or a daemon that has yet to allocate.
+void print_leftovers(const std::vector<findings::Leftover>& leftovers) {
+  constexpr std::size_t most = 5;
+  for (std::size_t i = 0; i < leftovers.size() && i < most; ++i)
+    std::cerr << "still running: pid " << leftovers[i].pid << ", " << utf8::printable(leftovers[i].command) << '\n';
+  if (leftovers.size() > most) std::cerr << "still running: " << leftovers.size() - most << " more\n";
+  if (!leftovers.empty())
+    std::cerr << "what they hold or allocate from now on is reported at their own end, in a file beside their trace\n";
+}
+
+void print_summary(const std::vector<Collected>& collected, const fs::path& folder,
+                   const std::vector<findings::Leftover>& leftovers, const RunOptions& options) {
   if (options.quiet) return;
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
@@ -67,7 +80,9 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
                 << " Choose another folder with -o\n";
       return;
     }
-    std::cerr << "vramtrack: no CUDA memory was allocated; nothing to report\n";
+    // Where recording could not start, the process has said so.
+    std::cerr << "vramtrack: no CUDA memory was recorded; nothing to report\n";
+    print_leftovers(leftovers);
     return;
   }
   const auto main_report = std::max_element(
@@ -75,7 +90,7 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
       [](const Collected& a, const Collected& b) { return peak_bytes(a.report) < peak_bytes(b.report); });
   render::TextOptions text = text_options(STDERR_FILENO);
   text.top = 10;
-  const fs::path here = main_report->path.lexically_relative(fs::current_path());
+  const fs::path here = main_report->path.lexically_relative(fs::current_path(ignored));
   text.report_path = here.empty() || *here.begin() == ".." ? main_report->path.string() : here.string();
   render::text(main_report->report, std::cerr, text);
   for (const Collected& other : collected) {
@@ -86,12 +101,7 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
         std::cerr << "  " << finding.code << ": " << utf8::printable(finding.title) << '\n';
     }
   }
-}
-
-std::uint64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+  print_leftovers(leftovers);
 }
 
 /// Processes of the run that are still there. Those that are just ending (workers that saw their parent go) get a
@@ -111,19 +121,28 @@ int cmd_run(const Arguments& arguments) {
   const RunOptions options = parse_run_options(arguments);
   AnalyseOptions analyse = analyse_options();
   analyse.min_size = options.min_size;
-  const fs::path folder = fs::absolute(options.out);
-  bool traced = !options.no_trace;
+  bool traced = !options.no_trace, simulated = !options.sim.empty();
+  std::error_code error;
+  const std::string wanted = options.out.empty() ? RunOptions().out : options.out;  // -o "$unset"
+  const fs::path folder = fs::absolute(wanted, error);
+  if (error && traced) {
+    std::cerr << "vramtrack: the working folder is gone, and " << wanted
+              << " would be in it; the program runs untraced. Choose a folder with an absolute path: -o /tmp/traces\n";
+    traced = false;
+  }
   if (const auto obstacle = preload_obstacle(options.command[0])) {
+    const bool starts_without_us = obstacle->find("glibc") == std::string::npos;
     std::cerr << "vramtrack: " << *obstacle << ": nothing can be preloaded into it; it runs untraced"
-              << " (programs that it starts are still traced)\n";
+              << (starts_without_us ? " (programs that it starts are still traced)" : "") << '\n';
+    if (!starts_without_us) traced = simulated = false;  // its loader would end it over a library that it cannot load
   }
   const std::string run_id = std::to_string(getpid()) + "-" + std::to_string(time(nullptr));
   std::optional<SimulatedDevices> devices;
   if (!options.sim.empty()) devices.emplace(options.sim, run_id);
   if (traced) traced = make_folder(folder);
-  prepare_environment(options, folder, run_id, traced);
+  prepare_environment(options, folder, run_id, traced, simulated);
 
-  Collector collector(folder, now_ns(), analyse);
+  Collector collector(folder, analyse);
   std::optional<StartFailure> failure;
   const ChildEnd end = run_child(
       options.command,
@@ -141,7 +160,7 @@ int cmd_run(const Arguments& arguments) {
   std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<findings::Leftover> leftovers = wait_for_leftovers(run_id);
   const std::vector<Collected> collected = collector.finish(end, leftovers);
-  print_summary(collected, folder, options);
+  print_summary(collected, folder, leftovers, options);
   const bool leaks_fail = !options.fail_on_leak.empty();
   const Bytes leak_bytes = leaks_fail ? parse_size(options.fail_on_leak, "--fail-on-leak") : 0;
   const auto leaking = [&](const Collected& traced_one) { return leaks(traced_one.report, leak_bytes); };

@@ -1,5 +1,7 @@
 #include "tools/command.hpp"
 
+#include <sys/auxv.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -72,7 +74,9 @@ std::uint64_t parse_size(const std::string& text, const std::string& name) {
 }
 
 std::filesystem::path library_folder() {
-  const auto program = std::filesystem::read_symlink("/proc/self/exe");
+  std::error_code no_proc;
+  auto program = std::filesystem::read_symlink("/proc/self/exe", no_proc);
+  if (no_proc) program = reinterpret_cast<const char*>(getauxval(AT_EXECFN));  // as it was started
   return program.parent_path().parent_path() / "lib";
 }
 

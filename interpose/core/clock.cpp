@@ -18,7 +18,7 @@ namespace detail {
 VRAMTRACK_HOT constinit bool g_use_tsc = false;
 
 std::uint64_t monotonic_ns() noexcept {
-  timespec now;
+  timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
@@ -82,8 +82,9 @@ void clock_init() noexcept {
   // Half a millisecond is enough for a rate that is only used to choose intervals.
   const Pair first = read_pair();
   Pair second = first;
-  while (second.ns < first.ns + 500'000) second = read_pair();
-  const std::uint64_t rate = (second.ticks - first.ticks) * 1000 / (second.ns - first.ns);
+  constexpr int most_tries = 100'000;  // the clock stands still (faketime)
+  for (int tries = 0; second.ns < first.ns + 500'000 && tries < most_tries; ++tries) second = read_pair();
+  const std::uint64_t rate = second.ns <= first.ns ? 0 : (second.ticks - first.ticks) * 1000 / (second.ns - first.ns);
   g_ticks_per_us.store(rate == 0 ? 1 : static_cast<std::uint32_t>(rate), std::memory_order_release);
 }
 
@@ -92,7 +93,7 @@ std::uint64_t ticks_in(std::uint64_t ns) noexcept { return ns * g_ticks_per_us.l
 void clock_start(trace::Clock& clock) noexcept {
   clock_init();
   const Pair now = read_pair();
-  timespec real;
+  timespec real{};
   ::clock_gettime(CLOCK_REALTIME, &real);
   clock.kind = detail::g_use_tsc ? 1 : 0;
   clock.start_ticks = clock.last_ticks = now.ticks;

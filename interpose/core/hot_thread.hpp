@@ -23,16 +23,20 @@ struct alignas(64) HotThread {
   trace::Pending* pending;
   std::uint64_t room_until;  // events of the ring, as far as the thread knows
   std::uint64_t last_time;   // of an event of this thread
+  std::uintptr_t hook;       // the recorder's: where the outermost HookScope stands, 0: none
   // The agent's: what this thread has seen of the caching allocator since it last told.
   std::int32_t blocks;
   std::int32_t events;
-  std::int32_t tell_at;  // so many events
-  std::int32_t hooks;    // the recorder's: that run now, one within the other
   std::uint32_t id;      // thread_id()'s
-  std::int16_t device;
+  std::int16_t tell_at;  // the agent's: so many events
+  std::int16_t device;   // the ledger's
 };
 static_assert(sizeof(HotThread) == 64);
 
 extern constinit thread_local HotThread t_hot;
+
+/// A signal handler of the program has jumped out of a hook of this thread (siglongjmp): it may have held a
+/// lock, and wait for itself.
+extern constinit thread_local bool t_jumped;
 
 }  // namespace vramtrack

@@ -1,6 +1,8 @@
 // A lock for sections of a few dozen nanoseconds. Uncontended: one exchange and one store. Contended: spins, then
 // yields, then sleeps, so that a preempted (or lower-priority) holder gets on. Not recursive. Constant-initialised.
-// A forked child may inherit it held by a thread that does not exist there: call reset() in the child.
+// A lock whose holder does not come back (a signal handler of the program jumped out of our code, or the thread was
+// ended there) is taken from it after some ten seconds, once g_lock_lost was called: the program must not hang. A
+// forked child may inherit it held by a thread that does not exist there: call reset() in the child.
 #pragma once
 
 #include <atomic>
@@ -12,6 +14,23 @@ namespace vramtrack {
 
 /// Lets others run for 50 microseconds or so.
 VRAMTRACK_COLD void rest() noexcept;
+
+/// Called, in any thread and under any locks, before a lock is taken from its holder: recording must stop for ever.
+/// What the lock protects may be half changed.
+extern std::atomic<void (*)()> g_lock_lost;
+
+/// Around what takes the loader's lock, and system calls that may take long under one of ours: signals wait, so that no
+/// handler can jump out of it, and those who wait for the lock have patience. Two system calls: only on slow paths.
+class SignalsWait {
+ public:
+  SignalsWait() noexcept;
+  ~SignalsWait();
+  SignalsWait(const SignalsWait&) = delete;
+  SignalsWait& operator=(const SignalsWait&) = delete;
+
+ private:
+  std::uint64_t before_;  // the thread's signal mask
+};
 
 class SpinLock {
  public:

@@ -1,6 +1,11 @@
 #include "interpose/core/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdint>
 
 #include "interpose/core/saved_errno.hpp"
 
@@ -22,8 +27,8 @@ void* map_huge_pages(std::size_t bytes) noexcept {
   const std::size_t wanted = round_up(bytes, page);
   auto* const mapped = static_cast<std::byte*>(map_pages(wanted + huge_page));
   if (mapped == nullptr) return nullptr;
-  const std::size_t before = round_up(reinterpret_cast<std::uintptr_t>(mapped), huge_page) -
-                             reinterpret_cast<std::uintptr_t>(mapped);
+  const std::size_t before =
+      round_up(reinterpret_cast<std::uintptr_t>(mapped), huge_page) - reinterpret_cast<std::uintptr_t>(mapped);
   unmap_pages(before == 0 ? nullptr : mapped, before);
   unmap_pages(mapped + before + wanted, huge_page - before);
   ::madvise(mapped + before, wanted, MADV_HUGEPAGE);
@@ -33,6 +38,30 @@ void* map_huge_pages(std::size_t bytes) noexcept {
 void unmap_pages(void* address, std::size_t bytes) noexcept {
   const SavedErrno keep;
   if (address != nullptr) ::munmap(address, bytes);
+}
+
+std::size_t address_room() noexcept {
+  const SavedErrno keep;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  char text[32] = {};
+  const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  const ssize_t bytes = file < 0 ? 0 : ::read(file, text, sizeof text - 1);
+  if (file >= 0) ::close(file);
+  std::size_t pages = 0;
+  for (const char* digit = text; *digit >= '0' && *digit <= '9'; ++digit)
+    pages = 10 * pages + static_cast<std::size_t>(*digit - '0');
+  if (bytes <= 0) return limit.rlim_cur / 4;  // no /proc
+  return pages * page >= limit.rlim_cur ? 0 : limit.rlim_cur - pages * page;
+}
+
+void* reserve_addresses(std::size_t bytes) noexcept {
+  const SavedErrno keep;
+  // PROT_NONE: no memory is charged, also where overcommit is forbidden.
+  void* const address = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) return nullptr;
+  ::munlock(address, bytes);  // after mlockall(MCL_FUTURE) it would use up what the program may lock
+  return address;
 }
 
 void* Arena::allocate(std::size_t bytes, std::size_t alignment) noexcept {
@@ -52,11 +81,11 @@ void* Arena::allocate(std::size_t bytes, std::size_t alignment) noexcept {
 }
 
 bool ReservedPages::reserve(std::size_t bytes) noexcept {
-  const SavedErrno keep;
-  bytes = round_up(bytes, page);
-  // PROT_NONE: no memory is charged, also where overcommit is forbidden.
-  void* const address = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (address == MAP_FAILED) return false;
+  constexpr std::size_t least = std::size_t{1} << 20;
+  const std::size_t share = address_room() / 64, most = share > least ? share : least;
+  bytes = round_up(bytes < most ? bytes : most, page);
+  void* const address = reserve_addresses(bytes);
+  if (address == nullptr) return false;
   base_ = static_cast<std::byte*>(address);
   reserved_ = bytes;
   usable_ = 0;

@@ -19,6 +19,12 @@ inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 /// to find one again costs more than a cache line does. Where the system gives none, these are pages as others.
 void* map_huge_pages(std::size_t bytes) noexcept;
 
+/// Address space without memory behind it, or nullptr. Where the program's is limited (ulimit -v), ask for a small part
+/// of address_room() only: the rest is the program's.
+void* reserve_addresses(std::size_t bytes) noexcept;
+/// Bytes of address space that are left to this process; SIZE_MAX where it is not limited.
+std::size_t address_room() noexcept;
+
 /// Bump allocation without freeing. Not thread-safe: the owner's lock protects it. Constant-initialised.
 class Arena {
  public:
@@ -38,8 +44,9 @@ class Arena {
   std::size_t left_ = 0;
 };
 
-/// An array that grows in place: address space for `max_count` elements is reserved at once, pages are made usable as
-/// they are needed. Elements never move and start zeroed. Not thread-safe. Constant-initialised.
+/// An array that grows in place: address space for `max_count` elements is reserved at once (for fewer where it is
+/// limited), pages are made usable as they are needed. Elements never move and start zeroed. Not thread-safe.
+/// Constant-initialised.
 class ReservedPages {
  public:
   constexpr ReservedPages() noexcept = default;

@@ -8,6 +8,7 @@
 
 #include "interpose/core/event.hpp"
 #include "interpose/cuda/contexts.hpp"
+#include "interpose/recorder/recorder.hpp"
 
 namespace vramtrack::hooks {
 
@@ -52,6 +53,7 @@ struct Call {
   const CaptureStart& start;
   const void* function;  // the real one
   Api api;
+  bool by_name;  // through the exported wrapper: not the runtime that calls its driver
   RealCall real;
   std::uint32_t deaths = contexts::deaths();  // before the real call
 };
@@ -63,6 +65,10 @@ std::uint64_t address_behind(T* out) noexcept {
   return out == nullptr ? 0 : address(*out);
 }
 inline std::uint64_t address_behind(std::nullptr_t) noexcept { return 0; }
+
+/// A call within another hook is part of what that records, unless a signal handler made it, or jumped out of that hook
+/// before: then it is lost.
+void count_in_handler(const Call& call, const HookScope& scope) noexcept;
 
 int alloc(const Call& call, Facts facts) noexcept;
 /// Same, for memory whose device is known from the arguments (host_device: host memory).

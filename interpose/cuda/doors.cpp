@@ -9,12 +9,12 @@
 
 #include <cstring>
 
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/elf.hpp"
 #include "interpose/cuda/originals.hpp"
 #include "interpose/cuda/special.hpp"
 #include "interpose/cuda/table.hpp"
 #include "interpose/recorder/recorder.hpp"
-#include "interpose/core/saved_errno.hpp"
 
 using DlsymFunction = void* (*)(void*, const char*);
 using DlvsymFunction = void* (*)(void*, const char*, const char*);
@@ -46,10 +46,10 @@ void* answer(Row row, void* real) noexcept {
 }
 
 // Before glibc 2.34 dlsym lived in libdl.so.2. Found by reading the libraries' symbol tables: asking dlsym for dlsym
-// would find ours.
+// would find ours. The first look-up of a process may come from a sanitizer's start, before anything is initialised.
 void* libc_function(const char* name) noexcept {
-  void* found = symbol_of(find_module("libc.so.6"), name);
-  return found != nullptr ? found : symbol_of(find_module("libdl.so.2"), name);
+  void* found = symbol_of(find_module_early("libc.so.6"), name);
+  return found != nullptr ? found : symbol_of(find_module_early("libdl.so.2"), name);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ namespace vramtrack::hooks {
 
 namespace {
 
-std::string_view path_of(std::string_view soname) noexcept {
+std::string_view path_of(const char* soname) noexcept {
   const Module module = find_module(soname);
   return module && module.path != nullptr ? std::string_view(module.path) : std::string_view();
 }

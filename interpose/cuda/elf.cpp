@@ -1,6 +1,8 @@
 #include "interpose/cuda/elf.hpp"
 
-#include <cstring>
+#include "interpose/core/text.hpp"
+
+#pragma weak _r_debug  // the loader's: no library is asked for by its name
 
 namespace vramtrack::hooks {
 
@@ -74,12 +76,12 @@ const char* version_name(const Tables& t, unsigned index) noexcept {
 bool matches(const Tables& t, std::size_t index, const char* name, const char* version) noexcept {
   const ElfW(Sym)& symbol = t.symbols[index];
   if (symbol.st_shndx == SHN_UNDEF || symbol.st_value == 0) return false;
-  if (std::strcmp(t.strings + symbol.st_name, name) != 0) return false;
+  if (!text::equal(t.strings + symbol.st_name, name)) return false;
   if (t.versions == nullptr) return true;
   constexpr unsigned hidden = 0x8000;
   const unsigned v = t.versions[index];
   if (version == nullptr) return (v & hidden) == 0;
-  return std::strcmp(version_name(t, v & ~hidden), version) == 0;
+  return text::equal(version_name(t, v & ~hidden), version);
 }
 
 std::size_t find_symbol(const Tables& t, const char* name, const char* version) noexcept {
@@ -105,8 +107,13 @@ std::size_t find_symbol(const Tables& t, const char* name, const char* version) 
   return 0;
 }
 
+const char* soname_in(const Module& module) noexcept {
+  const Tables t = tables_of(module);
+  return t.soname == 0 || t.strings == nullptr ? "" : t.strings + t.soname;
+}
+
 struct Search {
-  std::string_view soname;
+  const char* soname;
   std::uintptr_t address = 0;
   Module found;
 };
@@ -122,7 +129,7 @@ Module module_from(const dl_phdr_info& info) noexcept {
 }
 
 bool is_vdso(const dl_phdr_info& info) noexcept {
-  return info.dlpi_name != nullptr && std::strncmp(info.dlpi_name, "linux-vdso", 10) == 0;
+  return info.dlpi_name != nullptr && text::begins_with(info.dlpi_name, "linux-vdso");
 }
 
 int visit(dl_phdr_info* info, std::size_t, void* data) noexcept {
@@ -140,7 +147,7 @@ int visit(dl_phdr_info* info, std::size_t, void* data) noexcept {
     return 0;
   }
   const Module module = module_from(*info);
-  if (!module || soname_of(module) != search.soname) return 0;
+  if (!module || !text::equal(soname_in(module), search.soname)) return 0;
   search.found = module;
   return 1;
 }
@@ -184,28 +191,37 @@ void* symbol_after(const void* self, const char* name) noexcept {
   return search.found;
 }
 
-Module find_module(std::string_view soname) noexcept {
+Module find_module(const char* soname) noexcept {
   Search search{soname, 0, {}};
   dl_iterate_phdr(visit, &search);
   return search.found;
 }
 
 Module module_of(const void* address) noexcept {
-  Search search{{}, reinterpret_cast<std::uintptr_t>(address), {}};
+  Search search{"", reinterpret_cast<std::uintptr_t>(address), {}};
   dl_iterate_phdr(visit, &search);
   return search.found;
 }
 
-std::string_view soname_of(const Module& module) noexcept {
-  const Tables t = tables_of(module);
-  return t.soname == 0 || t.strings == nullptr ? std::string_view() : std::string_view(t.strings + t.soname);
+Module find_module_early(const char* soname) noexcept {
+  for (const link_map* map = &_r_debug == nullptr ? nullptr : _r_debug.r_map; map != nullptr; map = map->l_next) {
+    const Module module{map->l_addr, map->l_ld, map->l_name};
+    const bool vdso = map->l_name != nullptr && text::begins_with(map->l_name, "linux-vdso");
+    if (module && !vdso && text::equal(soname_in(module), soname)) return module;
+  }
+  return {};
 }
 
-bool needs(const Module& module, std::string_view soname) noexcept {
+std::string_view soname_of(const Module& module) noexcept {
+  const char* soname = soname_in(module);
+  return {soname, text::length(soname)};
+}
+
+bool needs(const Module& module, const char* soname) noexcept {
   const Tables t = tables_of(module);
   if (t.strings == nullptr) return false;
   for (const ElfW(Dyn)* d = module.dynamic; d->d_tag != DT_NULL; ++d)
-    if (d->d_tag == DT_NEEDED && soname == t.strings + d->d_un.d_val) return true;
+    if (d->d_tag == DT_NEEDED && text::equal(soname, t.strings + d->d_un.d_val)) return true;
   return false;
 }
 

@@ -17,11 +17,14 @@ struct Module {
 };
 
 /// The first loaded object whose DT_SONAME is `soname`.
-Module find_module(std::string_view soname) noexcept;
+Module find_module(const char* soname) noexcept;
+/// Same, for libraries that the program was started with. Calls nothing at all: for code that may run before the
+/// process is initialised, while dl_iterate_phdr may be somebody's who is not ready.
+Module find_module_early(const char* soname) noexcept;
 /// The object that holds `address`.
 Module module_of(const void* address) noexcept;
 std::string_view soname_of(const Module& module) noexcept;
-bool needs(const Module& module, std::string_view soname) noexcept;
+bool needs(const Module& module, const char* soname) noexcept;
 /// A defined dynamic function symbol of this object only (its default version), or nullptr.
 void* symbol_of(const Module& module, const char* name) noexcept;
 /// The first definition of `name` in an object loaded after the one that holds `self`: the next interposer's in the

@@ -2,16 +2,17 @@
 
 #include <dlfcn.h>
 
+#include "interpose/core/lock.hpp"
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/doors.hpp"
 #include "interpose/cuda/elf.hpp"
-#include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack::hooks {
 
 namespace {
 
-constexpr std::string_view runtime_sonames[] = {"libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"};
-constexpr std::string_view driver_soname = "libcuda.so.1";
+constexpr const char* runtime_sonames[] = {"libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"};
+constexpr const char* driver_soname = "libcuda.so.1";
 
 std::atomic<void*> g_original[row_count][runtime_slots];
 
@@ -52,6 +53,7 @@ std::uint64_t caller(std::uintptr_t ip) noexcept {
   const std::uint64_t seen = slot.load(std::memory_order_relaxed);
   if ((seen & ~caller_bits) == map) [[likely]]
     return seen & caller_bits;
+  const SignalsWait signals_wait;
   const std::uint64_t found = look_at_caller(ip);
   slot.store(map | found, std::memory_order_relaxed);
   return found;
@@ -66,7 +68,8 @@ void pin(const Module& module) noexcept {
     dlerror();
 }
 
-void* function_in(std::string_view soname, const char* name) noexcept {
+void* function_in(const char* soname, const char* name) noexcept {
+  const SignalsWait signals_wait;
   const Module module = find_module(soname);
   void* function = symbol_of(module, name);
   if (function != nullptr) pin(module);
@@ -115,6 +118,7 @@ void* real_for_caller(Row row, std::uintptr_t ip) noexcept {
   if (real != nullptr) [[likely]]
     return real;
   const SavedErrno keep;
+  const SignalsWait signals_wait;
   real = function.api == Api::driver ? resolve_driver(function.name) : resolve_runtime(function.name, runtime);
   cached.store(real, std::memory_order_release);
   return real;
@@ -138,6 +142,7 @@ bool called_by_name(Row row) noexcept {
 }
 
 unsigned loaded_runtimes() noexcept {
+  const SignalsWait signals_wait;
   unsigned mask = 0;
   for (unsigned r = 0; r < unknown_runtime; ++r)
     if (find_module(runtime_sonames[r])) mask |= 1u << r;

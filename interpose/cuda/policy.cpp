@@ -1,13 +1,15 @@
 // The two plain policies: memory appears, memory goes. Traced process, any thread, inside a CUDA call: no lock is held
 // while the real function runs, and nothing here can change its result, errno or the runtime's last error.
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/call.hpp"
 #include "interpose/cuda/contexts.hpp"
 #include "interpose/cuda/cuda_headers.hpp"
 #include "interpose/cuda/elf.hpp"
-#include "interpose/cuda/originals.hpp"
 #include "interpose/cuda/framework_pool.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/cuda/table.hpp"
 #include "interpose/recorder/recorder.hpp"
-#include "interpose/core/saved_errno.hpp"
+#include "interpose/stacks/native_stack.hpp"
 
 namespace vramtrack::hooks {
 
@@ -78,12 +80,22 @@ void record_refusal(const Call& call, const AllocFacts& facts, std::int16_t devi
   record_oom(Layer::cuda, device, facts.bytes, 0, 0, call.start);
 }
 
+void count_in_handler(const Call& call, const HookScope& scope) noexcept {
+  if (!call.by_name) return;
+  const auto [begin, end] = own_range();
+  const bool left_behind = !scope.in_handler() && !stacks::stands_above(call.start, begin, end);
+  if (left_behind) HookScope::forget_outer();  // the next event is one of its own
+  if (left_behind || scope.in_handler()) count_dropped();
+}
+
 int alloc_on(const Call& call, Facts facts, std::int16_t device) noexcept {
   const HookScope scope;
   const int result = call.real();
   if (scope.outermost()) {
     if (result == success) record_success(call, facts(true), device);
     if (result == out_of_memory) record_refusal(call, facts(false), device);
+  } else if (result == success) {
+    count_in_handler(call, scope);
   }
   return result;
 }
@@ -96,6 +108,8 @@ int alloc(const Call& call, Facts facts) noexcept {
     const AllocFacts found = facts(result == success);
     if (result == success && found.address != 0) record_success(call, found, device_for(found.kind));
     if (result == out_of_memory) record_refusal(call, found, device_for(found.kind));
+  } else if (!scope.outermost() && result == success) {
+    count_in_handler(call, scope);
   }
   return result;
 }
@@ -103,6 +117,7 @@ int alloc(const Call& call, Facts facts) noexcept {
 // The free is recorded before the call: afterwards another thread may already own the address.
 int free(const Call& call, std::uint64_t pointer, Kind kind) noexcept {
   const HookScope scope;
+  if (!scope.outermost() && pointer != 0) count_in_handler(call, scope);
   if (!scope.outermost() || pointer == 0 || !tracing()) return call.real();
   const contexts::Owned owned = contexts::disown(pointer, kind);
   const ledger::Removed removed = record_free({Layer::cuda, host_device, kind, pointer, 0});

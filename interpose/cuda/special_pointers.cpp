@@ -1,12 +1,12 @@
 // Device pointers whose free needs a look at what they are, pools, and graph nodes. See special.hpp.
-#include "interpose/cuda/address_map.hpp"
-#include "interpose/cuda/elf.hpp"
-#include "interpose/cuda/originals.hpp"
-#include "interpose/cuda/special.hpp"
-#include "interpose/cuda/framework_pool.hpp"
-#include "interpose/recorder/recorder.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/cuda/address_map.hpp"
+#include "interpose/cuda/elf.hpp"
+#include "interpose/cuda/framework_pool.hpp"
+#include "interpose/cuda/originals.hpp"
+#include "interpose/cuda/special.hpp"
+#include "interpose/recorder/recorder.hpp"
 
 namespace vramtrack::hooks {
 
@@ -57,6 +57,7 @@ Bytes bytes_at(std::uint64_t pointer) noexcept {
 
 int Special::free_pointer(std::uint64_t pointer) const noexcept {
   const HookScope scope;
+  if (!scope.outermost() && pointer != 0) count_in_handler(call_, scope);
   if (!scope.outermost() || pointer == 0 || !tracing()) return call_.real();
   const bool imported = is_import(pointer);
   if (imported && still_open(pointer)) {

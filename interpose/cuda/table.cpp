@@ -2,11 +2,13 @@
 
 #include <array>
 
+#include "interpose/core/text.hpp"
+
 namespace vramtrack::hooks {
 
 namespace {
 
-constexpr std::string_view names[] = {
+constexpr const char* names[] = {
 #define HOOK(api, since, name, parameters, arguments, policy) #name,
 #include "contract/cuda_hooks.def"
 #undef HOOK
@@ -18,9 +20,9 @@ constexpr std::size_t runtime_count = 0
 #undef HOOK
     ;
 
-constexpr std::uint32_t hash_of(std::string_view text) noexcept {
+constexpr std::uint32_t hash_of(const char* text) noexcept {
   std::uint32_t hash = 2166136261u;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  for (; *text != 0; ++text) hash = (hash ^ static_cast<unsigned char>(*text)) * 16777619u;
   return hash ^ hash >> 15;
 }
 
@@ -51,15 +53,19 @@ const RowInfo& info(Row row) noexcept {
   return index < runtime_count ? runtime_rows[index] : driver_rows[index - runtime_count];
 }
 
-Row find_row(std::string_view name) noexcept {
+Row find_row(const char* name) noexcept {
   for (std::size_t at = hash_of(name) % index_slots; name_index[at] != 0; at = (at + 1) % index_slots)
-    if (names[name_index[at] - 1] == name) return static_cast<Row>(name_index[at] - 1);
+    if (text::equal(names[name_index[at] - 1], name)) return static_cast<Row>(name_index[at] - 1);
   return Row::count;
+}
+
+std::pair<std::uintptr_t, std::uintptr_t> own_range() noexcept {
+  return {reinterpret_cast<std::uintptr_t>(__ehdr_start), reinterpret_cast<std::uintptr_t>(_end)};
 }
 
 bool own_text(const void* address) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(address);
-  return at >= reinterpret_cast<std::uintptr_t>(__ehdr_start) && at < reinterpret_cast<std::uintptr_t>(_end);
+  return at >= own_range().first && at < own_range().second;
 }
 
 void* real_of_pointer(Row row, unsigned slot) noexcept {

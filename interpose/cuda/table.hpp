@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "interpose/cuda/call.hpp"
 
@@ -37,15 +38,16 @@ extern const RowInfo driver_rows[];   // indexed by Row minus the number of runt
 const RowInfo& info(Row row) noexcept;
 
 /// The row of an exact name; Row::count when the name is not hooked.
-Row find_row(std::string_view name) noexcept;
+Row find_row(const char* name) noexcept;
 
 /// The wrapper to hand out instead of `real`: an own wrapper bound to it, or `real` itself when it is already ours or
 /// when all wrappers of the row are taken (counted in unwrapped()).
 void* wrap(Row row, void* real) noexcept;
 std::uint32_t unwrapped() noexcept;
 
-/// True for an address inside this library.
+/// True for an address inside this library, which lies from the first to the second of own_range().
 bool own_text(const void* address) noexcept;
+std::pair<std::uintptr_t, std::uintptr_t> own_range() noexcept;
 
 void* real_of_pointer(Row row, unsigned slot) noexcept;
 

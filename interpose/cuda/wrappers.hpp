@@ -19,14 +19,15 @@
 #define RESULT_driver CUresult
 
 // The first statement of every wrapper takes the frame: its caller is the innermost frame of the recorded stack.
-#define WRAPPER_BODY(api_, name, arguments, policy, find_real)                                                    \
+#define WRAPPER_BODY(api_, name, arguments, policy, by_name, find_real)                                           \
   {                                                                                                               \
     const ::vramtrack::CaptureStart here = VRAMTRACK_HERE();                                                      \
     const void* const function = find_real;                                                                       \
     const auto real = reinterpret_cast<decltype(&::name)>(const_cast<void*>(function));                           \
     if (real == nullptr) return static_cast<RESULT_##api_>(::vramtrack::hooks::symbol_missing);                   \
     const auto forward = [&]() -> int { return static_cast<int>(real arguments); };                               \
-    [[maybe_unused]] const ::vramtrack::hooks::Call call{here, function, ::vramtrack::hooks::Api::api_, forward}; \
+    [[maybe_unused]] const ::vramtrack::hooks::Call call{here, function, ::vramtrack::hooks::Api::api_, by_name,  \
+                                                         forward};                                                \
     using namespace ::vramtrack::hooks;                                                                           \
     return static_cast<RESULT_##api_>(POLICY_##policy);                                                           \
   }
@@ -43,11 +44,11 @@
 #define BY_POINTER_HOOK(api, since, name, parameters, arguments, policy) \
   template <unsigned slot>                                               \
   RESULT_##api name##_by_pointer parameters WRAPPER_BODY(                \
-      api, name, arguments, policy, ::vramtrack::hooks::real_of_pointer(::vramtrack::hooks::Row::name, slot))
+      api, name, arguments, policy, false, ::vramtrack::hooks::real_of_pointer(::vramtrack::hooks::Row::name, slot))
 
 #define EXPORTED_HOOK(api, since, name, parameters, arguments, policy)                         \
   extern "C" __attribute__((visibility("default"))) RESULT_##api name parameters WRAPPER_BODY( \
-      api, name, arguments, policy, ::vramtrack::hooks::real_for_caller(::vramtrack::hooks::Row::name, here.ip))
+      api, name, arguments, policy, true, ::vramtrack::hooks::real_for_caller(::vramtrack::hooks::Row::name, here.ip))
 
 #define ROW_INFO(api, since, name, parameters, arguments, policy)                                   \
   {#name,                                                                                           \

@@ -1,7 +1,6 @@
 #include "interpose/ledger/block_index.hpp"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "interpose/core/saved_errno.hpp"
 
@@ -17,9 +16,7 @@ constexpr std::size_t load_in_tenths = 36;
 // one miss, not a page walk and a miss. Of a limited address space, only a small part: the rest is the program's.
 bool reserve(ReservedPages& pages, std::size_t bytes) noexcept {
   const SavedErrno keep;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur / 64 < bytes)
-    bytes = limit.rlim_cur / 64;
+  if (const std::size_t share = address_room() / 64; share < bytes) bytes = share;
   constexpr std::size_t least = std::size_t{256} << 10;
   for (; bytes >= least; bytes /= 4) {
     if (!pages.reserve(bytes)) continue;

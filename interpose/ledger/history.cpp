@@ -11,11 +11,11 @@
 
 #include <new>
 
-#include "interpose/ledger/state.hpp"
+#include "contract/history_codec.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
-#include "contract/history_codec.hpp"
+#include "interpose/ledger/state.hpp"
 
 namespace vramtrack::ledger {
 
@@ -189,6 +189,7 @@ void start_history() noexcept {
   // The thread inherits the mask: no signal of the host may ever be handled in it.
   sigset_t all, before;
   ::sigfillset(&all);
+  ::sigdelset(&all, SIGBUS);  // our own: see trace/truncation.hpp
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_attr_t attributes;
   ::pthread_attr_init(&attributes);

@@ -4,11 +4,11 @@
 #include <bit>
 #include <span>
 
-#include "interpose/ledger/booking.hpp"
+#include "contract/counters.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/thread_end.hpp"
-#include "contract/counters.hpp"
+#include "interpose/ledger/booking.hpp"
 
 namespace vramtrack::ledger {
 
@@ -125,6 +125,7 @@ std::span<Head> heads_of(const Shard& shard) {
   std::uint64_t last = 0;
   for (Ring* ring = shard.rings; ring != nullptr; ring = ring->next_of_shard) {
     ring->to = written(*ring);
+    if (ring->to - ring->from > trace::pending_events) ring->to = ring->from;  // the trace was truncated: zeros
     if (alone || ring->from == ring->to) continue;
     if (ring->event(ring->to - 1).time > last) last = ring->event(ring->to - 1).time;
     if (ring != t_hot.ring)  // these lines are in another core's cache

@@ -10,10 +10,12 @@
 #include <cstdio>
 
 #include "cupti/callback_source.hpp"
+#include "interpose/core/hot.hpp"
 #include "interpose/core/no_cancel.hpp"
 #include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/core/signal_context.hpp"
 #include "interpose/core/thread_id.hpp"
 #include "interpose/cuda/contexts.hpp"
 #include "interpose/cuda/doors.hpp"
@@ -41,6 +43,17 @@ ExitFunction next(const char* name) noexcept {
   return reinterpret_cast<ExitFunction>(hooks::real_dlsym(RTLD_NEXT, name));
 }
 
+/// A vfork child that could not exec shares our memory, but not our id.
+bool is_this_process() noexcept { return ::syscall(SYS_getpid) == g_pid.load(std::memory_order_relaxed); }
+
+/// The end as a signal handler may tell it, whatever it interrupted. What waits in the trace is read from there.
+void mark_end(int code) noexcept {
+  trace::Writer* writer = trace::active();
+  if (!is_this_process() || writer == nullptr || g_ended.exchange(true)) return;
+  freeze_at_once();
+  writer->finish(trace::EndKind::exit, code & 0xff);
+}
+
 __attribute__((constructor(101))) void library_loaded() noexcept {
   const SavedErrno keep;
   g_pid.store(::getpid(), std::memory_order_relaxed);
@@ -52,6 +65,7 @@ __attribute__((constructor(101))) void library_loaded() noexcept {
   // Registered before the program's own handlers, so it runs after them: what they free is seen as freed.
   ::on_exit(
       [](int code, void*) {
+        if (inside_hook() || on_signal_stack()) return mark_end(code);  // exit() in a handler: not allowed, but done
         const int wanted = end(code, true);
         if (wanted == code) return;
         std::fflush(nullptr);  // what exit() would still have done
@@ -61,7 +75,6 @@ __attribute__((constructor(101))) void library_loaded() noexcept {
 }
 
 [[noreturn]] void leave(ExitFunction real, int code) noexcept {
-  code = end(code, false);
   if (real != nullptr) real(code);
   for (;;) ::syscall(SYS_exit_group, code);
 }
@@ -82,35 +95,52 @@ void after_fork_in_child() noexcept {
   reset_recorder(static_cast<std::uint32_t>(parent));
 }
 
-int end(int code, bool orderly) noexcept {
-  // A vfork child that could not exec shares our memory, but not our id.
-  if (::getpid() != g_pid.load(std::memory_order_relaxed)) return code;
+VRAMTRACK_COLD int end(int code, bool orderly) noexcept {
+  if (!is_this_process()) return code;
   const SavedErrno keep;
   const NoCancel whole;
+  trace::Writer* writer = trace::active();
   if (!trace_open()) {
+    if (writer != nullptr && !g_ended.exchange(true)) writer->finish(trace::EndKind::exit, code & 0xff);  // it stopped
     agent::finish();  // a forked child without a trace of its own still has its random numbers to tell
     hooks::tell_doctor();
     return code;
   }
   if (g_ended.exchange(true)) return code;
-  if (!inside_hook()) agent::finish();
+  agent::finish();
   if (orderly)
     freeze();
   else
     freeze_quietly();
-  trace::Writer* writer = trace::active();
   if (writer == nullptr) return code;
   cupti::finish();
   hooks::write_doors_note();
   writer->finish(trace::EndKind::exit, code & 0xff);
   constexpr int leaks = 77;
-  return g_host_options.launched || write_report(writer->path()) || code != 0 ? code : leaks;
+  return launcher_waits() || write_report(writer->path()) || code != 0 ? code : leaks;
 }
+
+namespace {
+
+/// A handler may call _exit, and may have interrupted anything: the driver, the interpreter, ourselves under a lock.
+/// Then only the trace is told. os._exit is never called from one: the interpreter runs Python's handlers later.
+[[noreturn]] void leave_at_once(int code, const void* caller) noexcept {
+  const bool in_handler = inside_hook() || (may_be_in_signal_handler() && !agent::is_interpreter(caller));
+  if (in_handler)
+    mark_end(code);
+  else
+    code = end(code, false);
+  leave(g_real_exit, code);
+}
+
+}  // namespace
 
 }  // namespace vramtrack::session
 
 #define EXPORT extern "C" __attribute__((visibility("default"), noreturn))
 
-EXPORT void _exit(int code) { vramtrack::session::leave(vramtrack::session::g_real_exit, code); }
-EXPORT void _Exit(int code) noexcept { vramtrack::session::leave(vramtrack::session::g_real_exit, code); }
-EXPORT void quick_exit(int code) noexcept { vramtrack::session::leave(vramtrack::session::g_real_quick_exit, code); }
+EXPORT void _exit(int code) { vramtrack::session::leave_at_once(code, __builtin_return_address(0)); }
+EXPORT void _Exit(int code) noexcept { vramtrack::session::leave_at_once(code, __builtin_return_address(0)); }
+EXPORT void quick_exit(int code) noexcept {  // no handler may call it
+  vramtrack::session::leave(vramtrack::session::g_real_quick_exit, vramtrack::session::end(code, false));
+}

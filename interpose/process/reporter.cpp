@@ -14,6 +14,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "interpose/core/hot.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/options.hpp"
 #include "interpose/core/say.hpp"
@@ -84,7 +85,14 @@ int run(const char* program, char* const* arguments) noexcept {
 
 }  // namespace
 
-bool write_report(const char* trace_path) noexcept {
+bool launcher_waits() noexcept {
+  const char* run = std::getenv("VRAMTRACK_RUN_ID");  // begins with its process id
+  const pid_t launcher = run == nullptr ? 0 : static_cast<pid_t>(std::strtol(run, nullptr, 10));
+  const bool gone = launcher > 0 && ::kill(launcher, 0) != 0 && errno == ESRCH;
+  return g_host_options.launched && !gone;
+}
+
+VRAMTRACK_COLD bool write_report(const char* trace_path) noexcept {
   char program[PATH_MAX] = "vramtrack", report[PATH_MAX];
   const std::size_t stem = std::strlen(trace_path) - std::strlen(".vtrace");
   std::snprintf(report, sizeof report, "%.*s.json", static_cast<int>(stem), trace_path);
@@ -110,7 +118,7 @@ bool write_report(const char* trace_path) noexcept {
     say("the report was not written. Write it with: vramtrack report ", trace_path, " --format json -o ", report);
     return true;
   }
-  if (!g_host_options.quiet) {
+  if (!g_host_options.quiet && !g_host_options.launched) {
     char* const text[] = {program, const_cast<char*>("report"), report, nullptr};
     run(program, text);
   }

@@ -17,6 +17,10 @@ void after_fork_in_child() noexcept;
 /// code to end with: another one only where --fail-on-leak was asked for without a launcher.
 int end(int code, bool orderly) noexcept;
 
+/// Whether a launcher will write the report. One that has ended does not: a daemon, or a worker that lost its parent,
+/// writes its own.
+bool launcher_waits() noexcept;
+
 /// Writes the reports of a finished trace by starting the vramtrack program (reporter.cpp). False: it found a leak of
 /// the size that was asked for.
 bool write_report(const char* trace_path) noexcept;

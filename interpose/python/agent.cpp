@@ -1,6 +1,7 @@
 // Life of the agent in a process: scheduled by the first event, installed with the GIL, asked for looks, ended.
 #include "interpose/python/agent.hpp"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -61,13 +62,10 @@ class PythonScope {
  public:
   explicit PythonScope(const PythonApi& api) noexcept : api_(api) {
     api_.fetch_error(&type_, &value_, &trace_);
-    if (api_.enter_tracing != nullptr && api_.leave_tracing != nullptr && api_.thread_state != nullptr) {
-      thread_ = api_.thread_state();
-      api_.enter_tracing(thread_);
-    }
+    enter_tracing(api_);
   }
   ~PythonScope() {
-    if (thread_ != nullptr) api_.leave_tracing(thread_);
+    leave_tracing(api_);
     if (api_.error_occurred() == nullptr)
       api_.restore_error(type_, value_, trace_);
     else {  // an exception of the script's own (a signal handler of it that ran inside the agent): passed on
@@ -82,7 +80,6 @@ class PythonScope {
  private:
   const PythonApi& api_;
   Object *type_ = nullptr, *value_ = nullptr, *trace_ = nullptr;
-  void* thread_ = nullptr;
   SavedErrno errno_;
   bool foreign_error_ = false;
 };
@@ -104,24 +101,19 @@ Object* set_eval_frame(const PythonApi& api, Object* callback) noexcept {
   return previous;
 }
 
-bool call_in(const PythonApi& api, const char* name, const char* argument) noexcept {
+bool call_in(const PythonApi& api, const char* name, Object* arguments) noexcept {
   Object* function = g_globals == nullptr ? nullptr : api.dict_get(g_globals, name);
-  if (function == nullptr) return false;
-  Object* arguments = api.new_tuple(argument != nullptr ? 1 : 0);
-  if (arguments == nullptr) return false;
-  if (argument != nullptr)
-    api.tuple_set(arguments, 0, api.new_string(argument, static_cast<std::ptrdiff_t>(::strlen(argument))));
-  Object* result = api.call(function, arguments);
-  api.decref(arguments);
+  Object* result = function == nullptr ? nullptr : api.call(function, arguments);
   if (result == nullptr) return false;
   const bool truth = api.is_true(result) == 1;
   api.decref(result);
   return truth;
 }
 
-bool call(const PythonApi& api, const char* name, const char* argument) noexcept {
+/// `arguments`: a tuple, borrowed; nullptr: none.
+bool call(const PythonApi& api, const char* name, Object* arguments) noexcept {
   Object* previous = set_eval_frame(api, nullptr);
-  const bool truth = call_in(api, name, argument);
+  const bool truth = call_in(api, name, arguments);
   if (previous != nullptr) {
     Object *type = nullptr, *value = nullptr, *trace = nullptr;  // an exception of the script's own stays set
     api.fetch_error(&type, &value, &trace);
@@ -156,7 +148,7 @@ bool make_namespace(const PythonApi& api) noexcept {
 
 void install(const PythonApi& api) noexcept {
   State expected = g_state.load();
-  if (expected == State::installed || expected == State::off || g_child.load()) return;
+  if (expected == State::installed || expected == State::off) return;
   PythonScope scope(api);
   const bool ready = g_globals != nullptr || make_namespace(api);
   const bool complete = ready && call(api, "install", nullptr);
@@ -176,7 +168,7 @@ int run_install(void*) {
 
 int run_look(void*) {
   const PythonApi* api = python_api();
-  if (api != nullptr && python_usable(*api) && !g_child.load()) look_now("height");
+  if (api != nullptr && python_usable(*api)) look_now("height");
   g_look_pending.store(false);
   return api != nullptr && api->error_occurred() != nullptr ? -1 : 0;
 }
@@ -186,7 +178,7 @@ void* install_later(void*) {
   const timespec pause{0, 200'000'000};
   ::nanosleep(&pause, nullptr);
   const PythonApi* api = python_api();
-  if (api == nullptr || g_state.load() != State::scheduled || g_child.load() || !python_usable(*api)) return nullptr;
+  if (api == nullptr || g_state.load() != State::scheduled || !python_usable(*api)) return nullptr;
   const int gil = api->gil_ensure();
   if (g_state.load() == State::scheduled && python_usable(*api)) install(*api);
   api->gil_release(gil);
@@ -218,7 +210,7 @@ void schedule() noexcept {
   SavedErrno keep;
   const State seen = g_state.load();
   if (seen != State::idle && seen != State::waits_for_torch) return;
-  if (g_child.load() || g_host_options.no_agent) {
+  if (g_host_options.no_agent) {
     g_state.store(State::off);
     return;
   }
@@ -240,9 +232,21 @@ void look_now(const char* why) noexcept {
   const std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
   {
     PythonScope scope(*api);
-    call(*api, "on_look", why);
+    if (Object* arguments = api->new_tuple(1)) {
+      api->tuple_set(arguments, 0, api->new_string(why, static_cast<std::ptrdiff_t>(::strlen(why))));
+      call(*api, "on_look", arguments);
+      api->decref(arguments);
+    }
   }
   g_look_ns.fetch_add(now_ns(CLOCK_THREAD_CPUTIME_ID) - start, std::memory_order_relaxed);
+}
+
+/// The interpreter or torch calls one of the agent's functions. GIL held; an exception of the script's own stays set.
+void enter(const char* name, Object* arguments) noexcept {
+  const PythonApi* api = python_api();
+  if (api == nullptr) return;
+  PythonScope scope(*api);
+  call(*api, name, arguments);
 }
 
 std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
@@ -289,10 +293,7 @@ void detail::tell(std::uint64_t bytes) noexcept {
 }
 
 void finish() noexcept {
-  if (g_child.load()) {
-    child_ends();
-    return;
-  }
+  if (g_child.load()) child_ends();
   const State state = g_state.load();
   if (state != State::installed && state != State::waits_for_torch) return;
   const PythonApi* api = python_api();
@@ -305,10 +306,34 @@ void finish() noexcept {
 std::uint32_t last_oom() noexcept { return t_last_oom; }
 void note_oom(std::uint32_t n) noexcept { t_last_oom = n; }
 
+bool is_interpreter(const void* address) noexcept {
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+  const PythonApi* api = known_python_api();
+  dl_find_object here, python;  // needs no lock
+  return api != nullptr && _dl_find_object(const_cast<void*>(address), &here) == 0 &&
+         _dl_find_object(reinterpret_cast<void*>(api->is_initialized), &python) == 0 &&
+         here.dlfo_link_map == python.dlfo_link_map;
+#else
+  static_cast<void>(address);
+  return false;
+#endif
+}
+
 void reset() noexcept {
   g_child.store(true);
-  g_state.store(State::off);
+  if (g_state.load() != State::off) g_state.store(State::idle);
   g_look_pending.store(false);
+  g_look_ns.store(0);
+  g_start_ns = 0;
+  g_blocks.store(0);
+  g_events.store(0);
+  g_next_blocks.store(0);
+  g_next_event.store(32);
+  detail::g_next_bytes.store(0);
+  t_hot.blocks = t_hot.events = 0;
+  t_hot.tell_at = 0;
+  t_last_oom = 0;
+  reset_steps();
 }
 
 }  // namespace vramtrack::agent

@@ -14,14 +14,18 @@ namespace vramtrack::agent {
 void schedule() noexcept;
 
 /// Called by the interposed _exit and by the library's own exit path: last chance for the agent's exit analysis.
-/// Does nothing when it already ran, when Python is not there or is finalizing, or in a forked child.
+/// Does nothing when it already ran, or when Python is not there or is finalizing.
 void finish() noexcept;
+
+/// Whether an address is in the code of the interpreter (its shared library, or the program that contains it). Any
+/// moment, also in a signal handler.
+bool is_interpreter(const void* address) noexcept;
 
 /// An OOM snapshot `n` was written by the allocator hook in this thread: the observer attaches its facts to it.
 std::uint32_t last_oom() noexcept;
 void note_oom(std::uint32_t n) noexcept;
 
-/// In a forked child.
+/// In a forked child: its first event brings the agent in again.
 void reset() noexcept;
 
 namespace detail {

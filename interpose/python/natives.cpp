@@ -17,6 +17,7 @@ void look_now(const char* why) noexcept;
 std::uint64_t look_height() noexcept;
 std::uint64_t look_budget() noexcept;
 std::uint64_t sequence_number() noexcept;
+void enter(const char* name, Object* arguments) noexcept;
 
 namespace {
 
@@ -47,6 +48,23 @@ Object* native_on_step(Object*, Object*) noexcept {
   return none_or_error();
 }
 
+/// The way in for what the interpreter and torch call: the name of one of the agent's functions, and its arguments.
+Object* native_enter(Object*, Object* arguments) noexcept {
+  const std::string_view name = text_argument(arguments, 0);
+  if (api().error_occurred() != nullptr) return nullptr;
+  const std::ptrdiff_t count = api().tuple_size(arguments) - 1;
+  Object* rest = api().new_tuple(count);
+  if (rest == nullptr) return nullptr;
+  for (std::ptrdiff_t i = 0; i < count; ++i) {
+    Object* argument = api().tuple_get(arguments, i + 1);
+    api().incref(argument);
+    api().tuple_set(rest, i, argument);
+  }
+  enter(name.data(), rest);
+  api().decref(rest);
+  return none_or_error();
+}
+
 Object* native_step_of(Object*, Object* arguments) noexcept {
   return api().new_integer(step_of(integer_argument(arguments, 0)));
 }
@@ -56,6 +74,7 @@ Object* native_note(Object*, Object* arguments) noexcept {
   const std::string_view key = text_argument(arguments, 0), text = text_argument(arguments, 1);
   const auto n = static_cast<std::uint32_t>(integer_argument(arguments, 2));
   if (api().error_occurred() != nullptr) return nullptr;
+  const HookScope scope;  // a signal handler that ends the process meanwhile must not wait for the writer's locks
   trace::Writer* writer = trace::active();
   return api().build_bool(writer != nullptr && writer->note(key, text, n));
 }
@@ -112,6 +131,7 @@ Object* native_end(Object*, Object*) noexcept {
 
 MethodDef g_methods[] = {
     {"native_on_step", native_on_step, method_varargs, nullptr},
+    {"native_enter", native_enter, method_varargs, nullptr},
     {"native_step_of", native_step_of, method_varargs, nullptr},
     {"native_note", native_note, method_varargs, nullptr},
     {"native_source", native_source, method_varargs, nullptr},

@@ -3,6 +3,10 @@
 #include <dlfcn.h>
 
 #include <atomic>
+#include <cstddef>
+#include <string_view>
+
+#include "interpose/core/lock.hpp"
 
 namespace vramtrack::agent {
 namespace {
@@ -16,13 +20,27 @@ bool find(F& function, const char* name) noexcept {
   return function != nullptr;
 }
 
+/// Where `int tracing` stands in PyThreadState of 3.8, 3.9 and 3.10: while it is not 0, no trace function is called.
+constexpr std::size_t tracing_at = 44;
+
+bool has_counter(const char* (*version)()) noexcept {
+  const std::string_view text(version == nullptr ? "" : version());
+  return text.starts_with("3.8.") || text.starts_with("3.9.") || text.starts_with("3.10.");
+}
+
+int& tracing_counter(const PythonApi& api) noexcept {
+  return *reinterpret_cast<int*>(static_cast<std::byte*>(api.thread_state()) + tracing_at);
+}
+
 bool find_all(PythonApi& api) noexcept {
   // The first look-up decides for programs without Python: one failed dlsym and out.
   if (!find(api.is_initialized, "Py_IsInitialized")) return false;
   if (!find(api.is_finalizing, "Py_IsFinalizing") && !find(api.is_finalizing, "_Py_IsFinalizing")) return false;
+  find(api.version, "Py_GetVersion");
   find(api.thread_state, "PyThreadState_Get");
-  find(api.enter_tracing, "PyThreadState_EnterTracing");
-  find(api.leave_tracing, "PyThreadState_LeaveTracing");
+  find(api.enter, "PyThreadState_EnterTracing");
+  find(api.leave, "PyThreadState_LeaveTracing");
+  api.counts_tracing = api.enter == nullptr && api.thread_state != nullptr && has_counter(api.version);
   return find(api.add_pending_call, "Py_AddPendingCall") && find(api.gil_ensure, "PyGILState_Ensure") &&
          find(api.gil_release, "PyGILState_Release") && find(api.gil_check, "PyGILState_Check") &&
          find(api.compile, "Py_CompileString") && find(api.eval, "PyEval_EvalCode") &&
@@ -44,11 +62,28 @@ bool find_all(PythonApi& api) noexcept {
 
 const PythonApi* python_api() noexcept {
   if (g_found.load(std::memory_order_acquire)) return &g_api;
+  const SignalsWait signals_wait;
   PythonApi api{};
   if (!find_all(api)) return nullptr;
   g_api = api;  // two threads may both come here: they store the same values
   g_found.store(true, std::memory_order_release);
   return &g_api;
+}
+
+const PythonApi* known_python_api() noexcept { return g_found.load(std::memory_order_acquire) ? &g_api : nullptr; }
+
+void enter_tracing(const PythonApi& api) noexcept {
+  if (api.counts_tracing)
+    ++tracing_counter(api);
+  else if (api.enter != nullptr && api.leave != nullptr && api.thread_state != nullptr)
+    api.enter(api.thread_state());
+}
+
+void leave_tracing(const PythonApi& api) noexcept {
+  if (api.counts_tracing)
+    --tracing_counter(api);
+  else if (api.enter != nullptr && api.leave != nullptr && api.thread_state != nullptr)
+    api.leave(api.thread_state());
 }
 
 bool python_usable(const PythonApi& api) noexcept { return api.is_initialized() != 0 && api.is_finalizing() == 0; }

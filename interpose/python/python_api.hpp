@@ -54,14 +54,23 @@ struct PythonApi {
   void (*clear_error)();
   void (*set_interrupt)();
 
-  // Optional (3.11 and later): keep a script's trace and profile functions out of the agent.
+  // Optional: see enter_tracing().
+  const char* (*version)();
   void* (*thread_state)();
-  void (*enter_tracing)(void*);
-  void (*leave_tracing)(void*);
+  void (*enter)(void*);  // 3.11 and later
+  void (*leave)(void*);
+  bool counts_tracing;  // before: PyThreadState::tracing
 };
 
 /// The API of the interpreter in this process, or nullptr when there is none. Cached once found.
 const PythonApi* python_api() noexcept;
+
+/// Same, never looked for: nullptr before the first call of python_api() that found one. Any moment.
+const PythonApi* known_python_api() noexcept;
+
+/// Between the two, the script's trace and profile functions are not called in this thread. GIL held; may be nested.
+void enter_tracing(const PythonApi& api) noexcept;
+void leave_tracing(const PythonApi& api) noexcept;
 
 /// Python can be run: initialized and not finalizing.
 bool python_usable(const PythonApi& api) noexcept;

@@ -13,6 +13,7 @@
 #include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/core/signal_context.hpp"
 #include "interpose/recorder/observers.hpp"
 #include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
@@ -25,6 +26,7 @@ enum class State : int { idle, on, frozen, off };
 
 VRAMTRACK_HOT constinit std::atomic<State> g_state{State::idle};
 VRAMTRACK_HOT constinit std::atomic<bool> g_facts_due{false};
+std::atomic<const char*> g_unsaid{nullptr};  // why recording stopped
 SpinLock g_start_lock;
 std::uint32_t g_forked_from = 0;
 
@@ -35,14 +37,39 @@ struct ReportedCall {
 };
 constinit thread_local ReportedCall t_reported{};
 
+/// The trace file was truncated: in a signal handler that interrupted anything of ours. Said by the next event.
+void trace_lost() noexcept {
+  g_state.store(State::off);
+  g_unsaid.store("the trace file was truncated", std::memory_order_release);
+}
+
+/// A thread was torn out of our code under a lock (core/lock.hpp). What waits for it goes on, and records nothing more.
+void lock_lost() noexcept {
+  if (g_state.exchange(State::off) != State::off)
+    g_unsaid.store("a signal handler jumped out of the recording of an event", std::memory_order_release);
+}
+
+VRAMTRACK_COLD void say_what_stopped() noexcept {
+  if (const char* const why = g_unsaid.exchange(nullptr))
+    say("recording stopped: ", why, ". The program goes on untraced.");
+}
+
 VRAMTRACK_COLD bool start() noexcept {
   const SavedErrno keep;
   const NoCancel whole;
+  const SignalsWait signals_wait;
   const LockGuard guard(g_start_lock);
   if (g_state.load(std::memory_order_acquire) != State::idle) return g_state.load() == State::on;
   const bool opened = observers.open_trace(g_forked_from);
   g_state.store(opened ? State::on : State::off, std::memory_order_release);
   if (opened) {
+    trace::survive_truncation(
+        [](const void* address) {
+          const trace::Writer* writer = trace::active();
+          return writer == nullptr ? trace::MappedPart{} : writer->mapped_at(address);
+        },
+        trace_lost);
+    g_lock_lost.store(lock_lost, std::memory_order_release);
     g_facts_due.store(true, std::memory_order_relaxed);
     observers.opened();
   }
@@ -52,6 +79,7 @@ VRAMTRACK_COLD bool start() noexcept {
 /// Not on, or on with the trace gone: this process was forked by a way that ran no fork handler (clone, _Fork).
 VRAMTRACK_COLD bool recording_slow() noexcept {
   const State state = g_state.load(std::memory_order_acquire);
+  say_what_stopped();
   if (state == State::on) observers.forked();
   return g_state.load(std::memory_order_acquire) == State::idle && start();
 }
@@ -73,8 +101,22 @@ std::uint64_t live_on(std::int16_t device) noexcept {
 
 }  // namespace
 
-HookScope::HookScope() noexcept : outermost_(t_hot.hooks == 0) { ++t_hot.hooks; }
-HookScope::~HookScope() { --t_hot.hooks; }
+bool HookScope::left_behind() const noexcept {
+  if (on_signal_stack()) return false;
+  return t_jumped = true;
+}
+
+void HookScope::forget_outer() noexcept {
+  t_hot.hook = 0;
+  t_jumped = true;
+}
+
+bool HookScope::in_handler() const noexcept { return !outermost_ && handler_between(place(), t_hot.hook); }
+
+void count_dropped() noexcept {
+  if (trace::Writer* writer = trace::active())
+    std::atomic_ref(writer->header().losses.dropped_events).fetch_add(1, std::memory_order_relaxed);
+}
 
 bool recording() noexcept {
   if (g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr) [[likely]]
@@ -150,7 +192,12 @@ bool recorded(std::uint64_t address) noexcept { return t_reported.recorded == ad
 
 }  // namespace reported_call
 
-bool tracing() noexcept { return g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr; }
+bool tracing() noexcept {
+  if (g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr) [[likely]]
+    return true;
+  if (g_unsaid.load(std::memory_order_relaxed) != nullptr) say_what_stopped();
+  return false;
+}
 
 void freeze() noexcept {
   if (tracing()) {
@@ -177,7 +224,15 @@ void freeze_quietly() noexcept {
   trace::active()->finish(trace::EndKind::running, 0);
 }
 
-bool inside_hook() noexcept { return t_hot.hooks > 0; }
+void freeze_at_once() noexcept {
+  State on = State::on;
+  g_state.compare_exchange_strong(on, State::frozen);
+}
+
+bool inside_hook() noexcept {
+  const bool left = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) >= t_hot.hook && !on_signal_stack();
+  return t_hot.hook != 0 && !left;
+}
 
 void reset_recorder(std::uint32_t forked_from) noexcept {
   g_start_lock.reset();

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "interpose/core/event.hpp"
+#include "interpose/core/hot.hpp"
+#include "interpose/core/hot_thread.hpp"
 #include "interpose/ledger/ledger.hpp"
 
 namespace vramtrack {
@@ -10,13 +12,27 @@ namespace vramtrack {
 /// (the runtime its driver) is the same event. errno is the real call's business: the functions below keep it.
 class HookScope {
  public:
-  HookScope() noexcept;
-  ~HookScope();
+  HookScope() noexcept : outermost_(t_hot.hook == 0 || (place() >= t_hot.hook && left_behind())) {
+    if (outermost_) t_hot.hook = place();
+  }
+  ~HookScope() {
+    if (outermost_) t_hot.hook = 0;
+  }
   HookScope(const HookScope&) = delete;
   HookScope& operator=(const HookScope&) = delete;
   bool outermost() const noexcept { return outermost_; }
 
+  /// Not the outermost, and not called by it: by a signal handler that interrupted it. Costs a look through the stack.
+  bool in_handler() const noexcept;
+
+  /// The hook that seems to be running around this one is not on the stack any more: a signal handler jumped out of it.
+  static void forget_outer() noexcept;
+
  private:
+  std::uintptr_t place() const noexcept { return reinterpret_cast<std::uintptr_t>(this); }
+  /// Same, for one that stands below this: what it calls would too, unless on the handlers' own stack.
+  VRAMTRACK_COLD bool left_behind() const noexcept;
+
   bool outermost_;
 };
 
@@ -28,6 +44,8 @@ bool tracing() noexcept;
 
 void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept;
 ledger::Removed record_free(const FreeEvent& event) noexcept;
+/// An event that cannot be recorded: a signal handler made it while a hook of the same thread was at work.
+void count_dropped() noexcept;
 /// A free that cannot fail (a caching allocator's own).
 void record_drop(const FreeEvent& event) noexcept;
 /// The real free failed after record_free: as if nothing had happened (an unknown free is not counted either).
@@ -56,6 +74,9 @@ void freeze() noexcept;
 
 /// freeze(), without a word to the driver or the agent: also from _exit, which a signal handler may have called.
 void freeze_quietly() noexcept;
+
+/// Same, and nothing else: one store. What waits is left to the reader.
+void freeze_at_once() noexcept;
 
 /// Whether this process has an open trace (recording or frozen).
 bool trace_open() noexcept;

@@ -5,11 +5,12 @@
 
 #include <memory>
 
-#include "interpose/stacks/python.hpp"
 #include "interpose/core/hot.hpp"
+#include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/core/tag_table.hpp"
+#include "interpose/stacks/python.hpp"
 
 namespace vramtrack::stacks {
 namespace {
@@ -61,6 +62,7 @@ Slot& slot_of(Slot* ring, std::uint64_t thread, std::uint64_t sequence) noexcept
 [[gnu::noinline]] bool find_torch() noexcept {
   Search expected = Search::again;
   if (!g_search.compare_exchange_strong(expected, Search::busy)) return false;
+  const SignalsWait signals_wait;
   // Loaded by an extension module, so not in the global scope.
   void* const torch = ::dlopen("libtorch_cpu.so", RTLD_NOW | RTLD_NOLOAD);
   if (torch != nullptr) {

@@ -131,6 +131,7 @@ int visit(dl_phdr_info* info, std::size_t, void*) noexcept {
 }  // namespace
 
 bool refresh_modules() noexcept {
+  const SignalsWait signals_wait;
   Counters now{};
   ::dl_iterate_phdr(read_counters, &now);
   const LockGuard guard(g_lock);

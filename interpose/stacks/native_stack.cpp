@@ -39,4 +39,13 @@ void load_libunwind() noexcept {
   return n;
 }
 
+bool stands_above(const CaptureStart& start, std::uintptr_t begin, std::uintptr_t end) noexcept {
+  std::uint64_t frames[max_native];
+  bool truncated = false;
+  const std::uint32_t count = walk_libunwind(start, frames, max_native, truncated);
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (frames[i] >= begin && frames[i] < end) return true;
+  return count == 0 || truncated;
+}
+
 }  // namespace vramtrack::stacks

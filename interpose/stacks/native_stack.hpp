@@ -17,4 +17,8 @@ void load_libunwind() noexcept;
 std::uint32_t walk_libunwind(const CaptureStart& start, std::uint64_t* frames, std::uint32_t max,
                              bool& truncated) noexcept;
 
+/// Whether a function of the code from `begin` to `end` stands on the calling thread's stack above the frame that
+/// `start` describes. True where that cannot be told.
+bool stands_above(const CaptureStart& start, std::uintptr_t begin, std::uintptr_t end) noexcept;
+
 }  // namespace vramtrack::stacks

@@ -12,12 +12,12 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "interpose/stacks/python_code.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/no_cancel.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
+#include "interpose/stacks/python_code.hpp"
 
 namespace vramtrack::stacks {
 
@@ -138,6 +138,7 @@ std::uint32_t parse_version(const char* text, bool& free_threaded) noexcept {
 }
 
 PythonSearch load(Python& python) noexcept {
+  const SignalsWait signals_wait;
   g_library = nullptr;
   if (symbol("PyGILState_GetThisThreadState") == nullptr) {
     const char* name = nullptr;

@@ -7,8 +7,9 @@
 
 #include <cstring>
 
-#include "interpose/stacks/dwarf_reader.hpp"
+#include "interpose/core/lock.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/stacks/dwarf_reader.hpp"
 
 namespace vramtrack::stacks {
 namespace {
@@ -337,7 +338,10 @@ bool read_cie(const std::byte* at, Program& program, bool& augmented, DwarfReade
 UnwindRule derive_rule(std::uintptr_t ip) noexcept {
   const SavedErrno keep;
   Search search{ip - 1, nullptr, nullptr};  // the call before the return address
-  ::dl_iterate_phdr(match_object, &search);
+  {
+    const SignalsWait signals_wait;
+    ::dl_iterate_phdr(match_object, &search);
+  }
   if (search.index == nullptr) return {};
   const std::byte* at = find_fde(search);
   const std::byte* end = nullptr;

@@ -9,9 +9,9 @@
 #include <cstdlib>
 
 #include <atomic>
-#include <string_view>
 
 #include "interpose/core/hot.hpp"
+#include "interpose/core/lock.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/elf.hpp"
 #include "interpose/cuda/originals.hpp"
@@ -37,7 +37,7 @@ constexpr char own_address = 0;  // an address in this library
 template <class Function>
 class RealFunction {
  public:
-  Function* get(std::string_view soname, const char* name) noexcept {
+  Function* get(const char* soname, const char* name) noexcept {
     void* found = found_.load(std::memory_order_acquire);
     if (found == nullptr) [[unlikely]]
       found = search(soname, name);
@@ -46,8 +46,9 @@ class RealFunction {
 
  private:
   static void* absent() noexcept { return reinterpret_cast<void*>(1); }
-  VRAMTRACK_COLD void* search(std::string_view soname, const char* name) noexcept {
+  VRAMTRACK_COLD void* search(const char* soname, const char* name) noexcept {
     const SavedErrno keep;
+    const SignalsWait signals_wait;
     // Another interposer of the same function (the simulated GPU is one) must see the call too.
     void* found = hooks::symbol_after(&own_address, name);
     if (found == nullptr) found = hooks::symbol_of(hooks::find_module(soname), name);

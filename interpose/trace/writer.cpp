@@ -25,9 +25,10 @@ namespace vramtrack::trace {
 namespace {
 
 // The file is mapped in regions of consecutive extents, each reserved as address space at once, so that the mapping
-// stays in a few areas however often it grows.
+// stays in a few areas however often it grows. Where address space is limited, a region is a small part of what is
+// left.
 constexpr std::uint32_t max_region_extents = 1u << 18;  // 16 GiB
-constexpr std::uint32_t min_region_extents = 1u << 10;  // where address space is limited (ulimit -v)
+constexpr std::uint32_t min_region_extents = 1u << 6;
 constexpr std::uint32_t max_regions = 4096;
 constexpr std::uint32_t max_table_extents = 1u << 20;
 constexpr std::size_t max_string_bytes = 1u << 20;
@@ -91,21 +92,19 @@ void Writer::State::stop(const char* what, int error) {
 bool Writer::State::reserve_region(std::uint32_t region) {
   if (region >= max_regions) return false;
   if (regions[region] != nullptr) return true;
-  const auto map = [](std::uint32_t extents) {
-    return ::mmap(nullptr, std::size_t{extents} * extent_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                  -1, 0);
-  };
-  void* address = MAP_FAILED;
+  const auto map = [](std::uint32_t extents) { return reserve_addresses(std::size_t{extents} * extent_bytes); };
+  void* address = nullptr;
   if (region_extents != 0) {
     address = map(region_extents);
   } else {
-    for (std::uint32_t extents = max_region_extents; extents >= min_region_extents && address == MAP_FAILED;
+    const std::size_t share = address_room() / 32 / extent_bytes;
+    for (std::uint32_t extents = max_region_extents; extents >= min_region_extents && address == nullptr;
          extents /= 4) {
-      address = map(extents);
       region_extents = extents;
+      if (extents <= share || extents == min_region_extents) address = map(extents);
     }
   }
-  if (address == MAP_FAILED) return false;
+  if (address == nullptr) return false;
   regions[region] = static_cast<std::byte*>(address);
   return true;
 }
@@ -155,7 +154,8 @@ bool Writer::State::grant(std::uint32_t extents) {
 
 bool Writer::State::grow_to(std::uint32_t extents, Header* header) {
   const SavedErrno keep;
-  const NoCancel whole;
+  const NoCancel no_cancel;
+  const SignalsWait signals_wait;
   if (full) return false;
   if (!own_file()) {
     stop("the trace file is gone", errno);
@@ -360,6 +360,20 @@ void Writer::finish(EndKind kind, std::int32_t code) noexcept {
   h.end_ticks = ticks();
   h.end_code = code;
   std::atomic_ref(h.end_kind).store(static_cast<std::uint32_t>(kind), std::memory_order_release);
+}
+
+MappedPart Writer::mapped_at(const void* address) const noexcept {
+  const State& state = *state_;
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  const std::size_t whole = std::size_t{state.region_extents} * extent_bytes;
+  for (std::uint32_t region = 0; region < max_regions && state.regions[region] != nullptr; ++region) {
+    const std::uint32_t first = region * state.region_extents;
+    const std::size_t usable = std::size_t{state.granted - first} * extent_bytes;
+    const std::size_t bytes = usable < whole ? usable : whole;
+    if (state.granted > first && at - reinterpret_cast<std::uintptr_t>(state.regions[region]) < bytes)
+      return {state.regions[region], bytes};
+  }
+  return {};
 }
 
 const char* Writer::path() const noexcept { return state_->path; }

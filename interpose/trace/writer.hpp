@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "contract/layout.hpp"
+#include "interpose/trace/truncation.hpp"
 
 namespace vramtrack::trace {
 
@@ -36,6 +37,9 @@ class Writer {
 
   /// How the process ends, as far as it can say so itself; also refreshes the clock. A later call replaces it.
   void finish(EndKind kind, std::int32_t code) noexcept;
+
+  /// The usable part of the mapping that holds `address`: see truncation.hpp.
+  MappedPart mapped_at(const void* address) const noexcept;
 
   /// Absolute path of the file.
   const char* path() const noexcept;

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "report/analysis/hook_facts.hpp"
+#include "report/model/sites.hpp"
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
-#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 
@@ -26,7 +26,8 @@ std::string place_of(const Report& report, const std::string& file, std::optiona
 std::string source_of(const Report& report, const Finding& finding) {
   if (finding.file && finding.line) {
     for (const Frame& frame : report.frames) {
-      if (frame.line == *finding.line && frame.source && frame.file == *finding.file) return utf8::trimmed(*frame.source);
+      if (frame.line == *finding.line && frame.source && frame.file == *finding.file)
+        return utf8::trimmed(*frame.source);
     }
   }
   return finding.title;
@@ -51,13 +52,25 @@ void write_finding(const TextPage& page, const Finding& finding) {
   if (!finding.docs.empty()) page.out << "    " << page.styled(style::dim, utf8::printable(finding.docs)) << '\n';
 }
 
+/// Only a process that ended by itself was looked at as a whole.
+std::string none_found(const Report& report) {
+  const Process& process = report.process;
+  const std::string& end = process.end.kind;
+  if (report.at == "oom") return "No problem found";
+  if (end == "running") return "No problem found so far";
+  const bool not_seen = end == "unknown" && process.pid != 0 && process.ended_at.empty();
+  return end == "killed" || end == "signal" || not_seen
+             ? "No problem found, as far as it could be looked at before it was killed"
+             : "No problem found";
+}
+
 void write_findings(const TextPage& page) {
   std::vector<const Finding*> problems, remarks;
   for (const Finding& finding : page.report.findings) {
     (finding.severity == "info" ? remarks : problems).push_back(&finding);
   }
   page.out << '\n'
-           << page.styled(style::bold, problems.empty() ? "No problem found" : plural(problems.size(), "problem"))
+           << page.styled(style::bold, problems.empty() ? none_found(page.report) : plural(problems.size(), "problem"))
            << '\n';
   for (const Finding* finding : problems) write_finding(page, *finding);
   if (remarks.empty()) return;

@@ -13,7 +13,9 @@ std::string moment(const Report& report) {
   if (report.at == "peak") return "Alive at the peak";
   if (report.at == "oom") return "Alive when memory ran out";
   if (report.at == "live") return "Alive now";
-  return "Alive at exit";
+  const std::string& end = report.process.end.kind;
+  if (end == "running") return "Alive now";
+  return end == "killed" || end == "signal" ? "Alive when it was killed" : "Alive at exit";
 }
 
 struct Columns {

@@ -8,11 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+
+#include "tools/run/bystander.hpp"
 
 namespace vramtrack::tools {
 namespace {
@@ -21,6 +24,16 @@ namespace {
 bool changes_identity(const struct stat& status) {
   return ((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid()) ||
          ((status.st_mode & S_ISGID) != 0 && status.st_gid != getgid());
+}
+
+/// A program of another C library than glibc (musl's loader is /lib/ld-musl-x86_64.so.1) would not start with our
+/// library.
+std::optional<std::string> loader_obstacle(std::ifstream& file, const Elf64_Phdr& segment, const std::string& path) {
+  std::string loader(std::min<std::size_t>(segment.p_filesz, 4096), '\0');
+  file.seekg(static_cast<std::streamoff>(segment.p_offset));
+  if (!file.read(loader.data(), static_cast<std::streamsize>(loader.size()))) return std::nullopt;
+  if (loader.find("/ld-linux") != std::string::npos) return std::nullopt;
+  return path + " is not a glibc program (its loader is " + loader.c_str() + ")";
 }
 
 std::optional<std::string> elf_obstacle(std::ifstream& file, const std::string& path) {
@@ -32,14 +45,16 @@ std::optional<std::string> elf_obstacle(std::ifstream& file, const std::string& 
     Elf64_Phdr segment{};
     file.seekg(static_cast<std::streamoff>(header.e_phoff + i * header.e_phentsize));
     if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return std::nullopt;
-    if (segment.p_type == PT_INTERP) return std::nullopt;
+    if (segment.p_type == PT_INTERP) return loader_obstacle(file, segment, path);
   }
   return path + " is statically linked";
 }
 
-void forward_signal(pid_t child, const siginfo_t& info) {
-  // The terminal sends its signals to the whole foreground group: the child has them already.
-  if (info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL) kill(child, info.si_signo);
+void forward_signal(pid_t child, const siginfo_t& info, Bystander& bystander) {
+  // The terminal, a shell's job control and `timeout` send signals to the whole group: a child in it has them already.
+  const bool to_all = bystander.got(info.si_signo) && getpgid(child) == getpgrp();
+  const bool sent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+  if (sent && !to_all) kill(child, info.si_signo);
 }
 
 [[noreturn]] void exec_child(const std::vector<std::string>& command, int report_pipe, const sigset_t& mask,
@@ -127,6 +142,7 @@ ChildEnd run_child(const std::vector<std::string>& command, const std::function<
     failure = {125, std::string("cannot make a pipe: ") + std::strerror(errno)};
     return {};
   }
+  Bystander bystander;
   ChildEnd end;
   end.pid = fork();
   if (end.pid == 0) exec_child(command, ends[1], original, on_child);
@@ -159,7 +175,7 @@ ChildEnd run_child(const std::vector<std::string>& command, const std::function<
     if (number < 0) {
       if (errno == EAGAIN) idle();
     } else if (number != SIGCHLD) {
-      forward_signal(end.pid, info);
+      forward_signal(end.pid, info, bystander);
     }
   }
   sigprocmask(SIG_SETMASK, &original, nullptr);

@@ -11,9 +11,9 @@
 
 #include "contract/layout.hpp"
 #include "contract/reader.hpp"
-#include "report/findings/findings.hpp"
-#include "report/compare/merged_timeline.hpp"
 #include "report/analysis/process_facts.hpp"
+#include "report/compare/merged_timeline.hpp"
+#include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
 #include "report/support/units.hpp"
 #include "tools/command.hpp"
@@ -71,8 +71,13 @@ std::string leak_message(std::uint64_t at_least) {
          ": exit code " + std::to_string(exit_leak);
 }
 
-Collector::Collector(fs::path folder, std::uint64_t started_ns, AnalyseOptions options)
-    : folder_(std::move(folder)), started_ns_(started_ns), options_(std::move(options)) {}
+Collector::Collector(fs::path folder, AnalyseOptions options)
+    : folder_(std::move(folder)), options_(std::move(options)) {
+  scan();
+  for (const auto& [path, seen] : seen_) older_[path] = seen.started_ticks;
+  seen_.clear();
+  folder_changed_ = {};
+}
 
 /// Only files that have come since the last look are opened for their start; of those known, the header alone is read.
 void Collector::scan() {
@@ -90,8 +95,10 @@ void Collector::scan() {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error)) {
     if (entry.path().extension() != ".vtrace") continue;
     trace::Header header;
-    if (!read_header(entry.path(), header) || header.clock.start_real_ns < started_ns_) continue;
-    seen_[entry.path()] = {entry.path(), header.ooms, header.clock.start_real_ns};
+    if (!read_header(entry.path(), header)) continue;
+    const auto older = older_.find(entry.path());
+    if (older != older_.end() && older->second == header.clock.start_ticks) continue;
+    seen_[entry.path()] = {entry.path(), header.ooms, header.clock.start_ticks};
   }
 }
 
@@ -131,7 +138,7 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
   scan();
   std::vector<Seen> order;
   for (const auto& [path, seen] : seen_) order.push_back(seen);
-  std::sort(order.begin(), order.end(), [](const Seen& a, const Seen& b) { return a.started_ns < b.started_ns; });
+  std::sort(order.begin(), order.end(), [](const Seen& a, const Seen& b) { return a.started_ticks < b.started_ticks; });
   std::vector<Collected> collected;
   std::vector<Report> reports;
   for (Seen& seen : order) {

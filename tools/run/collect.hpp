@@ -23,8 +23,9 @@ std::string leak_message(std::uint64_t at_least);
 
 class Collector {
  public:
-  /// `started_ns`: CLOCK_REALTIME when the run began; older traces in the folder belong to earlier runs.
-  Collector(std::filesystem::path folder, std::uint64_t started_ns, AnalyseOptions options);
+  /// To be made before the run begins: the traces that are in the folder then belong to earlier runs. (Not told by
+  /// their clocks: a traced program's may be another than ours.)
+  Collector(std::filesystem::path folder, AnalyseOptions options);
 
   /// While the program runs: writes the report of every out-of-memory event that has happened since the last call.
   void poll();
@@ -38,13 +39,13 @@ class Collector {
   struct Seen {
     std::filesystem::path trace;
     std::uint32_t ooms = 0;
-    std::uint64_t started_ns = 0;
+    std::uint64_t started_ticks = 0;  // by the machine's clock: in order also where the time of day is not
   };
   void scan();
   void write_ooms(Seen& seen, std::uint32_t from, const ChildEnd* end);
 
   std::filesystem::path folder_;
-  std::uint64_t started_ns_;
+  std::map<std::filesystem::path, std::uint64_t> older_;  // a trace of an earlier run, and its start by its clock
   AnalyseOptions options_;
   std::filesystem::file_time_type folder_changed_;  // when scan() looked through it
   std::map<std::filesystem::path, Seen> seen_;

@@ -23,6 +23,13 @@ SimulatedDevices::~SimulatedDevices() {
   fs::remove(state_, error);
 }
 
+void allow_preload_before_sanitizer() {
+  const char* before = std::getenv("ASAN_OPTIONS");
+  const std::string options = before == nullptr ? "" : before;
+  if (options.find("verify_asan_link_order") == std::string::npos)
+    setenv("ASAN_OPTIONS", (options + (options.empty() ? "" : ":") + "verify_asan_link_order=0").c_str(), 1);
+}
+
 void set_preload(bool traced, bool simulated) {
   const fs::path libraries = library_folder();
   std::string preload;

@@ -20,6 +20,9 @@ class SimulatedDevices {
   std::filesystem::path state_;
 };
 
+/// AddressSanitizer's shared runtime refuses to start behind another preloaded library, unless told that it may.
+void allow_preload_before_sanitizer();
+
 /// Puts the libraries before what LD_PRELOAD holds already. Throws when they are not there or cannot be named in it.
 void set_preload(bool traced, bool simulated);
 

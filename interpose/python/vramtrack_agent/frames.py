@@ -1,6 +1,7 @@
 # Running frames: reading their locals without leaving anything behind, telling the user's code from libraries, and
 # finding locals that hold memory although nothing reads them again.
 
+import itertools
 import os
 import sys
 
@@ -57,6 +58,14 @@ def all_frames():
     return found
 
 
+def _is_traced():
+    """Whether a trace or profile function may be running, in any thread: when it returns, the interpreter (up to 3.12)
+    stores the snapshot of its frame's locals back into the frame, and what we had emptied would be gone."""
+    threading = sys.modules.get("threading")
+    hooks = (getattr(threading, "_trace_hook", None), getattr(threading, "_profile_hook", None))
+    return sys.gettrace() is not None or sys.getprofile() is not None or hooks != (None, None)
+
+
 def frame_locals(frame, listed=0):
     """A copy of a function frame's locals. Leaves no snapshot behind that would keep objects alive (up to 3.12,
     f_locals is a dict that stays in the frame; it is emptied only if the script does not hold it itself). `listed`: 1
@@ -64,7 +73,7 @@ def frame_locals(frame, listed=0):
     code = frame.f_code
     if sys.version_info >= (3, 13):
         return dict(frame.f_locals)
-    if "locals" in code.co_names or sys.gettrace() is not None:
+    if "locals" in code.co_names or _is_traced():
         return {}
     snapshot = frame.f_locals
     if not code.co_flags & 1:  # a module's or class's own namespace
@@ -186,14 +195,14 @@ def _bytes_alone(value, tensor_bytes, alone):
         return (size, 1) if alone(value) else (0, 0)
     kind = type(value)
     if kind is dict:
-        items = list(value.values())
+        items = list(itertools.islice(value.values(), 10000))
     elif kind is list or kind is tuple:
-        items = list(value)
+        items = list(value[:10000])
     else:
         return 0, 0
     total = count = 0
     seen = set()
-    for position in range(min(len(items), 10000)):
+    for position in range(len(items)):
         # references: the container, `items`, getrefcount's argument
         if id(items[position]) in seen or sys.getrefcount(items[position]) > 3:
             continue

@@ -5,6 +5,7 @@ import ast
 _ADDERS = frozenset(("append", "extend", "insert", "add", "appendleft", "extendleft", "update", "setdefault", "put",
                      "push", "log", "record", "put_nowait", "__setitem__"))
 _TAKERS = frozenset(("pop", "popleft", "popitem", "clear", "remove"))
+_largest_source = 300000  # bytes: to parse a larger one would hold the program up
 _trees = {}  # path -> ast.Module or None; a handful of user files
 
 
@@ -14,7 +15,8 @@ def _tree(path):
             _trees.clear()
         try:
             with open(path, "rb") as source:
-                _trees[path] = ast.parse(source.read(2000000))
+                text = source.read(_largest_source)
+                _trees[path] = ast.parse(text) if len(text) < _largest_source else None
         except Exception:
             _trees[path] = None
     return _trees[path]

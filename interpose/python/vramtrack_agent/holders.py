@@ -4,6 +4,7 @@
 
 import collections
 import functools
+import itertools
 import re
 import sys
 import time
@@ -20,6 +21,21 @@ _ATOMS = frozenset(
 )
 _SUSPENDED = {types.GeneratorType: "gi_frame", types.CoroutineType: "cr_frame", types.AsyncGeneratorType: "ag_frame"}
 LRU = type(functools.lru_cache(maxsize=1)(len))
+
+
+_CHUNK = 4096  # elements between two looks at the clock
+_AT_FIRST = 65536  # elements of one container before all others have had their turn
+
+
+class Deadline:
+    """When work inside the program has to end, by the thread's own time. To be asked within a container as well: one
+    list may hold more than there is time for."""
+
+    def __init__(self, seconds):
+        self.at = time.thread_time() + seconds
+
+    def passed(self):
+        return time.thread_time() > self.at
 
 
 class Root:
@@ -39,7 +55,8 @@ class Walk:
         self.access = access
         self.type_kinds, self.addresses = access.kinds, access.known
         self.referents = real_gc().get_referents
-        self.max_objects, self.deadline, self.wide = max_objects, time.thread_time() + seconds, wide
+        self.max_objects, self.deadline, self.wide = max_objects, Deadline(seconds), wide
+        self.begun = []  # large containers whose first elements have been seen to: (elements, position, kind, index)
         self.objects, self.parents, self.kinds, self.labels = [], [], [], []
         self.roots = {}  # position of a root -> Root
         self.seen = set()
@@ -58,7 +75,7 @@ class Walk:
 
     def clear(self):
         for part in (self.objects, self.parents, self.kinds, self.labels, self.tensors, self.histories, self.modules,
-                     self.optimizers):
+                     self.optimizers, self.begun):
             part.clear()
         self._texts.clear()
         self._below.clear()
@@ -84,14 +101,18 @@ class Walk:
         """Walks until nothing is left, everything wanted is found, a bound is met, or `at_most` objects were seen to."""
         objects = self.objects
         checks = 0
-        while self.next < len(objects):
-            at = self.next
-            self.next += 1
-            if at not in self.roots:
-                self._expand(objects[at], at)
+        while self.next < len(objects) or self.begun:
+            if self.next == len(objects):
+                self._elements(*self.begun.pop(0))
+            else:
+                at = self.next
+                self.next += 1
+                if at not in self.roots:
+                    self._expand(objects[at], at)
             checks += 1
-            if checks & 1023 == 0 and (len(objects) > self.max_objects or time.thread_time() > self.deadline):
+            if checks & 1023 == 0 and (len(objects) > self.max_objects or self.deadline.passed()):
                 self.complete = False
+            if not self.complete:
                 return
             if self.wanted is not None and not self.wanted or checks == at_most:
                 return
@@ -149,13 +170,11 @@ class Walk:
         t = type(o)
         reach = self._reach
         if t is list or t is tuple or t is collections.deque:
-            for i, item in enumerate(o):
-                reach(item, at, INDEX, i)
+            self._elements(iter(o), at, INDEX)
         elif t is dict:
             self._expand_dict(o, at)
         elif t is set or t is frozenset:
-            for item in o:
-                reach(item, at, MEMBER, None)
+            self._elements(iter(o), at, MEMBER)
         elif t is types.FunctionType:
             self._expand_function(o, at)
         elif t is types.MethodType:
@@ -179,8 +198,7 @@ class Walk:
             for value in self.referents(o):
                 if type(value) is dict and value is not o.__dict__:  # key to result, when it has no bound
                     self.seen.add(id(value))
-                    for result in list(value.values()):
-                        reach(result, at, KEY, LRU)
+                    self._elements(iter(value.values()), at, LRU)
                 elif type(value) is not types.FunctionType:
                     reach(value, at, KEY, LRU)
                 else:
@@ -195,15 +213,41 @@ class Walk:
         else:
             self._expand_instance(o, t, at)
 
+    def _elements(self, elements, at, kind, start=0):
+        """Reaches what an iterator yields, as long as there is time. Of a large container the rest comes after all that
+        is not in it: elements that cannot hold anything must not use up the time of those that do."""
+        reach = self._reach
+        end = start + (_AT_FIRST if start == 0 else 16 * _CHUNK)
+        while start < end:
+            try:
+                chunk = list(itertools.islice(elements, _CHUNK))
+            except RuntimeError:  # it has changed since
+                return
+            if kind is KEY:
+                for key, value in chunk:
+                    reach(value, at, KEY, key if type(key) in (str, int, bool) else type(key))
+                    if type(key) is not str:
+                        reach(key, at, ANY, None)
+            elif kind is LRU:
+                for value in chunk:
+                    reach(value, at, KEY, LRU)
+            elif not _ATOMS.issuperset(map(id, set(map(type, chunk)))):
+                if kind is INDEX:
+                    for i, value in enumerate(chunk, start):
+                        reach(value, at, INDEX, i)
+                else:
+                    for value in chunk:
+                        reach(value, at, MEMBER, None)
+            if len(chunk) < _CHUNK:
+                return
+            start += _CHUNK
+            if self.deadline.passed():
+                self.complete = False
+                return
+        self.begun.append((elements, at, kind, start))
+
     def _expand_dict(self, o, at):
-        try:
-            items = list(dict.items(o))
-        except RuntimeError:
-            return
-        for key, value in items:
-            self._reach(value, at, KEY, key if type(key) in (str, int, bool) else type(key))
-            if type(key) is not str:
-                self._reach(key, at, ANY, None)
+        self._elements(iter(dict.items(o)), at, KEY)
 
     def _expand_function(self, o, at):
         code = o.__code__
@@ -243,8 +287,7 @@ class Walk:
         if dict in line:
             self._expand_dict(o, at)
         elif list in line or tuple in line:
-            for i, item in enumerate(list.__iter__(o) if list in line else tuple.__iter__(o)):
-                self._reach(item, at, INDEX, i)
+            self._elements(list.__iter__(o) if list in line else tuple.__iter__(o), at, INDEX)
         elif BaseException in line:
             for name in ("__traceback__", "__context__", "__cause__", "args"):
                 self._reach(BaseException.__dict__[name].__get__(o), at, ATTRIBUTE, name)

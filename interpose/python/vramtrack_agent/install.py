@@ -5,7 +5,7 @@
 
 import sys
 
-_state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False, "python": False}
+_state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False}
 _FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "facts",
           "capture", "notes")
 
@@ -19,35 +19,61 @@ def install():
     """Called natively, GIL held; again later while torch is not there yet. True when nothing is left to do."""
     import os
 
-    if not _state["python"]:
-        _state["python"] = True
-        _state["pid"] = os.getpid()
-        import atexit
-
-        main = sys.modules.get("__main__")
-        _state["main"] = getattr(main, "__file__", None) or ""  # gone from the module when atexit runs
-        atexit.register(on_exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=before_fork, after_in_child=native_forked)
-        native_note("python", _environment(None), 0)
+    if _state["pid"] != os.getpid():
+        _begin(os)
     torch = sys.modules.get("torch")
     optimizer = sys.modules.get("torch.optim.optimizer")
     if torch is None or optimizer is None or not hasattr(torch, "autograd"):
         return False
-    _state["torch"] = True
     native_note("python", _environment(torch), 0)
+    if _state["torch"]:  # a forked child: it has its parent's hooks
+        return True
+    _state["torch"] = True
     global sequence_nr, set_eval_frame
+    import functools
+
+    # Dynamo must not compile it: it would have to import this namespace by name, and warns of natives that it meets.
+    _on_step = functools.partial(native_on_step)
+    _on_step._torchdynamo_disable = True
+    _on_step._torchdynamo_disable_msg = "a hook of vramtrack"
     set_eval_frame = getattr(getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None), "set_eval_frame", None)
     sequence_nr = getattr(torch.autograd, "_get_sequence_nr", None)
     for owner, name, hook in (
-        (optimizer, "register_optimizer_step_post_hook", on_step),
-        (torch._C, "_cuda_attach_out_of_memory_observer", on_oom),
+        (optimizer, "register_optimizer_step_post_hook", _on_step),
+        (torch._C, "_cuda_attach_out_of_memory_observer", _door("on_oom")),
     ):
         try:
             getattr(owner, name)(hook)
         except Exception:
             native_note("agent_error[]", '["%s is not usable here"]' % name, 0)
     return True
+
+
+def _begin(os):
+    """The first call in a process. A forked child has inherited this namespace with its parent's state."""
+    import atexit
+
+    first = _state["pid"] == 0
+    _state.update(pid=os.getpid(), busy=False, exited=False)
+    if _state["loaded"]:
+        _looks["module_bytes"] = 0  # its modules have not been noted in this trace
+    if first:
+        main = sys.modules.get("__main__")
+        _state["main"] = getattr(main, "__file__", None) or ""  # gone from the module when atexit runs
+        _state["on_exit"] = _door("on_exit")
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=_door("before_fork"), after_in_child=native_forked)
+    atexit.unregister(_state["on_exit"])
+    atexit.register(_state["on_exit"])  # a child of multiprocessing has none of its parent's
+    native_note("python", _environment(None), 0)
+
+
+def _door(name):
+    """What the interpreter and torch call. The way in is native, so that a trace or profile function of the script sees
+    no call, and none of the agent's lines: a partial is not reported as a call of Python or C."""
+    import functools
+
+    return functools.partial(native_enter, name)
 
 
 def _environment(torch):
@@ -58,16 +84,6 @@ def _environment(torch):
         if cuda:
             values.append(("cuda", str(cuda)))
     return "{%s}" % ",".join('"%s":"%s"' % pair for pair in values)
-
-
-def on_step(optimizer, args, kwargs):
-    """torch's hook after each optimizer step. An exception here would reach the script."""
-    native_on_step()
-
-
-# Dynamo must not compile it: it would have to import this namespace by name, and warns of natives that it meets.
-on_step._torchdynamo_disable = True
-on_step._torchdynamo_disable_msg = "a hook of vramtrack"
 
 
 def _load():
@@ -139,12 +155,7 @@ def on_look(why):
 def on_oom(device, requested, total, free):
     """torch's observer: before the error is raised, frames intact. An exception here would replace the OOM error."""
     try:
-        previous = set_eval_frame(None) if set_eval_frame is not None else None
-        try:
-            _guarded(lambda: oom_analysis(native_last_oom(), device, requested))
-        finally:
-            if set_eval_frame is not None:
-                set_eval_frame(previous)
+        _guarded(lambda: oom_analysis(native_last_oom(), device, requested))
     except KeyboardInterrupt:
         native_interrupt()  # delivered when the script runs again
     except BaseException:
