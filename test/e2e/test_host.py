@@ -398,3 +398,23 @@ def test_what_goes_on_is_told_and_reports_itself(programs, tmp_path):
 def test_a_killed_program_is_not_called_healthy(programs, tmp_path):
     done = launch("-o", tmp_path, "--", "sh", "-c", f"exec {programs('kill_anywhere')} {tmp_path}/log 1 & sleep 2; kill -9 $!; wait $!")
     assert "No problem found, as far as it could be looked at before it was killed" in done.stderr
+
+
+# --- the proofs that have a longer form in test/foreign (docs/testing.md) ----------------------------------------------
+
+
+def test_each_library_call_fails_once(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "test" / "foreign"))
+    import faults
+
+    tried, lost = faults.survey(1)
+    assert tried >= 40 and not lost, "\n".join(lost)
+
+
+@pytest.mark.parametrize("module", ["test_fork1", "test_atexit", "test_wait4"])
+def test_regression_tests_of_cpython_agree(module, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "test" / "foreign"))
+    import cpython
+
+    count, unexplained = cpython.compare(sys.executable, module, cpython.known())
+    assert count > 0 and unexplained == 0, capsys.readouterr().out
