@@ -2,6 +2,7 @@
 // Used by the launcher (to refuse a bad size early) and by the simulated driver (in the traced process).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,6 +21,10 @@ inline constexpr const char* context_variable = "VRAMTRACK_SIM_CONTEXT";  // siz
 inline constexpr const char* state_variable = "VRAMTRACK_SIM_STATE";      // file shared by the processes of one run
 inline constexpr const char* world_variable = "VRAMTRACK_SIM_WORLD";      // ranks of which only one runs here
 inline constexpr const char* nccl_timeout_variable = "VRAMTRACK_SIM_NCCL_TIMEOUT";  // seconds, of a rank that waits
+
+/// Where the state file counts copies to the host of device memory that no copy, fill or computed operator wrote
+/// (std::uint32_t): values that a kernel would have written on a GPU, and that read as zero here.
+inline constexpr std::size_t unknown_reads_offset = 8;
 
 /// "[Nx]SIZE" -> settings. On failure false, and `why` is one sentence.
 bool parse_settings(std::string_view text, Settings& settings, std::string& why);

@@ -25,12 +25,18 @@ namespace vramtrack::tools {
 namespace fs = std::filesystem;
 namespace {
 
+/// Under a simulated run that failed or had to be stopped.
+constexpr const char* values_hint =
+    "vramtrack: the program read values that the simulated GPU does not compute and that are zero there; if it failed,"
+    " or did not end, because of them, run it with --sim-compute\n";
+
 /// The environment that makes the traced program load us.
 void prepare_environment(const RunOptions& options, const fs::path& folder, const std::string& run_id, bool traced,
                          bool simulated) {
   set_preload(traced, simulated);
   export_options(options);
   setenv("VRAMTRACK_OUT", folder.c_str(), 1);
+  if (options.sim_compute) setenv("VRAMTRACK_SIM_COMPUTE", "1", 1);  // read by the simulated GPU
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
   allow_preload_before_sanitizer();
   setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
@@ -154,13 +160,22 @@ int cmd_run(const Arguments& arguments) {
     std::cerr << "error: " << failure->message << '\n';
     return failure->exit_code;
   }
-  if (!traced) return end.exit_code();
+  const bool values_matter =
+      devices && !options.sim_compute && end.exit_code() != 0 && devices->unknown_values_were_read();
+  if (!traced) {
+    if (values_matter && !options.quiet) std::cerr << values_hint;
+    return end.exit_code();
+  }
   // A closed stderr or a limit on file sizes must not change the exit code; the child had what we were given.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<findings::Leftover> leftovers = wait_for_leftovers(run_id);
   const std::vector<Collected> collected = collector.finish(end, leftovers);
   print_summary(collected, folder, leftovers, options);
+  const auto out_of_memory = [](const Collected& one) { return !one.report.ooms.empty(); };
+  if (values_matter && !options.quiet && std::none_of(collected.begin(), collected.end(), out_of_memory)) {
+    std::cerr << values_hint;
+  }
   const bool leaks_fail = !options.fail_on_leak.empty();
   const Bytes leak_bytes = leaks_fail ? parse_size(options.fail_on_leak, "--fail-on-leak") : 0;
   const auto leaking = [&](const Collected& traced_one) { return leaks(traced_one.report, leak_bytes); };

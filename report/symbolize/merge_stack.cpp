@@ -24,6 +24,16 @@ bool is_evaluator(std::string_view function) noexcept {
   return starts_with(function, name) && (function.size() == name.size() || function[name.size()] == '.');
 }
 
+/// What stands between an operator and its kernel only while somebody observes operators: the simulated GPU does, and
+/// PyTorch's profiler. A site must not depend on that.
+bool is_observer(std::string_view function) noexcept {
+  constexpr std::array<std::string_view, 3> prefixes = {"at::RecordFunction::", "c10::Dispatcher::runRecordFunction",
+                                                        "vramtrack::sim::"};
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return starts_with(function, prefix); }) ||
+         function.find("c10::Dispatcher::callWithDispatchKeySlowPath<") != std::string_view::npos;
+}
+
 /// Functions of the C library in which every program and thread begins.
 bool is_start(std::string_view function) noexcept {
   constexpr std::array<std::string_view, 9> names = {
@@ -59,7 +69,7 @@ class PythonPieces {
 }  // namespace
 
 NativeRole native_role(std::string_view function, std::string_view module) noexcept {
-  if (starts_with(file_name(module), "libvramtrack")) return NativeRole::tracer;
+  if (starts_with(file_name(module), "libvramtrack") || is_observer(function)) return NativeRole::tracer;
   if (is_evaluator(function)) return NativeRole::evaluator;
   if (is_interpreter_module(module)) return NativeRole::interpreter;
   if (starts_with(function, "_Py") || starts_with(function, "Py_") || starts_with(function, "PyObject_") ||

@@ -14,7 +14,7 @@ enum class NativeRole : std::uint8_t {
   evaluator,    // runs Python code: Python frames up to the next entry frame take its place
   interpreter,  // the interpreter's helpers around the evaluator: hidden
   start,        // what the C library runs before main or a thread's function: hidden below the outermost Python frame
-  tracer,       // our own: hidden
+  tracer,       // our own, and what observing operators adds: hidden
 };
 
 /// Tells the role from the function's name ("" when unknown) and its module's path.

@@ -39,7 +39,7 @@ struct Event {
   Context* context = nullptr;
   unsigned flags = 0;
   bool recorded = false;
-  std::uint64_t nanoseconds = 0;
+  std::uint64_t milliseconds = 0;
   std::shared_ptr<Capture> capture;  // when recorded in a capturing stream
   std::vector<Node*> frontier;
   WorkList pending;  // when it was recorded

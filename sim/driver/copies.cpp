@@ -16,6 +16,7 @@ CUresult submit(CUstream handle, CUgraphNodeType type, Entry& entry, std::functi
   if (const CUresult status = resolve_stream(handle, entry.context(), stream); status != CUDA_SUCCESS) return status;
   if (capture_work(*stream, type, work)) return CUDA_SUCCESS;
   const WorkList before = pending_on(*stream);
+  pass_time();
   entry.unlock();
   if (const CUresult status = await(before); status != CUDA_SUCCESS) return status;
   drain_host_functions();

@@ -12,6 +12,11 @@ namespace {
 
 void* as_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
 
+thread_local struct {
+  bool known = false;
+  std::uint64_t value = 0;
+} t_answer;
+
 /// Whether the books know which bytes of this memory were written. Host memory may be written behind our back.
 bool is_tracked(const Allocation* allocation) {
   if (allocation == nullptr) return false;
@@ -25,6 +30,11 @@ bool is_tracked(const Allocation* allocation) {
     default:
       return false;
   }
+}
+
+bool is_device(std::uint64_t address) {
+  const std::lock_guard lock(driver().lock);
+  return is_tracked(find_allocation(address));
 }
 
 /// Zeroes; whole pages of a large range go back to the system.
@@ -41,6 +51,15 @@ void zero(std::uint64_t start, std::uint64_t end) {
 
 }  // namespace
 
+void answer_next_copy(std::uint64_t value) { t_answer = {true, value}; }
+bool answer_is_waiting() { return t_answer.known; }
+void withdraw_answer() { t_answer.known = false; }
+
+void mark_written(std::uint64_t address, std::uint64_t bytes) {
+  const std::lock_guard lock(driver().lock);
+  if (is_tracked(find_allocation(address))) driver().written.add(address, address + bytes);
+}
+
 bool is_simulated(std::uint64_t address, std::uint64_t bytes) {
   for (std::uint64_t at = address; at < address + bytes;) {
     const Allocation* found = find_allocation(at);
@@ -55,11 +74,6 @@ bool may_hold_data(std::uint64_t address, std::uint64_t bytes) {
   return !is_tracked(find_allocation(address)) || driver().written.intersects(address, address + bytes);
 }
 
-void mark_written(std::uint64_t address, std::uint64_t bytes) {
-  const std::lock_guard lock(driver().lock);
-  if (is_tracked(find_allocation(address))) driver().written.add(address, address + bytes);
-}
-
 void forget_bytes(std::uint64_t address, std::uint64_t bytes) {
   await_range(address, bytes);
   const std::lock_guard lock(driver().lock);
@@ -68,7 +82,13 @@ void forget_bytes(std::uint64_t address, std::uint64_t bytes) {
 
 void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes) {
   if (bytes == 0) return;
+  if (t_answer.known && bytes <= sizeof t_answer.value && is_device(source)) {
+    t_answer.known = false;
+    std::memcpy(as_pointer(target), &t_answer.value, bytes);
+    return;
+  }
   if (!may_hold_data(source, bytes)) {
+    if (!is_device(target)) driver().usage.count_unknown_read();
     fill_bytes(target, 0, 1, bytes);
     return;
   }

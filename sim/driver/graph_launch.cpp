@@ -148,6 +148,7 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
     if (status != CUDA_SUCCESS) return status;
     if (capture_work(*stream, CU_GRAPH_NODE_TYPE_GRAPH, [executable] { run_graph(*executable); })) return CUDA_SUCCESS;
     before = pending_on(*stream);
+    pass_time();
   }
   if (const CUresult status = await(before); status != CUDA_SUCCESS) return status;
   drain_host_functions();

@@ -125,6 +125,7 @@ CUresult launch(unsigned block_x, unsigned block_y, unsigned block_z, unsigned g
   Stream* stream = nullptr;
   const CUresult status = resolve_stream(handle, entry.context(), stream);
   if (status != CUDA_SUCCESS || capture_work(*stream, CU_GRAPH_NODE_TYPE_KERNEL, {})) return status;
+  pass_time();
   const WorkList before = pending_on(*stream);
   entry.unlock();
   return await(before);

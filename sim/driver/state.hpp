@@ -78,10 +78,15 @@ struct Driver {
   Intervals written;  // device memory that a copy or a fill wrote; all other reads as zero
   std::uint64_t next_serial = 1;
   unsigned long long next_context = 1;
+  std::uint64_t clock = 0;  // milliseconds of the devices' time, see pass_time()
 };
 
 /// Never destroyed: host programs call CUDA from their own exit handlers.
 Driver& driver();
+
+/// The devices' clock, which events read: every launch, copy and event takes a millisecond, whatever the host did
+/// meanwhile. What compares times (autotuning) then decides alike in every run. Call with the lock.
+inline std::uint64_t pass_time() { return ++driver().clock; }
 
 CUresult initialize(unsigned flags);
 bool initialized();

@@ -1,5 +1,4 @@
 // Streams and events outside of captures.
-#include <time.h>
 
 #include "sim/driver/capture.hpp"
 #include "sim/driver/graph.hpp"
@@ -18,12 +17,6 @@ struct Streams {
 Streams& streams() {
   static Streams& all = *new Streams;
   return all;
-}
-
-std::uint64_t now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1000000000u + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 /// How a call about one stream begins: the lock, the context and the stream.
@@ -262,7 +255,7 @@ CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream, unsigned) {
   Event* event = event_of(handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   event->recorded = true;
-  event->nanoseconds = now();
+  event->milliseconds = pass_time();
   event->capture = call.stream->capture;
   event->frontier = call.stream->frontier;
   event->pending = pending_on(*call.stream);
@@ -305,8 +298,7 @@ CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end) 
   for (const Event* event : {first, last}) {
     if (query(event->pending) == CUDA_ERROR_NOT_READY) return CUDA_ERROR_NOT_READY;
   }
-  const auto difference = static_cast<std::int64_t>(last->nanoseconds - first->nanoseconds);
-  *milliseconds = static_cast<float>(static_cast<double>(difference) / 1e6);
+  *milliseconds = static_cast<float>(static_cast<std::int64_t>(last->milliseconds - first->milliseconds));
   return CUDA_SUCCESS;
 }
 CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {

@@ -7,12 +7,15 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
 #include "sim/core/process.hpp"
 
 namespace vramtrack::sim {
+
+static_assert(offsetof(UsageFile, unknown_reads) == unknown_reads_offset);
 
 bool Usage::alive(const UsageSlot& slot, pid_t pid) {
   if (pid == getpid()) return true;

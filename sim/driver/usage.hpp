@@ -20,9 +20,11 @@ struct UsageSlot {
 };
 
 struct UsageFile {
-  static constexpr std::uint64_t expected_magic = 0x3153554d49535456ull;
+  static constexpr std::uint64_t expected_magic = 0x3253554d49535456ull;
   static constexpr int slot_count = 512;
   std::atomic<std::uint64_t> magic;
+  std::atomic<std::uint32_t> unknown_reads;
+  std::uint32_t reserved;
   UsageSlot slots[slot_count];
 };
 
@@ -34,6 +36,9 @@ class Usage {
   void look() { map_file(); }
   void publish(int device, std::uint64_t used);
   std::uint64_t of_others(int device) const;
+  void count_unknown_read() {
+    if (m_file != nullptr) m_file->unknown_reads.fetch_add(1, std::memory_order_relaxed);
+  }
 
   /// Visits every living process that uses the device, this one included.
   template <typename Visit>

@@ -12,7 +12,7 @@ COLUMNS = [
     ["contract"]
     + [f"report/{f}" for f in "support model symbolize analysis findings load compare render".split()]
     + ["tools"],
-    ["contract", "sim/core", "sim/names", "sim/driver", "sim/math", "sim/nccl", "sim/runtime"],
+    ["contract", "sim/core", "sim/names", "sim/driver", "sim/torch", "sim/math", "sim/nccl", "sim/runtime"],
 ]
 SOURCES = {".hpp", ".cpp", ".h", ".c", ".S", ".def"}
 INCLUDE = re.compile(r'^#\s*include "([^"]+)"', re.M)

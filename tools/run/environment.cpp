@@ -1,7 +1,10 @@
 #include "tools/run/environment.hpp"
 
+#include <cstdint>
 #include <cstdlib>
+#include <fstream>
 
+#include "contract/sim_settings.hpp"
 #include "tools/command.hpp"
 #include "tools/run/simulated.hpp"
 
@@ -30,6 +33,13 @@ void allow_preload_before_sanitizer() {
     setenv("ASAN_OPTIONS", (options + (options.empty() ? "" : ":") + "verify_asan_link_order=0").c_str(), 1);
 }
 
+bool SimulatedDevices::unknown_values_were_read() const {
+  std::ifstream file(state_, std::ios::binary);
+  std::uint32_t count = 0;
+  return file.seekg(static_cast<std::streamoff>(sim::unknown_reads_offset)) &&
+         file.read(reinterpret_cast<char*>(&count), sizeof count) && count != 0;
+}
+
 void set_preload(bool traced, bool simulated) {
   const fs::path libraries = library_folder();
   std::string preload;
@@ -42,7 +52,11 @@ void set_preload(bool traced, bool simulated) {
       throw std::runtime_error(library.string() + ": not found; build or install vramtrack again");
     add(library.string());
   }
-  if (simulated) add(sim::sim_preload(libraries));
+  if (simulated) {
+    add(sim::sim_preload(libraries));
+    // Triton asks the linker's cache for the driver, which knows nothing of ours.
+    setenv("TRITON_LIBCUDA_PATH", fs::absolute(libraries / "sim").lexically_normal().c_str(), 1);
+  }
   if (preload.find(' ') != std::string::npos) {
     throw std::runtime_error(libraries.string() + ": LD_PRELOAD cannot hold a path with a space; install elsewhere");
   }

@@ -16,6 +16,9 @@ class SimulatedDevices {
   SimulatedDevices(const SimulatedDevices&) = delete;
   SimulatedDevices& operator=(const SimulatedDevices&) = delete;
 
+  /// Whether a process of the run looked at values that no kernel computed.
+  bool unknown_values_were_read() const;
+
  private:
   std::filesystem::path state_;
 };

@@ -121,6 +121,7 @@ RunOptions parse_run_options(const Arguments& arguments) {
 #undef ADD_SizeOrNone
   parse(app, split_command(arguments, options.command));
   if (options.command.empty()) throw UsageError("no command given: vramtrack run [OPTION...] -- CMD ARGS...");
+  if (options.sim_compute && options.sim.empty()) options.sim = "80GiB";
   if (options.no_trace && options.sim.empty()) throw UsageError("--no-trace only makes sense with --sim");
   return options;
 }

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 
 #include "sim/driver/copy.hpp"
+#include "sim/torch/values.hpp"
 
 using namespace vramtrack::sim;
 
@@ -39,6 +40,7 @@ bool _ZNK2at7Context19userEnabledCuDNNSDPEv(const void*) { return false; }
 void REPORT_MEMORY(void* pointer, std::int64_t size, std::uint64_t allocated, std::uint64_t reserved,
                    TorchDevice device) {
   if (device.type == cuda_type && size > 0) {
+    watch_values();
     forget_bytes(reinterpret_cast<std::uint64_t>(pointer), static_cast<std::uint64_t>(size));
   }
   // PyTorch's own profiler: libc10 is loaded RTLD_LOCAL, so RTLD_NEXT would not find it.

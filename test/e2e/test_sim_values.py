@@ -1,0 +1,86 @@
+"""Values on the simulated GPU: small ones by default, all with --sim-compute; the blocks and stacks stay as they are."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+from conftest import VRAMTRACK
+
+
+CORPUS = pathlib.Path(__file__).parents[1] / "corpus"
+
+
+def run(*options, script, arguments=(), cwd, **environment):
+    return subprocess.run(
+        [str(VRAMTRACK), "run", *options, "--", sys.executable, "-I", str(script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+
+
+def test_what_programs_look_at_is_right_by_default(tmp_path):
+    done = run("--sim=8GiB", "--no-trace", script=CORPUS / "values" / "defaults.py", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.strip() == "right True", done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+def test_every_operator_is_computed_as_the_cpu_does(tmp_path):
+    done = run("--sim-compute", "--no-trace", script=CORPUS / "values" / "compute.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 25 and not [line for line in lines if not line.endswith(" ok")], done.stdout
+    assert "is not computed" not in done.stderr, done.stderr
+
+
+def blocks_of(folder):
+    """The live blocks and the sites with their whole stacks, innermost frame first."""
+    [path] = folder.glob("vramtrack-*.json")
+    report = json.loads(path.read_text())
+    frames = [(f["kind"], f["function"], f["file"], f["line"]) for f in report["frames"]]
+    sites = {s["id"]: tuple(frames[i] for i in s["stack"]) for s in report["sites"]}
+    counts = Counter((sites[s["id"]], s["layer"], s["allocated_count"], s["allocated_bytes"]) for s in report["sites"])
+    live = Counter((b["bytes"], b["layer"], b["kind"], sites[b["site"]]) for b in report["allocations"])
+    return counts, live, {f for stack in sites.values() for f in stack}
+
+
+def test_computing_changes_losses_and_nothing_else(tmp_path):
+    script = CORPUS / "values" / "digits.py"
+    plain = run("--sim=8GiB", "-o", "plain", script=script, cwd=tmp_path)
+    computed = run("--sim=8GiB", "--sim-compute", "-o", "computed", script=script, cwd=tmp_path)
+    assert plain.returncode == computed.returncode == 0, plain.stderr + computed.stderr
+    oracle = run("--sim=8GiB", "--sim-compute", "--no-trace", script=script, arguments=["--cpu"], cwd=tmp_path)
+    without, with_values, cpu = (json.loads(done.stdout) for done in (plain, computed, oracle))
+    assert with_values["losses"] == cpu["cpu_losses"] == cpu["losses"]
+    assert with_values["accuracy"] == cpu["cpu_accuracy"] > 0.95
+    assert without["figures"] == with_values["figures"] and without["accuracy"] < 0.5
+    before, after = blocks_of(tmp_path / "plain"), blocks_of(tmp_path / "computed")
+    assert before[0] == after[0] and before[1] == after[1]
+    ours = [f for f in after[2] if any(w in (f[1] or "") for w in ("vramtrack", "RecordFunction", "SlowPath"))]
+    assert not ours and not [f for f in after[2] if "vramtrack-sim" in (f[2] or "")], ours
+
+
+def test_a_run_that_fails_over_values_is_told_of_the_option(tmp_path):
+    script = tmp_path / "picky.py"
+    script.write_text(
+        "import torch, sys\n"
+        "product = torch.ones(300, 300, device='cuda') @ torch.ones(300, 300, device='cuda')\n"
+        "sys.exit(0 if product[0, 0].item() == 300 else 3)\n"
+    )
+    failed = run("--sim=8GiB", "--no-trace", script=script, cwd=tmp_path)
+    assert failed.returncode == 3 and "--sim-compute" in failed.stderr, failed.stderr
+    assert run("--sim-compute", "--no-trace", script=script, cwd=tmp_path).returncode == 0
+    endless = tmp_path / "endless.py"
+    endless.write_text(
+        "import os, signal, torch\n"
+        "product = torch.ones(300, 300, device='cuda') @ torch.ones(300, 300, device='cuda')\n"
+        "while product[0, 0].item() == 0:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    stopped = run("--sim=8GiB", "--no-trace", script=endless, cwd=tmp_path)
+    assert stopped.returncode == 128 + signal.SIGTERM and "--sim-compute" in stopped.stderr, stopped.stderr
