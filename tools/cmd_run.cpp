@@ -10,9 +10,11 @@
 #include <iostream>
 #include <optional>
 #include <thread>
+#include <tuple>
 
 #include "report/findings/run_findings.hpp"
 #include "report/render/render.hpp"
+#include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
@@ -61,6 +63,32 @@ Bytes peak_bytes(const Report& report) {
   return most;
 }
 
+/// The process to show first: one that has a problem before one that only held more.
+std::tuple<int, Bytes, Bytes> weight(const Report& report) {
+  int worst = 0;
+  Bytes bytes = 0;
+  for (const Finding& finding : report.findings) {
+    const int here = finding.severity == "error" ? 2 : finding.severity == "warning" ? 1 : 0;
+    if (here > worst) bytes = 0;
+    worst = std::max(worst, here);
+    if (here == worst && here > 0) bytes = std::max(bytes, finding.bytes);
+  }
+  return {worst, bytes, peak_bytes(report)};
+}
+
+void print_other(const Collected& other) {
+  const Report& report = other.report;
+  std::cerr << "also traced: pid " << report.process.pid << ", peak " << human_bytes(peak_bytes(report)) << ", "
+            << other.path.string() << '\n';
+  for (const Finding& finding : report.findings) {
+    if (finding.severity == "info") continue;
+    std::cerr << "  " << finding.code;
+    if (finding.file && finding.line)
+      std::cerr << "  " << utf8::printable(fs::path(*finding.file).filename().string()) << ':' << *finding.line;
+    std::cerr << ": " << utf8::printable(finding.title) << '\n';
+  }
+}
+
 /// A worker that lost its parent, or a daemon that has yet to allocate.
 void print_leftovers(const std::vector<findings::Leftover>& leftovers) {
   constexpr std::size_t most = 5;
@@ -91,22 +119,16 @@ void print_summary(const std::vector<Collected>& collected, const fs::path& fold
     print_leftovers(leftovers);
     return;
   }
-  const auto main_report = std::max_element(
-      collected.begin(), collected.end(),
-      [](const Collected& a, const Collected& b) { return peak_bytes(a.report) < peak_bytes(b.report); });
+  const auto main_report =
+      std::max_element(collected.begin(), collected.end(),
+                       [](const Collected& a, const Collected& b) { return weight(a.report) < weight(b.report); });
   render::TextOptions text = text_options(STDERR_FILENO);
   text.top = 10;
   const fs::path here = main_report->path.lexically_relative(fs::current_path(ignored));
   text.report_path = here.empty() || *here.begin() == ".." ? main_report->path.string() : here.string();
   render::text(main_report->report, std::cerr, text);
-  for (const Collected& other : collected) {
-    if (&other == &*main_report) continue;
-    std::cerr << "also traced: pid " << other.report.process.pid << ", " << other.path.string() << '\n';
-    for (const Finding& finding : other.report.findings) {
-      if (finding.severity != "info")
-        std::cerr << "  " << finding.code << ": " << utf8::printable(finding.title) << '\n';
-    }
-  }
+  for (const Collected& other : collected)
+    if (&other != &*main_report) print_other(other);
   print_leftovers(leftovers);
 }
 

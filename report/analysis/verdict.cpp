@@ -13,8 +13,6 @@ namespace {
 // cache) has more than 0.5 once it is older than two of its time constants.
 constexpr double most_uneven = 0.34;
 constexpr std::size_t least_steps = 4;  // with births that are neither the first step's nor the last two's
-// Without a step clock: one pass over the layers of a model looks like a loop of as many turns.
-constexpr std::size_t least_births = 100;
 
 /// How evenly positions (ascending) lie in [begin, end].
 double unevenness(const std::vector<double>& positions, double begin, double end) {
@@ -155,7 +153,7 @@ class Judge {
   /// not have made them.
   Verdict growing_by_time() const {
     const std::size_t count = survivors_.size();
-    if (count < least_births || 2 * history_.of_model >= count) return {};
+    if (count < history_.least_births || 2 * history_.of_model >= count) return {};
     if (clock_.steps > 0 && steps_.front() != last_step()) return {};  // between two earlier steps, and never again
     if (evicts()) return {};
     std::vector<double> births;  // on the clock of activity

@@ -43,6 +43,9 @@ struct SiteHistory {
   std::uint32_t first_step = 0;          // of its allocations
   std::uint64_t of_model = 0;  // survivors that belong to a module, an optimizer or a graph, as far as is known
   Purpose purpose = Purpose::unknown;
+  // Births that one pass over a model may make: fewer tell nothing without a step clock, unless it is known that each
+  // is an element that was put into one container.
+  std::size_t least_births = 100;
 };
 
 /// Time measured in allocations and frees: a loop's iterations are alike in it, whatever each of them waits for.

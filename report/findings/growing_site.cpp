@@ -7,6 +7,7 @@
 #include <set>
 
 #include "report/analysis/agent_facts.hpp"
+#include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -101,6 +102,47 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
   return finding;
 }
 
+Finding describe_grown(const Report& report, const Grown& grown) {
+  const HolderReport& row = *grown.row;
+  const bool by_step = row.bytes_per_step.value_or(0) > 0;
+  const std::string name = name_of(*grown.moment, row);
+  Finding finding =
+      make("growing-site", "warning",
+           "`" + name + "` holds more memory " + (by_step ? "after every step" : "the longer the program runs"));
+  finding.variable = name;
+  finding.bytes = row.retained_bytes;
+  const SiteReport* site = main_site(report, row);
+  if (site != nullptr) finding.site = site->id;
+  if (row.file && row.line && row.line_adds && !row.garbage) {
+    finding.file = row.file;
+    finding.line = row.line;
+  } else if (site == nullptr || point_at(finding, report, *site) == nullptr) {
+    finding.file = row.file;
+    finding.line = row.line;
+  }
+  finding.message = "`" + name + "`" + (row.type.empty() ? "" : " (" + row.type + ", `" + row.path + "`)") + " keeps " +
+                    human_bytes(row.retained_bytes) + " in " + plural(row.blocks, "block") + " alive" +
+                    (row.elements > 1 ? ", through " + plural(row.elements, "element") : "") + ", and went on growing" +
+                    (by_step ? " by " + human_bytes(static_cast<Bytes>(*row.bytes_per_step)) + " a step" : "") + ": " +
+                    row.evidence + "." + held_also(*grown.moment, row);
+  if (!row.known.empty()) finding.message += " It is " + row.known + ".";
+  const bool views = row.shown_bytes != 0 && 4 * row.shown_bytes < row.retained_bytes;
+  if (views)
+    finding.message += " The tensors are views: they show " + human_bytes(row.shown_bytes) +
+                       " and keep all of what they are cut from.";
+  finding.fix = !row.known_fix.empty() ? row.known_fix
+                : views                ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
+                        : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
+                          "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
+  finding.evidence = {{"holder", row.path},
+                      {"retained_bytes", row.retained_bytes},
+                      {"blocks", row.blocks},
+                      {"elements", row.elements},
+                      {"bytes_per_step", row.bytes_per_step ? Json(*row.bytes_per_step) : Json(nullptr)},
+                      {"seen_at", grown.moment->moment}};
+  return finding;
+}
+
 void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders, Findings& found,
                   std::set<std::string>& told) {
   const std::set<std::string> grew_in_time = report.steps > 0 ? std::set<std::string>() : containers_that_grew(report);
@@ -163,6 +205,26 @@ void from_longer_tensors(const Report& report, const std::vector<std::vector<Hol
   }
 }
 
+/// What the graph of who holds whom shows to pile up, as far as nobody spoke of it yet.
+void from_grown(const Report& report, Findings& found, std::set<std::string>& told, std::set<std::uint32_t>& sites) {
+  std::size_t added = 0;
+  for (const Grown& grown : grown_holders(report)) {
+    const HolderReport& row = *grown.row;
+    const bool known = told.contains(container(row.variable)) || told.contains(blank_indices(row.path) + "[]") ||
+                       std::any_of(found.begin(), found.end(), [&](const Finding& finding) {
+                         return finding.file == row.file && finding.line == row.line && row.line;
+                       });
+    if (known || grown.of_graph) {
+      sites.insert(row.sites.begin(), row.sites.end());
+      continue;
+    }
+    if (added++ == 5) break;
+    found.push_back(describe_grown(report, grown));
+    told.insert(container(row.variable));
+    sites.insert(row.sites.begin(), row.sites.end());
+  }
+}
+
 Finding describe_site(const Report& report, const SiteReport& site) {
   Finding finding = make("growing-site", "warning",
                          std::string("Memory from one place grows ") +
@@ -181,7 +243,7 @@ Finding describe_site(const Report& report, const SiteReport& site) {
 
 /// Sites that survive in growing numbers without a holder that was seen to grow: C++ owners, libraries, no agent.
 void from_sites(const Report& report, const std::vector<std::vector<Holder>>& seen, Findings& found,
-                const std::set<std::string>& told) {
+                const std::set<std::string>& told, const std::set<std::uint32_t>& told_sites) {
   std::set<std::string> known = told;
   for (const std::vector<Holder>& all : seen)
     if (keeps_graphs(all.back()))
@@ -190,6 +252,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   std::size_t added = 0;
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
+    if (told_sites.contains(site.id)) continue;
     if (judged_by_time(site) && site.layer == "tensor" &&
         (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
       continue;
@@ -231,7 +294,12 @@ Findings growing_site(const Report& report) {
   const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
   from_holders(report, holders, found, told);
   from_longer_tensors(report, holders, found, told);
-  from_sites(report, holders, found, told);
+  std::set<std::uint32_t> sites;  // whose memory has a holder that was spoken of
+  for (const HolderReport& row : report.holders.rows)
+    if (row.garbage && !row.parent && !grew_before_it_was_lost(report.holders, row))
+      sites.insert(row.sites.begin(), row.sites.end());  // reference-cycle speaks of it
+  from_grown(report, found, told, sites);
+  from_sites(report, holders, found, told, sites);
   return found;
 }
 

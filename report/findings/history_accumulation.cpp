@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
 #include "report/support/units.hpp"
 
@@ -71,6 +72,34 @@ Finding describe(const Holder& last, bool with_steps) {
   return finding;
 }
 
+/// Memory that hangs on autograd graphs and grew, as the graph of who holds whom shows it: no look saw the variable.
+Finding describe(const Report& report, const Grown& grown) {
+  const HolderReport& row = *grown.row;
+  const bool by_step = row.bytes_per_step.value_or(0) > 0;
+  Finding finding = make("history-accumulation", "warning",
+                         "`" + row.variable + "` keeps the autograd graph of every " + (by_step ? "step" : "pass"));
+  finding.variable = row.variable;
+  finding.bytes = row.retained_bytes;
+  const SiteReport* site = main_site(report, row);
+  if (site != nullptr) finding.site = site->id;
+  if (row.line_adds || site == nullptr || point_at(finding, report, *site) == nullptr) {
+    finding.file = row.file;
+    finding.line = row.line;
+  }
+  finding.message = "`" + row.variable + "` (" + row.type + ", `" + row.path + "`) keeps " +
+                    human_bytes(row.retained_bytes) + " alive, " + human_bytes(row.graph_bytes) +
+                    " of it saved for backward by autograd graphs that reach back over the whole run: " + row.evidence +
+                    "." + held_also(*grown.moment, row);
+  finding.fix = "Detach what is carried over to the next " + std::string(by_step ? "step" : "pass") +
+                ": `.detach()` it, or `.item()` where a number will do.";
+  finding.evidence = {{"holder", row.path},
+                      {"retained_bytes", row.retained_bytes},
+                      {"graph_bytes", row.graph_bytes},
+                      {"blocks", row.blocks},
+                      {"seen_at", grown.moment->moment}};
+  return finding;
+}
+
 }  // namespace
 
 Findings history_accumulation(const Report& report) {
@@ -101,6 +130,9 @@ Findings history_accumulation(const Report& report) {
     found.push_back(describe(g.last, g.with_steps));
     if (found.size() == 5) break;
   }
+  if (!found.empty()) return found;
+  for (const Grown& grown : grown_holders(report))
+    if (grown.of_graph && found.size() < 5) found.push_back(describe(report, grown));
   return found;
 }
 

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "report/analysis/agent_facts.hpp"
+#include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -91,6 +92,90 @@ std::string largest_lines(const Report& report, const std::vector<const SiteRepo
   return text.empty() ? text : text + ".";
 }
 
+bool is_model_memory(const HolderReport& row) {
+  Bytes model = 0;
+  for (const char* role : {"parameter", "gradient", "buffer", "optimizer_state"})
+    if (const auto at = row.roles.find(role); at != row.roles.end()) model += at->second;
+  return 2 * model > row.retained_bytes;
+}
+
+/// What filled the device, in shares that add up: named holders, autograd graphs, what no name in Python holds, the
+/// cache in pieces. Names the holder whose memory can be had back.
+void share_out(const Report& report, const OomReport& oom, Finding& finding) {
+  const HolderMoment& moment = report.holders;
+  Bytes model = 0, graphs = 0, named = 0, unnamed = 0;
+  const HolderReport *freeable = nullptr, *cxx = nullptr;
+  Json holders = Json::array();
+  for (const HolderReport& row : moment.rows) {
+    if (!row.parent) {
+      if (row.kind == "cxx" || row.garbage) {
+        unnamed += row.retained_bytes;
+        if (cxx == nullptr && row.kind == "cxx") cxx = &row;
+      } else {
+        for (const auto& [role, bytes] : row.roles) {
+          if (role == "saved_for_backward")
+            graphs += bytes;
+          else if (role == "python" || role == "unknown")
+            named += bytes;
+          else
+            model += bytes;
+        }
+      }
+    }
+    // The innermost row that has most of what the one above it has, and is no model.
+    if (row.kind == "cxx" || row.garbage || is_model_memory(row) || row.count > 1) continue;
+    if (freeable == nullptr || row.retained_bytes > freeable->retained_bytes ||
+        (above(moment, row) == freeable && 10 * row.retained_bytes >= 9 * freeable->retained_bytes))
+      freeable = &row;
+    if (holders.size() < 5)
+      holders.push_back(
+          {{"holder", row.path}, {"variable", row.variable}, {"bytes", row.retained_bytes}, {"tensors", row.blocks}});
+  }
+  const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
+  Bytes largest_piece = 0;
+  for (const LedgerEntry& entry : report.ledger)
+    if (entry.device == oom.device) largest_piece = entry.largest_free_cached_block_bytes;
+  const auto share = [](std::string& text, Bytes bytes, const std::string& what) {
+    if (bytes >= (1 << 20)) text += (text.empty() ? "" : ", ") + human_bytes(bytes) + " " + what;
+  };
+  std::string shares;
+  share(shares, named, "held by names in Python");
+  share(shares, model, "of models, gradients and optimizers");
+  share(shares, graphs, "saved for backward");
+  share(shares, unnamed, "held by no Python name");
+  share(shares, cached, "in the allocator's cache in pieces of at most " + human_bytes(largest_piece));
+  if (!shares.empty()) finding.message += " Of it: " + shares + ".";
+  finding.evidence["shares"] = {
+      {"named", named}, {"model", model}, {"graphs", graphs}, {"unnamed", unnamed}, {"cached", cached}};
+  const HolderReport* main = freeable;
+  if (cxx != nullptr && (main == nullptr || cxx->retained_bytes > main->retained_bytes)) main = cxx;
+  if (main == nullptr || main->retained_bytes == 0) return;
+  finding.variable = main->variable.empty() ? main->path : main->variable;
+  finding.message += " `" + *finding.variable + "`" + (main->path != *finding.variable ? " (" + main->path + ")" : "") +
+                     " alone holds " + human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
+                     "; letting it go would return that." + held_also(moment, *main);
+  if (!main->known.empty()) finding.message += " It is " + main->known + ".";
+  finding.evidence["freeable_bytes"] = main->retained_bytes;
+  finding.evidence["holders"] = std::move(holders);
+  if (!main->known_fix.empty()) finding.fix = main->known_fix;
+}
+
+/// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones.
+std::string advice(const Report& report, const OomReport& oom) {
+  const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
+  if (oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes)
+    return "The allocator has " + human_bytes(cached) +
+           " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
+  bool trains = report.steps > 0;
+  for (const AllocationReport& allocation : report.allocations)
+    trains = trains || (allocation.tensor && allocation.tensor->role == "gradient");
+  return trains
+             ? "Free what you do not need (see the other findings), use a smaller batch, or accumulate gradients over "
+               "several."
+             : "Free what you do not need (see the other findings), use a smaller batch, and run without a graph "
+               "(`torch.no_grad()`, `torch.inference_mode()`) where no gradient is wanted.";
+}
+
 Finding describe(const Report& report, const OomReport& oom) {
   Finding finding =
       make("out-of-memory", "error",
@@ -113,8 +198,7 @@ Finding describe(const Report& report, const OomReport& oom) {
                       {"requested_bytes", oom.requested_bytes},
                       {"live_bytes", oom.live_bytes},
                       {"reserved_bytes", oom.reserved_bytes}};
-  finding.fix =
-      "Free what you do not need (see the other findings), use a smaller batch, or accumulate gradients over several.";
+  finding.fix = advice(report, oom);
   if (report.at != "oom") return finding;  // the rest is that of another moment
   look_at_device(report, oom, finding);
 
@@ -134,6 +218,10 @@ Finding describe(const Report& report, const OomReport& oom) {
   if (!sites.empty()) finding.site = sites.front()->id;
   finding.evidence["largest_sites"] = std::move(largest);
 
+  if (report.holders.moment == "out_of_memory") {
+    share_out(report, oom, finding);
+    return finding;
+  }
   const auto held = held_by_script(report);
   const auto observed = holders_by_variable(report);
   Json holders = Json::array();

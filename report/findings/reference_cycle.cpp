@@ -1,5 +1,9 @@
 // Tensors that only a cycle of Python references keeps alive: freed when the collector happens to run, not before.
 // The agent computed it as the collector does: unreachable from every root, every reference accounted for.
+#include <algorithm>
+#include <map>
+
+#include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
 #include "report/support/units.hpp"
 
@@ -9,17 +13,78 @@ namespace {
 constexpr Bytes least_bytes = 1 << 20;
 constexpr std::uint64_t least_tensors = 5;
 
+/// Cycles of the graph of who holds whom: also those that go through C++ (`ctx`, `.grad`), which Python's collector
+/// cannot free. Alike ones are told together.
+Findings from_graph(const Report& report) {
+  struct Alike {
+    const HolderReport* largest = nullptr;
+    Bytes bytes = 0;
+    std::uint64_t blocks = 0, count = 0;
+    bool grows = false;
+  };
+  std::map<std::string, Alike> cycles;
+  for (const HolderReport& row : report.holders.rows) {
+    if (!row.garbage || row.cycle.empty()) continue;
+    const bool told_above = row.parent && report.holders.rows[*row.parent].garbage;
+    if (told_above || grew_before_it_was_lost(report.holders, row)) continue;
+    Alike& alike = cycles[row.variable];
+    if (alike.largest == nullptr || row.retained_bytes > alike.largest->retained_bytes) alike.largest = &row;
+    alike.bytes += row.retained_bytes;
+    alike.blocks += row.blocks;
+    alike.count += row.count;
+    alike.grows = alike.grows || row.verdict == "growing";
+  }
+  Findings found;
+  for (const auto& [name, alike] : cycles) {
+    const HolderReport& row = *alike.largest;
+    const bool many = alike.grows || alike.count >= least_tensors;
+    if (alike.bytes < least_bytes && !many) continue;
+    if (!many && !is_large(report, alike.bytes)) continue;
+    Finding finding = make("reference-cycle", "warning", "A reference cycle keeps memory alive");
+    finding.variable = name;
+    finding.bytes = alike.bytes;
+    finding.file = row.file;
+    finding.line = row.line;
+    const SiteReport* site = main_site(report, row);
+    if (site != nullptr) finding.site = site->id;
+    if (!finding.line && site != nullptr) point_at(finding, report, *site);
+    const bool cxx = row.cycle.find(" ctx.") != std::string::npos || row.cycle.find(".grad") != std::string::npos;
+    finding.message =
+        plural(alike.blocks, "block") + " of " + human_bytes(alike.bytes) +
+        " can no longer be reached by the program, but objects that refer to each other still hold them: " + row.cycle +
+        "." +
+        (cxx ? " The cycle goes through C++, where Python's garbage collector does not see it: such memory is "
+               "never freed."
+             : " Such memory is freed only when Python's garbage collector runs, which counts objects, not "
+               "GPU bytes.");
+    if (!row.known.empty()) finding.message += " It is " + row.known + ".";
+    finding.fix = !row.known_fix.empty()
+                      ? row.known_fix
+                      : "Break the cycle: make one of the references a weakref.ref, or set it to None when done." +
+                            std::string(cxx ? "" : " As a stopgap call gc.collect().");
+    finding.evidence = {{"cycle", row.cycle}, {"blocks", alike.blocks}, {"cycles", alike.count}};
+    found.push_back(std::move(finding));
+  }
+  return found;
+}
+
 }  // namespace
 
 Findings reference_cycle(const Report& report) {
+  Findings found = from_graph(report);
   const Json* cycles = note(report, "cycles");
-  if (cycles == nullptr || !cycles->is_array()) return {};
-  Findings found;
+  if (cycles == nullptr || !cycles->is_array()) return found;
+  const bool told = report.holders.moment == "exit";  // by the graph, which sees more than the agent
   for (const Json& cycle : *cycles) {
     const auto bytes = value<Bytes>(cycle, "b", 0);
     const auto tensors = value<std::uint64_t>(cycle, "n", 0);
     if (bytes < least_bytes && tensors < least_tensors) continue;
     const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
+    if (told && value<std::string>(cycle, "f", "").empty()) continue;
+    if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
+          return one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0);
+        }))
+      continue;
     Finding finding = make("reference-cycle", "warning", "A reference cycle keeps tensors alive");
     if (const auto file = value<std::string>(cycle, "f", ""); !file.empty()) finding.file = file;
     if (const int line = value<int>(cycle, "l", 0); line > 0) finding.line = line;

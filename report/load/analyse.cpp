@@ -12,6 +12,7 @@
 #include "report/analysis/timeline.hpp"
 #include "report/analysis/totals.hpp"
 #include "report/findings/findings.hpp"
+#include "report/holders/holders.hpp"
 #include "report/model/input_error.hpp"
 #include "report/model/read_fact.hpp"
 #include "report/model/sites.hpp"
@@ -62,6 +63,7 @@ class Analysis {
     add_ooms();
     add_losses();
     stacks_.finish();
+    if (!at_peak()) holders::add_holders(report_, trace_, n_, options_.source_text);
     findings::settle_bounded_sites(report_);
     report_.findings = findings::find_all(report_);
     mark_growing_graphs();

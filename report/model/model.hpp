@@ -91,6 +91,49 @@ struct SiteReport {
 struct TensorFacts {
   std::vector<std::int64_t> shape;
   std::string dtype, name, role, holder;
+  std::optional<std::uint32_t> holder_id;  // HolderReport::id, the nearest one
+};
+
+/// Something that keeps device memory alive, or several alike (report/holders). Bytes are those of whole blocks.
+struct HolderReport {
+  std::uint32_t id = 0;                 // index into Report::holders
+  std::optional<std::uint32_t> parent;  // a parent comes before its children
+  std::string path;                     // `__main__.assistant.sessions`, `train() local losses[]`
+  std::string variable;                 // the same as its own code names it: `assistant.sessions`
+  std::string type;                     // class of the object, with its module
+  std::string kind;  // global | local | attribute | item | graph | module | library | cxx | ipc | context
+  std::optional<std::string> file;
+  std::optional<int> line;   // of the statement that stores it
+  bool line_adds = false;    // that statement adds to it; else it is a plain assignment
+  Bytes retained_bytes = 0;  // freed when this and all of also_held_by let go
+  Bytes own_bytes = 0;       // without those of its children
+  std::uint64_t blocks = 0;
+  std::uint64_t count = 1;               // objects that it stands for: elements of a container that are alike
+  std::uint64_t elements = 0;            // parts of it that hold memory
+  Bytes shown_bytes = 0;                 // of tensors: what they show of their memory; less for views
+  double first_time = 0, last_time = 0;  // births of its blocks, seconds
+  std::optional<std::uint32_t> first_step, last_step;
+  std::optional<double> bytes_per_step, bytes_per_second;
+  std::string verdict;   // steady | growing | recent | one-off
+  std::string evidence;  // one sentence: why this verdict
+  std::vector<std::uint32_t> also_held_by;
+  std::map<std::string, Bytes> roles;
+  Bytes graph_bytes = 0;  // of it, held by autograd graphs
+  bool garbage = false;   // no root reaches it: a cycle
+  std::string cycle;      // of garbage: what refers to what, in words of the code
+  bool limited = false;   // it has a bound
+  std::string known;      // what it is, when it is a holder that others met before
+  std::string known_fix;
+  std::vector<std::uint32_t> sites;  // SiteReport::id, most bytes first
+};
+
+/// The holders of one moment at which they were looked at.
+struct HolderMoment {
+  std::string moment;  // exit | out_of_memory | request | look
+  std::uint32_t step = 0;
+  double time = 0;  // seconds
+  Bytes held_bytes = 0;
+  std::vector<HolderReport> rows;  // a forest; children of one parent by retained_bytes, descending
 };
 
 struct AllocationReport {
@@ -228,6 +271,8 @@ struct Report {
   std::string step_source = "none";
   std::vector<SiteReport> sites;  // live_bytes descending, then by stack
   std::vector<AllocationReport> allocations;
+  HolderMoment holders;               // those of the moment that shows most; no rows: never looked at
+  std::vector<HolderMoment> moments;  // all that were looked into, in order of time; not in the JSON report
   std::uint64_t omitted_count = 0;
   Bytes omitted_bytes = 0;
   std::vector<Frame> frames;

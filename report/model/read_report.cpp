@@ -171,6 +171,36 @@ class Node {
     field("name", value.name);
     field("role", value.role);
     field("holder", value.holder);
+    field("holder_id", value.holder_id);
+  }
+  void read(HolderReport& value) const {
+    field("id", value.id);
+    field("parent", value.parent);
+    field("path", value.path);
+    field("variable", value.variable);
+    field("type", value.type);
+    field("kind", value.kind);
+    field("file", value.file);
+    field("line", value.line);
+    field("retained_bytes", value.retained_bytes);
+    field("own_bytes", value.own_bytes);
+    field("blocks", value.blocks);
+    field("count", value.count);
+    field("elements", value.elements);
+    field("first_time", value.first_time);
+    field("last_time", value.last_time);
+    field("first_step", value.first_step);
+    field("last_step", value.last_step);
+    field("bytes_per_step", value.bytes_per_step);
+    field("bytes_per_second", value.bytes_per_second);
+    field("verdict", value.verdict);
+    field("evidence", value.evidence);
+    field("also_held_by", value.also_held_by);
+    field("roles", value.roles);
+    field("garbage", value.garbage);
+    field("cycle", value.cycle);
+    field("known", value.known);
+    field("fix", value.known_fix);
   }
   void read(AllocationReport& value) const {
     std::string address;
@@ -293,7 +323,7 @@ class Node {
 };
 
 /// Renderers index frames and look up sites without asking: what they rely on is checked here, once.
-void check_references(const Report& report, const Node& root) {
+void check_references(Report& report, const Node& root) {
   const auto check_stack = [&](const std::vector<FrameId>& stack, const std::string& where) {
     for (const FrameId id : stack) {
       if (id >= report.frames.size()) root.fail(where + " names frame " + std::to_string(id) + ", which is not there");
@@ -313,7 +343,17 @@ void check_references(const Report& report, const Node& root) {
       if (ids.count(amount.site) == 0) root.fail(where + " names site " + std::to_string(amount.site) + ", not there");
     }
   }
+  for (std::size_t i = 0; i < report.holders.rows.size(); ++i) {
+    const HolderReport& holder = report.holders.rows[i];
+    if (!holder.parent) report.holders.held_bytes += holder.retained_bytes;
+    if (holder.id != i || holder.parent.value_or(0) > i) root.fail("holders are not in order of their ids");
+    for (const std::uint32_t other : holder.also_held_by)
+      if (other >= report.holders.rows.size()) root.fail("holder " + std::to_string(i) + " names one that is not there");
+  }
   for (const AllocationReport& allocation : report.allocations) {
+    if (allocation.tensor && allocation.tensor->holder_id &&
+        *allocation.tensor->holder_id >= report.holders.rows.size())
+      root.fail("an allocation names a holder that is not there");
     if (ids.count(allocation.site) == 0) {
       root.fail("an allocation names site " + std::to_string(allocation.site) + ", which is not there");
     }
@@ -357,6 +397,8 @@ Report read_report(std::string_view text, const std::string& path) {
     omitted.field("count", report.omitted_count);
     omitted.field("bytes", report.omitted_bytes);
   });
+  root.field("holders_at", report.holders.moment);
+  root.field("holders", report.holders.rows);
   root.field("frames", report.frames);
   root.field("build_ids", report.build_ids);
   root.field("timeline", report.timeline);

@@ -4,21 +4,12 @@
 #include <ostream>
 
 #include "report/analysis/hook_facts.hpp"
+#include "report/render/holders_json.hpp"
 #include "report/render/json_writer.hpp"
 #include "report/render/render.hpp"
 
 namespace vramtrack::render {
 namespace {
-
-/// Absent numbers and empty strings of optional facts are null, never 0 or "": a reader must not mistake them.
-void text_or_null(JsonWriter& out, std::string_view name, const std::string& text) {
-  out.key(name);
-  if (text.empty()) {
-    out.value(nullptr);
-  } else {
-    out.value(text);
-  }
-}
 
 std::string hex(std::uint64_t number) {
   std::array<char, 24> text{};
@@ -35,7 +26,7 @@ void write_process(JsonWriter& out, const Process& process) {
   out.field("cwd", process.cwd);
   out.field("hostname", process.hostname);
   out.field("started_at", process.started_at);
-  text_or_null(out, "ended_at", process.ended_at);
+  out.field_or_null("ended_at", process.ended_at);
   out.field("duration", process.duration);
   out.field("rank", process.rank);
   out.field("local_rank", process.local_rank);
@@ -141,6 +132,7 @@ void write_tensor(JsonWriter& out, const TensorFacts& tensor) {
   out.field("name", tensor.name);
   out.field("role", tensor.role.empty() ? std::string("unknown") : tensor.role);
   out.field("holder", tensor.holder);
+  out.field("holder_id", tensor.holder_id);
   out.end_object();
 }
 
@@ -319,6 +311,8 @@ void json(const Report& report, std::ostream& stream) {
   out.field("count", report.omitted_count);
   out.field("bytes", report.omitted_bytes);
   out.end_object();
+  out.field_or_null("holders_at", report.holders.moment);
+  write_array(out, "holders", report.holders.rows, write_holder);
   write_array(out, "frames", report.frames, write_frame);
   out.key("build_ids");
   out.begin_object();

@@ -65,6 +65,14 @@ class JsonWriter {
     key(name);
     value(content);
   }
+  /// Absent texts are null, never "": a reader must not mistake them.
+  void field_or_null(std::string_view name, const std::string& text) {
+    key(name);
+    if (text.empty())
+      value(nullptr);
+    else
+      value(text);
+  }
 
   void flush();
 

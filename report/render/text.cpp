@@ -64,18 +64,29 @@ std::string none_found(const Report& report) {
              : "No problem found";
 }
 
+std::string heading_without_problem(const Report& report) {
+  return holds_more_and_more(report) ? "No leak identified; what grows or holds most is listed below"
+                                     : none_found(report);
+}
+
 void write_findings(const TextPage& page) {
   std::vector<const Finding*> problems, remarks;
   for (const Finding& finding : page.report.findings) {
     (finding.severity == "info" ? remarks : problems).push_back(&finding);
   }
   page.out << '\n'
-           << page.styled(style::bold, problems.empty() ? none_found(page.report) : plural(problems.size(), "problem"))
+           << page.styled(style::bold, problems.empty() ? heading_without_problem(page.report)
+                                                        : plural(problems.size(), "problem"))
            << '\n';
   for (const Finding* finding : problems) write_finding(page, *finding);
   if (remarks.empty()) return;
   page.out << '\n' << page.styled(style::bold, "Good to know") << '\n';
-  for (const Finding* finding : remarks) write_finding(page, *finding);
+  for (const Finding* finding : remarks) {
+    if (finding->code == "workspace")  // it is always there: one line
+      page.write_wrapped(finding->code + "  " + finding->title, 2);
+    else
+      write_finding(page, *finding);
+  }
 }
 
 void write_ooms(const TextPage& page) {
@@ -146,6 +157,7 @@ void text(const Report& report, std::ostream& out, const TextOptions& options) {
   write_header(page);
   write_findings(page);
   write_ooms(page);
+  write_holders(page);
   write_table(page);
   write_losses(page);
   write_audit(page);

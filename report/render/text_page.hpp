@@ -32,7 +32,13 @@ struct TextPage {
 /// What the process was, and what each device's memory is used for.
 void write_header(const TextPage& page);
 
-/// Who holds the memory.
+/// The top of the tree of holders, where there is one.
+void write_holders(const TextPage& page);
+
+/// Whether a site or a holder grew, told by a finding or not.
+bool holds_more_and_more(const Report& report);
+
+/// The call sites that hold the memory.
 void write_table(const TextPage& page);
 
 }  // namespace vramtrack::render

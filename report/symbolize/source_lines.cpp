@@ -49,6 +49,11 @@ const SourceLines::Text& SourceLines::open(const std::string& file) {
   return text;
 }
 
+const std::string& SourceLines::text(const std::string& file) {
+  static const std::string none;
+  return enabled_ ? open(file).content : none;
+}
+
 std::optional<std::string> SourceLines::line(const std::string& file, int line) {
   if (!enabled_ || line <= 0) return std::nullopt;
   const Text& text = open(file);

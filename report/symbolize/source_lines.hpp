@@ -18,6 +18,9 @@ class SourceLines {
   /// file, is too large, or has no such line.
   std::optional<std::string> line(const std::string& file, int line);
 
+  /// The whole of a file, under the same conditions; else "". Valid until this is destroyed.
+  const std::string& text(const std::string& file);
+
  private:
   struct Text {
     std::string content;

@@ -10,7 +10,7 @@ COLUMNS = [
     + [f"interpose/{f}" for f in "core trace ledger stacks recorder python cuda torch".split()]
     + ["cupti", "interpose/process"],
     ["contract"]
-    + [f"report/{f}" for f in "support model symbolize analysis findings load compare render".split()]
+    + [f"report/{f}" for f in "support model symbolize analysis holders findings load compare render".split()]
     + ["tools"],
     ["contract", "sim/core", "sim/names", "sim/driver", "sim/torch", "sim/math", "sim/nccl", "sim/runtime"],
 ]

@@ -1,0 +1,139 @@
+#include "report/findings/grown.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "report/findings/registry.hpp"
+#include "report/model/sites.hpp"
+
+namespace vramtrack::findings {
+namespace {
+
+constexpr Bytes least_bytes = 1 << 20;
+
+/// A look tells of growth until then. It must have been late, or the growth must have gone on.
+bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
+  if (moment.moment != "look") return true;
+  if (moment.step > 0 && !growth_went_on(report, moment.step)) return false;
+  double end = 0;
+  for (const SiteReport& site : report.sites)
+    if (std::find(row.sites.begin(), row.sites.end(), site.id) != row.sites.end()) end = std::max(end, site.last_time);
+  return moment.time - row.first_time >= (end - row.first_time) / 2;
+}
+
+/// What grows below a row, told by a row of its own that has most of it.
+bool told_below(const HolderMoment& moment, const HolderReport& row) {
+  return std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
+    return child.parent == row.id && child.count == 1 && child.verdict == "growing" &&
+           4 * child.retained_bytes >= 3 * row.retained_bytes;
+  });
+}
+
+/// Single parts of a row that grew.
+std::vector<const HolderReport*> growing_parts(const HolderMoment& moment, const HolderReport& row) {
+  std::vector<const HolderReport*> parts;
+  for (const HolderReport& child : moment.rows)
+    if (child.parent == row.id && child.count == 1 && child.verdict == "growing") parts.push_back(&child);
+  return parts;
+}
+
+bool is_point(const HolderMoment& moment, const HolderReport& row) {
+  if (row.verdict != "growing" || row.limited || row.retained_bytes < least_bytes) return false;
+  if (row.garbage && !grew_before_it_was_lost(moment, row)) return false;
+  // Elements are told by their container, unless several hold them together.
+  for (const HolderReport* up = above(moment, row); up != nullptr; up = above(moment, *up))
+    if (up->verdict == "growing" || up->limited) return false;
+  return true;
+}
+
+/// From the outermost growing row down to the innermost single one that has nearly all of it.
+const HolderReport& innermost(const HolderMoment& moment, const HolderReport& row) {
+  const HolderReport* at = &row;
+  while (told_below(moment, *at)) {
+    const HolderReport* best = nullptr;
+    for (const HolderReport& child : moment.rows)
+      if (child.parent == at->id && child.count == 1 && child.verdict == "growing" &&
+          (best == nullptr || child.retained_bytes > best->retained_bytes))
+        best = &child;
+    if (best == nullptr) break;
+    at = best;
+  }
+  return *at;
+}
+
+/// Of a cycle, whose `variable` is the reference that closes it, the path.
+std::string short_of(const HolderReport& row) { return row.garbage || row.variable.empty() ? row.path : row.variable; }
+
+bool same_memory(const HolderReport& a, const HolderReport& b) {
+  return std::any_of(a.sites.begin(), a.sites.end(), [&](std::uint32_t site) {
+    return std::find(b.sites.begin(), b.sites.end(), site) != b.sites.end();
+  });
+}
+
+}  // namespace
+
+bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row) {
+  return row.count == 1 && std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
+           return child.parent == row.id && child.count == 1 && child.verdict == "growing" && child.elements > 4 &&
+                  child.cycle.empty();
+         });
+}
+
+std::string name_of(const HolderMoment& moment, const HolderReport& row) {
+  std::string text;
+  for (const HolderReport* part : growing_parts(moment, row)) {
+    if (part->kind == "item") return short_of(row);  // elements are no names of their own
+    text += (text.empty() ? "" : " / ") + short_of(*part);
+  }
+  return text.empty() ? short_of(row) : text;
+}
+
+const HolderReport* above(const HolderMoment& moment, const HolderReport& row) {
+  return row.parent && *row.parent < moment.rows.size() ? &moment.rows[*row.parent] : nullptr;
+}
+
+std::vector<Grown> grown_holders(const Report& report) {
+  std::vector<Grown> all;
+  for (const HolderMoment& moment : report.moments)
+    for (const HolderReport& row : moment.rows) {
+      if (!is_point(moment, row)) continue;
+      const HolderReport& point = innermost(moment, row);
+      if (went_on(report, moment, point))
+        all.push_back({&moment, &point, 2 * point.graph_bytes > point.retained_bytes});
+    }
+  // The same memory was seen at several moments: the name that a statement adds to tells more, then the larger one.
+  std::stable_sort(all.begin(), all.end(), [](const Grown& a, const Grown& b) {
+    if (a.row->line_adds != b.row->line_adds) return a.row->line_adds;
+    return a.row->retained_bytes > b.row->retained_bytes;
+  });
+  std::vector<Grown> kept;
+  for (const Grown& grown : all)
+    if (std::none_of(kept.begin(), kept.end(), [&](const Grown& other) {
+          return other.moment != grown.moment && same_memory(*other.row, *grown.row);
+        }))
+      kept.push_back(grown);
+  std::stable_sort(kept.begin(), kept.end(),
+                   [](const Grown& a, const Grown& b) { return a.row->retained_bytes > b.row->retained_bytes; });
+  return kept;
+}
+
+const SiteReport* main_site(const Report& report, const HolderReport& row) {
+  for (const std::uint32_t id : row.sites)
+    for (const SiteReport& site : report.sites)
+      if (site.id == id) return &site;
+  return nullptr;
+}
+
+std::string held_also(const HolderMoment& moment, const HolderReport& row) {
+  std::string text;
+  for (const std::uint32_t id : row.also_held_by) {
+    if (id >= moment.rows.size() || moment.rows[id].path == row.path) continue;
+    text += text.empty() ? " Also held by `" : ", `";
+    text += moment.rows[id].variable + "`";
+  }
+  return text.empty() ? text : text + ": all must let go.";
+}
+
+bool is_large(const Report& report, Bytes bytes) { return 20 * bytes >= peak_bytes(report); }
+
+}  // namespace vramtrack::findings

@@ -1,0 +1,40 @@
+// Holders whose memory grew, out of the graphs (report/holders): what growing-site and history-accumulation stand on
+// where no look at a single variable saw the growth. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/model/model.hpp"
+
+namespace vramtrack::findings {
+
+struct Grown {
+  const HolderMoment* moment = nullptr;
+  const HolderReport* row = nullptr;
+  bool of_graph = false;  // most of it hangs on autograd graphs
+};
+
+/// Of each way to growing memory the point where it piles up: no row's part is told again by the row above it. Cycles
+/// are left out. The most bytes first.
+std::vector<Grown> grown_holders(const Report& report);
+
+/// Whether memory piled up in one object that is part of a cycle by now: the cycle is not what made it grow.
+bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row);
+
+/// What the code calls it; where several parts of it grew, those.
+std::string name_of(const HolderMoment& moment, const HolderReport& row);
+
+/// The row of a moment under which `row` is, nearest first.
+const HolderReport* above(const HolderMoment& moment, const HolderReport& row);
+
+/// The call site that made most of a row's memory, or nullptr.
+const SiteReport* main_site(const Report& report, const HolderReport& row);
+
+/// Other names that must let go too, as a sentence, or "".
+std::string held_also(const HolderMoment& moment, const HolderReport& row);
+
+/// A share worth a warning although it does not grow: one twentieth of what was alive at the highest.
+bool is_large(const Report& report, Bytes bytes);
+
+}  // namespace vramtrack::findings

@@ -1,0 +1,73 @@
+#include "report/holders/births.hpp"
+
+#include <algorithm>
+
+namespace vramtrack::holders {
+
+namespace {
+
+constexpr std::size_t least_elements = 8;
+constexpr std::uint8_t tensor_layer = static_cast<std::uint8_t>(trace::Layer::tensor);
+
+bool is_tensor_account(const trace::Account& account) {
+  return account.used == 1 && account.layer == tensor_layer &&
+         account.kind == static_cast<std::uint8_t>(trace::Kind::all);
+}
+
+}  // namespace
+
+BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps,
+                       const std::vector<HeldBlock>& blocks)
+    : trace_(trace), now_(now), steps_(steps) {
+  for (const trace::TimelineSeries& series : trace.timelines) {
+    if (series.account >= trace.accounts.size() || !is_tensor_account(trace.accounts[series.account])) continue;
+    Activity& activity = devices_[trace.accounts[series.account].device];
+    for (const trace::TimelinePoint& point : series.points) activity.clock.add(trace.seconds(point.time), point.events);
+  }
+  for (const trace::Account& account : trace.accounts)
+    if (is_tensor_account(account)) devices_[account.device].freed += account.freed_count;
+  for (const HeldBlock& block : blocks)
+    if (block.time >= 0) devices_[block.device].births.push_back(block.time);
+  for (auto& [device, activity] : devices_) std::sort(activity.births.begin(), activity.births.end());
+}
+
+Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container) const {
+  SiteHistory history;
+  std::map<std::uint32_t, std::uint64_t> sites;
+  std::int16_t device = 0;
+  for (const std::vector<HeldBlock>& element : elements) {
+    Birth birth{0, -1, 0};
+    for (const HeldBlock& block : element) {
+      if (block.time < 0) continue;
+      if (birth.time < 0 || block.time < birth.time) birth = {block.step, block.time, birth.bytes};
+      birth.bytes += block.bytes;
+      device = block.device;
+      if (block.site < trace_.sites.size()) sites[block.site] += block.bytes;
+    }
+    if (birth.time >= 0) history.survivors.push_back(birth);
+  }
+  if (history.survivors.empty()) return {"one-off", {}, "its memory was allocated before anything was recorded"};
+  const auto by_time = [](const Birth& a, const Birth& b) { return a.time < b.time; };
+  const Birth& first = *std::min_element(history.survivors.begin(), history.survivors.end(), by_time);
+  history.allocated_count = history.survivors.size();
+  history.first_time = first.time;
+  history.first_step = first.step;
+  history.least_births = of_container ? least_elements : 100;
+  // What the sites of a holder free again counts against it only where it is theirs alone to say: the site that made
+  // most of its memory.
+  const auto main =
+      std::max_element(sites.begin(), sites.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (main != sites.end()) {
+    const trace::Site& site = trace_.sites[main->first];
+    history.first_time = std::min(history.first_time, trace_.seconds(site.first_time));
+    history.first_step = std::min(history.first_step, site.first_step);
+    history.freed_count = site.freed_count;
+    history.last_free_time = site.freed_count > 0 ? trace_.seconds(site.last_free_time) : 0;
+  }
+  const auto found = devices_.find(device);
+  static const Activity none;
+  const Activity& activity = found == devices_.end() ? none : found->second;
+  return vramtrack::judge(history, {steps_, now_, activity.freed, &activity.clock, &activity.births});
+}
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,35 @@
+// When the memory under a holder was born, and whether that is growth: the births of its elements joined to the clocks
+// of the run. The judgement itself is that of call sites (report/analysis/verdict.hpp).
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "contract/reader.hpp"
+#include "report/analysis/verdict.hpp"
+#include "report/holders/held_graph.hpp"
+
+namespace vramtrack::holders {
+
+class BirthJudge {
+ public:
+  /// `now` and `steps`: of the moment of the graph. `blocks`: all that live then. `trace` must outlive this.
+  BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, const std::vector<HeldBlock>& blocks);
+
+  /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container.
+  Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container) const;
+
+ private:
+  struct Activity {
+    ActivityClock clock;
+    std::vector<double> births;
+    std::uint64_t freed = 0;
+  };
+
+  const trace::TraceFile& trace_;
+  double now_;
+  std::uint32_t steps_;
+  std::map<std::int16_t, Activity> devices_;
+};
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,479 @@
+#include "report/holders/forest.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "report/holders/cycle.hpp"
+#include "report/holders/known_holders.hpp"
+#include "report/holders/store_line.hpp"
+#include "report/holders/way.hpp"
+#include "report/support/utf8.hpp"
+
+namespace vramtrack::holders {
+
+using trace::GraphEdgeKind;
+using trace::GraphNode;
+using trace::GraphNodeKind;
+
+namespace {
+
+constexpr std::size_t most_rows = 400, most_depth = 10, most_children = 40, most_sharers = 8;
+constexpr std::size_t few = 3;  // elements whose names differ in a number only are told apart up to here
+
+/// Objects that one row stands for.
+struct Group {
+  std::vector<std::uint32_t> nodes;
+  std::set<std::uint32_t> sharers;  // nodes that hold them together
+  std::set<std::string> names;      // variables that do, too, by their paths
+  std::uint32_t named_by = no_node;
+  Bytes bytes = 0;
+  std::uint64_t blocks = 0;
+};
+
+class Maker {
+ public:
+  Maker(const HeldGraph& held, const BirthJudge& births, const ReadSource& read_source, const FileOfSite& file_of_site)
+      : held_(held), births_(births), read_source_(read_source), file_of_site_(file_of_site) {
+    number_tree();
+    least_ = std::max<Bytes>(held.retained[held.root] / 200, 1);
+    result_.row_of_block.assign(held.blocks.size(), no_node);
+  }
+
+  Forest make() {
+    expand({held_.root}, std::nullopt, 0);
+    link_sharers();
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) finish(i);
+    return std::move(result_);
+  }
+
+ private:
+  // ---- the dominator tree in order of a walk: what is below a node is a range ----
+
+  void number_tree() {
+    const std::size_t size = held_.retained.size();
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> edges;
+    for (const std::uint32_t node : held_.dominators.order)
+      if (held_.dominators.parent[node] != no_node) edges.push_back({held_.dominators.parent[node], node});
+    children_ = Adjacency(size, edges);
+    begin_.assign(size, 0);
+    end_.assign(size, 0);
+    std::vector<std::pair<std::uint32_t, bool>> stack{{held_.root, false}};
+    while (!stack.empty()) {
+      const auto [node, done] = stack.back();
+      stack.pop_back();
+      if (done) {
+        end_[node] = static_cast<std::uint32_t>(storages_.size());
+        continue;
+      }
+      begin_[node] = static_cast<std::uint32_t>(storages_.size());
+      if (held_.block_of[node] != no_node && held_.retained[node] != 0) storages_.push_back(node);
+      stack.push_back({node, true});
+      for (const std::uint32_t child : children_.of(node)) stack.push_back({child, false});
+    }
+  }
+
+  template <class Do>
+  void each_storage(std::uint32_t node, Do&& apply) const {
+    for (std::uint32_t i = begin_[node]; i < end_[node]; ++i) apply(storages_[i]);
+  }
+
+  std::vector<HeldBlock> blocks_below(std::uint32_t node) const {
+    std::vector<HeldBlock> blocks;
+    each_storage(node, [&](std::uint32_t storage) { blocks.push_back(held_.blocks[held_.block_of[storage]]); });
+    return blocks;
+  }
+
+  // ---- groups ----
+
+  /// The child of `top` in the dominator tree below which `node` is; `top` itself when it is that.
+  std::uint32_t branch(std::uint32_t top, std::uint32_t node) const {
+    while (node != top && node != no_node && held_.dominators.parent[node] != top) node = held_.dominators.parent[node];
+    return node;
+  }
+
+  /// Whether a node's own name is no help: its parts are shown in its place.
+  bool is_transparent(std::uint32_t node) const {
+    if (held_.is_namespace(node)) return true;
+    return held_.is(node, GraphNodeKind::cell);
+  }
+
+  void add(std::map<std::string, Group>& groups, const std::string& key, std::uint32_t node) const {
+    Group& group = groups[key];
+    group.nodes.push_back(node);
+    group.bytes += held_.retained[node];
+    group.blocks += held_.retained_count[node];
+  }
+
+  void collect(std::uint32_t top, std::map<std::string, Group>& groups) const {
+    for (const std::uint32_t child : children_.of(top)) {
+      if (held_.retained[child] == 0 || held_.is(child, GraphNodeKind::storage)) continue;
+      if (is_transparent(child)) {
+        collect(child, groups);
+        continue;
+      }
+      collect_one(top, child, groups);
+    }
+  }
+
+  void collect_one(std::uint32_t top, std::uint32_t child, std::map<std::string, Group>& groups) const {
+    // What no single part of `top` holds belongs to several of them.
+    std::set<std::uint32_t> sharers;
+    bool directly = false;
+    for (const std::uint32_t before : held_.predecessors.of(child)) {
+      const std::uint32_t part = branch(top, before);
+      if (part == top || part == no_node)
+        directly = directly || before == top;
+      else if (part != child)
+        sharers.insert(part);
+    }
+    const bool is_top_level = held_.is_namespace(top);
+    if (sharers.empty()) {
+      add(groups, (is_top_level ? path_of(held_, child, true) : blank_step(held_, child)) + "|" + type_of(child),
+          child);
+      return;
+    }
+    std::uint32_t named_by = no_node;
+    for (const std::uint32_t at : way_to(held_, child))
+      if (at != child && sharers.contains(at)) named_by = at;
+    if (named_by == no_node) named_by = child;
+    std::string key = "shared";
+    std::size_t named = 0;
+    std::set<std::string> names;
+    for (const std::uint32_t sharer : sharers) names.insert(path_of(held_, sharer, true));
+    std::set<std::string> own;
+    if (directly && is_top_level && held_.is_node(top)) own = names_in(top, child);
+    names.insert(own.begin(), own.end());
+    for (const std::string& name : names)
+      if (named++ < most_sharers) key += "|" + name;
+    add(groups, key, child);
+    Group& group = groups[key];
+    if (group.sharers.size() < 64) group.sharers.insert(sharers.begin(), sharers.end());
+    if (group.names.size() < most_sharers) group.names.insert(own.begin(), own.end());
+    if (group.named_by == no_node) group.named_by = named_by;
+  }
+
+  /// The variables of a namespace that are a node, by their paths; numbers in names are blank.
+  std::set<std::string> names_in(std::uint32_t space, std::uint32_t node) const {
+    std::set<std::string> names;
+    for (const trace::GraphEdge& edge : held_.graph->edges_of(space))
+      if (edge.to == node && names.size() < most_sharers) names.insert(variable_path(held_, edge));
+    return names;
+  }
+
+  std::string type_of(std::uint32_t node) const {
+    if (!held_.is_node(node)) return "";
+    const GraphNode& at = held_.node(node);
+    return at.type_name != 0 ? held_.text(at.type_name) : held_.text(at.name);
+  }
+
+  static std::vector<Group> by_size(std::map<std::string, Group>&& groups, const HeldGraph& held) {
+    std::vector<Group> sorted;
+    for (auto& [key, group] : groups) {
+      if (group.nodes.size() <= few && group.sharers.empty() && key.find('#') < key.find('|')) {
+        for (const std::uint32_t node : group.nodes)
+          sorted.push_back({{node}, {}, {}, no_node, held.retained[node], held.retained_count[node]});
+      } else {
+        sorted.push_back(std::move(group));
+      }
+    }
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Group& a, const Group& b) { return a.bytes > b.bytes; });
+    return sorted;
+  }
+
+  // ---- rows ----
+
+  void expand(const std::vector<std::uint32_t>& tops, std::optional<std::uint32_t> parent, std::size_t depth) {
+    std::map<std::string, Group> found;
+    for (const std::uint32_t top : tops) collect(top, found);
+    std::size_t shown = 0;
+    for (Group& group : by_size(std::move(found), held_)) {
+      if (group.bytes < least_ || ++shown > most_children || result_.rows.size() >= most_rows) break;
+      const std::uint32_t id = add_row(group, parent);
+      const bool graph = held_.is(group.nodes.front(), GraphNodeKind::graph_node);
+      if (depth + 1 < most_depth && !graph) expand(group.nodes, id, depth + 1);
+    }
+  }
+
+  std::uint32_t add_row(Group& group, std::optional<std::uint32_t> parent, bool stands_aside = false) {
+    const auto id = static_cast<std::uint32_t>(result_.rows.size());
+    const std::uint32_t first =
+        *std::max_element(group.nodes.begin(), group.nodes.end(),
+                          [&](std::uint32_t a, std::uint32_t b) { return held_.retained[a] < held_.retained[b]; });
+    const std::uint32_t named = group.named_by != no_node ? group.named_by : first;
+    HolderReport row;
+    row.id = id;
+    row.parent = parent;
+    row.count = group.nodes.size();
+    const bool many = group.nodes.size() > 1 && group.named_by == no_node;
+    row.path = utf8::sanitise(path_of(held_, named, many));
+    row.variable = short_name(row.path);
+    row.type = utf8::sanitise(type_of(named));
+    row.kind = kind_of(named);
+    row.retained_bytes = group.bytes;
+    row.blocks = group.blocks;
+    row.garbage = is_garbage(first);
+    set_births(group, row);
+    if (row.garbage)
+      set_cycle(first, row);
+    else
+      set_place(named, row);
+    for (const std::uint32_t node : group.nodes)
+      each_storage(node, [&](std::uint32_t storage) {
+        const std::uint32_t block = held_.block_of[storage];
+        if (!stands_aside || result_.row_of_block[block] == no_node) result_.row_of_block[block] = id;
+        row.roles[role_of(storage)] += held_.blocks[block].bytes;
+      });
+    for (const std::uint32_t node : group.nodes)
+      if (held_.is(node, GraphNodeKind::tensor)) row.shown_bytes += held_.node(node).bytes;
+    if (const KnownHolder* known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr) {
+      row.known = known->what;
+      row.known_fix = known->fix;
+    }
+    result_.rows.push_back(std::move(row));
+    nodes_.push_back(named);
+    sharers_.push_back(std::move(group.sharers));
+    names_.push_back(std::move(group.names));
+    return id;
+  }
+
+  bool is_garbage(std::uint32_t node) const {
+    for (std::uint32_t at = node; at != no_node; at = held_.dominators.parent[at])
+      if (at == held_.garbage) return true;
+    return false;
+  }
+
+  std::string kind_of(std::uint32_t node) const {
+    const std::vector<std::uint32_t> way = way_to(held_, node);
+    if (way.empty()) return "cxx";
+    const GraphNode& root = held_.node(way.front());
+    if (root.kind == GraphNodeKind::cxx_root) {
+      return held_.text(root.name).find("IPC") != std::string::npos ? "ipc" : "cxx";
+    }
+    if (held_.is(node, GraphNodeKind::graph_node)) return "graph";
+    if (held_.has(node, trace::graph_nn_module)) return "module";
+    if (held_.way_edge[node] == no_node) return held_.has(node, trace::graph_user_code) ? "attribute" : "library";
+    const bool user = (root.flags & (trace::graph_user_code | trace::graph_main)) != 0;
+    if (!user && root.kind != GraphNodeKind::interpreter) return "library";
+    switch (held_.graph->edges[held_.way_edge[node]].kind) {
+      case GraphEdgeKind::global:
+        return "global";
+      case GraphEdgeKind::local:
+        return held_.has(held_.way[node], trace::graph_module_frame) ? "global" : "local";
+      case GraphEdgeKind::key:
+      case GraphEdgeKind::key_number:
+      case GraphEdgeKind::key_other:
+      case GraphEdgeKind::index:
+      case GraphEdgeKind::member:
+        return "item";
+      default:
+        return "attribute";
+    }
+  }
+
+  std::string role_of(std::uint32_t storage) const {
+    std::string role = "unknown";
+    for (const std::uint32_t before : held_.predecessors.of(storage)) {
+      if (!held_.is(before, GraphNodeKind::tensor)) continue;
+      if (held_.has(before, trace::graph_parameter)) return "parameter";
+      if (held_.has(before, trace::graph_gradient)) return "gradient";
+      if (held_.has(before, trace::graph_buffer)) return "buffer";
+      role = "python";
+    }
+    if (role != "python") return through_autograd(held_, storage) ? "saved_for_backward" : role;
+    for (std::uint32_t at = storage; at != no_node && held_.is_node(at); at = held_.dominators.parent[at])
+      if (held_.has(at, trace::graph_optimizer)) return "optimizer_state";
+    return through_autograd(held_, storage) ? "saved_for_backward" : role;
+  }
+
+  /// Elements: the objects of a row that stands for many, else the parts of the one.
+  std::vector<std::vector<HeldBlock>> elements_of(const Group& group, bool& of_container) const {
+    std::vector<std::vector<HeldBlock>> elements;
+    of_container = group.nodes.size() > 1;
+    if (group.nodes.size() > 1) {
+      for (const std::uint32_t node : group.nodes) elements.push_back(blocks_below(node));
+      return elements;
+    }
+    const std::uint32_t node = group.nodes.front();
+    of_container = held_.is(node, GraphNodeKind::container);
+    for (const std::uint32_t child : children_.of(node))
+      if (held_.retained[child] != 0) elements.push_back(blocks_below(child));
+    if (of_container && elements.size() > few) return elements;
+    of_container = false;  // a few containers in one: what grows is in them
+    elements.clear();
+    for (const HeldBlock& block : blocks_below(node)) elements.push_back({block});
+    return elements;
+  }
+
+  void set_births(const Group& group, HolderReport& row) const {
+    bool of_container = false;
+    const std::vector<std::vector<HeldBlock>> elements = elements_of(group, of_container);
+    row.elements = elements.size();
+    // A model's parts are as many births as it has layers.
+    const bool model = held_.has(group.nodes.front(), trace::graph_nn_module) ||
+                       held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group);
+    Verdict verdict = births_.judge(elements, of_container && !model);
+    std::map<std::uint32_t, Bytes> sites;
+    bool first = true;
+    for (const std::vector<HeldBlock>& element : elements)
+      for (const HeldBlock& block : element) {
+        if (block.site != no_node) sites[block.site] += block.bytes;
+        if (block.time < 0) continue;
+        row.first_time = first ? block.time : std::min(row.first_time, block.time);
+        row.last_time = first ? block.time : std::max(row.last_time, block.time);
+        row.first_step = first ? block.step : std::min(*row.first_step, block.step);
+        row.last_step = first ? block.step : std::max(*row.last_step, block.step);
+        first = false;
+      }
+    row.limited = held_.is_node(group.nodes.front()) && held_.node(group.nodes.front()).limit != 0;
+    if (verdict.verdict == "growing" && row.limited)
+      verdict = {"steady", {}, "it has a bound (" + std::to_string(held_.node(group.nodes.front()).limit) + ")"};
+    row.verdict = verdict.verdict == "cache" || verdict.verdict.empty() ? "steady" : verdict.verdict;
+    row.evidence = std::move(verdict.evidence);
+    row.bytes_per_step = verdict.growth.bytes_per_step;
+    if (row.verdict == "growing") row.bytes_per_second = verdict.growth.bytes_per_second;
+    std::vector<std::pair<Bytes, std::uint32_t>> sorted;
+    for (const auto& [site, bytes] : sites) sorted.push_back({bytes, site});
+    std::sort(sorted.rbegin(), sorted.rend());
+    for (std::size_t i = 0; i < std::min<std::size_t>(sorted.size(), 8); ++i) row.sites.push_back(sorted[i].second);
+  }
+
+  /// Whether most of it is what a model consists of.
+  bool is_of_model(const Group& group) const {
+    Bytes all = 0, model = 0;
+    for (const std::uint32_t node : group.nodes)
+      each_storage(node, [&](std::uint32_t storage) {
+        const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
+        const std::string role = role_of(storage);
+        all += bytes;
+        if (role == "parameter" || role == "buffer" || role == "gradient" || role == "optimizer_state") model += bytes;
+      });
+    return 2 * model >= all && group.nodes.size() == 1 && !holds_models(group.nodes.front());
+  }
+
+  /// A container of whole models, one for each trial, is no model.
+  bool holds_models(std::uint32_t node) const {
+    std::size_t models = 0;
+    for (const std::uint32_t child : children_.of(node)) models += held_.has(child, trace::graph_nn_module) ? 1 : 0;
+    return models >= 4 && !held_.has(node, trace::graph_nn_module);
+  }
+
+  void set_place(std::uint32_t node, HolderReport& row) const {
+    const Owner owner = owner_of(held_, node);
+    if (owner.name.empty() || owner.file.empty() || !owner.user_code) return;
+    const StoreLine found =
+        store_line(read_source_(owner.file), {owner.name, owner.of_class, owner.function, owner.first_line});
+    row.file = utf8::sanitise(owner.file);
+    if (found.line > 0) row.line = found.line;
+    row.line_adds = found.grows;
+    if (found.limited && row.verdict == "growing" && !row.garbage) {
+      row.limited = true;
+      row.verdict = "steady";
+      row.evidence = "the code takes elements out of it again: " + row.evidence;
+    }
+  }
+
+  /// A cycle is named by the reference that a reader of the code can break.
+  void set_cycle(std::uint32_t node, HolderReport& row) const {
+    const Cycle cycle = describe_cycle(held_, node);
+    if (cycle.text.empty()) return;
+    row.cycle = utf8::sanitise(cycle.text);
+    row.variable = utf8::sanitise(cycle.variable);
+    row.kind = "attribute";
+    const HoldingStep step[] = {cycle.step};
+    if (const KnownHolder* known = known_holder(step)) {
+      row.known = known->what;
+      row.known_fix = known->fix;
+    }
+    const std::string file = cycle.file.empty() ? file_of_births(row) : cycle.file;
+    if (file.empty()) return;
+    const std::string& source = read_source_(file);
+    const StoreLine found = store_line(source, {cycle.name, cycle.of_class, cycle.function, 0});
+    const int line = cycle.search.empty() ? found.line : line_with(source, cycle.search);
+    if (line == 0) return;
+    row.file = utf8::sanitise(file);
+    row.line = line;
+    row.line_adds = true;
+  }
+
+  std::string file_of_births(const HolderReport& row) const {
+    for (const std::uint32_t site : row.sites)
+      if (const std::string file = file_of_site_(site); !file.empty()) return file;
+    return "";
+  }
+
+  void link_sharers() {
+    std::map<std::string, std::uint32_t> rows;
+    for (std::size_t i = 0; i < result_.rows.size(); ++i)
+      if (sharers_[i].empty()) rows.try_emplace(result_.rows[i].path, static_cast<std::uint32_t>(i));
+    const std::size_t shown = result_.rows.size();
+    for (std::size_t i = 0; i < shown; ++i) {
+      std::set<std::string> told{result_.rows[i].path};
+      const std::set<std::uint32_t> sharers = sharers_[i];  // rows are added on the way
+      for (const std::uint32_t sharer : sharers) {
+        const std::string path = utf8::sanitise(path_of(held_, sharer, sharers.size() > few));
+        if (told.size() > most_sharers || !told.insert(path).second) continue;
+        const auto [at, added] = rows.try_emplace(path, static_cast<std::uint32_t>(result_.rows.size()));
+        if (added) {
+          Group group{{sharer}, {}, {}, no_node, held_.retained[sharer], held_.retained_count[sharer]};
+          add_row(group, std::nullopt, true);
+          result_.rows.back().path = path;
+          result_.rows.back().variable = short_name(path);
+        }
+        result_.rows[i].also_held_by.push_back(at->second);
+      }
+      const std::set<std::string> names = names_[i];
+      for (const std::string& name : names) {
+        const std::string path = utf8::sanitise(name);
+        if (!told.insert(path).second) continue;
+        const auto [at, added] = rows.try_emplace(path, static_cast<std::uint32_t>(result_.rows.size()));
+        if (added) add_name(path);
+        result_.rows[i].also_held_by.push_back(at->second);
+      }
+    }
+  }
+
+  /// A row for variables that hold only together with others.
+  void add_name(const std::string& path) {
+    HolderReport row;
+    row.id = static_cast<std::uint32_t>(result_.rows.size());
+    row.path = path;
+    row.variable = short_name(path);
+    row.kind = "global";
+    row.verdict = "steady";
+    row.count = 0;
+    result_.rows.push_back(std::move(row));
+    nodes_.push_back(no_node);
+    sharers_.emplace_back();
+    names_.emplace_back();
+  }
+
+  void finish(std::size_t at) {
+    HolderReport& row = result_.rows[at];
+    row.own_bytes = row.retained_bytes;
+    for (std::size_t i = at + 1; i < result_.rows.size(); ++i)
+      if (result_.rows[i].parent == row.id) row.own_bytes -= std::min(row.own_bytes, result_.rows[i].retained_bytes);
+    if (row.roles.contains("saved_for_backward")) row.graph_bytes = row.roles.at("saved_for_backward");
+  }
+
+  const HeldGraph& held_;
+  const BirthJudge& births_;
+  const ReadSource& read_source_;
+  const FileOfSite& file_of_site_;
+  Adjacency children_;
+  std::vector<std::uint32_t> begin_, end_, storages_;
+  Bytes least_ = 1;
+  Forest result_;
+  std::vector<std::uint32_t> nodes_;              // by row: the object that it is named by
+  std::vector<std::set<std::uint32_t>> sharers_;  // by row
+  std::vector<std::set<std::string>> names_;      // by row
+};
+
+}  // namespace
+
+Forest make_forest(const HeldGraph& held, const BirthJudge& births, const ReadSource& read_source,
+                   const FileOfSite& file_of_site) {
+  return Maker(held, births, read_source, file_of_site).make();
+}
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,28 @@
+// Holders that others met before (known_holders.def). Pure.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vramtrack::holders {
+
+struct KnownHolder {
+  std::string_view name, holder, member, born, what, fix;
+};
+
+std::span<const KnownHolder> known_holders();
+
+/// One step on the way to memory: what holds (a qualified class, a function, a root) and the name that leads on.
+struct HoldingStep {
+  std::string holder, member;
+};
+
+/// The row for the step nearest to the memory, or nullptr. `born`: source files whose lines allocated it.
+const KnownHolder* known_holder(std::span<const HoldingStep> way, std::span<const std::string> born = {});
+
+/// Whether `text` fits `pattern`: alternatives with `|`, `*` for any characters, `#` for digits.
+bool fits(std::string_view pattern, std::string_view text);
+
+}  // namespace vramtrack::holders

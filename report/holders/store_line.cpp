@@ -1,0 +1,306 @@
+#include "report/holders/store_line.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <vector>
+
+namespace vramtrack::holders {
+namespace {
+
+using Tokens = std::vector<std::string_view>;
+
+/// A statement, or the head of a compound one.
+struct Statement {
+  int line = 0;
+  int indent = 0;
+  bool in_loop = false;
+  Tokens tokens;
+};
+
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0; }
+
+/// Splits a source into statements; strings and comments vanish.
+class Lexer {
+ public:
+  explicit Lexer(std::string_view source) : source_(source) {}
+
+  std::vector<Statement> read() {
+    while (at_ < source_.size()) read_line_start();
+    end_statement();
+    return std::move(statements_);
+  }
+
+ private:
+  void read_line_start() {
+    int indent = 0;
+    while (at_ < source_.size() && (source_[at_] == ' ' || source_[at_] == '\t')) {
+      indent += source_[at_] == '\t' ? 8 : 1;
+      ++at_;
+    }
+    current_.indent = indent;
+    current_.line = line_;
+    while (at_ < source_.size()) {
+      const char c = source_[at_];
+      if (c == '\n') {
+        ++at_;
+        ++line_;
+        if (depth_ > 0) continue;
+        return end_statement();
+      }
+      read_token(c);
+    }
+  }
+
+  void read_token(char c) {
+    if (c == '#') {
+      while (at_ < source_.size() && source_[at_] != '\n') ++at_;
+    } else if (c == '\\' && at_ + 1 < source_.size() && source_[at_ + 1] == '\n') {
+      at_ += 2;
+      ++line_;
+    } else if (c == '"' || c == '\'') {
+      read_string(c);
+    } else if (is_word(c)) {
+      const std::size_t start = at_;
+      while (at_ < source_.size() && is_word(source_[at_])) ++at_;
+      const bool prefix = at_ < source_.size() && at_ - start <= 2 && (source_[at_] == '"' || source_[at_] == '\'');
+      if (!prefix) current_.tokens.push_back(source_.substr(start, at_ - start));
+    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\f') {
+      ++at_;
+    } else if (c == ';' && depth_ == 0) {
+      ++at_;
+      const int indent = current_.indent;
+      end_statement();
+      current_.indent = indent;
+      current_.line = line_;
+    } else {
+      read_operator(c);
+    }
+  }
+
+  void read_operator(char c) {
+    if (c == '(' || c == '[' || c == '{') ++depth_;
+    if ((c == ')' || c == ']' || c == '}') && depth_ > 0) --depth_;
+    std::size_t length = 1;
+    const auto next = [&](std::size_t i) { return at_ + i < source_.size() ? source_[at_ + i] : '\0'; };
+    if (std::string_view("+-*/|&^@%<>=!:").find(c) != std::string_view::npos) {
+      if ((c == '*' || c == '/' || c == '<' || c == '>') && next(1) == c) length = 2;
+      if (next(length) == '=') ++length;
+    }
+    current_.tokens.push_back(source_.substr(at_, length));
+    at_ += length;
+  }
+
+  void read_string(char quote) {
+    const bool triple = source_.substr(at_, 3) == std::string(3, quote);
+    at_ += triple ? 3 : 1;
+    while (at_ < source_.size()) {
+      if (source_[at_] == '\\') {
+        if (at_ + 1 < source_.size() && source_[at_ + 1] == '\n') ++line_;
+        at_ += 2;
+        continue;
+      }
+      if (source_[at_] == '\n') {
+        if (!triple) break;
+        ++line_;
+      }
+      if (source_[at_] == quote && (!triple || source_.substr(at_, 3) == std::string(3, quote))) {
+        at_ += triple ? 3 : 1;
+        break;
+      }
+      ++at_;
+    }
+    at_ = std::min(at_, source_.size());
+    current_.tokens.push_back("\"\"");
+  }
+
+  void end_statement() {
+    if (!current_.tokens.empty()) {
+      while (!loops_.empty() && current_.indent <= loops_.back()) loops_.pop_back();
+      current_.in_loop = !loops_.empty();
+      const Tokens& tokens = current_.tokens;
+      const std::string_view first = tokens[0] == "async" && tokens.size() > 1 ? tokens[1] : tokens[0];
+      if (first == "for" || first == "while") loops_.push_back(current_.indent);
+      statements_.push_back(std::move(current_));
+    }
+    current_ = {};
+    depth_ = 0;
+  }
+
+  std::string_view source_;
+  std::size_t at_ = 0;
+  int line_ = 1, depth_ = 0;
+  Statement current_;
+  std::vector<int> loops_;
+  std::vector<Statement> statements_;
+};
+
+/// [begin, end) of the body of the statement `head`.
+std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head) {
+  std::size_t end = head + 1;
+  while (end < all.size() && all[end].indent > all[head].indent) ++end;
+  return {head + 1, end};
+}
+
+std::pair<std::size_t, std::size_t> scope_of(const std::vector<Statement>& all, const StoreQuestion& question) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Tokens& tokens = all[i].tokens;
+    if (!question.of_class.empty() && tokens.size() > 1 && tokens[0] == "class" && tokens[1] == question.of_class)
+      return body_of(all, i);
+    const std::size_t def = tokens[0] == "async" ? 1 : 0;
+    if (question.function.empty() || tokens.size() < def + 2 || tokens[def] != "def" ||
+        tokens[def + 1] != question.function)
+      continue;
+    std::size_t first = i;
+    while (first > 0 && all[first - 1].tokens[0] == "@" && all[first - 1].indent == all[i].indent) --first;
+    if (question.first_line == 0 || (all[first].line <= question.first_line && question.first_line <= all[i].line))
+      return body_of(all, i);
+  }
+  return {0, all.size()};
+}
+
+template <std::size_t n>
+bool one_of(const std::array<std::string_view, n>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+constexpr std::array<std::string_view, 18> adders = {
+    "append",     "extend", "insert", "add",   "appendleft", "put",         "extendleft", "update", "push",
+    "setdefault", "log",    "record", "store", "register",   "__setitem__", "put_nowait", "send",   "submit"};
+constexpr std::array<std::string_view, 5> takers = {"pop", "popleft", "popitem", "clear", "remove"};
+
+/// After a name: behind its subscripts.
+std::size_t behind_subscripts(const Tokens& tokens, std::size_t at, bool& subscript) {
+  while (at < tokens.size() && tokens[at] == "[") {
+    int depth = 0;
+    for (; at < tokens.size(); ++at) {
+      if (tokens[at] == "[" || tokens[at] == "(" || tokens[at] == "{") ++depth;
+      if ((tokens[at] == "]" || tokens[at] == ")" || tokens[at] == "}") && --depth == 0) break;
+    }
+    if (at < tokens.size()) ++at;
+    subscript = true;
+  }
+  return at;
+}
+
+bool is_augmented(std::string_view token) {
+  return token.size() >= 2 && token.back() == '=' && token != "==" && token != "!=" && token != "<=" && token != ">=" &&
+         token != ":=";
+}
+
+/// Whether a name stands where the question means it: an attribute behind a dot, a variable without one.
+bool is_meant(const Tokens& tokens, std::size_t at, const StoreQuestion& question) {
+  if (tokens[at] != question.name) return false;
+  const bool behind_dot = at > 0 && tokens[at - 1] == ".";
+  if (question.of_class.empty()) return !behind_dot;
+  return behind_dot || at == 0;  // `x = []` in the class's own body
+}
+
+/// How likely it is that a statement makes the name hold more: 0 not at all, from 4 on it adds to it.
+int score(const Statement& statement, const StoreQuestion& question, bool& takes) {
+  const Tokens& tokens = statement.tokens;
+  int best = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (!is_meant(tokens, i, question)) continue;
+    bool subscript = false;
+    const std::size_t next = behind_subscripts(tokens, i + 1, subscript);
+    if (tokens[0] == "del" && subscript) takes = true;
+    if (next + 1 < tokens.size() && tokens[next] == ".") {
+      if (one_of(takers, tokens[next + 1])) takes = true;
+      if (one_of(adders, tokens[next + 1])) best = std::max(best, 8);
+    }
+    if (next >= tokens.size()) continue;
+    if (is_augmented(tokens[next])) best = std::max(best, 7);
+    if (tokens[next] == "=" || tokens[next] == ":=") {
+      const auto from = tokens.begin() + static_cast<std::ptrdiff_t>(next);
+      bool reads_itself = false;
+      for (auto word = from; word != tokens.end(); ++word)
+        reads_itself = reads_itself || is_meant(tokens, static_cast<std::size_t>(word - tokens.begin()), question);
+      const bool slices = reads_itself && std::find(from, tokens.end(), ":") != tokens.end() && !subscript &&
+                          next + 2 < tokens.size() && std::find(from, tokens.end(), "[") != tokens.end();
+      if (slices && std::find(from, tokens.end(), "for") == tokens.end()) takes = true;
+      const int plain = statement.in_loop ? 3 : 2;
+      best = std::max(best, subscript ? 7 : reads_itself && statement.in_loop ? 6 : reads_itself ? 5 : plain);
+    }
+  }
+  return best;
+}
+
+/// `if len(name) < limit:`
+bool compares_length(const Statement& statement, const StoreQuestion& question) {
+  const Tokens& tokens = statement.tokens;
+  if (tokens[0] != "if" && tokens[0] != "while") return false;
+  for (std::size_t i = 0; i + 2 < tokens.size(); ++i) {
+    if (tokens[i] != "len" || tokens[i + 1] != "(") continue;
+    for (std::size_t at = i + 2; at < tokens.size() && tokens[at] != ")"; ++at)
+      if (tokens[at] == question.name) return true;
+  }
+  return false;
+}
+
+/// Whether what stands at a statement runs: it is in no function, or in one that the file calls somewhere. A method
+/// `clear()` that nobody calls limits nothing.
+bool is_called(const std::vector<Statement>& all, std::size_t at) {
+  std::string_view function;
+  for (std::size_t i = at; i-- > 0;) {
+    if (all[i].indent >= all[at].indent) continue;
+    const Tokens& tokens = all[i].tokens;
+    const std::size_t def = tokens[0] == "async" ? 1 : 0;
+    if (tokens.size() > def + 1 && tokens[def] == "def") {
+      function = tokens[def + 1];
+      break;
+    }
+  }
+  if (function.empty() || function.starts_with("__")) return true;
+  for (const Statement& statement : all)
+    for (std::size_t i = 1; i < statement.tokens.size(); ++i)
+      if (statement.tokens[i] == function && statement.tokens[i - 1] != "def") return true;
+  for (const Statement& statement : all)
+    if (statement.tokens[0] == function) return true;
+  return false;
+}
+
+StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
+                  const StoreQuestion& question) {
+  StoreLine found;
+  int best = 0;
+  for (std::size_t i = scope.first; i < scope.second; ++i) {
+    bool takes = false;
+    const int here = score(all[i], question, takes);
+    found.limited = found.limited || (takes && (here >= 4 || is_called(all, i)));
+    if (here >= best && here > 0) {
+      best = here;
+      found.line = all[i].line;
+    }
+    if (compares_length(all[i], question)) {
+      const auto [first, last] = body_of(all, i);
+      bool ignored = false;
+      for (std::size_t inner = first; inner < last; ++inner)
+        found.limited = found.limited || score(all[inner], question, ignored) >= 4;
+    }
+  }
+  found.grows = best >= 4;
+  return found;
+}
+
+}  // namespace
+
+int line_with(std::string_view source, std::string_view word) {
+  for (const Statement& statement : Lexer(source).read())
+    if (std::find(statement.tokens.begin(), statement.tokens.end(), word) != statement.tokens.end())
+      return statement.line;
+  return 0;
+}
+
+StoreLine store_line(std::string_view source, const StoreQuestion& question) {
+  if (question.name.empty()) return {};
+  const std::vector<Statement> statements = Lexer(source).read();
+  if (statements.empty()) return {};
+  const auto scope = scope_of(statements, question);
+  const StoreLine own = best_in(statements, scope, question);
+  if (own.grows || (scope.first == 0 && scope.second == statements.size())) return own;
+  const StoreLine anywhere = best_in(statements, {0, statements.size()}, question);
+  return anywhere.grows || own.line == 0 ? anywhere : own;
+}
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,30 @@
+// Where in a Python source file a variable is stored to or added to: the statement that a reader must change. Reads
+// tokens, not a syntax tree: enough to tell `x.append(...)`, `x[k] = ...`, `x += ...` and `x = ...` apart. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace vramtrack::holders {
+
+struct StoreLine {
+  int line = 0;          // 0: none found
+  bool grows = false;    // the statement adds to it; else it is a plain assignment
+  bool limited = false;  // the code takes elements out again, or adds below a length only
+};
+
+/// What to look for: an attribute of a class, a variable of the function that begins at a line (its decorators
+/// included), or, with neither, a global.
+struct StoreQuestion {
+  std::string_view name;
+  std::string_view of_class;
+  std::string_view function;
+  int first_line = 0;
+};
+
+StoreLine store_line(std::string_view source, const StoreQuestion& question);
+
+/// Line of the first statement that has `word` in it; 0: none.
+int line_with(std::string_view source, std::string_view word);
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,248 @@
+#include "report/holders/way.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace vramtrack::holders {
+
+using trace::GraphEdge;
+using trace::GraphEdgeKind;
+using trace::GraphNode;
+using trace::GraphNodeKind;
+
+namespace {
+
+constexpr std::size_t longest_path = 300;
+
+bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
+
+std::string unqualified(const std::string& name) {
+  const std::size_t dot = name.rfind('.');
+  return dot == std::string::npos ? name : name.substr(dot + 1);
+}
+
+/// `user12` -> `user#`
+std::string without_numbers(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (!is_digit(c))
+      result += c;
+    else if (result.empty() || result.back() != '#')
+      result += '#';
+  }
+  return result;
+}
+
+bool is_module_table(const std::string& name) {
+  return name == "_parameters" || name == "_buffers" || name == "_modules";
+}
+
+bool is_key(GraphEdgeKind kind) {
+  return kind == GraphEdgeKind::key || kind == GraphEdgeKind::key_number || kind == GraphEdgeKind::key_other;
+}
+
+bool is_autograd(GraphEdgeKind kind) {
+  return kind == GraphEdgeKind::grad_fn || kind == GraphEdgeKind::next_function || kind == GraphEdgeKind::saved ||
+         kind == GraphEdgeKind::variable || kind == GraphEdgeKind::accumulator;
+}
+
+std::string root_name(const HeldGraph& held, std::uint32_t at) {
+  const GraphNode& node = held.node(at);
+  const std::string& name = held.text(node.name);
+  switch (node.kind) {
+    case GraphNodeKind::frame:
+      if ((node.flags & trace::graph_module_frame) != 0)
+        return (node.flags & trace::graph_user_code) != 0 ? "__main__" : held.text(node.file);
+      return name + "()";
+    case GraphNodeKind::module:
+    case GraphNodeKind::interpreter:
+    case GraphNodeKind::cxx_root:
+      return name;
+    default:
+      return held.text(node.type_name).empty() ? name : unqualified(held.text(node.type_name));
+  }
+}
+
+/// Text of the step along an edge, before which `text` stands already.
+std::string step(const HeldGraph& held, const GraphEdge& edge, bool blank, const std::string& before) {
+  const std::string& label = held.text(static_cast<std::uint32_t>(edge.label));
+  switch (edge.kind) {
+    case GraphEdgeKind::attribute:
+      return "." + (blank ? without_numbers(label) : label);
+    case GraphEdgeKind::global:
+      return (before.empty() ? "" : ".") + (blank ? without_numbers(label) : label);
+    case GraphEdgeKind::local:
+      if (held.has(edge.from, trace::graph_module_frame)) return "." + label;
+      return " local " + label;
+    case GraphEdgeKind::key:
+      return "['" + (blank ? without_numbers(label) : label) + "']";
+    case GraphEdgeKind::key_number:
+    case GraphEdgeKind::index:
+    case GraphEdgeKind::key_other:
+      return blank ? "[]" : held.graph->label(edge);
+    case GraphEdgeKind::member:
+      return "{}";
+    case GraphEdgeKind::closure:
+      return " closure " + label;
+    case GraphEdgeKind::default_value:
+      return " default " + label;
+    case GraphEdgeKind::context:
+      return " ctx." + label;
+    case GraphEdgeKind::grad:
+      return ".grad";
+    case GraphEdgeKind::grad_fn:
+      return ".grad_fn";
+    case GraphEdgeKind::saved:
+      return label.empty() ? " saved" : " saved " + label;
+    case GraphEdgeKind::hook:
+      return " hook";
+    case GraphEdgeKind::held:
+      return label.empty() ? "" : "." + label;
+    default:
+      return "";  // a reference without a name: the object and what it keeps inside count as one
+  }
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> way_to(const HeldGraph& held, std::uint32_t node) {
+  std::vector<std::uint32_t> way;
+  for (std::uint32_t at = node; at != no_node && held.is_node(at); at = held.way[at]) way.push_back(at);
+  std::reverse(way.begin(), way.end());
+  return way;
+}
+
+std::string path_of(const HeldGraph& held, std::uint32_t node, bool blank) {
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  if (way.empty()) return "";
+  std::string text = root_name(held, way.front());
+  std::size_t before_table = std::string::npos;
+  for (std::size_t i = 1; i < way.size(); ++i) {
+    const GraphEdge& edge = held.graph->edges[held.way_edge[way[i]]];
+    const bool last = i + 1 == way.size();
+    const std::string& label = held.text(static_cast<std::uint32_t>(edge.label));
+    if (before_table != std::string::npos && is_key(edge.kind)) {  // module._modules['a'] is module.a
+      text.resize(before_table);
+      text += "." + (edge.kind == GraphEdgeKind::key ? label : held.graph->label(edge));
+      before_table = std::string::npos;
+      continue;
+    }
+    before_table =
+        edge.kind == GraphEdgeKind::attribute && is_module_table(label) && held.has(edge.from, trace::graph_nn_module)
+            ? text.size()
+            : std::string::npos;
+    text += step(held, edge, blank && last, text);
+    if (text.size() > longest_path) {
+      text.resize(longest_path);
+      return text + "...";
+    }
+  }
+  return text;
+}
+
+std::string blank_step(const HeldGraph& held, std::uint32_t node) {
+  const std::uint32_t edge = held.way_edge[node];
+  if (edge == no_node) return "";
+  return step(held, held.graph->edges[edge], true, "x");
+}
+
+std::string variable_path(const HeldGraph& held, const GraphEdge& edge) {
+  return root_name(held, edge.from) + step(held, edge, true, "x");
+}
+
+Owner owner_of(const HeldGraph& held, std::uint32_t node) {
+  Owner owner;
+  for (const std::uint32_t at : way_to(held, node)) {
+    if (held.way_edge[at] == no_node) continue;
+    const GraphEdge& edge = held.graph->edges[held.way_edge[at]];
+    const GraphNode& from = held.node(edge.from);
+    const std::string& label = held.text(static_cast<std::uint32_t>(edge.label));
+    switch (edge.kind) {
+      case GraphEdgeKind::attribute:
+      case GraphEdgeKind::context:
+        if (is_module_table(label)) continue;
+        owner = {};
+        owner.of_class =
+            unqualified(from.kind == GraphNodeKind::type ? held.text(from.name) : held.text(from.type_name));
+        break;
+      case GraphEdgeKind::global:
+        owner = {};
+        break;
+      case GraphEdgeKind::local:
+        owner = {};
+        if (!held.has(edge.from, trace::graph_module_frame)) owner.function = held.text(from.name);
+        owner.first_line = static_cast<int>(from.first_line);
+        break;
+      case GraphEdgeKind::closure:
+      case GraphEdgeKind::default_value:
+        owner = {};
+        owner.function = held.text(from.name);
+        owner.first_line = static_cast<int>(from.line);
+        break;
+      case GraphEdgeKind::key:
+        if (owner.key.empty()) owner.key = label;
+        continue;
+      default:
+        continue;
+    }
+    owner.name = label;
+    owner.file = held.text(from.file);
+    owner.user_code = (from.flags & trace::graph_user_code) != 0;
+  }
+  owner.function = unqualified(owner.function);
+  return owner;
+}
+
+std::vector<HoldingStep> steps_to(const HeldGraph& held, std::uint32_t node) {
+  std::vector<HoldingStep> steps;
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  for (std::size_t i = 0; i < way.size(); ++i) {
+    const GraphNode& from = held.node(way[i]);
+    HoldingStep step;
+    if (from.kind == GraphNodeKind::frame)
+      step.holder = held.text(from.name) + "()";
+    else if (from.kind == GraphNodeKind::object || from.kind == GraphNodeKind::container ||
+             from.kind == GraphNodeKind::tensor)
+      step.holder = held.text(from.type_name);
+    else
+      step.holder = held.text(from.name);
+    if (i + 1 < way.size()) {
+      const GraphEdge& edge = held.graph->edges[held.way_edge[way[i + 1]]];
+      const std::string& label = held.text(static_cast<std::uint32_t>(edge.label));
+      switch (edge.kind) {
+        case GraphEdgeKind::attribute:
+        case GraphEdgeKind::global:
+        case GraphEdgeKind::local:
+        case GraphEdgeKind::key:
+          step.member = label;
+          break;
+        case GraphEdgeKind::context:
+          step.member = "ctx." + label;
+          break;
+        case GraphEdgeKind::grad_fn:
+          step.member = (from.flags & trace::graph_gradient) != 0 ? ".grad.grad_fn" : ".grad_fn";
+          break;
+        default:
+          break;
+      }
+    }
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+std::string short_name(const std::string& path) {
+  std::string text = path.substr(0, path.find("[]"));
+  for (const std::string_view word : {" local ", " closure ", " default "})
+    if (const std::size_t at = text.rfind(word); at != std::string::npos) text.erase(0, at + word.size());
+  constexpr std::string_view main = "__main__.";
+  return text.starts_with(main) ? text.substr(main.size()) : text;
+}
+
+bool through_autograd(const HeldGraph& held, std::uint32_t node) {
+  for (const std::uint32_t at : way_to(held, node))
+    if (held.way_edge[at] != no_node && is_autograd(held.graph->edges[held.way_edge[at]].kind)) return true;
+  return false;
+}
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,55 @@
+// "Who holds it": the top of the tree of holders, and the words for a report without a problem.
+#include "report/model/sites.hpp"
+#include "report/render/text_page.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack::render {
+namespace {
+
+constexpr std::size_t most_lines = 10, most_below = 3, most_depth = 2;
+
+std::string line_of(const HolderReport& row, std::size_t depth) {
+  std::string bytes = human_bytes(row.retained_bytes);
+  bytes.insert(0, bytes.size() < 10 ? 10 - bytes.size() : 0, ' ');
+  std::string text = bytes + "  " + std::string(2 * depth, ' ') + row.path;
+  if (row.garbage && !row.cycle.empty()) text = bytes + "  " + std::string(2 * depth, ' ') + "a cycle: " + row.variable;
+  text += "  (" + (row.type.empty() ? "" : row.type + ", ") + plural(row.blocks, "block") +
+          (row.verdict == "growing" ? ", growing" : "") + ")";
+  if (row.file && row.line) text += "  " + std::string(file_name(*row.file)) + ":" + std::to_string(*row.line);
+  return text;
+}
+
+/// Rows below `parent`, the most bytes first; those that only repeat what is above are passed over.
+void write_below(const TextPage& page, std::optional<std::uint32_t> parent, std::size_t depth, std::size_t& lines) {
+  std::size_t shown = 0;
+  for (const HolderReport& row : page.report.holders.rows) {
+    if (row.parent != parent || lines == most_lines || (parent && shown == most_below)) continue;
+    if (20 * row.retained_bytes < page.report.holders.held_bytes) continue;
+    ++shown;
+    ++lines;
+    page.write_lines(wrapped(utf8::printable(line_of(row, depth)), page.width - 4), 0);
+    if (depth < most_depth) write_below(page, row.id, depth + 1, lines);
+  }
+}
+
+}  // namespace
+
+bool holds_more_and_more(const Report& report) {
+  for (const SiteReport& site : report.sites)
+    if (site.verdict == "growing" && is_main_layer(report, site)) return true;
+  for (const HolderReport& row : report.holders.rows)
+    if (row.verdict == "growing" && !row.limited) return true;
+  return false;
+}
+
+void write_holders(const TextPage& page) {
+  const HolderMoment& moment = page.report.holders;
+  if (moment.rows.empty()) return;
+  page.out << '\n'
+           << page.styled(style::bold, moment.moment == "look" ? "Who held it, when most was alive" : "Who holds it")
+           << '\n';
+  std::size_t lines = 0;
+  write_below(page, std::nullopt, 0, lines);
+}
+
+}  // namespace vramtrack::render

@@ -1,0 +1,157 @@
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+#include "made_graph.hpp"
+#include "report/holders/forest.hpp"
+
+namespace vramtrack::holders {
+namespace {
+
+using trace::GraphEdgeKind;
+using trace::GraphNodeKind;
+
+Forest forest_of(MadeGraph& made, std::uint32_t steps, const std::string& source = "") {
+  static trace::TraceFile trace;
+  trace.sites.resize(1);
+  const HeldGraph held = hold(made.done(), made.blocks);
+  const BirthJudge births(trace, 100, steps, made.blocks);
+  return make_forest(
+      held, births, [&](const std::string&) -> const std::string& { return source; },
+      [](std::uint32_t) { return std::string("/home/user/train.py"); });
+}
+
+const HolderReport* find(const Forest& forest, const std::string& path) {
+  for (const HolderReport& row : forest.rows)
+    if (row.path == path) return &row;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("a list of a user's object that grows with the steps is named, with its place") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), learner = made.object("__main__.Learner"), list = made.list();
+  made.graph.nodes[learner].flags |= trace::graph_user_code;
+  made.graph.nodes[learner].file = made.string("/home/user/train.py");
+  made.edge(main, learner, GraphEdgeKind::global, "learner");
+  made.edge(learner, list, GraphEdgeKind::attribute, "history");
+  for (std::uint32_t i = 0; i < 80; ++i) {
+    const std::uint32_t pair = made.node(GraphNodeKind::container, "tuple");
+    made.edge(list, pair, GraphEdgeKind::index, std::uint64_t{i});
+    made.edge(pair, made.tensor(4 << 20, i, i), GraphEdgeKind::index, std::uint64_t{1});
+  }
+  const Forest forest = forest_of(made, 80, "class Learner:\n  def update(self):\n    self.history.append(1)\n");
+  const HolderReport* row = find(forest, "__main__.learner.history");
+  REQUIRE(row != nullptr);
+  CHECK(row->variable == "learner.history");
+  CHECK(row->retained_bytes == Bytes{80} * (4 << 20));
+  CHECK(row->blocks == 80);
+  CHECK(row->verdict == "growing");
+  CHECK(row->line == 3);
+  CHECK(row->line_adds);
+  const HolderReport* elements = find(forest, "__main__.learner.history[]");
+  REQUIRE(elements != nullptr);
+  CHECK(elements->count == 80);
+  CHECK(elements->parent == row->id);
+  CHECK(row->own_bytes == 0);
+}
+
+TEST_CASE("many small holders under string keys are one") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), sessions = made.object("__main__.Sessions");
+  const std::uint32_t caches = made.node(GraphNodeKind::container, "collections.OrderedDict");
+  made.edge(main, sessions, GraphEdgeKind::global, "sessions");
+  made.edge(sessions, caches, GraphEdgeKind::attribute, "caches");
+  for (std::uint32_t i = 0; i < 52; ++i) {
+    const std::uint32_t list = made.list();
+    made.edge(caches, list, GraphEdgeKind::key, "user" + std::to_string(i));
+    for (std::uint32_t layer = 0; layer < 6; ++layer)
+      made.edge(list, made.tensor(1 << 20, i + 0.1 * layer, 0), GraphEdgeKind::index, std::uint64_t{layer});
+  }
+  const Forest forest = forest_of(made, 0);
+  const HolderReport* row = find(forest, "__main__.sessions.caches");
+  REQUIRE(row != nullptr);
+  CHECK(row->elements == 52);
+  CHECK(row->blocks == 312);
+  const HolderReport* elements = find(forest, "__main__.sessions.caches['user#']");
+  REQUIRE(elements != nullptr);
+  CHECK(elements->count == 52);
+}
+
+TEST_CASE("where two must let go, both are named and neither is said to do it alone") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), out = made.node(GraphNodeKind::container, "dict");
+  made.edge(main, out, GraphEdgeKind::global, "Out");
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    const std::uint32_t tensor = made.tensor(8 << 20, i, 0);
+    made.edge(out, tensor, GraphEdgeKind::key_number, trace::heap_graph::zigzag(i));
+    made.edge(main, tensor, GraphEdgeKind::global, "_" + std::to_string(i));
+  }
+  const Forest forest = forest_of(made, 0);
+  const auto row = std::find_if(forest.rows.begin(), forest.rows.end(),
+                                [](const auto& one) { return !one.also_held_by.empty() || one.blocks == 60; });
+  REQUIRE(row != forest.rows.end());
+  CHECK(row->retained_bytes == Bytes{60} * (8 << 20));
+  REQUIRE(!row->also_held_by.empty());
+  CHECK(row->path.starts_with("__main__."));
+}
+
+TEST_CASE("a model and its optimizer hold the parameters together") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), model = made.object("torch.nn.Linear"), sgd = made.object("SGD");
+  made.graph.nodes[model].flags |= trace::graph_nn_module;
+  made.graph.nodes[sgd].flags |= trace::graph_optimizer;
+  made.edge(main, model, GraphEdgeKind::global, "model");
+  made.edge(main, sgd, GraphEdgeKind::global, "optimizer");
+  const std::uint32_t weight = made.tensor(1 << 20);
+  made.graph.nodes[weight].flags |= trace::graph_parameter;
+  made.edge(model, weight, GraphEdgeKind::attribute, "weight");
+  made.edge(sgd, weight, GraphEdgeKind::attribute, "param");
+  made.edge(sgd, made.tensor(2 << 20), GraphEdgeKind::attribute, "momentum");
+  const Forest forest = forest_of(made, 0);
+  const HolderReport* shared = find(forest, "__main__.model");
+  const HolderReport* own = find(forest, "__main__.optimizer");
+  REQUIRE(shared != nullptr);
+  REQUIRE(own != nullptr);
+  CHECK(shared->retained_bytes == 1 << 20);
+  CHECK(shared->also_held_by == std::vector<std::uint32_t>{own->id});
+  CHECK(shared->roles.at("parameter") == 1 << 20);
+  CHECK(own->retained_bytes == 2 << 20);
+  CHECK(own->roles.at("optimizer_state") == 2 << 20);
+  CHECK(own->verdict != "growing");
+}
+
+TEST_CASE("a cycle is told to be one, with the attribute of ctx that closes it") {
+  MadeGraph made;
+  made.main_module();
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    const std::uint32_t node = made.node(GraphNodeKind::graph_node, "SwishFnBackward");
+    made.graph.nodes[node].name = made.string("SwishFnBackward");
+    const std::uint32_t out = made.tensor(1 << 20, i, i);
+    made.edge(node, out, GraphEdgeKind::context, "out");
+    made.edge(out, node, GraphEdgeKind::grad_fn);
+  }
+  const Forest forest = forest_of(made, 20);
+  REQUIRE(!forest.rows.empty());
+  CHECK(forest.rows.front().garbage);
+  CHECK(forest.rows.front().count == 20);
+  CHECK(forest.rows.front().retained_bytes == 20 << 20);
+}
+
+TEST_CASE("a list that is emptied now and then has a bound") {
+  MadeGraph made;
+  const std::uint32_t frame = made.frame("train", "/home/user/train.py", 1), list = made.list();
+  made.edge(frame, list, GraphEdgeKind::local, "window");
+  for (std::uint32_t i = 0; i < 40; ++i)
+    made.edge(list, made.tensor(1 << 20, i, i), GraphEdgeKind::index, std::uint64_t{i});
+  const Forest forest = forest_of(
+      made, 40, "def train():\n  for x in y:\n    window.append(x)\n    if len(window) > 99:\n      window.pop(0)\n");
+  const HolderReport* row = find(forest, "train() local window");
+  REQUIRE(row != nullptr);
+  CHECK(row->limited);
+  CHECK(row->verdict == "steady");
+  CHECK(row->kind == "local");
+}
+
+}  // namespace vramtrack::holders

@@ -1,0 +1,93 @@
+#include <catch2/catch.hpp>
+
+#include "report/holders/store_line.hpp"
+
+namespace vramtrack::holders {
+namespace {
+
+constexpr std::string_view source = R"(import torch  # 1
+total = 0
+text = """
+total += 1
+"""
+class Learner:
+    seen = {}
+
+    def __init__(self):
+        self.history = []
+        self.window = []  # self.history.append(1)
+
+    def update(self, states):
+        self.history.append((1, states))
+        self.window.append(states)
+        if len(self.window) > 4:
+            self.window.pop(0)
+        Learner.seen[len(states)] = states
+
+
+def train(steps):
+    losses = []
+    cache = {}
+    params = {"a": 1}
+    for step in range(steps):
+        params = {name: p - 1 for name, p in params.items()}
+        losses.append(
+            step)
+        cache.setdefault("x", []).append(step)
+        batch = step
+    return losses
+
+
+def bounded():
+    kept = []
+    if len(kept) < 3:
+        kept.append(1)
+
+
+def other():
+    losses = [1]
+    global total
+    total += 1
+)";
+
+StoreLine ask(std::string_view name, std::string_view of_class = "", std::string_view function = "") {
+  return store_line(source, {name, of_class, function, 0});
+}
+
+}  // namespace
+
+TEST_CASE("the statement that adds to a variable is found") {
+  CHECK(ask("history", "Learner").line == 14);
+  CHECK(ask("history", "Learner").grows);
+  CHECK(!ask("history", "Learner").limited);
+  CHECK(ask("seen", "Learner").line == 18);
+  CHECK(ask("losses", "", "train").line == 27);
+  CHECK(ask("cache", "", "train").line == 29);
+  CHECK(ask("params", "", "train").line == 26);
+  CHECK(ask("params", "", "train").grows);
+  CHECK(ask("total").line == 43);
+}
+
+TEST_CASE("a plain assignment does not grow, a buffer with a limit is told") {
+  CHECK(ask("batch", "", "train").line == 30);
+  CHECK(!ask("batch", "", "train").grows);
+  CHECK(ask("window", "Learner").limited);
+  CHECK(ask("kept", "", "bounded").limited);
+  CHECK(ask("absent").line == 0);
+}
+
+TEST_CASE("a method that would empty it counts only where it is called") {
+  const std::string text =
+      "class A:\n  def add(self, x):\n    self.xs.append(x)\n  def drop(self):\n    self.xs.clear()\n";
+  CHECK(!store_line(text, {"xs", "A", "", 0}).limited);
+  CHECK(store_line(text + "a.drop()\n", {"xs", "A", "", 0}).limited);
+}
+
+TEST_CASE("a source that is cut off or no source at all is read to its end") {
+  for (std::size_t length = 0; length <= source.size(); ++length)
+    (void)store_line(source.substr(0, length), {"losses", "", "train", 0});
+  CHECK(store_line("x = '''", {"x", "", "", 0}).line == 1);
+  CHECK(store_line("\\\n\\", {"x", "", "", 0}).line == 0);
+}
+
+}  // namespace vramtrack::holders
