@@ -149,7 +149,8 @@ assert torch.equal(x.pin_memory().to("cuda", non_blocking=True).cpu(), x)
 assert torch.equal(x.cuda().clone().cpu(), x)
 assert torch.equal(x.to("cuda:0").to("cuda:1").cpu(), x)
 assert torch.tensor(41.5).cuda().item() == 41.5
-assert torch.randn(5, device="cuda").sum().item() == 0  # kernels compute nothing, and nothing stale shines through
+big = torch.full((300, 300), 7.0, device="cuda"); product = big @ big
+assert product[1, 1].item() == 0  # too large to be computed by default, and nothing stale shines through
 assert torch.cuda.device_count() == 2
 """,
         size="2x24GiB",
