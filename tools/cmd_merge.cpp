@@ -1,8 +1,9 @@
 // vramtrack merge: the traces or reports of many processes in one report. One input is in memory at a time.
 
-#include "report/load/load.hpp"
 #include "report/compare/merge.hpp"
+#include "report/load/load.hpp"
 #include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
 #include "tools/input_files.hpp"
@@ -20,6 +21,15 @@ void summarise(const Report& merged, std::size_t skipped, std::ostream& out) {
     out << "  " << total.layer << ' ' << total.kind << " on "
         << (total.device < 0 ? "host" : "cuda:" + std::to_string(total.device)) << ": live "
         << human_bytes(total.live_bytes) << ", peaks " << human_bytes(total.peak_bytes) << '\n';
+  }
+  for (const Finding& finding : merged.findings) {
+    if (finding.severity == "info") continue;
+    out << "  " << finding.code << ": " << utf8::printable(finding.title);
+    const auto ranks = finding.evidence.find("ranks");
+    if (ranks != finding.evidence.end() && merged.ranks.names.size() > 1) {
+      out << " (in " << plural(ranks->size(), "rank") << ')';
+    }
+    out << '\n';
   }
   out << (merged.ranks.outlier ? merged.ranks.outlier->message : "no rank stands out") << '\n';
 }

@@ -7,9 +7,9 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "report/findings/findings.hpp"
 #include "report/compare/merged_timeline.hpp"
 #include "report/compare/rank_statistics.hpp"
+#include "report/findings/findings.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -55,7 +55,8 @@ struct Merger::State {
   Report merged;
   std::map<FrameKey, FrameId> frames;
   std::map<PlaceKey, Place> places;
-  std::vector<Bytes> largest_share;  // by merged site: of the process that its verdict comes from
+  std::vector<Bytes> largest_share;     // by merged site: of the process that its verdict comes from
+  std::vector<const Place*> places_of;  // by merged site: one place has a site on each device
   std::map<std::string, std::size_t> rank_by_name;
   std::map<std::tuple<std::string, int, std::string>, Total> totals;
   std::map<std::pair<std::string, int>, std::pair<Bytes, std::optional<Bytes>>> gpus;  // host, device: total, used
@@ -233,6 +234,7 @@ std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::s
       site.at_peak_bytes = at_peak(one);
       sites.push_back(std::move(site));
       largest_share.push_back(one.live_bytes);
+      places_of.push_back(&place);
       continue;
     }
     SiteReport& all = sites[at->second];
@@ -271,9 +273,11 @@ void Merger::State::add_findings(const Report& report, std::size_t rank, const s
                                           : std::optional(sites[static_cast<std::size_t>(at - report.sites.begin())]);
     }
     if (!one.evidence.is_object()) one.evidence = Json{{"value", one.evidence}};
+    const auto place = [&](const Finding& of) { return of.site ? places_of[*of.site] : nullptr; };
     const auto same = [&](const Finding& known) {
-      return std::tie(known.code, known.file, known.line, known.variable, known.site) ==
-             std::tie(one.code, one.file, one.line, one.variable, one.site);
+      return std::tie(known.code, known.file, known.line, known.variable) ==
+                 std::tie(one.code, one.file, one.line, one.variable) &&
+             place(known) == place(one);
     };
     std::vector<Finding>& all = merged.findings;
     const auto at = std::find_if(all.begin(), all.end(), same);
@@ -377,14 +381,21 @@ void Merger::State::finish_places() {
   });
 }
 
-/// The tensor layer speaks first: a cuda-layer segment that differs usually follows from tensors that differ.
+/// The tensor layer speaks first. What PyTorch takes from CUDA is left out where tensors are known: a cached segment
+/// more or less is no difference between ranks.
 void Merger::State::find_outlier() {
   Ranks& ranks = merged.ranks;
   if (ranks.names.empty()) return;
+  const bool tensors_known =
+      std::ranges::any_of(ranks.places, [](const RankSite& place) { return place.layer == "tensor"; });
+  const auto is_cache = [&](const RankSite& place) {
+    return tensors_known && place.layer == "cuda" && place.owner == "torch" && place.kind != "host_pinned";
+  };
   for (const auto& [measure, spread] :
        {std::pair("live_bytes", &RankSite::live_bytes), std::pair("peak_bytes", &RankSite::peak_bytes)}) {
     std::vector<Bytes> sums(ranks.names.size(), 0);
     for (const RankSite& place : ranks.places) {
+      if (is_cache(place)) continue;
       for (std::size_t rank = 0; rank < sums.size(); ++rank) sums[rank] += (place.*spread).by_rank[rank];
     }
     const Bytes least = std::max(least_difference, spread_of(sums, ranks.names).median_bytes / 100);
@@ -392,7 +403,7 @@ void Merger::State::find_outlier() {
       std::optional<Outlier> furthest;
       const RankSite* where = nullptr;
       for (const RankSite& place : ranks.places) {
-        if ((place.layer == "tensor") != tensors) continue;
+        if ((place.layer == "tensor") != tensors || is_cache(place)) continue;
         const std::optional<Outlier> found = vramtrack::find_outlier((place.*spread).by_rank, least);
         if (!found || (furthest && found->distance() <= furthest->distance())) continue;
         furthest = found;

@@ -109,7 +109,7 @@ TEST_CASE("merge: the rank and the site that differ are named") {
   CHECK(sentence.find("rank 5 holds 594 MiB more") == 0);
   CHECK(sentence.find("model.py") != std::string::npos);
   CHECK(merged.ranks.places.front().live_bytes.by_rank[5] == 600 * MiB);  // the largest spread first
-  REQUIRE(merged.findings.size() == 8);                                   // per device its own site
+  REQUIRE(merged.findings.size() == 1);                                   // the same of all
 }
 
 TEST_CASE("merge: equal findings of ranks on one device are one finding") {
@@ -121,6 +121,25 @@ TEST_CASE("merge: equal findings of ranks on one device are one finding") {
   CHECK(merged.sites[0].live_bytes == 60 * MiB);
   CHECK(merged.ledger.at(0).driver_used_bytes == 30 * MiB);  // one GPU, shared
   CHECK(merged.ledger.at(0).tensors_live_bytes == 24 * MiB);
+}
+
+TEST_CASE("merge: equal findings of ranks with a device each are one finding") {
+  const Report merged = merge({rank_report(0, 0, MiB), rank_report(1, 1, 2 * MiB), rank_report(2, 2, MiB)});
+  REQUIRE(merged.findings.size() == 1);
+  CHECK(merged.findings[0].bytes == 2 * MiB);
+  CHECK(merged.findings[0].evidence["ranks"].size() == 3);
+}
+
+TEST_CASE("merge: a larger cache of PyTorch's makes no rank stand out") {
+  std::vector<Report> ranks = {rank_report(0, 0, MiB), rank_report(1, 1, MiB), rank_report(2, 2, MiB)};
+  for (SiteReport& site : ranks[1].sites) {
+    if (site.layer == "cuda" && site.owner == "torch") site.live_bytes += 400 * MiB, site.peak_bytes += 400 * MiB;
+  }
+  CHECK(!merge(ranks).ranks.outlier);
+  for (SiteReport& site : ranks[1].sites) {
+    if (site.layer == "tensor") site.live_bytes += 40 * MiB;
+  }
+  CHECK(merge(ranks).ranks.outlier->rank == "1");
 }
 
 TEST_CASE("merge: the ledger of a shared GPU adds up") {

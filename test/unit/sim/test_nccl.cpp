@@ -383,3 +383,25 @@ TEST_CASE("a communicator that may not block is made in the background") {
             },
             false) == "");
 }
+
+TEST_CASE("one rank of many: the others answer as if they held what it holds") {
+  setenv("VRAMTRACK_SIM_WORLD", "128", 1);
+  CHECK(run_ranks(
+            1,
+            [](Rank& rank) {
+              Comm comm = nullptr;
+              rank.check(ncclCommInitRank(&comm, 128, rank.id, 5) == 0, "no rank is waited for");
+              const DeviceBytes source(held(5, 10, Type::i32)), target(std::size_t{40}), all(std::size_t{40 * 128});
+              ncclAllReduce(source.memory, target.memory, 10, static_cast<int>(Type::i32), nccl::sum, comm,
+                            rank.stream);
+              ncclAllGather(source.memory, all.memory, 40, 1, comm, rank.stream);
+              const auto sums = target.read(rank.stream), gathered = all.read(rank.stream);
+              for (std::size_t i = 0; i < 10; ++i) {
+                rank.check(nccl::to_number(Type::i32, &sums[i * 4]) == 128 * value_at(5, i, Type::i32), "sum");
+                rank.check(std::memcmp(&gathered[40 * 127 + i * 4], &held(5, 10, Type::i32)[i * 4], 4) == 0, "gather");
+              }
+              rank.check(ncclCommDestroy(comm) == 0, "destroy");
+            },
+            false) == "");
+  unsetenv("VRAMTRACK_SIM_WORLD");
+}
