@@ -39,12 +39,18 @@ DeviceState* device_state(trace::Writer& writer, Layer layer, Kind kind, std::in
   if (state != nullptr && is_open(*state, kind)) [[likely]]
     return state;
   const LockGuard guard(g_registry_lock);
-  if (state == nullptr) state = g_arena.make_array<DeviceState>(1);  // zeroed pages are its initial value
-  if (state == nullptr) return nullptr;
+  if (state == nullptr) {  // zeroed pages are its initial value
+    std::atomic_ref(state).store(g_arena.make_array<DeviceState>(1), std::memory_order_release);
+    if (state == nullptr) return nullptr;
+  }
   if (trace::is_device_memory(kind) && state->all.account == nullptr)
     open_account(writer, state->all, layer, Kind::all, device);
   if (state->of(kind).account == nullptr) open_account(writer, state->of(kind), layer, kind, device);
   return is_open(*state, kind) ? state : nullptr;
+}
+
+DeviceState* find_device_state(Layer layer, std::int16_t device) noexcept {
+  return std::atomic_ref(g_devices[static_cast<std::size_t>(layer)][1 + device]).load(std::memory_order_acquire);
 }
 
 void forget_accounts() noexcept {

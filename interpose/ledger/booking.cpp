@@ -123,6 +123,7 @@ void change_accounts(Header& header, DeviceState& device, Kind kind, const Momen
   const auto apply = [&](AccountState& state) {
     const std::uint64_t level = state.account->live_bytes;
     change(*state.account);
+    if (state.account->live_bytes > state.window_peak) state.window_peak = state.account->live_bytes;
     if (state.timeline != nullptr) timeline_event(header, state, now, level);
   };
   if (trace::is_device_memory(kind)) apply(device.all);

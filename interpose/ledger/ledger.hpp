@@ -55,6 +55,25 @@ void book_waiting() noexcept;
 /// thread; never waits for long: what it cannot book, the reader does.
 void flush() noexcept;
 
+/// One account as vramtrack_totals hands it out (python/vramtrack/_native.py reads the same layout).
+struct Total {
+  std::uint8_t layer;  // trace::Account
+  std::uint8_t kind;
+  std::int16_t device;  // -1: host memory
+  std::uint32_t unused;
+  std::uint64_t live_bytes, live_count;
+  std::uint64_t peak_bytes;         // since the start
+  std::uint64_t window_peak_bytes;  // since begin_window, or the start
+  std::uint64_t freed_bytes, freed_count;
+  std::uint64_t allocated_bytes, allocated_count;
+};
+
+/// Writes the accounts that are in use to `out`, at most `room`; returns how many. Any thread; within a HookScope.
+std::uint32_t totals(Total* out, std::uint32_t room) noexcept;
+
+/// window_peak_bytes counts from now on. The peaks of the report are not touched. Any thread; within a HookScope.
+void begin_window() noexcept;
+
 /// Advances the step clock (optimizer step finished). Any thread.
 void step() noexcept;
 

@@ -30,6 +30,7 @@ struct AccountState {
   trace::TimelinePoint* point = nullptr;  // of the current interval; nullptr before the first event
   std::uint64_t interval = 0;             // ticks a point covers
   std::uint64_t interval_end = 0;         // of the current point
+  std::uint64_t window_peak = 0;          // most live bytes since begin_window()
 };
 
 /// The accounts of one device in one layer.
@@ -108,7 +109,23 @@ inline std::uint32_t current_step(trace::Header& header) {
 
 /// The accounts of an event, opened when they are new; nullptr when there is no room for them.
 DeviceState* device_state(trace::Writer& writer, Layer layer, Kind kind, std::int16_t device) noexcept;
+/// The accounts of a device, nullptr when it has none yet. Any thread: opened once, they stay.
+DeviceState* find_device_state(Layer layer, std::int16_t device) noexcept;
 void forget_accounts() noexcept;
+
+/// Calls work(state, the lock that protects it) for each open account.
+template <class Work>
+void for_each_account(Work&& work) {
+  for (std::int16_t device = -1; device < static_cast<std::int16_t>(max_devices); ++device)
+    for (const Layer layer : {Layer::cuda, Layer::tensor}) {
+      DeviceState* const state = find_device_state(layer, device);
+      Shard* const shard = shard_of(layer, device);
+      if (state == nullptr || shard == nullptr) continue;
+      if (state->all.account != nullptr) work(state->all, shard->lock);
+      for (AccountState& kind : state->kinds)
+        if (kind.account != nullptr) work(kind, shard->lock);
+    }
+}
 
 // ---- timeline.cpp ------------------------------------------------------------------------------------------------
 

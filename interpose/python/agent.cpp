@@ -303,6 +303,17 @@ void finish() noexcept {
   if (api->error_occurred() != nullptr) api->clear_error();
 }
 
+bool look_at_all() noexcept {
+  const PythonApi* api = python_api();
+  if (g_child.load() || api == nullptr || !python_usable(*api) || api->gil_check() == 0) return false;
+  if (g_state.load() != State::installed) install(*api);
+  if (g_state.load() != State::installed) return false;
+  PythonScope scope(*api);
+  const bool done = call(*api, "on_ask", nullptr);
+  if (api->error_occurred() != nullptr) api->clear_error();
+  return done;
+}
+
 std::uint32_t last_oom() noexcept { return t_last_oom; }
 void note_oom(std::uint32_t n) noexcept { t_last_oom = n; }
 

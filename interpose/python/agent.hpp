@@ -21,6 +21,10 @@ void finish() noexcept;
 /// moment, also in a signal handler.
 bool is_interpreter(const void* address) noexcept;
 
+/// Writes the facts of every tensor, as finish() does, while the program goes on. The caller holds the GIL, in no hook.
+/// False: there is no agent here.
+bool look_at_all() noexcept;
+
 /// An OOM snapshot `n` was written by the allocator hook in this thread: the observer attaches its facts to it.
 std::uint32_t last_oom() noexcept;
 void note_oom(std::uint32_t n) noexcept;

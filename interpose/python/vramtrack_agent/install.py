@@ -162,6 +162,12 @@ def on_oom(device, requested, total, free):
         pass
 
 
+def on_ask():
+    """Asked by the program itself (vramtrack.snapshot)."""
+    _guarded(lambda: exit_analysis())
+    return True
+
+
 def on_exit():
     """atexit, or the interposed _exit. Children inherit the handler: the pid check in _guarded stops them."""
     if not _state["exited"]:
