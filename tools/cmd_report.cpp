@@ -5,6 +5,7 @@
 
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
+#include "tools/input_files.hpp"
 #include "tools/run/collect.hpp"
 
 namespace vramtrack::tools {
@@ -33,6 +34,15 @@ void finish_common(Options& options) {
   options.analyse.min_size = parse_size(options.min_size, "--min-size");
 }
 
+/// A number is a running process: its trace, as it is now. Of one that has started others, its own.
+void name_traces(Options& options) {
+  for (std::string& input : options.inputs)
+    if (const auto pid = process_number(input)) {
+      input = traces_of(*pid).front();
+      options.analyse.at = "live";
+    }
+}
+
 /// As the launcher does: NAME.json, and beside it NAME.oom-1.json, ...
 void write_ooms(const Report& report, const std::string& input, const Options& options) {
   for (const OomReport& oom : report.ooms) {
@@ -52,8 +62,8 @@ int cmd_report(const Arguments& arguments) {
   Options options;
   options.text = text_options(STDOUT_FILENO);
   CLI::App app("Renders a trace (.vtrace) or a report (.json).", "vramtrack report");
-  app.add_option("INPUT", options.inputs, "trace or report; several are rendered one after the other")->required();
-  app.add_option("--format", options.format, "text, json, html, folded, speedscope, pprof, perfetto, torch-snapshot")
+  app.add_option("INPUT", options.inputs, "trace, report or running process (PID); several are rendered one after the other")->required();
+  app.add_option("--format", options.format, "text, json, html, folded, speedscope, pprof, perfetto, torch-snapshot, github, sarif")
       ->capture_default_str();
   add_common(app, options);
   app.add_option("--top", options.text.top, "text: rows of the table")->capture_default_str();
@@ -83,6 +93,7 @@ int cmd_report(const Arguments& arguments) {
   if (options.inputs.size() > 1 && options.format != "text") {
     throw UsageError("--format " + options.format + " takes one input; join several with `vramtrack merge`");
   }
+  name_traces(options);
   write_output(options.output, [&](std::ostream& out) {
     for (const std::string& input : options.inputs) {
       const Report report = load(input, options.analyse);

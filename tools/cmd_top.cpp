@@ -23,26 +23,6 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-bool is_number(const std::string& text) {
-  return !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
-}
-
-/// The traces of a process and of all that it started.
-std::vector<std::string> traces_of(pid_t root) {
-  if (!process_info(root))
-    throw std::runtime_error("no process " + std::to_string(root) + "; `vramtrack ps` lists them");
-  std::vector<std::string> traces;
-  for (const pid_t pid : process_tree(root)) {
-    for (std::string& trace : mapped_files(pid, ".vtrace")) traces.push_back(std::move(trace));
-  }
-  if (traces.empty()) {
-    throw std::runtime_error("process " + std::to_string(root) +
-                             " has no trace: it was not started with `vramtrack run`, it has not used the GPU yet, or "
-                             "it belongs to another user");
-  }
-  return traces;
-}
-
 std::vector<std::string> find_traces(const std::string& target) {
   std::error_code ignored;
   if (fs::is_directory(target, ignored)) {
@@ -51,7 +31,7 @@ std::vector<std::string> find_traces(const std::string& target) {
     if (!traces.empty()) return traces;
     throw std::runtime_error(target + ": no trace (vramtrack-PID.vtrace) in this folder");
   }
-  if (!fs::exists(target, ignored) && is_number(target)) return traces_of(static_cast<pid_t>(std::stol(target)));
+  if (const auto pid = process_number(target)) return traces_of(*pid);
   return {target};
 }
 

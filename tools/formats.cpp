@@ -5,11 +5,38 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
 
+#include "report/render/ci.hpp"
 #include "report/symbolize/symbol_cache.hpp"
 #include "tools/command.hpp"
 
 namespace vramtrack::tools {
+namespace {
+
+/// The folder that CI services give paths from: the checkout, else where we are.
+std::string repository() {
+  for (const char* name : {"GITHUB_WORKSPACE", "CI_PROJECT_DIR"})
+    if (const char* folder = std::getenv(name); folder != nullptr && *folder == '/') return folder;
+  std::error_code ignored;
+  return std::filesystem::current_path(ignored).string();
+}
+
+/// Annotations; the summary goes to the file that the job shows as its summary, else after the annotations.
+void github(const Report& report, std::ostream& out) {
+  const std::string root = repository();
+  render::github_annotations(report, root, out);
+  const char* path = std::getenv("GITHUB_STEP_SUMMARY");
+  if (path == nullptr || *path == '\0') return render::markdown(report, root, out);
+  std::ofstream summary(path, std::ios::app | std::ios::binary);
+  render::markdown(report, root, summary);
+  summary.close();
+  if (!summary) throw std::runtime_error(std::string(path) + ": the job summary cannot be written (GITHUB_STEP_SUMMARY)");
+}
+
+}  // namespace
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> table = {
@@ -21,6 +48,8 @@ const std::vector<Format>& formats() {
       {"pprof", render::pprof},
       {"perfetto", render::perfetto},
       {"torch-snapshot", render::torch_snapshot},
+      {"github", github},
+      {"sarif", [](const Report& report, std::ostream& out) { render::sarif(report, repository(), out); }},
   };
   return table;
 }

@@ -4,6 +4,8 @@
 #include <map>
 #include <stdexcept>
 
+#include "tools/proc_files.hpp"
+
 namespace vramtrack::tools {
 namespace {
 
@@ -41,6 +43,29 @@ std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs, b
     for (std::string& file : files_of(input, reports)) files.push_back(std::move(file));
   }
   return files;
+}
+
+std::optional<pid_t> process_number(const std::string& input) {
+  std::error_code ignored;
+  if (input.empty() || input.size() > 9 || input.find_first_not_of("0123456789") != std::string::npos ||
+      fs::exists(input, ignored))
+    return {};
+  return static_cast<pid_t>(std::stol(input));
+}
+
+std::vector<std::string> traces_of(pid_t root) {
+  if (!process_info(root))
+    throw std::runtime_error("no process " + std::to_string(root) + "; `vramtrack ps` lists them");
+  std::vector<std::string> traces;
+  for (const pid_t pid : process_tree(root)) {
+    for (std::string& trace : mapped_files(pid, ".vtrace")) traces.push_back(std::move(trace));
+  }
+  if (traces.empty()) {
+    throw std::runtime_error("process " + std::to_string(root) +
+                             " has no trace: it was not started with `vramtrack run`, it has not used the GPU yet, or "
+                             "it belongs to another user");
+  }
+  return traces;
 }
 
 }  // namespace vramtrack::tools

@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "contract/dormant.hpp"
 #include "contract/notes.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/options.hpp"
@@ -170,6 +171,7 @@ bool open(std::uint32_t forked_from) noexcept {
   trace::Writer* writer = trace::Writer::create(path, forked_from);
   if (writer == nullptr) return false;
   writer->header().process_start_real_ns = process_start_real_ns();
+  if (g_host_options.dormant) trace::set_dormant_bits(writer->header(), trace::off_now | trace::was_off);
   trace::set_active(writer);
   if (g_host_options.history) ledger::start_history();
   write_notes(*writer);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <utility>
 
+#include "contract/dormant.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/hot_thread.hpp"
 #include "interpose/core/lock.hpp"
@@ -54,6 +55,11 @@ VRAMTRACK_COLD void say_what_stopped() noexcept {
     say("recording stopped: ", why, ". The program goes on untraced.");
 }
 
+/// `vramtrack stop PID` has not switched it off. Frees are recorded all the same, so that what is known stays right.
+bool switched_on(trace::Writer& writer) noexcept {
+  return (trace::dormant_bits(writer.header()) & trace::off_now) == 0;
+}
+
 VRAMTRACK_COLD bool start() noexcept {
   const SavedErrno keep;
   const NoCancel whole;
@@ -71,7 +77,7 @@ VRAMTRACK_COLD bool start() noexcept {
         trace_lost);
     g_lock_lost.store(lock_lost, std::memory_order_release);
     g_facts_due.store(true, std::memory_order_relaxed);
-    observers.opened();
+    if (!g_host_options.dormant) observers.opened();  // else the first event that is recorded brings the agent in
   }
   return opened;
 }
@@ -119,9 +125,10 @@ void count_dropped() noexcept {
 }
 
 bool recording() noexcept {
-  if (g_state.load(std::memory_order_acquire) == State::on && trace::active() != nullptr) [[likely]]
-    return true;
-  return recording_slow();
+  trace::Writer* const writer = trace::active();
+  if (g_state.load(std::memory_order_acquire) == State::on && writer != nullptr) [[likely]]
+    return switched_on(*writer);
+  return recording_slow() && trace::active() != nullptr && switched_on(*trace::active());
 }
 
 void record_alloc(const AllocEvent& event, const CaptureStart& start) noexcept {
@@ -210,6 +217,11 @@ void freeze() noexcept {
 void stop_recording(const char* why) noexcept {
   if (g_state.exchange(State::off) == State::off) return;
   say("recording stopped: ", why, ". The program goes on untraced.");
+}
+
+bool may_record() noexcept {
+  const State state = g_state.load(std::memory_order_acquire);
+  return state == State::on || (state == State::idle && !g_host_options.no_trace);
 }
 
 bool trace_open() noexcept {

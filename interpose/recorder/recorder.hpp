@@ -78,6 +78,9 @@ void freeze_quietly() noexcept;
 /// Same, and nothing else: one store. What waits is left to the reader.
 void freeze_at_once() noexcept;
 
+/// Whether this process is recorded, or will be from its first event on.
+bool may_record() noexcept;
+
 /// Whether this process has an open trace (recording or frozen).
 bool trace_open() noexcept;
 

@@ -2,6 +2,11 @@
 #include "interpose/stacks/native_stack.hpp"
 
 #include <dlfcn.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
 
 #include "interpose/core/say.hpp"
 
@@ -11,10 +16,25 @@ namespace {
 using UnwBacktrace = int (*)(void**, int);
 UnwBacktrace g_unw_backtrace = nullptr;
 
+/// The libunwind that a wheel brings, beside this library; null where none was packed. Its name is its own: what the
+/// program itself loads as libunwind.so.8 stays the system's.
+void* open_bundled() noexcept {
+  Dl_info own;
+  char path[PATH_MAX];
+  if (::dladdr(reinterpret_cast<void*>(&open_bundled), &own) == 0) return nullptr;
+  const char* const slash = std::strrchr(own.dli_fname, '/');
+  if (slash == nullptr) return nullptr;
+  const int length = std::snprintf(path, sizeof path, "%.*s/libunwind-vramtrack.so.8",
+                                   static_cast<int>(slash - own.dli_fname), own.dli_fname);
+  if (length < 0 || static_cast<std::size_t>(length) >= sizeof path || ::access(path, R_OK) != 0) return nullptr;
+  return ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
 }  // namespace
 
 void load_libunwind() noexcept {
-  void* const library = ::dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+  void* library = open_bundled();
+  if (library == nullptr) library = ::dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
   if (library != nullptr) g_unw_backtrace = reinterpret_cast<UnwBacktrace>(::dlsym(library, "unw_backtrace"));
   if (g_unw_backtrace == nullptr) {
     say("libunwind.so.8 cannot be loaded (package libunwind8): stacks of unusual code will be cut short");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "contract/dormant.hpp"
 #include "contract/notes.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/device_ledger.hpp"
@@ -311,6 +312,8 @@ class Analysis {
     const auto add = [&](std::uint64_t count, const char* what) {
       if (count > 0) out.notes.push_back(std::to_string(count) + " " + what);
     };
+    if ((trace::dormant_bits(trace_.header) & trace::was_off) != 0)
+      out.notes.push_back("recording was off for a part of the run: what was allocated then is not in this report");
     add(losses.dropped_stacks, "stacks could not be stored");
     add(losses.dropped_history, "history events could not be kept up with");
     add(losses.truncated_stacks, "stacks are cut: more frames than the limit");

@@ -1,0 +1,26 @@
+// Recording that is switched on and off while the program runs (`vramtrack run --dormant`, `start PID`, `stop PID`): one
+// word of the trace's header, which the tools write and the traced process reads at each event.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "contract/layout.hpp"
+
+namespace vramtrack::trace {
+
+/// Bits of Header::reserved[0].
+enum DormantBits : std::uint64_t {
+  off_now = 1,
+  was_off = 2,  // for some time of the run: blocks that were allocated then are not known
+};
+
+inline std::uint64_t dormant_bits(const Header& header) noexcept {
+  return std::atomic_ref(const_cast<std::uint64_t&>(header.reserved[0])).load(std::memory_order_relaxed);
+}
+
+inline void set_dormant_bits(Header& header, std::uint64_t bits) noexcept {
+  std::atomic_ref(header.reserved[0]).store(bits, std::memory_order_relaxed);
+}
+
+}  // namespace vramtrack::trace
