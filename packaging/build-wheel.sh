@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Leaves dist/vramtrack-*.whl (one for every Python, glibc 2.28 or newer) and dist/vramtrack-*.tar.gz. Can be run again.
+# Compiled as any other build is, but linked against the libc of an older system, so that it runs there too. Needs Debian 12
+# and its packages of the build (installed where they are missing), and PyPI for the build back end.
+# VRAMTRACK_WHEEL_VENV names a Python environment that has packaging/wheel/requirements.txt already.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../dev/install.sh"
+
+work=$build/wheel
+sysroot=$work/sysroot
+venv=${VRAMTRACK_WHEEL_VENV:-$work/venv}
+dist=$root/dist
+platform=manylinux_2_28_x86_64
+largest_bytes=10000000
+mkdir -p "$work" "$dist"
+
+# fetch FILE SHA256 URL...: the file into $work, from the first URL that has it.
+fetch() {
+  local file=$work/$1 sum=$2 url
+  shift 2
+  for url in "$@"; do
+    [ -e "$file" ] && break
+    curl -sSfL -m 300 -o "$file.part" "$url" && mv "$file.part" "$file"
+  done
+  echo "$sum  $file" | sha256sum --check --quiet || die "$file: not the expected file; remove it and start again"
+}
+
+install_packages "${build_packages[@]}" curl binutils
+install_python "$root/packaging/wheel/requirements.txt"
+
+# The C library that the binaries are linked against: Debian 11's, glibc 2.31. What is taken from it is older still, which
+# packaging/wheel/check.py makes sure of.
+if [ ! -e "$sysroot/complete" ]; then
+  say "fetching the C library to link against"
+  debian=https://deb.debian.org/debian/pool/main/g/glibc
+  archive=https://snapshot.debian.org/archive/debian/20240901T000000Z/pool/main/g/glibc
+  rm -rf "$sysroot"
+  for package in libc6:05f7264da867b37f4c5ce49266b558ea1e81e05a9464f623152fca70f3550282 \
+    libc6-dev:e7f7b45d9c5cfcf37609f0b6efd3c645272c812144703af89dfd32218fcb0fd3; do
+    file=${package%:*}_2.31-13+deb11u11_amd64.deb
+    fetch "$file" "${package#*:}" "$debian/$file" "$archive/$file"
+    dpkg-deb -x "$work/$file" "$sysroot"
+  done
+  # Links to absolute paths would lead out of the folder.
+  find "$sysroot" -type l | while read -r link; do
+    case $(readlink "$link") in /*) ln -sfn "$sysroot$(readlink "$link")" "$link" ;; esac
+  done
+  touch "$sysroot/complete"
+fi
+libraries=$sysroot/usr/lib/x86_64-linux-gnu
+link="--sysroot=$sysroot -B$libraries -L$libraries -L$sysroot/lib/x86_64-linux-gnu -Wl,--no-as-needed -l:libpthread.so.0 -l:libdl.so.2"
+gcc -O2 -fPIC -c "$root/packaging/wheel/glibc_compat.c" -o "$work/glibc_compat.o"
+
+# libunwind, which the preloaded library opens from beside itself: without the parts that need more than libc, under a
+# name of its own (a program that wants the system's must not be given this one), exporting what is called.
+libunwind=libunwind-1.6.2
+if [ ! -e "$work/libunwind/complete" ]; then
+  say "building $libunwind"
+  fetch $libunwind.tar.gz 4a6aec666991fb45d0889c44aede8ad6eb108071c3554fcdff671f9c94794976 \
+    https://github.com/libunwind/libunwind/releases/download/v1.6.2/$libunwind.tar.gz \
+    https://deb.debian.org/debian/pool/main/libu/libunwind/libunwind_1.6.2.orig.tar.gz
+  rm -rf "${work:?}/$libunwind" "$work/libunwind"
+  tar -C "$work" -xf "$work/$libunwind.tar.gz"
+  mkdir -p "$work/libunwind"
+  (
+    set -e
+    cd "$work/$libunwind"
+    ./configure --quiet CFLAGS="-O2 -fPIC -w" --disable-shared --with-pic --disable-minidebuginfo --disable-zlibdebuginfo \
+      --disable-cxx-exceptions --disable-coredump --disable-ptrace --disable-setjmp --disable-tests --disable-documentation
+    make -s -j"$(nproc)" -C src libunwind.la
+    printf '{ global: unw_backtrace; local: *; };\n' >exports.map
+    # shellcheck disable=SC2086
+    gcc -shared -s -Wl,-soname,libunwind-vramtrack.so.8 -Wl,--version-script=exports.map -Wl,--whole-archive \
+      src/.libs/libunwind.a -Wl,--no-whole-archive $link -static-libgcc -o "$work/libunwind/libunwind-vramtrack.so.8"
+  ) >"$work/libunwind.log" 2>&1 || { tail -20 "$work/libunwind.log" >&2; die "libunwind was not built (see $work/libunwind.log)"; }
+  touch "$work/libunwind/complete"
+fi
+
+say "building the wheel (a few minutes the first time)"
+rm -rf "$dist"/vramtrack-* "$work/out"
+settings=(-Cbuild-dir="$work/cmake" "-Ccmake.define.VRAMTRACK_LIBUNWIND=$work/libunwind/libunwind-vramtrack.so.8"
+  "-Ccmake.define.VRAMTRACK_LINK_COMPAT=$work/glibc_compat.o"
+  "-Ccmake.define.CMAKE_EXE_LINKER_FLAGS=$link" "-Ccmake.define.CMAKE_SHARED_LINKER_FLAGS=$link")
+[ -n "${VRAMTRACK_CUDA_INCLUDE_DIR:-}" ] && settings+=("-Ccmake.define.VRAMTRACK_CUDA_INCLUDE_DIR=$VRAMTRACK_CUDA_INCLUDE_DIR")
+if command -v ccache >/dev/null; then
+  settings+=(-Ccmake.define.CMAKE_C_COMPILER_LAUNCHER=ccache -Ccmake.define.CMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+# shellcheck disable=SC2086
+PATH=$venv/bin:$PATH "$venv/bin/python" -m build --no-isolation --wheel --sdist --outdir "$work/out" "${settings[@]}" \
+  ${VRAMTRACK_WHEEL_SETTINGS:-} "$root" >"$work/build.log" 2>&1 ||
+  { tail -30 "$work/build.log" >&2; die "the wheel was not built (see $work/build.log)"; }
+
+PATH=$venv/bin:$PATH "$venv/bin/python" "$root/packaging/wheel/check.py" "$work/out"/*.whl "$platform" "$largest_bytes" "$dist" \
+  >"$work/check.log" || die "the wheel is not fit (see $work/check.log)"
+mv "$work/out"/*.tar.gz "$dist/"
+say "done: $(tail -1 "$work/check.log")"

@@ -1,0 +1,33 @@
+from spack.package import *
+
+
+class Vramtrack(CMakePackage):
+    """heaptrack for GPU memory: who holds it, where it was allocated, and why it is still alive."""
+
+    license("Apache-2.0")
+
+    version("main", branch="main")
+
+    depends_on("c", type="build")
+    depends_on("cxx", type="build")
+    depends_on("cmake@3.25:", type="build")
+    depends_on("ninja", type="build")
+    depends_on("nlohmann-json@3.11:", type="build")
+    depends_on("cli11@2.1:", type="build")
+    depends_on("cuda@13:", type="build")  # its headers; nothing of it is linked
+    depends_on("elfutils@0.188:")
+    depends_on("zlib-api")
+    depends_on("libunwind@1.6:", type="run")
+
+    requires("platform=linux", "target=x86_64:")
+
+    generator("ninja")
+
+    def cmake_args(self):
+        return [
+            self.define("VRAMTRACK_TESTS", False),
+            self.define("VRAMTRACK_CUDA_INCLUDE_DIR", self.spec["cuda"].prefix.include),
+        ]
+
+    def setup_run_environment(self, env):
+        env.prepend_path("PYTHONPATH", self.prefix.share.vramtrack.python)

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# try-wheel.sh [--torch PYTHON] WHEEL [PYTHON...]: installs the wheel into a fresh environment of each PYTHON (default:
+# every one that is found) and uses it. --torch names a Python whose PyTorch the environments of its version may borrow: there
+# a leaking program is run and its line has to be named. Elsewhere the program and the library are run without PyTorch.
+set -euo pipefail
+torch=""
+[ "${1:-}" = --torch ] && { torch=$2; shift 2; }
+wheel=$(realpath "${1:?usage: try-wheel.sh [--torch PYTHON] WHEEL [PYTHON...]}")
+shift
+example=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/docs/examples/leaky_train.py
+pythons=("$@")
+if ((!${#pythons[@]})); then
+  for version in 3.9 3.10 3.11 3.12 3.13 3.14; do
+    for python in "$(command -v python$version || true)" ~/.pyenv/versions/$version.*/bin/python; do
+      [ -x "$python" ] && pythons+=("$python") && break
+    done
+  done
+fi
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for python in "${pythons[@]}"; do
+  version=$(version_of "$python")
+  rm -rf "$work/venv" "$work/run" && mkdir "$work/run"
+  "$python" -m venv "$work/venv"
+  "$work/venv/bin/pip" install --quiet --no-deps --no-index --disable-pip-version-check "$wheel"
+  cd "$work/run"
+  "$work/venv/bin/vramtrack" --help | grep -q 'vramtrack run --sim'
+  "$work/venv/bin/python" -m vramtrack ps >/dev/null
+  "$work/venv/bin/python" -c 'import vramtrack; assert not vramtrack.is_active() and vramtrack.live() == {}; vramtrack.mark("x")'
+  "$work/venv/bin/vramtrack" run --sim -- "$work/venv/bin/python" -c \
+    'import vramtrack; assert vramtrack.is_active() and vramtrack.live()["live_bytes"] == 0' 2>/dev/null
+  said="installed, runs"
+  if [ -n "$torch" ] && [ "$(version_of "$torch")" = "$version" ]; then
+    "$torch" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' >"$work/venv/lib/python$version/site-packages/borrowed.pth"
+    before=$(date +%s%N)
+    "$work/venv/bin/vramtrack" run --sim -- "$work/venv/bin/python" "$example" >/dev/null 2>summary.txt
+    grep -q 'history-accumulation.*leaky_train.py:27' summary.txt || { cat summary.txt; echo "error: $version: the leak was not named" >&2; exit 1; }
+    said+=", names leaky_train.py:27 with PyTorch ($((($(date +%s%N) - before) / 1000000)) ms)"
+  fi
+  echo "CPython $version: $said"
+done

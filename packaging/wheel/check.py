@@ -1,0 +1,74 @@
+"""check.py WHEEL PLATFORM LARGEST_BYTES FOLDER: refuses a wheel that would not work elsewhere, else puts it into FOLDER
+under its platform tag.
+
+Looked at: that auditwheel finds PLATFORM's glibc enough and nothing to graft, what each binary needs, that it is small
+enough, and that the texts of all licences are in it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+# Parts of glibc, all: before 2.34 threads and dlopen lived in libraries of their own.
+LIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2"}
+
+
+def fail(message):
+    sys.exit("error: " + message)
+
+
+def output(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        fail("%s: %s" % (" ".join(command), done.stdout.strip()))
+    return done.stdout
+
+
+def check_binaries(folder, newest):
+    found = 0
+    for path in sorted(Path(folder).rglob("*")):
+        if not path.is_file() or path.open("rb").read(4) != b"\x7fELF":
+            continue
+        found += 1
+        name = path.relative_to(folder)
+        needed = set(re.findall(r"NEEDED.*\[(.*)\]", output("readelf", "-d", str(path))))
+        if not needed <= LIBC:
+            fail("%s needs %s" % (name, ", ".join(sorted(needed - LIBC))))
+        versions = re.findall(r"GLIBC_(\d+)\.(\d+)", output("objdump", "-T", str(path)))
+        most = max(((int(a), int(b)) for a, b in versions), default=(2, 0))
+        if most > newest:
+            fail("%s needs GLIBC_%d.%d" % (name, *most))
+        print("%-60s %8d bytes  GLIBC_%d.%d" % (name, path.stat().st_size, *most))
+    if found < 10:
+        fail("only %d binaries: the simulated GPU is missing" % found)
+
+
+def main(wheel, platform, largest, target):
+    newest = tuple(int(one) for one in re.match(r"manylinux_(\d+)_(\d+)_", platform).groups())
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+            names = archive.namelist()
+        check_binaries(folder, newest)
+        notice = next(Path(folder).glob("*.dist-info/licenses/NOTICE")).read_text()
+    for text in re.findall(r"[\w.-]+\.txt", notice):
+        if not any(name.endswith("/" + text) for name in names):
+            fail("the text of a licence is missing: " + text)
+    said = output(sys.executable, "-m", "auditwheel", "show", wheel)
+    tags = re.findall(r'manylinux_(\d+)_(\d+)_x86_64', said)
+    if not tags or min(tuple(map(int, tag)) for tag in tags) > newest:
+        fail("auditwheel: " + said)
+    tagged = output(sys.executable, "-m", "wheel", "tags", "--remove", "--platform-tag", platform, wheel).strip().splitlines()[-1]
+    made = Path(wheel).with_name(Path(tagged).name)
+    if made.stat().st_size > int(largest):
+        fail("%s has %d bytes, more than %s" % (made.name, made.stat().st_size, largest))
+    os.replace(made, Path(target) / made.name)
+    print("%s: %d bytes" % (made.name, (Path(target) / made.name).stat().st_size))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,55 @@
+// What gcc 12's libstdc++ and libgcc take from a newer libc than the wheel is made for. Linked into each C++ binary of the
+// wheel, hidden. Not into the preloaded library, which asks libc itself.
+#define _GNU_SOURCE
+#include <link.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+// glibc 2.32. Zero: threads may be there, so reference counts are changed atomically.
+HIDDEN char __libc_single_threaded = 0;
+
+// glibc 2.36, for std::random_device.
+HIDDEN uint32_t arc4random(void) {
+  uint32_t value = 0;
+  while (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) {
+  }
+  return value;
+}
+
+// glibc 2.35: the object that an address is in, and where its unwinding table is. libgcc asks at each exception.
+struct Found {
+  uintptr_t address;
+  struct dl_find_object* result;
+};
+
+static int look(struct dl_phdr_info* info, size_t size, void* data) {
+  (void)size;
+  struct Found* const found = data;
+  const ElfW(Phdr)* table = NULL;
+  uintptr_t start = 0, end = 0;
+  for (size_t i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)* const segment = &info->dlpi_phdr[i];
+    const uintptr_t at = info->dlpi_addr + segment->p_vaddr;
+    if (segment->p_type == PT_GNU_EH_FRAME) table = segment;
+    if (segment->p_type == PT_LOAD && found->address >= at && found->address < at + segment->p_memsz) {
+      start = at;
+      end = at + segment->p_memsz;
+    }
+  }
+  if (end == 0) return 0;
+  if (table == NULL) return -1;
+  memset(found->result, 0, sizeof *found->result);
+  found->result->dlfo_map_start = (void*)start;
+  found->result->dlfo_map_end = (void*)end;
+  found->result->dlfo_eh_frame = (void*)(info->dlpi_addr + table->p_vaddr);
+  return 1;
+}
+
+HIDDEN int _dl_find_object(void* address, struct dl_find_object* result) {
+  struct Found found = {(uintptr_t)address, result};
+  return dl_iterate_phdr(look, &found) == 1 ? 0 : -1;
+}
