@@ -1,5 +1,6 @@
-// What gcc 12's libstdc++ and libgcc take from a newer libc than the wheel is made for. Linked into each C++ binary of the
-// wheel, hidden. Not into the preloaded library, which asks libc itself.
+// What gcc 12's headers, libstdc++ and libgcc take from a newer libc than the wheel is made for. Linked, hidden, into each
+// binary of the wheel; FOR_CXX: into those of C++ alone, since the preloaded library asks libc itself for the object of an
+// address.
 #define _GNU_SOURCE
 #include <link.h>
 #include <stddef.h>
@@ -9,9 +10,10 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-// glibc 2.32. Zero: threads may be there, so reference counts are changed atomically.
+// glibc 2.32, from the reference counts of <memory>. Zero: threads may be there, so reference counts are changed atomically.
 HIDDEN char __libc_single_threaded = 0;
 
+#ifdef FOR_CXX
 // glibc 2.36, for std::random_device.
 HIDDEN uint32_t arc4random(void) {
   uint32_t value = 0;
@@ -53,3 +55,4 @@ HIDDEN int _dl_find_object(void* address, struct dl_find_object* result) {
   struct Found found = {(uintptr_t)address, result};
   return dl_iterate_phdr(look, &found) == 1 ? 0 : -1;
 }
+#endif
