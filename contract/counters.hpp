@@ -27,12 +27,13 @@ inline void count_alloc(Site& site, std::uint64_t bytes, std::uint64_t time, std
   site.last_step = step;
 }
 
-inline void count_free(Site& site, std::uint64_t bytes, std::uint64_t time, bool late) noexcept {
+inline void count_free(Site& site, std::uint64_t bytes, std::uint64_t time, bool late, std::uint32_t where) noexcept {
   site.live_bytes -= bytes;
   --site.live_count;
   site.freed_bytes += bytes;
   ++site.freed_count;
   if (late) ++site.freed_late;
+  site.freed_in_backward += where & freed_in_backward;
   site.last_free_time = time;
 }
 
@@ -46,12 +47,14 @@ inline void take_back_free(Site& site, std::uint64_t bytes, bool late) noexcept 
   if (late && site.freed_late > 0) --site.freed_late;
 }
 
-inline void raise_peak(Account& account, std::uint64_t time, std::uint32_t step) noexcept {
-  if (account.live_bytes <= account.peak_bytes) return;
+/// Whether this is a new peak.
+inline bool raise_peak(Account& account, std::uint64_t time, std::uint32_t step) noexcept {
+  if (account.live_bytes <= account.peak_bytes) return false;
   account.peak_bytes = account.live_bytes;
   account.peak_time = time;
   account.peak_step = step;
   ++account.peak_epoch;
+  return true;
 }
 
 inline void set_reserved(Account& account, std::uint64_t reserved) noexcept {

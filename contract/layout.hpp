@@ -63,6 +63,7 @@ enum class RecordType : std::uint32_t {
   oom = 5,
   note = 6,
   module_gone = 7,
+  label = 8,
   heap_graph = 16,  // HeapGraphRecord (heap_graph.hpp)
 };
 
@@ -198,7 +199,9 @@ struct Site {
   std::uint32_t first_step;
   std::uint32_t last_step;
   std::uint32_t freed_late;        // frees of blocks that had lived for two steps or more: what a bounded buffer does
-  std::uint64_t reserved2[3];
+  std::uint32_t raised_epoch;      // the last new peak that an allocation of this site made; see Account::peak_epoch
+  std::uint32_t freed_in_backward; // frees by a thread that runs a backward pass
+  std::uint64_t reserved2[2];
 };
 static_assert(sizeof(Site) == 160);
 
@@ -226,13 +229,14 @@ struct PendingEvent {
   std::uint64_t bytes;           // 0: a free
   std::uint64_t reserved_bytes;  // what the allocator holds after it
   std::uint64_t time;            // ticks
-  std::uint32_t stack;           // this, `forward` and `thread`: of an allocation
+  std::uint32_t stack;           // this and `forward`: of an allocation
   std::uint32_t forward;
   std::uint32_t step;
-  std::uint32_t thread;
+  std::uint32_t thread;          // of a free: freed_in_backward or 0
 };
 static_assert(sizeof(PendingEvent) == 48);
 inline constexpr std::size_t pending_events = 512;
+inline constexpr std::uint32_t freed_in_backward = 1;  // by a thread that ran an autograd node when it last allocated
 
 /// A ring of events that wait: of one thread and one device, so that threads share no cache line while they record.
 /// They are booked together, those of all threads in the order of their times: most of a single event's cost would be
@@ -344,7 +348,8 @@ struct StackRecord {
   std::uint16_t python_frames;
   std::uint16_t native_frames;
   std::uint32_t flags;  // StackFlags
-  std::uint32_t reserved;
+  std::uint16_t module;  // label of the innermost nn.Module that is being called, or 0
+  std::uint16_t range;   // label of the innermost range that the thread has opened, or 0
 };
 inline constexpr std::uint64_t python_frame_bit = 1ull << 63;
 inline constexpr std::uint64_t entry_bit = 1ull << 62;
@@ -354,6 +359,17 @@ enum StackFlags : std::uint32_t {
   stack_python_unreadable = 2,  // the interpreter's frames could not be read
   stack_no_python = 4,          // the thread has no Python state (or recording of Python stacks is off)
   stack_no_native = 8,          // native stacks are off
+};
+
+enum class LabelKind : std::uint32_t { module = 0, range = 1 };
+
+/// What runs, besides its line. Ids of all kinds together are dense from 1.
+struct LabelRecord {
+  std::uint32_t id;
+  std::uint32_t kind;     // LabelKind
+  std::uint32_t name;     // string id: the class of an nn.Module (the agent's note `module_names` says which), a range's name
+  std::uint32_t reserved;
+  std::uint64_t address;  // of the module's object
 };
 
 struct OomRecord {  // then: Block[blocks], the live set of both layers at that moment (flags: 1 = truncated)

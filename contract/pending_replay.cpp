@@ -107,7 +107,7 @@ class Replay {
     count_alloc(site, event.bytes, event.time, event.step);
     count_alloc(account, event.bytes);
     set_reserved(account, event.reserved_bytes);
-    raise_peak(account, event.time, event.step);
+    if (raise_peak(account, event.time, event.step)) site.raised_epoch = account.peak_epoch;
     add_point(event, level);
     if (stored) return;
     live_[event.address] = file_.blocks.size();
@@ -138,7 +138,7 @@ class Replay {
     Account& account = file_.accounts[account_];
     const std::uint64_t level = account.live_bytes;
     keep_peak(site, account);
-    count_free(site, bytes, event.time, event.step - allocated_step >= late_steps);
+    count_free(site, bytes, event.time, event.step - allocated_step >= late_steps, event.bytes == 0 ? event.thread : 0);
     count_free(account, bytes);
     set_reserved(account, event.reserved_bytes);
     add_point(event, level);

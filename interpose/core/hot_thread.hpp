@@ -29,7 +29,8 @@ struct alignas(64) HotThread {
   std::int32_t events;
   std::uint32_t id;      // thread_id()'s
   std::int16_t tell_at;  // the agent's: so many events
-  std::int16_t device;   // the ledger's
+  std::int8_t device;    // the ledger's; never more than max_devices
+  std::uint8_t in_node;  // the stacks': 1 when an autograd node ran at this thread's last allocation
 };
 static_assert(sizeof(HotThread) == 64);
 

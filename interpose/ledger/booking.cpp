@@ -150,7 +150,8 @@ void count_alloc(Writer& writer, DeviceState& device, Site& site, std::uint64_t 
   change_accounts(writer.header(), device, kind, now, [&](Account& account) {
     trace::count_alloc(account, bytes);
     if (tensor) set_reserved(account, reserved);
-    raise_peak(account, now.time, now.step);
+    const bool raised = raise_peak(account, now.time, now.step);
+    if (tensor && raised) site.raised_epoch = account.peak_epoch;
   });
 }
 
@@ -174,7 +175,7 @@ void count_free(Writer& writer, Shard& shard, Site& site, std::uint64_t bytes, s
   DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
   if (device == nullptr) return;
   keep_peak(site, device->peak_account(kind));
-  trace::count_free(site, bytes, now.time, late);
+  trace::count_free(site, bytes, now.time, late, now.thread);
   change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
     trace::count_free(account, bytes);
     if (tensor) set_reserved(account, reserved);
@@ -237,7 +238,7 @@ void put_in(Writer& writer, Shard& shard, const AllocEvent& event, StackId stack
   }
   if (known) [[unlikely]] {  // its free was not seen
     count_loss(header.losses.replaced_blocks);
-    book_free(writer, shard, event.address, position.entry(), event.reserved_bytes, now);
+    book_free(writer, shard, event.address, position.entry(), event.reserved_bytes, {now.time, now.step, 0});
   }
   position.store(event.address, BlockEntry::of(space, event.bytes, now.step, slot.slot, site.index));
   store_block(*slot.block, {event.address, event.bytes, now.time, event.stream, site.index, now.step, now.thread, 0});
@@ -259,7 +260,7 @@ SiteRef pass_in(Writer& writer, Shard& shard, const SiteKey& key, const Passing&
   }
   if (const BlockIndex::Position stale = shard.blocks.find(block.address, address_space(Kind::block))) [[unlikely]] {
     count_loss(writer.header().losses.replaced_blocks);
-    take_out(writer, shard, stale, reserved, now);
+    take_out(writer, shard, stale, reserved, {now.time, now.step, 0});
   }
   count_alloc<true>(writer, *device, *site.site, block.bytes, reserved, now);
   keep_event(shard, block.address, block.bytes, site.index, now, false);

@@ -31,7 +31,7 @@ struct SiteRef {
 void put_in(trace::Writer& writer, Shard& shard, const AllocEvent& event, StackId stack, StackId forward,
             const Moment& now) noexcept;
 
-/// Books the free of a block that was found in the index.
+/// Books the free of a block that was found in the index. Of a free, `now.thread` is PendingEvent::thread.
 void take_out(trace::Writer& writer, Shard& shard, BlockIndex::Position position, std::uint64_t reserved,
               const Moment& now) noexcept;
 

@@ -86,13 +86,14 @@ void drop(const FreeEvent& event) noexcept {
   const std::uint64_t read = ticks();
   const std::uint32_t step = current_step(writer->header());
   if (event.layer == Layer::tensor &&
-      defer(*writer, *shard, event.device, {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, 0}))
+      defer(*writer, *shard, event.device,
+            {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, t_hot.in_node}))
       [[likely]]
     return;
   const LockGuard guard(shard->lock);
   book_pending(*writer, *shard);
   free_block(*writer, *shard, event.address, address_space(event.kind), event.reserved_bytes,
-             {shard->stamp(read), step, 0});
+             {shard->stamp(read), step, t_hot.in_node});
 }
 
 void restore(const Removed& removed) noexcept {
@@ -127,14 +128,20 @@ void remove_device(std::int16_t device) noexcept {
   }
 }
 
-std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept {
+Found find(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept {
   Writer* const writer = trace::active();
   Shard* const shard = shard_of(layer, device);
-  if (writer == nullptr || shard == nullptr || address == 0) return 0;
+  if (writer == nullptr || shard == nullptr || address == 0) return {};
   const LockGuard guard(shard->lock);
   book_pending(*writer, *shard);
   const BlockIndex::Position position = shard->blocks.find(address, address_space(kind));
-  return position ? writer->block(position.entry().slot())->bytes : 0;
+  if (!position) return {};
+  const Block& block = *writer->block(position.entry().slot());
+  return {block.site, block.time, block.bytes};
+}
+
+std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept {
+  return find(layer, device, kind, address).bytes;
 }
 
 void set_mapping(std::uint64_t handle, std::uint64_t address) noexcept {

@@ -36,6 +36,13 @@ void remove_device(std::int16_t device) noexcept;
 /// Bytes of a live block, or 0 (for pointers whose size a caller must know, e.g. to map a pool pointer).
 std::uint64_t live_bytes_of(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept;
 
+/// A live block, by its address; bytes 0: there is none.
+struct Found {
+  std::uint32_t site;
+  std::uint64_t time, bytes;
+};
+Found find(Layer layer, std::int16_t device, Kind kind, std::uint64_t address) noexcept;
+
 /// Where a block of kind vmm, known by its handle, is mapped now (0: nowhere): its Block::stream.
 void set_mapping(std::uint64_t handle, std::uint64_t address) noexcept;
 

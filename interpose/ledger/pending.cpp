@@ -245,7 +245,7 @@ bool find_ring(Writer& writer, Shard& shard, std::int16_t device) noexcept {
     t_rings = ring;
   }
   t_hot.ring = ring;
-  t_hot.device = device;
+  t_hot.device = static_cast<std::int8_t>(device);
   t_hot.pending = ring->pending;
   t_hot.room_until = ring->pending->written;  // not known yet
   return true;

@@ -11,7 +11,7 @@ namespace vramtrack::stacks {
 
 /// A new stack was interned: its words are kept to compare later captures with.
 void check_remember(StackId stack, const std::uint64_t* python, std::uint32_t python_frames,
-                    const std::uint64_t* native, std::uint32_t native_frames) noexcept;
+                    const std::uint64_t* native, std::uint32_t native_frames, std::uint16_t module) noexcept;
 
 /// The calling thread's stack was captured as `stack`, and taken for one where no autograd node runs, or not.
 VRAMTRACK_COLD void check_capture(const CaptureStart& start, StackId stack, bool outside_nodes) noexcept;

@@ -39,22 +39,6 @@ int match_libpython(dl_phdr_info* info, std::size_t, void* found) noexcept {
 
 void* symbol(const char* name) noexcept { return ::dlsym(g_library != nullptr ? g_library : RTLD_DEFAULT, name); }
 
-/// Reads memory that may not be there.
-bool safe_read(const void* from, void* to, std::size_t bytes) noexcept {
-  if (reinterpret_cast<std::uintptr_t>(from) >> 47 != 0) return false;
-  const iovec local{to, bytes};
-  const iovec remote{const_cast<void*>(from), bytes};
-  const long got = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1ul, &remote, 1ul, 0ul);
-  if (got >= 0 || errno == EFAULT) return got == static_cast<long>(bytes);
-  // Forbidden by a sandbox: the slow way.
-  const NoCancel whole;
-  const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-  if (memory < 0) return false;
-  const ssize_t read = ::pread(memory, to, bytes, static_cast<off_t>(reinterpret_cast<std::uintptr_t>(from)));
-  ::close(memory);
-  return read == static_cast<ssize_t>(bytes);
-}
-
 template <class T>
 bool safe_field(const void* object, std::size_t offset, T& value) noexcept {
   return safe_read(static_cast<const std::byte*>(object) + offset, &value, sizeof value);
@@ -153,12 +137,13 @@ PythonSearch load(Python& python) noexcept {
   python.frame_type = symbol("PyFrame_Type");
   python.string_type = symbol("PyUnicode_Type");
   python.bytes_type = symbol("PyBytes_Type");
+  python.cell_type = symbol("PyCell_Type");
   if (get_version == nullptr || python.this_thread_state == nullptr) return PythonSearch::absent;
   bool free_threaded = false;
   const char* const text = get_version();
   const std::uint32_t version = parse_version(text, free_threaded);
   if (python.is_finalizing == nullptr || python.code_type == nullptr || python.frame_type == nullptr ||
-      python.string_type == nullptr || python.bytes_type == nullptr ||
+      python.string_type == nullptr || python.bytes_type == nullptr || python.cell_type == nullptr ||
       !python_layout(version, free_threaded, symbol("_PyRuntime"), python.layout)) {
     say("frames of this Python (", version >> 8, ".", version & 0xff, free_threaded ? " free-threaded" : "",
         ") cannot be read (those of 3.9 to 3.14 can, free-threaded of 3.13): native stacks only");
@@ -168,6 +153,21 @@ PythonSearch load(Python& python) noexcept {
 }
 
 }  // namespace
+
+bool safe_read(const void* from, void* to, std::size_t bytes) noexcept {
+  if (reinterpret_cast<std::uintptr_t>(from) >> 47 != 0) return false;
+  const iovec local{to, bytes};
+  const iovec remote{const_cast<void*>(from), bytes};
+  const long got = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1ul, &remote, 1ul, 0ul);
+  if (got >= 0 || errno == EFAULT) return got == static_cast<long>(bytes);
+  // Forbidden by a sandbox: the slow way.
+  const NoCancel whole;
+  const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  if (memory < 0) return false;
+  const ssize_t read = ::pread(memory, to, bytes, static_cast<off_t>(reinterpret_cast<std::uintptr_t>(from)));
+  ::close(memory);
+  return read == static_cast<ssize_t>(bytes);
+}
 
 VRAMTRACK_COLD void find_python() noexcept {
   const PythonSearch seen = g_python_search.load(std::memory_order_acquire);

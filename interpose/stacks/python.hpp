@@ -17,6 +17,7 @@ struct Python {
   const void* frame_type;
   const void* string_type;
   const void* bytes_type;
+  const void* cell_type;
 };
 
 /// The interpreter, once it was found and its layout verified; nullptr before, or when it cannot be read.
@@ -37,6 +38,9 @@ void unlock_python_search() noexcept;
 
 /// The calling thread's Python thread state; nullptr when it has none, or when the interpreter is on its way out.
 const std::byte* python_thread_state(const Python& python) noexcept;
+
+/// Reads memory that may not be there. Slow.
+bool safe_read(const void* from, void* to, std::size_t bytes) noexcept;
 
 template <class T>
 T read_at(const void* object, std::size_t offset) noexcept {

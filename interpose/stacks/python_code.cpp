@@ -8,6 +8,7 @@
 
 #include <string_view>
 
+#include "interpose/stacks/labels.hpp"
 #include "interpose/stacks/state.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
@@ -62,6 +63,7 @@ void put(Table* table, std::uint64_t code, std::uint32_t id) noexcept {
 
 // A code object is about to be freed (with the GIL held, or in a free-threaded build without).
 void code_died(void* code) noexcept {
+  forget_code(static_cast<const std::byte*>(code));
   Table* const table = g_table.load(std::memory_order_acquire);
   if (table != nullptr && find(table, reinterpret_cast<std::uint64_t>(code)) != nullptr) {
     const LockGuard guard(g_lock);  // not to lose the mark to a table that is being copied
@@ -89,23 +91,24 @@ struct Utf8 {
   }
 };
 
-std::uint32_t intern_string(trace::Writer& writer, const PythonLayout& l, const std::byte* text) noexcept {
-  if (text == nullptr) return 0;
+/// A str as UTF-8: its own bytes where it is plain ASCII, else in `buffer`.
+template <std::size_t size>
+std::string_view text_of(const PythonLayout& l, const std::byte* text, char (&buffer)[size]) noexcept {
+  if (text == nullptr) return {};
   const auto length = read_at<std::size_t>(text, l.var_size);
   const auto state = read_at<std::uint32_t>(text, l.string_state);
   const bool compact = (state >> 5 & 1) != 0, ascii = (state >> 6 & 1) != 0;
   const std::uint32_t kind = state >> 2 & 7;
-  if (!compact) return writer.intern("?");  // a legacy str of before 3.12: never a name or file of a code object
-  if (ascii) return writer.intern({reinterpret_cast<const char*>(text + l.ascii_data), length});
-  char buffer[4096];
-  Utf8 out{buffer, buffer + sizeof buffer};
+  if (!compact) return "?";  // a legacy str of before 3.12: never a name or file of a code object
+  if (ascii) return {reinterpret_cast<const char*>(text + l.ascii_data), length};
+  Utf8 out{buffer, buffer + size};
   const std::byte* const data = text + l.compact_data;
   for (std::size_t i = 0; i < length; ++i) {
     if (kind == 1) out.put(read_at<std::uint8_t>(data, i));
     if (kind == 2) out.put(read_at<std::uint16_t>(data, 2 * i));
     if (kind == 4) out.put(read_at<std::uint32_t>(data, 4 * i));
   }
-  return writer.intern({buffer, static_cast<std::size_t>(out.at - buffer)});
+  return {buffer, static_cast<std::size_t>(out.at - buffer)};
 }
 
 bool record_code(const Python& python, const std::byte* code, std::uint32_t id) noexcept {
@@ -114,10 +117,16 @@ bool record_code(const Python& python, const std::byte* code, std::uint32_t id) 
   const PythonLayout& l = python.layout;
   trace::CodeRecord record{};
   record.id = id;
-  record.file = intern_string(*writer, l, read_at<const std::byte*>(code, l.file));
-  record.name = intern_string(*writer, l, read_at<const std::byte*>(code, l.name));
-  if (l.qualname >= 0)
-    record.qualname = intern_string(*writer, l, read_at<const std::byte*>(code, static_cast<std::size_t>(l.qualname)));
+  char file_buffer[4096], name_buffer[1024];
+  const std::string_view file = text_of(l, read_at<const std::byte*>(code, l.file), file_buffer);
+  const std::string_view name = text_of(l, read_at<const std::byte*>(code, l.name), name_buffer);
+  record.file = writer->intern(file);
+  record.name = writer->intern(name);
+  note_code(python, code, name, file);
+  if (l.qualname >= 0) {
+    const auto* const qualname = read_at<const std::byte*>(code, static_cast<std::size_t>(l.qualname));
+    record.qualname = writer->intern(text_of(l, qualname, name_buffer));
+  }
   record.first_line = read_at<std::int32_t>(code, l.first_line);
   record.version = l.version;
   const auto* const lines = read_at<const std::byte*>(code, l.line_table);

@@ -17,6 +17,8 @@ void set_objects(PythonLayout& l) noexcept {
   l.ascii_data = header + (has_wstr ? 32 : 24);
   l.compact_data = l.ascii_data + (has_wstr ? 24 : 16);
   l.type_dealloc = header + 32;  // ob_size, tp_name, tp_basicsize, tp_itemsize
+  l.type_name = header + 8;
+  l.cell_value = header;
 }
 
 /// 3.9 and 3.10: frames are objects.
@@ -28,6 +30,10 @@ void set_frame_objects(PythonLayout& l) noexcept {
   l.code = 32;
   l.instruction = l.version == 0x309 ? 104 : 96;
   l.lasti_scale = l.version == 0x309 ? 1 : 2;
+  l.locals = l.version == 0x309 ? 360 : 352;
+  l.local_count = 28;
+  l.cell_names = 88;
+  l.cell_to_argument = 96;
   l.file = 104;
   l.name = 112;
   l.line_table = 120;
@@ -46,6 +52,7 @@ void set_interpreter_frames(PythonLayout& l) noexcept {
   l.flags = 64;
   l.flags_mask = 0xffull << 48;
   l.owner_shift = 48;
+  l.locals = 72;
   if (l.version == 0x30b) {
     l.flags_mask = 0xffffull << 32;
     l.flags_shift = 16;
@@ -94,6 +101,7 @@ bool set_published(PythonLayout& l, const void* runtime) noexcept {
   l.previous = static_cast<std::uint32_t>(frame[1]);
   l.code = static_cast<std::uint32_t>(frame[2]);
   l.instruction = static_cast<std::uint32_t>(frame[3]);
+  l.locals = static_cast<std::uint32_t>(frame[4]);
   l.owner = static_cast<std::uint32_t>(frame[5]);
   l.flags = l.owner & ~7u;  // the aligned word around it: at 70 in 3.13, at 74 in 3.14
   const std::uint32_t bit = 8 * (l.owner & 7);

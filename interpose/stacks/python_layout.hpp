@@ -29,12 +29,14 @@ struct PythonLayout {
   std::uint8_t owner_shift;   // where the owner is then
   std::uint8_t owner_shim;    // owner values from here on mark a frame of the interpreter's own (3.12+), else 255
   std::uint8_t lasti_scale;   // 3.9: f_lasti counts bytes, 3.10: code units of 2 bytes
+  std::uint32_t locals;       // the local variables, arguments first
 
   // code object
   std::uint32_t file, name, line_table, first_line;
   std::int32_t qualname;          // -1 before 3.11
   std::uint32_t first_traceable;  // 3.11+
   std::uint32_t instructions;     // 3.11+: offset of the bytecode; 3.9, 3.10: of a pointer to bytes
+  std::uint32_t local_count, cell_names, cell_to_argument;  // 3.9, 3.10: cells stand behind the locals
 
   // objects
   std::uint32_t object_type;   // ob_type
@@ -43,6 +45,8 @@ struct PythonLayout {
   std::uint32_t string_state;  // bit field of str
   std::uint32_t ascii_data, compact_data;
   std::uint32_t type_dealloc;  // tp_dealloc of a type
+  std::uint32_t type_name;     // tp_name
+  std::uint32_t cell_value;    // ob_ref of a cell
 };
 
 /// The layout of `version` (major << 8 | minor). `runtime` is the address of _PyRuntime, or null. False: unknown.

@@ -5,6 +5,7 @@
 //               each C call
 #include "interpose/stacks/python_stack.hpp"
 
+#include "interpose/stacks/labels.hpp"
 #include "interpose/stacks/python_code.hpp"
 
 namespace vramtrack::stacks {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::uint8_t owned_by_generator = 1;
 constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;  // user addresses have nothing above
+constexpr std::uint64_t module_word = std::uint64_t{'m'} << 32;  // with a label: not the word of a frame, whose top bit is set
 
 /// What decides a frame's word, and whether it differs from what is remembered. With interpreter frames: the
 /// instruction pointer, which lies inside the code object and so says which one and which offset, and above it the
@@ -58,10 +60,11 @@ bool is_shim(const PythonLayout& l, std::uint64_t key) noexcept {
 }
 
 /// The word of one frame; 0: hidden by CPython. False: its code object could not be recorded.
-bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, bool below_shim,
-             std::uint64_t& word) noexcept {
+bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, bool below_shim, std::uint64_t& word,
+             bool& calls_module) noexcept {
   const PythonLayout& l = python.layout;
   word = 0;
+  calls_module = false;
   if (is_shim(l, key)) return true;
   const auto* const code = untagged(read_at<const std::byte*>(frame, l.code));
   std::int64_t offset = 0;
@@ -77,6 +80,7 @@ bool resolve(const Python& python, const std::byte* frame, std::uint64_t key, bo
   }
   const std::uint32_t id = code_id(python, code);
   if (id == no_code) return false;
+  calls_module = code == g_module_call_code.load(std::memory_order_acquire);
   const auto where = offset < 0 ? trace::unknown_offset : static_cast<std::uint32_t>(offset);
   word = trace::python_frame_bit | (entry ? trace::entry_bit : 0) | std::uint64_t{id} << 32 | where;
   return true;
@@ -150,17 +154,46 @@ std::uint32_t update(const Kind& kind, PythonMemo& memo, const std::byte* innerm
   return changed;
 }
 
+/// The outermost frame up to `changed` whose code is the same but which calls another module.
+std::uint32_t first_other_module(const Python& python, const PythonMemo& memo, std::uint32_t changed) noexcept {
+  for (std::uint32_t n = 0; n < memo.modules; ++n) {
+    const std::uint32_t at = memo.module_at[n];
+    if (at >= changed) break;
+    const std::byte* const module = called_module(python, memo.frame[at]);
+    if (module != memo.module[n]) return at;
+    if (module != nullptr && read_at<const std::byte*>(module, python.layout.object_type) != memo.module_type[n])
+      return at;
+  }
+  return changed;
+}
+
+void add_module(const Python& python, PythonMemo& memo, std::uint32_t at) noexcept {
+  const std::byte* const module = called_module(python, memo.frame[at]);
+  const std::uint32_t n = memo.modules++;
+  memo.module_at[n] = at;
+  memo.module[n] = module;
+  memo.module_type[n] = module == nullptr ? nullptr : read_at<const std::byte*>(module, python.layout.object_type);
+  memo.module_label[n] = static_cast<std::uint16_t>(module_label(python, module));
+}
+
 template <class Kind>
 [[gnu::always_inline]] inline bool walk(const Python& python, const Kind& kind, PythonMemo& memo,
                                         const std::byte* innermost, std::uint32_t& flags) noexcept {
-  const std::uint32_t changed = update(kind, memo, innermost, flags);
+  std::uint32_t changed = update(kind, memo, innermost, flags);
+  changed = first_other_module(python, memo, changed);
+  while (memo.modules > 0 && memo.module_at[memo.modules - 1] >= changed) --memo.modules;
   Hash128 hash = changed > 0 ? memo.hash[changed - 1] : Hash128{};
   for (std::uint32_t i = changed; i < memo.count; ++i) {
     const std::uint64_t key = kind.key(memo.frame[i]);
     const bool below_shim = i > 0 && is_shim(kind.l, memo.key[i - 1]);
-    if (!resolve(python, memo.frame[i], key, below_shim, memo.word[i])) [[unlikely]]
+    bool calls_module;
+    if (!resolve(python, memo.frame[i], key, below_shim, memo.word[i], calls_module)) [[unlikely]]
       return false;
     if (memo.word[i] != 0) hash = hash.plus(memo.word[i]);
+    if (calls_module) {
+      add_module(python, memo, i);
+      hash = hash.plus(module_word | memo.module_label[memo.modules - 1]);
+    }
     memo.key[i] = key;
     memo.hash[i] = hash;
   }

@@ -70,7 +70,7 @@ StackId find_stack(const Hash128& hash) noexcept {
 
 [[gnu::noinline]] StackId add_stack(const Hash128& hash, const std::uint64_t* python, std::uint32_t python_frames,
                                     const std::uint64_t* native, std::uint32_t native_frames,
-                                    std::uint32_t flags) noexcept {
+                                    const StackMarks& marks) noexcept {
   trace::Writer* const writer = trace::active();
   if (writer == nullptr) return no_stack;
   for (std::uint32_t i = 0; i < native_frames; ++i) record_module(ip_info(native[i]).module);
@@ -79,7 +79,10 @@ StackId find_stack(const Hash128& hash) noexcept {
   if (known != no_stack) return known;  // another thread was faster
   Table* const table = room_for_one();
   const trace::StackRecord record{g_next_id, static_cast<std::uint16_t>(python_frames),
-                                  static_cast<std::uint16_t>(native_frames), flags, 0};
+                                  static_cast<std::uint16_t>(native_frames),
+                                  marks.flags,
+                                  marks.module,
+                                  marks.range};
   // A part that is empty may be null, which memcpy may not be given.
   if (python_frames != 0) std::memcpy(g_words, python, python_frames * sizeof *python);
   if (native_frames != 0) std::memcpy(g_words + python_frames, native, native_frames * sizeof *native);
@@ -88,12 +91,12 @@ StackId find_stack(const Hash128& hash) noexcept {
     std::atomic_ref(writer->header().losses.dropped_stacks).fetch_add(1, std::memory_order_relaxed);
     return no_stack;
   }
-  if (g_options.check) check_remember(g_next_id, python, python_frames, native, native_frames);
+  if (g_options.check) check_remember(g_next_id, python, python_frames, native, native_frames, marks.module);
   put(table, hash.a, hash.b, g_next_id);
   std::atomic_ref losses_truncated(writer->header().losses.truncated_stacks);
-  if ((flags & trace::stack_truncated) != 0) losses_truncated.fetch_add(1, std::memory_order_relaxed);
+  if ((marks.flags & trace::stack_truncated) != 0) losses_truncated.fetch_add(1, std::memory_order_relaxed);
   std::atomic_ref losses_unreadable(writer->header().losses.python_unreadable);
-  if ((flags & trace::stack_python_unreadable) != 0) losses_unreadable.fetch_add(1, std::memory_order_relaxed);
+  if ((marks.flags & trace::stack_python_unreadable) != 0) losses_unreadable.fetch_add(1, std::memory_order_relaxed);
   return g_next_id++;
 }
 

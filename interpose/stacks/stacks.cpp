@@ -10,6 +10,7 @@
 #include "interpose/stacks/check.hpp"
 #include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/ip_table.hpp"
+#include "interpose/stacks/labels.hpp"
 #include "interpose/stacks/modules.hpp"
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/native_stack.hpp"
@@ -17,10 +18,13 @@
 #include "interpose/stacks/python_stack.hpp"
 #include "interpose/stacks/stack_table.hpp"
 #include "interpose/core/hot.hpp"
+#include "interpose/core/hot_thread.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {
 namespace {
+
+constexpr std::uint64_t range_word = std::uint64_t{'r'} << 32;  // with a label: like module_word of python_stack.cpp
 
 /// What was remembered under an older generation is dropped.
 VRAMTRACK_COLD void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
@@ -30,12 +34,20 @@ VRAMTRACK_COLD void catch_up(ThreadState& state, std::uint64_t generation) noexc
   state.generation = generation;
 }
 
+std::uint16_t innermost_range(const ThreadState& state) noexcept {
+  return state.ranges == 0 || state.ranges > max_ranges_open ? std::uint16_t{0} : state.range[state.ranges - 1];
+}
+
 PythonStack take_python(ThreadState& state) noexcept {
-  if (!g_options.python) {
+  PythonStack stack{{}, trace::stack_no_python};
+  if (g_options.python) [[likely]] {
+    stack = walk_python(state);
+  } else {
     state.python_memo->count = 0;
-    return {{}, trace::stack_no_python};
   }
-  return walk_python(state);
+  if (state.ranges != 0) [[unlikely]]
+    stack.hash = stack.hash.plus(range_word | innermost_range(state));
+  return stack;
 }
 
 /// Words that tell two stacks apart: an address means something else in another object.
@@ -66,7 +78,8 @@ Hash128 hash_of(const ThreadState& state, const PythonStack& python, std::uint32
   if (known != no_stack) return known;
   // Libraries may have come by ways that no hook sees (the C library's own, say).
   if (native_frames > 0 && refresh()) hash = hash_of(state, python, native_frames, flags);
-  return add_stack(hash, state.python, copy_python(state, state.python), state.native, native_frames, flags);
+  return add_stack(hash, state.python, copy_python(state, state.python), state.native, native_frames,
+                   {flags, innermost_module(*state.python_memo), innermost_range(state)});
 }
 
 /// The same without native frames: the line that builds an autograd node.
@@ -134,6 +147,7 @@ void unlock_all() noexcept {
   unlock_ip_table();
   unlock_modules();
   unlock_code_objects();
+  unlock_labels();
   unlock_python_search();
   unlock_stack_table();
   unlock_check();
@@ -161,6 +175,7 @@ Captured capture(const CaptureStart& start) noexcept {
     forward = find_forward();
     if (taken.record != nullptr) taken.record->outside_nodes = forward.outside;
   }
+  t_hot.in_node = outside || forward.outside ? 0 : 1;
   if (g_options.check) [[unlikely]]
     check_capture(start, taken.stack, outside);
   return {taken.stack, forward.stack};
@@ -175,11 +190,25 @@ void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexce
   remember_node(*state, sequence_number, stack);
 }
 
+void open_range(const char* name) noexcept {
+  ThreadState* const state = current_state();
+  if (state == nullptr) return;
+  if (state->ranges < max_ranges_open) state->range[state->ranges] = static_cast<std::uint16_t>(range_label(name));
+  ++state->ranges;
+}
+
+void close_range() noexcept {
+  ThreadState* const state = current_state();
+  if (state != nullptr && state->ranges > 0) --state->ranges;
+}
+
 void modules_changed() noexcept { refresh(); }
 
 void reset() noexcept {
   forget_modules();
   forget_code_objects();
+  forget_labels();
+  if (ThreadState* const state = t_hot.stacks) state->ranges = 0;
   forget_stacks();
   check_forget();
   forget_forward();

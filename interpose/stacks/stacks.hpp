@@ -29,6 +29,11 @@ void reset() noexcept;
 /// An autograd node is being built in this thread (called by the at::sequence_number hook, with the number it got).
 void remember_forward(std::uint64_t sequence_number, const CaptureStart& start) noexcept;
 
+/// The program opens and closes a range of this thread, which names what it allocates until then. Unbalanced calls do no
+/// harm. Before recording has begun they are not counted.
+void open_range(const char* name) noexcept;
+void close_range() noexcept;
+
 /// Libraries may have come or gone (dlopen/dlclose returned): flush rules, write module records lazily.
 void modules_changed() noexcept;
 

@@ -72,6 +72,7 @@ VRAMTRACK_COLD ThreadState* make_state() noexcept {
   if (state == nullptr && (state = map_state()) == nullptr) return nullptr;
   state->generation = 0;  // never current: what an ended thread remembered is flushed
   state->autograd_thread = 0;
+  state->ranges = 0;
   find_stack(*state);
   g_thread_end.watch(state);
   t_hot.stacks = state;

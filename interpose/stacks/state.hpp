@@ -13,6 +13,7 @@ namespace vramtrack::stacks {
 
 inline constexpr std::size_t max_python = 1024;
 inline constexpr std::size_t max_native = 1024;
+inline constexpr std::size_t max_ranges_open = 64;  // further ones are counted and have no label
 
 extern Options g_options;  // written once by init()
 
@@ -39,6 +40,8 @@ struct ThreadState {
   ReadSets* read_sets;
   std::uintptr_t stack_low, stack_high;  // this thread's own stack, 0 when unknown
   std::uint64_t autograd_thread;         // at::RecordFunction's number of this thread, 0: not asked yet
+  std::uint32_t ranges;                  // that this thread has opened and not closed
+  std::uint16_t range[max_ranges_open];  // their labels, outermost first
   PythonOnly python_only[256];           // of the autograd nodes built last, by the low bits of their hash
   std::uint64_t python[max_python];      // frames in the words of trace::StackRecord
   std::uint64_t native[max_native];
