@@ -174,6 +174,9 @@ class Reader {
       case RecordType::stack:
         good = stack(payload);
         break;
+      case RecordType::label:
+        good = label(payload);
+        break;
       case RecordType::oom:
         good = oom(payload);
         break;
@@ -258,10 +261,20 @@ class Reader {
     stack.flags = fixed.flags;
     stack.python_frames = fixed.python_frames;
     stack.native_frames = fixed.native_frames;
+    stack.module = fixed.module;
+    stack.range = fixed.range;
     stack.position = position_;
     stack.first_word = out_.words.size();
     out_.words.resize(out_.words.size() + count);
     if (count != 0) std::memcpy(&out_.words[stack.first_word], payload.data() + sizeof fixed, count * 8);
+    return true;
+  }
+
+  bool label(Bytes payload) {
+    if (payload.size() < sizeof(LabelRecord)) return false;
+    const auto fixed = read_at<LabelRecord>(payload);
+    if (fixed.id == 0 || !make_place(out_.labels, fixed.id)) return false;
+    out_.labels[fixed.id] = {true, static_cast<LabelKind>(fixed.kind), fixed.name};
     return true;
   }
 

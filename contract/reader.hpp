@@ -50,10 +50,17 @@ struct Code {
   std::string line_table;
 };
 
+struct Label {
+  bool known = false;
+  LabelKind kind = LabelKind::module;
+  std::uint32_t name = 0;  // string id
+};
+
 struct Stack {
   bool known = false;
   std::uint32_t flags = 0;  // StackFlags
   std::uint16_t python_frames = 0, native_frames = 0;
+  std::uint16_t module = 0, range = 0;  // labels, 0: none
   LogPosition position = 0;
   std::uint64_t first_word = 0;  // in TraceFile::words
 };
@@ -84,6 +91,7 @@ struct TraceFile {
   std::vector<Module> modules;  // in the order in which they were loaded
   std::vector<Code> codes;      // by id
   std::vector<Stack> stacks;    // by id
+  std::vector<Label> labels;    // by id; 0 is none
   std::vector<std::uint64_t> words;
   std::vector<Site> sites;    // by index; holes have used == 0
   std::vector<Block> blocks;  // live ones, in the order of their slots; `site` is always a used site
@@ -98,6 +106,7 @@ struct TraceFile {
   const std::string& string(std::uint32_t id) const;                      // "" when unknown
   const Code* code(std::uint32_t id) const;                               // nullptr when unknown
   const Stack* stack(std::uint32_t id) const;                             // nullptr when unknown
+  const Label* label(std::uint32_t id) const;                             // nullptr when unknown
   std::span<const std::uint64_t> python_words(const Stack& stack) const;  // innermost first
   std::span<const std::uint64_t> native_words(const Stack& stack) const;  // innermost first
   /// The module that covered an address when the record at `position` was written; nullptr when none did.

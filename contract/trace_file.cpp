@@ -23,6 +23,10 @@ const Code* TraceFile::code(std::uint32_t id) const {
   return id < codes.size() && codes[id].known ? &codes[id] : nullptr;
 }
 
+const Label* TraceFile::label(std::uint32_t id) const {
+  return id < labels.size() && labels[id].known ? &labels[id] : nullptr;
+}
+
 const Stack* TraceFile::stack(std::uint32_t id) const {
   return id < stacks.size() && stacks[id].known ? &stacks[id] : nullptr;
 }

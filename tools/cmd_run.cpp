@@ -42,6 +42,8 @@ void prepare_environment(const RunOptions& options, const fs::path& folder, cons
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
   allow_preload_before_sanitizer();
   setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
+  // Programs that use NVTX 3 ask this library for its listener; one that is set belongs to another tool.
+  if (traced) setenv("NVTX_INJECTION64_PATH", (library_folder() / "libvramtrack.so").c_str(), 0);
 }
 
 /// Makes the output folder. False, with one line on stderr, when it cannot hold files: the program then runs untraced.

@@ -249,6 +249,15 @@ void enter(const char* name, Object* arguments) noexcept {
   call(*api, name, arguments);
 }
 
+/// An optimizer's first steps: it is handed over by name. GIL held.
+void look_at_step(Object* optimizer) noexcept {
+  const PythonApi* api = python_api();
+  Object* none = api == nullptr || g_globals == nullptr ? nullptr : api->dict_get(g_globals, "NONE");
+  if (none == nullptr || api->dict_set(g_globals, "stepped", optimizer) != 0) return;
+  look_now("first");
+  api->dict_set(g_globals, "stepped", none);
+}
+
 std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
 std::uint64_t look_budget() noexcept { return look_budget_ns(); }
 

@@ -1,5 +1,7 @@
 #include "interpose/python/natives.hpp"
 
+#include <iterator>
+
 #include "contract/heap_graph.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/agent.hpp"
@@ -8,12 +10,15 @@
 #include "interpose/python/steps.hpp"
 #include "interpose/python/worker_random.hpp"
 #include "interpose/recorder/recorder.hpp"
+#include "interpose/stacks/labels.hpp"
+#include "interpose/core/clock.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent {
 
 // agent.cpp
 void look_now(const char* why) noexcept;
+void look_at_step(Object* optimizer) noexcept;
 std::uint64_t look_height() noexcept;
 std::uint64_t look_budget() noexcept;
 std::uint64_t sequence_number() noexcept;
@@ -42,9 +47,23 @@ Object* none_or_error() noexcept { return api().error_occurred() != nullptr ? nu
 
 /// torch's hook after each optimizer step: (optimizer, args, kwargs), all left alone. An error of ours must not reach
 /// the script; one that a signal handler of the script raised inside a look must.
-Object* native_on_step(Object*, Object*) noexcept {
+/// The first two steps of each of the first optimizers: its state and the gradients are there.
+bool is_early_step(const Object* optimizer) noexcept {
+  static const Object* known[64];
+  static std::uint8_t steps[64];
+  for (std::size_t i = 0; i < std::size(known); ++i) {
+    if (known[i] != optimizer && known[i] != nullptr) continue;
+    known[i] = optimizer;
+    return steps[i] < 2 && ++steps[i] <= 2;
+  }
+  return false;
+}
+
+Object* native_on_step(Object*, Object* arguments) noexcept {
   SavedErrno keep;
   if (const char* why = step_done(sequence_number())) look_now(why);
+  Object* optimizer = api().tuple_get(arguments, 0);
+  if (optimizer != nullptr && is_early_step(optimizer)) look_at_step(optimizer);
   return none_or_error();
 }
 
@@ -129,6 +148,38 @@ Object* native_end(Object*, Object*) noexcept {
   return none_or_error();
 }
 
+/// (address, class's address) of the module that has label n; False: there are not so many. (0, 0): not a module's.
+Object* native_label(Object*, Object* arguments) noexcept {
+  std::uint64_t address = 0, type = 0;
+  const auto label = static_cast<std::uint32_t>(integer_argument(arguments, 0));
+  if (api().error_occurred() != nullptr || !stacks::labelled_module(label, address, type)) return none_or_error();
+  Object* tuple = api().new_tuple(2);
+  if (tuple == nullptr) return nullptr;
+  api().tuple_set(tuple, 0, api().new_unsigned(address));
+  api().tuple_set(tuple, 1, api().new_unsigned(type));
+  return tuple;
+}
+
+/// (site, birth in ticks, bytes) of the live block of the tensor layer that begins at an address; False: there is none.
+Object* native_block(Object*, Object* arguments) noexcept {
+  SavedErrno keep;
+  const std::uint64_t address = integer_argument(arguments, 0);
+  const auto device = static_cast<std::int16_t>(integer_argument(arguments, 1));
+  if (api().error_occurred() != nullptr) return nullptr;
+  const ledger::Found found = [&] {
+    const HookScope scope;  // a signal handler that comes under the ledger's locks must not wait for them
+    return ledger::find(Layer::tensor, device, Kind::block, address);
+  }();
+  Object* tuple = found.bytes == 0 ? nullptr : api().new_tuple(3);
+  if (tuple == nullptr) return none_or_error();
+  api().tuple_set(tuple, 0, api().new_unsigned(found.site));
+  api().tuple_set(tuple, 1, api().new_unsigned(found.time));
+  api().tuple_set(tuple, 2, api().new_unsigned(found.bytes));
+  return tuple;
+}
+
+Object* native_ticks(Object*, Object*) noexcept { return api().new_unsigned(ticks()); }
+
 MethodDef g_methods[] = {
     {"native_on_step", native_on_step, method_varargs, nullptr},
     {"native_enter", native_enter, method_varargs, nullptr},
@@ -144,6 +195,9 @@ MethodDef g_methods[] = {
     {"native_interrupt", native_interrupt, method_varargs, nullptr},
     {"native_graph_scan", heap::scan, method_varargs, nullptr},
     {"native_graph", heap::capture, method_varargs, nullptr},
+    {"native_label", native_label, method_varargs, nullptr},
+    {"native_block", native_block, method_varargs, nullptr},
+    {"native_ticks", native_ticks, method_varargs, nullptr},
     {"native_end", native_end, method_varargs, nullptr},
 };
 

@@ -30,7 +30,6 @@ constexpr std::size_t table_size = 2 * (std::size_t{max_labels} + 1);
 
 SpinLock g_lock;  // all below
 std::atomic<Entry*> g_table{nullptr};
-std::uint32_t g_modules = 0;
 std::uint64_t* g_addresses = nullptr;  // of the numbered modules, then their types
 std::uint32_t g_labels = 0;            // records written
 
@@ -38,7 +37,7 @@ std::uint32_t g_labels = 0;            // records written
 struct Range {
   std::uint32_t name, pattern, label;
 };
-constexpr std::uint32_t max_ranges = 4096, max_alike = 64;
+constexpr std::uint32_t max_ranges = 1024, max_alike = 64;
 Range* g_ranges = nullptr;
 std::uint32_t g_range_count = 0;
 
@@ -96,7 +95,6 @@ std::uint32_t intern_class_name(const Python& python, const std::byte* type) noe
   entry.type = class_address;
   entry.label = label;
   entry.module.store(address, std::memory_order_release);
-  ++g_modules;
   return label;
 }
 
@@ -189,12 +187,10 @@ void unlock_labels() noexcept { g_lock.reset(); }
 
 void forget_labels() noexcept {
   const LockGuard guard(g_lock);
-  Entry* const table = g_table.load(std::memory_order_relaxed);
-  if (table != nullptr && g_modules != 0)
-    for (std::size_t i = 0; i < table_size; ++i) table[i].module.store(0, std::memory_order_relaxed);
-  if (g_addresses != nullptr)
-    for (std::uint32_t i = 0; i < g_labels; ++i) g_addresses[i] = g_addresses[max_labels + i] = 0;
-  g_modules = g_labels = g_range_count = 0;
+  // Left behind: to empty them would copy their pages into the child.
+  g_table.store(nullptr, std::memory_order_relaxed);
+  g_addresses = nullptr;
+  g_labels = g_range_count = 0;
 }
 
 }  // namespace vramtrack::stacks

@@ -12,6 +12,7 @@ import { findingsView } from "./findings.js";
 import { flameView } from "./flame.js";
 import { nodeOfKey } from "./flame_tree.js";
 import { sitesView } from "./sites.js";
+import { peakView } from "./peak.js";
 import { ranksView } from "./ranks.js";
 import { tensorsView } from "./tensors.js";
 import { segmentsView } from "./segments_view.js";
@@ -23,6 +24,7 @@ import { installPrint } from "./print.js";
 const TABS = [
   ["findings", "Findings", findingsView],
   ["ranks", "Ranks", ranksView], // of a merged report
+  ["peak", "What it is made of", peakView],
   ["flame", "Flame graph", flameView],
   ["sites", "Call sites", sitesView],
   ["tensors", "Tensors", tensorsView],
@@ -36,7 +38,7 @@ guarded(() => {
   const model = decode($("data").textContent);
   const hasTensors = model.tensorLayer >= 0 && model.totals.some((t) => t.layer === "tensor" && t.allocated_count > 0);
   const first = model.tab || (model.findings.length ? "findings" : "flame");
-  const views = TABS.filter(([key]) => key !== "ranks" || model.ranks);
+  const views = TABS.filter(([key]) => (key !== "ranks" || model.ranks) && (key !== "peak" || model.breakdown.length || model.peak_breakdown.length));
   const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all", ...momentOf(worstOf(model)) }, views.map(([key]) => key));
   const scope = new Scope(model, store);
   header($("what"), model);

@@ -65,6 +65,10 @@ SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const 
   for (auto& [place, activity] : activity_) activity.last = std::min(activity.last, trace.seconds(*until));
 }
 
+bool SiteJudge::is_workspace(const SiteReport& site) const {
+  return vramtrack::is_workspace(report_, site.stack, site.largest_bytes);
+}
+
 void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
   const std::vector<const trace::Block*>& survivors = blocks_[result.id];
   SiteHistory history;
@@ -84,7 +88,7 @@ void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
   const bool hands_out = activity_.contains({static_cast<decltype(site.layer)>(trace::Layer::tensor), site.device});
   if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0 && hands_out) {
     history.purpose = Purpose::allocator_segment;
-  } else if (is_math_library(result.owner) || is_workspace(report_, result.stack, result.largest_bytes)) {
+  } else if (is_math_library(result.owner) || is_workspace(result)) {
     history.purpose = Purpose::workspace;
   }
   const auto found = activity_.find({site.layer, site.device});

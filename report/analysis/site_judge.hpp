@@ -21,6 +21,9 @@ class SiteJudge {
   SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
             const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until);
 
+  /// Scratch memory of a math library that PyTorch allocated for it.
+  bool is_workspace(const SiteReport& site) const;
+
   /// Sets verdict, growth and evidence; the rest of `result` is there already.
   void judge(const trace::Site& site, SiteReport& result) const;
 

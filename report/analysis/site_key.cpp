@@ -58,6 +58,7 @@ std::string site_key(const Report& report, const SiteReport& site, const SiteKey
   if (options.device) key += std::to_string(site.device);
   key += part_end;
   if (site.backward_of) key += "backward";
+  if (options.lines && site.module) key += part_end + *site.module;
   key += frame_end;
   for (const Frame* frame : key_frames(report, site, options)) {
     if (!is_address(frame->function)) key += frame->function;

@@ -9,7 +9,7 @@ namespace vramtrack {
 
 /// How much of a stack must agree.
 struct SiteKeyOptions {
-  bool lines = false;         // line numbers too (two runs of one program)
+  bool lines = false;         // line numbers and modules too (two runs of one program)
   bool native_frames = true;  // false: Python frames only, where the site has any (other library versions)
   bool device = true;
   std::string script;  // this file is "the script", whatever its name: see main_script()

@@ -6,6 +6,8 @@
 #include "contract/dormant.hpp"
 #include "contract/notes.hpp"
 #include "contract/reader.hpp"
+#include "report/analysis/advice.hpp"
+#include "report/analysis/breakdown.hpp"
 #include "report/analysis/device_ledger.hpp"
 #include "report/analysis/process_facts.hpp"
 #include "report/analysis/site_judge.hpp"
@@ -124,16 +126,22 @@ class Analysis {
     const SiteJudge judge(trace_, report_, tensors_, blocks_of_site_,
                           oom_ != nullptr ? std::optional(oom_->record.time) : std::nullopt);
     owners_.resize(trace_.sites.size());
+    Breakdown breakdown(trace_, report_, tensors_, blocks_of_site_);
     for (std::uint32_t i = 0; i < trace_.sites.size(); ++i) {
-      if (trace_.sites[i].used == 1) add_site(i, judge);
+      if (trace_.sites[i].used == 1) add_site(i, judge, breakdown);
     }
     std::sort(report_.sites.begin(), report_.sites.end(), [](const SiteReport& a, const SiteReport& b) {
       if (a.live_bytes != b.live_bytes) return a.live_bytes > b.live_bytes;
       return a.stack != b.stack ? a.stack < b.stack : a.id < b.id;
     });
+    if (oom_ == nullptr) {
+      report_.peak_breakdown = breakdown.at_peak();
+      report_.advice = advise(report_, breakdown.peak_parts());
+    }
+    report_.breakdown = at_peak() ? report_.peak_breakdown : breakdown.at_moment();
   }
 
-  void add_site(std::uint32_t index, const SiteJudge& judge) {
+  void add_site(std::uint32_t index, const SiteJudge& judge, Breakdown& breakdown) {
     const trace::Site& site = trace_.sites[index];
     const ResolvedStack& stack = stacks_.resolve(site.stack);
     SiteReport result;
@@ -153,7 +161,6 @@ class Analysis {
       for (const trace::Block* block : blocks_of_site_[index]) result.live_bytes += block->bytes;
       result.live_count = blocks_of_site_[index].size();
     }
-    if (result.live_bytes < options_.min_size) return;
     result.largest_bytes = site.largest_bytes;
     result.peak_bytes = site.own_peak_bytes;
     result.at_peak_bytes = trace_.bytes_at_peak(site);
@@ -166,7 +173,8 @@ class Analysis {
     if (site.forward != trace::no_stack) result.backward_of = stacks_.resolve(site.forward).frames;
     // At the peak single blocks are not known; those alive at the end stand for them: verdicts are about the run.
     judge.judge(site, result);
-    report_.sites.push_back(std::move(result));
+    breakdown.label(site, index, judge.is_workspace(result), result);
+    if (result.live_bytes >= options_.min_size) report_.sites.push_back(std::move(result));
   }
 
   void add_allocations() {

@@ -84,6 +84,9 @@ struct SiteReport {
   std::optional<std::uint64_t> at_peak_count;
   Growth growth;
   std::string evidence;                             // one sentence: why this verdict
+  std::optional<std::string> module;                // the nn.Module that was being called, as its model names it
+  std::optional<std::string> range;                 // the range that the program had opened (NVTX, vramtrack.phase)
+  std::string phase, role;                          // see BreakdownEntry; "": not known
   std::optional<std::vector<FrameId>> backward_of;  // innermost first
   std::vector<FrameId> stack;                       // innermost first
 };
@@ -213,6 +216,27 @@ struct Finding {
   std::string fix, docs;
 };
 
+/// A part of what the tensor layer of a device held at some moment.
+struct BreakdownEntry {
+  int device = 0;
+  std::string role;  // parameter | gradient | optimizer_state | buffer | activation | temporary | workspace | python |
+                     // unknown
+  std::optional<std::string> module, range;
+  std::string phase;  // in which it was allocated: forward | backward | optimizer | data | other
+  Bytes bytes = 0;
+  std::uint64_t blocks = 0;
+};
+
+/// Something that would make the peak lower.
+struct Advice {
+  std::string code, title;
+  std::optional<std::string> module, file;
+  std::optional<int> line;
+  Bytes saves_bytes = 0;  // of the peak
+  std::string basis;      // measured | computed
+  std::string fix;
+};
+
 struct LossReport {
   std::uint64_t dropped_events = 0, unresolved_frames = 0, unknown_frees = 0, torn_records = 0;
   std::vector<std::string> notes;
@@ -281,6 +305,9 @@ struct Report {
   std::vector<HistoryBands> history;  // only of a trace with --history; not in the JSON report
   std::vector<OomReport> ooms;
   std::vector<Finding> findings;
+  std::vector<BreakdownEntry> breakdown;       // of the report's moment; largest first
+  std::vector<BreakdownEntry> peak_breakdown;  // of the peak
+  std::vector<Advice> advice;                  // for the peak; the largest saving first
   LossReport losses;
   Ranks ranks;  // only of a merged report
   // What the traced process noted (agent facts and the like), by key; input of the findings, not rendered as such.

@@ -162,6 +162,10 @@ class Node {
     field("verdict", value.verdict);
     field("growth", value.growth);
     field("evidence", value.evidence);
+    field("module", value.module);
+    field("range", value.range);
+    field("phase", value.phase);
+    field("role", value.role);
     field("backward_of", value.backward_of);
     field("stack", value.stack);
   }
@@ -303,6 +307,25 @@ class Node {
     field("fix", value.fix);
     field("docs", value.docs);
   }
+  void read(BreakdownEntry& value) const {
+    field("device", value.device);
+    field("role", value.role);
+    field("module", value.module);
+    field("range", value.range);
+    field("phase", value.phase);
+    field("bytes", value.bytes);
+    field("blocks", value.blocks);
+  }
+  void read(Advice& value) const {
+    field("code", value.code);
+    field("title", value.title);
+    field("module", value.module);
+    field("file", value.file);
+    field("line", value.line);
+    field("saves_bytes", value.saves_bytes);
+    field("basis", value.basis);
+    field("fix", value.fix);
+  }
   void read(LossReport& value) const {
     field("dropped_events", value.dropped_events);
     field("unresolved_frames", value.unresolved_frames);
@@ -404,6 +427,9 @@ Report read_report(std::string_view text, const std::string& path) {
   root.field("timeline", report.timeline);
   root.field("ooms", report.ooms);
   root.field("findings", report.findings);
+  root.field("breakdown", report.breakdown);
+  root.field("peak_breakdown", report.peak_breakdown);
+  root.field("advice", report.advice);
   root.field("losses", report.losses);
   root.field("ranks", report.ranks.members);
   root.field("rank_names", report.ranks.names);

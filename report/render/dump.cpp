@@ -187,10 +187,19 @@ void dump_log(const TraceFile& trace, Text& out) {
     out.field("line_table_bytes", c.line_table.size()).field("name", escaped(trace.string(c.name)));
     out.field("qualname", escaped(trace.string(c.qualname))).field("file", escaped(trace.string(c.file))).end();
   }
+  for (std::size_t i = 0; i < trace.labels.size(); ++i) {
+    const Label& l = trace.labels[i];
+    if (!l.known) continue;
+    out.record("label ").number(i).field("kind", l.kind == LabelKind::module ? "module" : "range");
+    out.field("name", escaped(trace.string(l.name))).end();
+  }
   for (std::size_t i = 0; i < trace.stacks.size(); ++i) {
     const Stack& s = trace.stacks[i];
     if (!s.known) continue;
-    out.record("stack ").number(i).field("flags", s.flags).field("position", s.position).key("python");
+    out.record("stack ").number(i).field("flags", s.flags).field("position", s.position);
+    if (s.module != 0) out.field("module", s.module);
+    if (s.range != 0) out.field("range", s.range);
+    out.key("python");
     const char* separator = "";
     for (const std::uint64_t word : trace.python_words(s)) {
       out.plain(separator).number((word >> 32) & 0x3fffffff).plain("+");
@@ -233,7 +242,9 @@ void dump_sites(const TraceFile& trace, Text& out) {
     out.field("freed_bytes", s.freed_bytes).field("freed_count", s.freed_count);
     out.field("first_time", trace.seconds(s.first_time)).field("last_time", trace.seconds(s.last_time));
     out.field("last_free_time", s.freed_count == 0 ? 0.0 : trace.seconds(s.last_free_time));
-    out.field("first_step", s.first_step).field("last_step", s.last_step).end();
+    out.field("first_step", s.first_step).field("last_step", s.last_step);
+    if (s.freed_in_backward != 0) out.field("freed_in_backward", s.freed_in_backward);
+    out.end();
   }
 }
 

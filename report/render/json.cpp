@@ -120,6 +120,10 @@ void write_site(JsonWriter& out, const SiteReport& site) {
   out.field("steps_spanned", site.growth.steps_spanned);
   out.end_object();
   out.field("evidence", site.evidence);
+  out.field("module", site.module);
+  out.field("range", site.range);
+  text_or_null(out, "phase", site.phase);
+  text_or_null(out, "role", site.role);
   out.field("backward_of", site.backward_of);
   out.field("stack", site.stack);
   out.end_object();
@@ -207,6 +211,31 @@ void write_finding(JsonWriter& out, const Finding& finding) {
   out.field("evidence", finding.evidence);
   out.field("fix", finding.fix);
   out.field("docs", finding.docs);
+  out.end_object();
+}
+
+void write_breakdown_entry(JsonWriter& out, const BreakdownEntry& entry) {
+  out.begin_object();
+  out.field("device", entry.device);
+  out.field("role", entry.role);
+  out.field("module", entry.module);
+  out.field("range", entry.range);
+  text_or_null(out, "phase", entry.phase);
+  out.field("bytes", entry.bytes);
+  out.field("blocks", entry.blocks);
+  out.end_object();
+}
+
+void write_advice(JsonWriter& out, const Advice& advice) {
+  out.begin_object();
+  out.field("code", advice.code);
+  out.field("title", advice.title);
+  out.field("module", advice.module);
+  out.field("file", advice.file);
+  out.field("line", advice.line);
+  out.field("saves_bytes", advice.saves_bytes);
+  out.field("basis", advice.basis);
+  out.field("fix", advice.fix);
   out.end_object();
 }
 
@@ -304,6 +333,9 @@ void json(const Report& report, std::ostream& stream) {
   out.field("source", report.step_source);
   out.end_object();
   write_array(out, "findings", report.findings, write_finding);
+  write_array(out, "breakdown", report.breakdown, write_breakdown_entry);
+  write_array(out, "peak_breakdown", report.peak_breakdown, write_breakdown_entry);
+  write_array(out, "advice", report.advice, write_advice);
   write_array(out, "sites", report.sites, write_site);
   write_array(out, "allocations", report.allocations, write_allocation);
   out.key("allocations_omitted");

@@ -81,6 +81,28 @@ Json ledger_json(const std::vector<LedgerEntry>& ledger) {
   return rows;
 }
 
+Json breakdown_json(const std::vector<BreakdownEntry>& entries) {
+  Json rows = Json::array();
+  for (const BreakdownEntry& entry : entries) {
+    rows.push_back({{"device", entry.device},
+                    {"role", entry.role},
+                    {"module", optional_json(entry.module)},
+                    {"phase", entry.phase},
+                    {"bytes", entry.bytes},
+                    {"blocks", entry.blocks}});
+  }
+  return rows;
+}
+
+Json advice_json(const std::vector<Advice>& advice) {
+  Json rows = Json::array();
+  for (const Advice& item : advice) {
+    rows.push_back(
+        {{"title", item.title}, {"saves_bytes", item.saves_bytes}, {"basis", item.basis}, {"fix", item.fix}});
+  }
+  return rows;
+}
+
 Json findings_json(const std::vector<Finding>& findings) {
   Json rows = Json::array();
   for (const Finding& finding : findings) {
@@ -288,6 +310,9 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("ledger") += dump(ledger_json(report.ledger));
   object.key("steps") += dump({{"count", report.steps}, {"source", report.step_source}});
   object.key("findings") += dump(findings_json(report.findings));
+  object.key("breakdown") += dump(breakdown_json(report.breakdown));
+  object.key("peak_breakdown") += dump(breakdown_json(report.peak_breakdown));
+  object.key("advice") += dump(advice_json(report.advice));
   object.key("ooms") += dump(ooms_json(report, tree));
   object.key("losses") += dump({{"dropped_events", report.losses.dropped_events},
                                 {"unresolved_frames", report.losses.unresolved_frames},

@@ -158,6 +158,8 @@ void text(const Report& report, std::ostream& out, const TextOptions& options) {
   write_findings(page);
   write_ooms(page);
   write_holders(page);
+  write_breakdown(page);
+  write_advice(page);
   write_table(page);
   write_losses(page);
   write_audit(page);

@@ -41,4 +41,8 @@ bool holds_more_and_more(const Report& report);
 /// The call sites that hold the memory.
 void write_table(const TextPage& page);
 
+/// What it is made of at the peak, or when it ran out; and what would lower the peak.
+void write_breakdown(const TextPage& page);
+void write_advice(const TextPage& page);
+
 }  // namespace vramtrack::render

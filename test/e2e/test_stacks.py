@@ -128,6 +128,18 @@ def test_every_kind_of_frame(traced, tmp_path, version):
     assert compared >= len(expected) and with_python > 100 and not_comparable == 0 and mismatches == 0
 
 
+# The last PyTorch whose modules lie in cells ran on CPython up to 3.11.
+@pytest.mark.parametrize("version, which", [(version, which) for version in FOUND if version not in REFUSED
+                                            for which in ("wrapped", "cell") if which == "wrapped" or version in ("3.9", "3.10", "3.11")])
+def test_the_module_that_is_called(traced, tmp_path, version, which):
+    """The label of each stack is the module that CPython itself shows as the innermost call's `self`."""
+    run = traced([FOUND[version], PROGRAMS / "python_modules.py", tmp_path, which], env={"VRAMTRACK_CHECK_STACKS": "1"})
+    assert run.code == 0, run.stderr
+    compared, with_python, not_comparable, mismatches = checked(run)
+    modules = int(re.search(r"modules compared: (\d+)", run.stderr)[1])
+    assert with_python >= modules > 3000 and mismatches == 0 and not_comparable == 0
+
+
 @pytest.fixture(scope="session")
 def greenlet_python(tmp_path_factory):
     """The running interpreter with greenlet, in an environment of its own."""

@@ -7,11 +7,11 @@ import sys
 
 _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False}
 _FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "facts",
-          "capture", "notes")
+          "capture", "notes", "labels")
 
 
 # For the native side.
-NONE = sequence_nr = None
+NONE = sequence_nr = stepped = None  # `stepped`: the optimizer of a first step, while that is looked at
 set_eval_frame = None  # Dynamo's switch, used natively around every call into the agent: it must not compile it
 
 

@@ -22,6 +22,8 @@ def without_lone_surrogates(text):
 
 def take_look(why):
     """A short look at the running frames: what their variables hold, how far its graphs reach, dead locals."""
+    if why == "first":
+        return first_steps(stepped)
     torch = sys.modules["torch"]
     step, live_bytes, live_count, height = native_state()
     access = Access(torch)
@@ -43,6 +45,7 @@ def take_look(why):
         _spans(access, groups, 8000)
         entries = _group_entries(walk, groups)
         modules = _module_note(access, walk, step)
+        seen = seen_note(access, [], [walk.objects[at] for at in walk.optimizers]) if why == "height" else ""
         walk.clear()
         groups.clear()
     _trees.clear()
@@ -50,6 +53,8 @@ def take_look(why):
     if why == "height":
         note["height"] = height
     _note("looks[]", [note], 0)
+    if seen:
+        native_note("seen[]", seen, 0)
     if modules is not None:
         _note("modules", modules, 0)
     capture_look()
@@ -358,6 +363,9 @@ def _full_analysis(n, frames, dead):
         note = _module_note(access, walk, step)
         if note is not None:
             values["modules"] = note
+        roots = [(names.get(id(module), ""), module) for module in root_modules(access, modules)]
+        seen_text = seen_note(access, roots, optimizers)
+        roots.clear()
         if walk.wanted and walk.complete:
             garbage = garbage_tensors(tensors, walk.wanted, walk.seen, objects, (tensors, modules, optimizers), collector)
             cycles = {}
@@ -385,6 +393,8 @@ def _full_analysis(n, frames, dead):
         position = names = roles = saved = None
     _trees.clear()
     native_note("tensors", tensor_text, n)
+    if seen_text:
+        native_note("seen[]", seen_text, 0)
     tensor_text = None
     for key, value in values.items():
         _note(key, value, n)

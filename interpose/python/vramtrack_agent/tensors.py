@@ -93,6 +93,10 @@ class Access:
         except Exception:
             return 0
 
+    def device_index(self, t):
+        """The number of the device that a tensor is on."""
+        return self.device_of(t).index or 0
+
     def shape(self, t):
         """Its shape; of a nested tensor, which has none, ()."""
         try:

@@ -1,0 +1,180 @@
+# Which module a label of the trace is, and what blocks are for, as long as both live: most programs drop their model
+# before they end. Looks at the first steps of each optimizer, at new heights, when memory runs out and at exit.
+
+_ROLES = ("parameter", "gradient", "optimizer_state", "buffer")
+
+
+def first_steps(optimizer):
+    """An optimizer has made its first or second step: its state and the gradients are there."""
+    torch = sys.modules["torch"]
+    access = Access(torch)
+    with guard(torch):
+        text = seen_note(access, [], [optimizer])
+    if text:
+        native_note("seen[]", text, 0)
+
+
+def seen_note(access, roots, optimizers):
+    """JSON of one entry: the modules that are labelled, and blocks with a role, by call site and module.
+    `roots`: [(expression, module)] that no other module holds, as far as they are known."""
+    labels = {}
+    types = {}
+    number = 1
+    while found := native_label(number):
+        if found[0]:
+            labels[found[0]] = number
+            types[number] = found[1]
+        number += 1
+    variables = _variables(access)
+    if not roots:  # what a variable names; where that does not lead to all labels, every module
+        modules = {id(module): module for _, module in variables.values()}
+        reached = {id(m) for root in modules.values() for _, m in module_entries(access, root, "")}
+        if not reached.issuperset(labels):
+            objects = real_gc().get_objects()
+            modules = {id(o): o for o in objects if access.kind(o) == "m"}
+            objects.clear()
+        roots = [("", root) for root in root_modules(access, list(modules.values()))]
+        modules.clear()
+    named = _Named(access, {key: name for key, (name, _) in variables.items()})
+    variables.clear()
+    for text, root in roots:
+        named.add(text, root)
+    entries = [[number, named.of[address]] for address, number in labels.items()
+               if address in named.of and named.type_of[address] == types[number]]
+    blocks = _Blocks(access)
+    for _, root in roots:
+        for _, module in module_entries(access, root, ""):
+            values = object.__getattribute__(module, "__dict__")
+            at = named.of.get(id(module), -1)
+            for parameter in list((values.get("_parameters") or {}).values()):
+                blocks.add_parameter(parameter, at)
+            for buffer in list((values.get("_buffers") or {}).values()):
+                blocks.add(buffer, 3, at)
+    for optimizer in optimizers:
+        values = object.__getattribute__(optimizer, "__dict__")
+        for group in values.get("param_groups") or ():
+            for parameter in group.get("params") or ():
+                blocks.add_parameter(parameter, -1)
+        for parameter, state in list((values.get("state") or {}).items()):
+            at = blocks.module_of.get(id(parameter), -1)
+            for value in list(state.values()) if hasattr(state, "values") else ():
+                for one in value if type(value) in (list, tuple) else (value,):
+                    blocks.add(one, 2, at)
+    rows = blocks.rows()
+    if not entries and not rows:
+        return ""
+    return without_lone_surrogates(json.dumps(
+        [{"t": native_ticks(), "roots": named.root_texts, "modules": named.paths, "labels": entries, "blocks": rows}],
+        separators=(",", ":")))
+
+
+def _variables(access):
+    """id of a module -> (what a running frame or a global calls it, the module): the outermost frame's name."""
+    found = {}
+
+    def name(label, value, deep):
+        kind = access.kind(value)
+        if kind == "m":
+            found.setdefault(id(value), (label, value))
+        elif deep and type(value) in (list, tuple) and len(value) <= 64:
+            for i, item in enumerate(value):
+                name("%s[%d]" % (label, i), item, False)
+        elif deep and type(value) is dict and len(value) <= 64:
+            for key, item in list(value.items()):
+                if type(key) is str:
+                    name("%s['%s']" % (label, key), item, False)
+        elif deep and kind == "":
+            try:
+                attributes = object.__getattribute__(value, "__dict__")
+            except Exception:
+                return
+            if type(attributes) is dict and type(value) not in (type, type(sys)):
+                for key, item in list(attributes.items()):
+                    if type(key) is str:
+                        name(label + "." + key if label else key, item, False)
+
+    spaces = []
+    for frame, _ in reversed(all_frames()):
+        code = frame.f_code
+        if not is_user_file(code.co_filename):
+            continue
+        if code.co_flags & 1:
+            first = code.co_varnames[0] if code.co_argcount else ""
+            values = frame_locals(frame)
+            for variable, value in values.items():
+                if variable != first or access.kind(value) != "m":  # a module's own method names it `self`
+                    name("" if variable == "self" else variable, value, True)
+            values.clear()
+        if not any(frame.f_globals is space for space in spaces):
+            spaces.append(frame.f_globals)
+    main = sys.modules.get("__main__")
+    if main is not None and not any(main.__dict__ is space for space in spaces):
+        spaces.append(main.__dict__)
+    for space in spaces:
+        for variable, value in list(space.items()):
+            if type(variable) is str and not variable.startswith("__"):
+                name(variable, value, True)
+    spaces.clear()
+    return found
+
+
+class _Named:
+    """id of a module -> where `paths` names it."""
+
+    def __init__(self, access, variables):
+        self.access, self.variables = access, variables
+        self.of, self.type_of = {}, {}
+        self.root_texts, self.paths = [], []
+
+    def add(self, text, root):
+        if id(root) in self.of:
+            return
+        number = len(self.root_texts)
+        entries = module_entries(self.access, root, "")
+        self.root_texts.append([text, type(root).__name__, len(entries) > 1, self.variables.get(id(root), "")])
+        for path, module in entries:
+            if id(module) not in self.of:
+                self.of[id(module)] = len(self.paths)
+                self.type_of[id(module)] = id(type(module))
+                self.paths.append([number, path])
+
+
+class _Blocks:
+    """Blocks by what they are for, added up for each call site, role and module."""
+
+    def __init__(self, access):
+        self.access = access
+        self.done = set()
+        self.sums = {}  # (site, role, module) -> [blocks, bytes, first birth, last birth]
+        self.module_of = {}  # id of a parameter -> its module
+
+    def add_parameter(self, parameter, module):
+        if parameter is None or self.access.kind(parameter) != "t":
+            return
+        self.module_of.setdefault(id(parameter), module)
+        self.add(parameter, 0, module)
+        if self.access.is_leaf(parameter):
+            self.add(self.access.grad(parameter), 1, module)
+
+    def add(self, tensor, role, module):
+        if tensor is None or self.access.kind(tensor) != "t":
+            return
+        address = self.access.address(tensor)
+        if not address or address in self.done:
+            return
+        self.done.add(address)
+        found = native_block(address, self.access.device_index(tensor))
+        if not found:
+            return
+        site, birth, size = found
+        known = self.sums.get((site, role, module))
+        if known is None:
+            self.sums[(site, role, module)] = [1, size, birth, birth]
+        else:
+            known[0] += 1
+            known[1] += size
+            known[2] = min(known[2], birth)
+            known[3] = max(known[3], birth)
+
+    def rows(self):
+        return [[site, _ROLES[role], module, *values] for (site, role, module), values in self.sums.items()]

@@ -1,0 +1,250 @@
+#include "report/analysis/advice.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+#include <map>
+
+#include "report/model/sites.hpp"
+#include "report/support/units.hpp"
+
+namespace vramtrack {
+namespace {
+
+constexpr Bytes least_saving = Bytes{1} << 20;
+
+bool any_frame(const Report& report, const std::vector<FrameId>& stack, const std::function<bool(const Frame&)>& wanted) {
+  return std::any_of(stack.begin(), stack.end(), [&](FrameId id) { return wanted(report.frames[id]); });
+}
+
+bool is_call_of(const Frame& frame, const char* file, const char* function) {
+  return frame.kind == "python" && frame.file.ends_with(file) && frame.function.find(function) != std::string::npos;
+}
+
+/// "blocks.3.mlp.fc" -> "blocks.3": up to the first part that is a number; "": none is.
+std::string repeated_part(const std::string& module) {
+  for (std::size_t at = 0; at < module.size();) {
+    const std::size_t end = std::min(module.find('.', at), module.size());
+    if (end > at && std::all_of(module.begin() + static_cast<std::ptrdiff_t>(at),
+                                module.begin() + static_cast<std::ptrdiff_t>(end),
+                                [](unsigned char c) { return std::isdigit(c) != 0; }))
+      return module.substr(0, end);
+    at = end + 1;
+  }
+  return "";
+}
+
+class Adviser {
+ public:
+  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device) : report_(report) {
+    for (const PeakPart& part : parts)
+      if (report.sites[part.site].device == device) parts_.push_back(&part);
+    for (const PeakPart* part : parts_) {
+      peak_ += part->share.bytes;
+      if (part->raised) raised_in_ = part->phase;
+      (lasting(part->share.role) ? lasting_ : passing_) += part->share.bytes;
+    }
+    find_other_heights(parts, device);
+  }
+
+  std::vector<Advice> run() {
+    optimizer_temporaries();
+    early_gradients();
+    graph_without_backward();
+    loaded_checkpoint();
+    checkpoint_modules();
+    smaller_batch();
+    return std::move(found_);
+  }
+
+ private:
+  static bool lasting(const std::string& role) {
+    return role == "parameter" || role == "buffer" || role == "optimizer_state" || role == "workspace" ||
+           role == "python" || role == "unknown";
+  }
+
+  /// How high the forward and the backward pass come, where they are not the peak themselves: what lasts, what each line
+  /// saved at its own highest, and the largest passing block of the backward pass.
+  void find_other_heights(const std::vector<PeakPart>& parts, int device) {
+    std::map<std::uint32_t, bool> done;
+    Bytes saved = 0, largest = 0;
+    for (const PeakPart& part : parts) {
+      const SiteReport& site = report_.sites[part.site];
+      if (site.device != device || !done.emplace(part.site, true).second) continue;
+      if (part.usual_role == "activation") saved += site.peak_bytes;
+      if (part.usual_role == "temporary" && part.phase == "backward") largest = std::max(largest, site.peak_bytes);
+    }
+    step_height_ = lasting_ + saved + largest;
+  }
+
+  Bytes sum(const std::function<bool(const PeakPart&)>& wanted) const {
+    Bytes bytes = 0;
+    for (const PeakPart* part : parts_)
+      if (wanted(*part)) bytes += part->share.bytes;
+    return bytes;
+  }
+
+  const PeakPart* largest(const std::function<bool(const PeakPart&)>& wanted) const {
+    const PeakPart* best = nullptr;
+    for (const PeakPart* part : parts_)
+      if (wanted(*part) && (best == nullptr || part->share.bytes > best->share.bytes)) best = part;
+    return best;
+  }
+
+  void add(const char* code, Bytes saves, const char* basis, std::string title, std::string fix, const PeakPart* at,
+           std::optional<std::string> module = std::nullopt) {
+    if (saves < least_saving || 50 * saves < peak_) return;
+    Advice advice;
+    advice.code = code;
+    advice.title = std::move(title);
+    advice.saves_bytes = saves;
+    advice.basis = basis;
+    advice.fix = std::move(fix);
+    advice.module = std::move(module);
+    if (at != nullptr) {
+      if (const auto own = own_frame(report_, report_.sites[at->site])) {
+        const Frame& frame = report_.frames[*own];
+        if (!frame.file.empty()) advice.file = frame.file;
+        if (frame.line > 0) advice.line = frame.line;
+      }
+    }
+    found_.push_back(std::move(advice));
+  }
+
+  /// No less than what other parts of the step reach.
+  Bytes down_to(Bytes part, Bytes other) const { return std::min(part, peak_ > other ? peak_ - other : 0); }
+
+  void optimizer_temporaries() {
+    if (raised_in_ != "optimizer") return;
+    const auto wanted = [&](const PeakPart& part) {
+      return part.phase == "optimizer" && part.share.role == "temporary" &&
+             any_frame(report_, report_.sites[part.site].stack,
+                       [](const Frame& frame) { return frame.function.find("_multi_tensor") != std::string::npos; });
+    };
+    const Bytes bytes = sum(wanted);
+    add("optimizer-temporaries", down_to(bytes, step_height_), "computed",
+        "The optimizer makes " + human_bytes(bytes) + " of temporaries for all parameters at once",
+        "Pass fused=True to the optimizer, or foreach=False, which is slower.", largest(wanted));
+  }
+
+  void early_gradients() {
+    if (raised_in_ != "forward") return;
+    const auto wanted = [](const PeakPart& part) { return part.share.role == "gradient"; };
+    const Bytes bytes = sum(wanted);
+    const bool evaluates = std::none_of(parts_.begin(), parts_.end(), [](const PeakPart* part) {
+      return part->raised && part->records;
+    });
+    const Bytes other = evaluates ? lasting_ : step_height_;
+    add(evaluates ? "gradients-in-evaluation" : "early-zero-grad", down_to(bytes, other), "computed",
+        "The gradients of the step before are alive while the model runs forward",
+        std::string("Call optimizer.zero_grad() (which sets them to None) ") +
+            (evaluates ? "before evaluating." : "right after optimizer.step(), before the forward pass."),
+        largest(wanted));
+  }
+
+  void graph_without_backward() {
+    const auto wanted = [](const PeakPart& part) { return part.graph_unused; };
+    const Bytes bytes = sum(wanted), used = sum([](const PeakPart& part) {
+                  return part.phase == "forward" && !part.graph_unused && !lasting(part.share.role);
+                });
+    const PeakPart* const most = largest(wanted);
+    // In a step that has a backward pass, some lines save nothing for it.
+    if (most == nullptr || raised_in_ != "forward" || bytes < used) return;
+    // What one operator reads and writes is needed without a graph, too.
+    const Bytes needed = 2 * report_.sites[most->site].largest_bytes;
+    add("no-grad", bytes > needed ? bytes - needed : 0, "computed",
+        "A forward pass keeps a graph that no backward pass ever uses",
+        "Run it under torch.no_grad() or torch.inference_mode().", most);
+  }
+
+  void loaded_checkpoint() {
+    const auto wanted = [&](const PeakPart& part) {
+      return !part.share.module && any_frame(report_, report_.sites[part.site].stack, [](const Frame& frame) {
+        return is_call_of(frame, "torch/serialization.py", "");
+      });
+    };
+    const Bytes bytes = sum(wanted);
+    add("loaded-checkpoint", bytes, "measured", "A loaded checkpoint lies on the device beside the model",
+        "Load it with torch.load(..., map_location=\"cpu\"), and drop it once load_state_dict() is done.",
+        largest(wanted));
+  }
+
+  /// Of each of several modules with a number in their name (layers), only its output stays; one is computed again at a
+  /// time.
+  void checkpoint_modules() {
+    if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    struct Layer {
+      Bytes saved = 0, output = 0;
+      double last = -1;
+    };
+    std::map<std::string, std::map<std::string, Layer>> groups;  // "blocks" -> "blocks.3" -> it
+    for (const PeakPart* part : parts_) {
+      if (part->share.role != "activation" || !part->share.module || part->phase != "forward") continue;
+      const std::string layer = repeated_part(*part->share.module);
+      if (layer.empty()) continue;
+      Layer& known = groups[layer.substr(0, layer.rfind('.') == std::string::npos ? 0 : layer.rfind('.'))][layer];
+      known.saved += part->share.bytes;
+      const SiteReport& site = report_.sites[part->site];
+      if (site.last_time <= known.last) continue;
+      known.last = site.last_time;
+      known.output = part->share.bytes / std::max<std::uint64_t>(1, part->share.blocks);
+    }
+    for (const auto& [name, layers] : groups) {
+      if (layers.size() < 2) continue;
+      Bytes all = 0, most = 0;
+      for (const auto& [path, layer] : layers) {
+        const Bytes inside = layer.saved - std::min(layer.saved, layer.output);
+        all += inside;
+        most = std::max(most, inside);
+      }
+      // What the loss holds at the peak is gone when the first layer is computed again.
+      const Bytes of_loss = sum([&](const PeakPart& part) {
+        return !lasting(part.share.role) && part.share.role != "gradient" &&
+               (!part.share.module || repeated_part(*part.share.module).empty());
+      });
+      const Bytes again = most > of_loss ? most - of_loss : 0;
+      add("checkpoint", all - std::min(all, again), "computed",
+          "The " + std::to_string(layers.size()) + " modules " + name + ".* save " + human_bytes(all) +
+              " for the backward pass",
+          "Run each through torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False): only its output is kept, "
+          "and it is computed again in the backward pass.",
+          nullptr, name + ".*");
+    }
+  }
+
+  void smaller_batch() {
+    if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    const Bytes bytes = sum([](const PeakPart& part) {
+      return part.share.role == "activation" ||
+             (part.share.role == "temporary" && part.phase != "optimizer" && !part.makes_gradient);
+    });
+    add("smaller-batch", bytes / 2, "computed", human_bytes(bytes) + " of the peak grow with the batch",
+        "Halve the batch (and accumulate the gradients of two, if its size matters).", nullptr);
+  }
+
+  const Report& report_;
+  std::vector<const PeakPart*> parts_;
+  Bytes peak_ = 0, lasting_ = 0, passing_ = 0, step_height_ = 0;
+  std::string raised_in_;  // the phase of the allocation that made the peak
+  std::vector<Advice> found_;
+};
+
+}  // namespace
+
+std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts) {
+  std::vector<Advice> all;
+  std::vector<int> devices;
+  for (const PeakPart& part : parts) {
+    const int device = report.sites[part.site].device;
+    if (std::find(devices.begin(), devices.end(), device) == devices.end()) devices.push_back(device);
+  }
+  for (const int device : devices) {
+    std::vector<Advice> found = Adviser(report, parts, device).run();
+    std::move(found.begin(), found.end(), std::back_inserter(all));
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Advice& a, const Advice& b) { return a.saves_bytes > b.saves_bytes; });
+  return all;
+}
+
+}  // namespace vramtrack

@@ -1,0 +1,15 @@
+// What would make the peak lower, by how much, and why: from what the peak is made of.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/analysis/breakdown.hpp"
+#include "report/model/model.hpp"
+
+namespace vramtrack {
+
+/// Sorted by what they save. Only of what is at the peak. `report` has sites and peak_breakdown.
+std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts);
+
+}  // namespace vramtrack

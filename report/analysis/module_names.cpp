@@ -1,0 +1,151 @@
+#include "report/analysis/module_names.hpp"
+
+#include <algorithm>
+
+#include "report/support/utf8.hpp"
+
+namespace vramtrack {
+namespace {
+
+std::string text_at(const Json& array, std::size_t index) {
+  return index < array.size() && array[index].is_string() ? utf8::sanitise(array[index].get<std::string>()) : "";
+}
+
+std::optional<std::uint64_t> number_at(const Json& array, std::size_t index) {
+  if (index >= array.size() || !array[index].is_number_unsigned()) return std::nullopt;
+  return array[index].get<std::uint64_t>();
+}
+
+const Json& list_in(const Json& entry, const char* key) {
+  static const Json none = Json::array();
+  const auto found = entry.find(key);
+  return found != entry.end() && found->is_array() ? *found : none;
+}
+
+/// "main() local trainer.model" -> "trainer.model", "__main__.model" -> "model".
+std::string variable_of(const std::string& expression) {
+  std::string name = expression.substr(expression.rfind(' ') + 1);
+  if (name.starts_with("__main__.")) name.erase(0, 9);
+  return name;
+}
+
+}  // namespace
+
+ModuleNames::ModuleNames(const trace::TraceFile& trace, const Json& seen) : trace_(trace) {
+  if (!seen.is_array()) return;
+  for (const Json& entry : seen)
+    if (entry.is_object()) read(entry);
+  // Names can be given only now: how many roots there are decides whether they are told apart by their variables.
+  for (const auto& [site, sums] : sums_) {
+    for (const auto& [key, sum] : sums) {
+      std::optional<std::string> module;
+      if (const std::size_t at = key.second.find('\0'); at != std::string::npos)
+        module = name({std::stoul(key.second.substr(0, at)), key.second.substr(at + 1)});
+      seen_[site].push_back({key.first, std::move(module), sum.blocks, sum.bytes});
+    }
+  }
+}
+
+std::size_t ModuleNames::root(Root root) {
+  const auto known = std::find_if(roots_.begin(), roots_.end(), [&](const Root& other) {
+    return other.type == root.type && (other.variable == root.variable || root.variable.empty());
+  });
+  if (known == roots_.end()) {
+    // Seen first where no variable led to it.
+    const auto unnamed = std::find_if(roots_.begin(), roots_.end(), [&](const Root& other) {
+      return other.type == root.type && other.variable.empty();
+    });
+    if (unnamed == roots_.end()) {
+      roots_.push_back(std::move(root));
+      return roots_.size() - 1;
+    }
+    *unnamed = std::move(root);
+    return static_cast<std::size_t>(unnamed - roots_.begin());
+  }
+  known->has_children = known->has_children || root.has_children;
+  if (known->text.empty()) known->text = std::move(root.text);
+  return static_cast<std::size_t>(known - roots_.begin());
+}
+
+void ModuleNames::read(const Json& entry) {
+  std::vector<std::size_t> roots;
+  for (const Json& item : list_in(entry, "roots")) {
+    if (!item.is_array()) return;
+    const std::string text = text_at(item, 0), variable = text_at(item, 3);
+    roots.push_back(root({text, variable.empty() ? variable_of(text) : variable, text_at(item, 1),
+                          item.size() > 2 && item[2] == true}));
+  }
+  std::vector<Place> places;
+  for (const Json& item : list_in(entry, "modules")) {
+    const auto number = item.is_array() ? number_at(item, 0) : std::nullopt;
+    if (!number || *number >= roots.size()) return;
+    places.push_back({roots[*number], text_at(item, 1)});
+  }
+  for (const Json& item : list_in(entry, "labels")) {
+    const auto label = item.is_array() ? number_at(item, 0) : std::nullopt;
+    const auto at = item.is_array() ? number_at(item, 1) : std::nullopt;
+    if (!label || !at || *at >= places.size()) continue;
+    const auto [known, fresh] = labels_.try_emplace(static_cast<std::uint32_t>(*label), places[*at]);
+    // Another module has taken the address: whose a block was is not known.
+    if (!fresh && known->second && known->second->path != places[*at].path) known->second.reset();
+  }
+  std::map<std::uint32_t, std::map<std::pair<std::string, std::string>, Sum>> sums;
+  for (const Json& item : list_in(entry, "blocks")) {
+    if (!item.is_array() || item.size() < 5) continue;
+    const auto site = number_at(item, 0), blocks = number_at(item, 3), bytes = number_at(item, 4);
+    if (!site || !blocks || !bytes) continue;
+    std::string module;
+    if (const auto at = number_at(item, 2); at && *at < places.size())
+      module = std::to_string(places[*at].root) + '\0' + places[*at].path;
+    Sum& sum = sums[static_cast<std::uint32_t>(*site)][{text_at(item, 1), module}];
+    sum.blocks += *blocks;
+    sum.bytes += *bytes;
+  }
+  for (auto& [site, parts] : sums) {
+    for (auto& [key, sum] : parts) {
+      Sum& most = sums_[site][key];
+      if (sum.bytes > most.bytes) most = sum;
+    }
+  }
+}
+
+std::string ModuleNames::name(const Place& place) const {
+  const Root& root = roots_[place.root];
+  const auto models = std::count_if(roots_.begin(), roots_.end(), [](const Root& other) { return other.has_children; });
+  if (root.has_children && models == 1) return place.path.empty() ? root.type : place.path;
+  const std::string prefix = root.variable.empty() ? root.type : root.variable;
+  return place.path.empty() ? prefix : prefix + "." + place.path;
+}
+
+std::optional<std::string> ModuleNames::of(std::uint32_t label) const {
+  if (label == 0) return std::nullopt;
+  if (const auto known = labels_.find(label); known != labels_.end() && known->second) return name(*known->second);
+  const trace::Label* const record = trace_.label(label);
+  if (record == nullptr) return std::nullopt;
+  return utf8::sanitise(trace_.string(record->name));
+}
+
+std::optional<std::string> ModuleNames::owner(const std::string& tensor_name) const {
+  std::string name = tensor_name;
+  if (const std::size_t of = name.find(" of "); of != std::string::npos) name.erase(0, of + 4);
+  if (const std::size_t tied = name.find(" = "); tied != std::string::npos) name.erase(tied);
+  if (name.ends_with(".grad")) name.erase(name.size() - 5);
+  const Root* best = nullptr;
+  for (const Root& root : roots_) {
+    const std::string& prefix = root.text.empty() ? root.type : root.text;
+    if (name.starts_with(prefix + ".") && (best == nullptr || prefix.size() > best->text.size())) best = &root;
+  }
+  if (best == nullptr) return std::nullopt;
+  const std::size_t begin = (best->text.empty() ? best->type : best->text).size() + 1;
+  const std::size_t end = name.rfind('.');
+  const std::string path = end != std::string::npos && end > begin ? name.substr(begin, end - begin) : "";
+  return this->name({static_cast<std::size_t>(best - roots_.data()), path});
+}
+
+const std::vector<ModuleNames::Seen>& ModuleNames::seen(std::uint32_t site) const {
+  static const std::vector<Seen> none;
+  const auto found = seen_.find(site);
+  return found == seen_.end() ? none : found->second;
+}
+
+}  // namespace vramtrack

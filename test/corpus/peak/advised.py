@@ -1,0 +1,78 @@
+"""A small model trained with and without following a piece of advice. python advised.py CASE [followed]; prints the peak."""
+
+import sys
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+
+CASE, FOLLOWED = sys.argv[1], len(sys.argv) > 2
+
+
+class Layer(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.norm, self.inner = nn.LayerNorm(d), nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
+
+    def forward(self, x):
+        return x + self.inner(self.norm(x))
+
+
+class Model(nn.Module):
+    def __init__(self, d, layers, recompute):
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(d) for _ in range(layers))
+        self.head, self.recompute = nn.Linear(d, 64), recompute
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = checkpoint(layer, x, use_reentrant=False) if self.recompute else layer(x)
+        return self.head(x)
+
+
+def train(d, layers, batch, steps=3, fused=False, early=True, recompute=False):
+    model = Model(d, layers, recompute).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
+    for _ in range(steps):
+        if early:
+            optimizer.zero_grad()
+        x = torch.randn(batch, d, device="cuda")
+        loss = model(x).square().mean()
+        if not early:
+            optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model, optimizer
+
+
+def main():
+    if CASE == "checkpoint":
+        train(256, 8, 4096, recompute=FOLLOWED)
+    elif CASE == "smaller-batch":
+        train(256, 8, 2048 if FOLLOWED else 4096)
+    elif CASE == "optimizer-temporaries":
+        train(1024, 4, 64, fused=FOLLOWED)
+    elif CASE == "gradients-in-evaluation":
+        model, optimizer = train(1024, 4, 64, fused=True)
+        if FOLLOWED:
+            optimizer.zero_grad()
+        with torch.no_grad():
+            model(torch.randn(16384, 1024, device="cuda"))
+    elif CASE == "no-grad":
+        model, optimizer = train(256, 8, 512)
+        optimizer.zero_grad()
+        with torch.set_grad_enabled(not FOLLOWED):
+            score = model(torch.randn(8192, 256, device="cuda")).mean()
+    elif CASE == "loaded-checkpoint":
+        torch.save(Model(1024, 4, False).cuda().state_dict(), sys.argv[0] + ".pt")
+        state = torch.load(sys.argv[0] + ".pt", map_location="cpu" if FOLLOWED else "cuda")
+        model = Model(1024, 4, False).cuda()
+        model.load_state_dict(state)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(torch.randn(64, 1024, device="cuda")).mean().backward()
+        optimizer.step()
+
+
+main()
+print(torch.cuda.max_memory_allocated())

@@ -1,0 +1,95 @@
+"""What the peak is made of: against scripts that count it themselves at that moment."""
+
+import collections
+import json
+import sys
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "test" / "corpus" / "peak"))
+
+ORACLE = ROOT / "test" / "corpus" / "peak" / "oracle.py"
+CASES = ["gpt", "conv", "cell", "tied", "gan", "checkpointed", "accumulated", "in-forward", "two-optimizers"]
+
+
+def by_role(entries):
+    sums = collections.Counter()
+    for entry in entries:
+        sums[entry["role"]] += entry["bytes"]
+    return sums
+
+
+def tensor_total(report, key, device=0):
+    return sum(t[key] for t in report["totals"] if t["layer"] == "tensor" and t["device"] == device)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_roles_at_the_peak_are_what_the_script_counts(traced, case):
+    run = traced([sys.executable, ORACLE, case])
+    assert run.code == 0, run.stderr
+    counted = json.loads(run.stdout)
+    report = run.report()
+    peak = report["peak_breakdown"]
+    found = by_role(peak)
+    assert sum(found.values()) == tensor_total(report, "peak_bytes") == counted.pop("peak")
+    assert {role: found.get(role, 0) for role in counted} == counted
+    assert found["unknown"] < 0.02 * sum(found.values())
+    # What lives at the end: the agent's own roles, block by block.
+    live = by_role(report["breakdown"])
+    assert sum(live.values()) == tensor_total(report, "live_bytes")
+    exact = collections.Counter()
+    for block in report["allocations"]:
+        if block["layer"] == "tensor" and block["tensor"]:
+            exact[block["tensor"]["role"]] += block["bytes"]
+    for role in ("parameter", "gradient", "optimizer_state", "buffer"):
+        assert live.get(role, 0) == exact[role], role
+
+
+ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
+
+
+@pytest.mark.parametrize("code", ["checkpoint", "smaller-batch", "optimizer-temporaries", "gradients-in-evaluation", "no-grad",
+                                  "loaded-checkpoint"])
+def test_advice_saves_what_it_says(traced, tmp_path, code):
+    script = tmp_path / "advised.py"
+    script.write_text(ADVISED.read_text())
+    run = traced([sys.executable, script, code])
+    assert run.code == 0, run.stderr
+    before = int(run.stdout)
+    advice = [a for a in run.report()["advice"] if a["code"] == code]
+    assert len(advice) == 1, run.report()["advice"]
+    after = int(traced([sys.executable, script, code, "followed"], "--no-trace").stdout)
+    saved = before - after
+    assert abs(advice[0]["saves_bytes"] - saved) <= max(0.05 * before, 10 << 20), (advice[0], before, after)
+
+
+RANGES = """
+import ctypes, torch
+library = ctypes.CDLL(None)
+kept = [torch.empty(1 << 20, device="cuda")]
+torch.cuda.nvtx.range_push("warm up")
+kept.append(torch.empty(2 << 20, device="cuda"))
+library.vramtrack_phase_push(b"data")
+kept.append(torch.empty(3 << 20, device="cuda"))
+library.vramtrack_phase_pop()
+torch.cuda.nvtx.range_pop()
+for step in range(200):
+    torch.cuda.nvtx.range_push("step %d" % step)
+    torch.empty(1 << 20, device="cuda")
+    torch.cuda.nvtx.range_pop()
+library.vramtrack_phase_pop()  # one too many does no harm
+library.vramtrack_mark(b"the end")
+kept.append(torch.empty(5 << 20, device="cuda"))
+"""
+
+
+def test_ranges_name_what_is_allocated_in_them(traced):
+    run = traced(RANGES)
+    assert run.code == 0, run.stderr
+    rows = {row["bytes"]: row for row in run.report()["breakdown"]}
+    assert rows[8 << 20]["range"] == "warm up"
+    assert rows[12 << 20]["range"] == "data" and rows[12 << 20]["phase"] == "data"
+    assert rows[24 << 20]["range"] is None  # the first and the last
+    ranges = {site["range"] for site in run.report()["sites"]}
+    assert "step 5" in ranges and "step #" in ranges and len(ranges) < 80
