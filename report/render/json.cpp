@@ -122,8 +122,8 @@ void write_site(JsonWriter& out, const SiteReport& site) {
   out.field("evidence", site.evidence);
   out.field("module", site.module);
   out.field("range", site.range);
-  text_or_null(out, "phase", site.phase);
-  text_or_null(out, "role", site.role);
+  out.field_or_null("phase", site.phase);
+  out.field_or_null("role", site.role);
   out.field("backward_of", site.backward_of);
   out.field("stack", site.stack);
   out.end_object();
@@ -220,7 +220,7 @@ void write_breakdown_entry(JsonWriter& out, const BreakdownEntry& entry) {
   out.field("role", entry.role);
   out.field("module", entry.module);
   out.field("range", entry.range);
-  text_or_null(out, "phase", entry.phase);
+  out.field_or_null("phase", entry.phase);
   out.field("bytes", entry.bytes);
   out.field("blocks", entry.blocks);
   out.end_object();
