@@ -228,7 +228,11 @@ void schedule() noexcept {
 
 void look_now(const char* why) noexcept {
   const PythonApi* api = python_api();
-  if (api == nullptr || g_globals == nullptr || !look_affordable()) return;
+  if (api == nullptr || g_globals == nullptr) return;
+  // Those at first steps are few, and nothing else can say later what the gradients were.
+  constexpr std::uint64_t first_steps_ns = 1'000'000'000;
+  const bool first = ::strcmp(why, "first") == 0;
+  if (first ? g_look_ns.load(std::memory_order_relaxed) > first_steps_ns : !look_affordable()) return;
   const std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
   {
     PythonScope scope(*api);
