@@ -8,6 +8,7 @@ The kernel has to run under the tracer: `vramtrack run -- jupyter lab`, or the k
 """
 
 import html
+import linecache
 from typing import Any, List, Optional
 
 from vramtrack import _process
@@ -50,8 +51,9 @@ def _place(group: Group) -> str:
     frame = group.site.line
     if frame is None:
         return "?"
-    source = "<br><code>%s</code>" % html.escape(frame.source.strip()) if frame.source else ""
-    return html.escape(str(frame)) + source
+    # The text of a cell is in no file; this process knows it.
+    text = (frame.source or linecache.getline(frame.file or "", frame.line or 0)).strip()
+    return html.escape(str(frame)) + ("<br><code>%s</code>" % html.escape(text) if text else "")
 
 
 def of_cell(left: Left) -> Shown:

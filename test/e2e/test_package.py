@@ -79,9 +79,10 @@ print(vramtrack.Report.load("%s/test/golden/version-3.vtrace").at)
 
 
 def test_pytest_plugin(package, tmp_path):
-    sample = CORPUS / "pytest" / "sample_checked.py"
+    sample = tmp_path / "sample_checked.py"
+    sample.write_bytes((CORPUS / "pytest" / sample.name).read_bytes())
     command = [PYTHON, "-m", "pytest", "-p", "vramtrack.pytest_plugin", "-p", "no:cacheprovider", "-rA", "--no-header",
-               "--rootdir", sample.parent, sample]
+               "--rootdir", tmp_path, sample.name]
     plain = start(package, *command, cwd=tmp_path)  # without --vramtrack nothing changes (and there is no GPU)
     assert "--vramtrack" not in plain.stdout and "vramtrack:" not in plain.stdout
     texts = []
@@ -94,7 +95,7 @@ def test_pytest_plugin(package, tmp_path):
             assert f"FAILED sample_checked.py::test_{name}" in done.stdout, done.stdout
         assert "took 9.0 MiB of GPU memory at its peak, 1.0 MiB more than its limit of 8.0 MiB" in done.stdout
         assert "left 3.0 MiB of GPU memory behind, at 1 call site" in done.stdout
-        assert "sample_checked.py:30" in done.stdout and "held by sample_checked.KEPT[0]" in done.stdout
+        assert "sample_checked.py:27" in done.stdout and "held by sample_checked.KEPT[0]" in done.stdout
         figures = json.loads((tmp_path / "out" / "vramtrack-tests.json").read_text())["tests"]
         texts.append(sorted((one["name"], one["peak_bytes"], one["live_bytes"]) for one in figures))
     assert texts[0] == texts[1] and len(texts[0]) == 5  # repeatable, in whatever process
