@@ -189,7 +189,7 @@ class Program {
     }
     const std::uint16_t native = places_.empty() ? 0 : native_depth;
     for (int i = 0; i < native; ++i) words.push_back(places_[random_() % places_.size()]);
-    const trace::StackRecord record{stacks_, depth, native, 0, 0};
+    const trace::StackRecord record{stacks_, depth, native, 0, 0, 0};
     writer_->append(trace::RecordType::stack, &record, sizeof record, words.data(), words.size() * 8);
     ++stacks_;
   }
