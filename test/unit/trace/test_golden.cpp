@@ -60,7 +60,7 @@ TEST_CASE("write a golden trace", "[.][write-golden]") {
     struct {
       StackRecord fixed;
       std::uint64_t words[3];
-    } stack{{id, 1, 2, 0, 0}, {python_frame_bit | entry_bit | 20 + id, 0x7f0000000100u + id, 0x7f0000000200u}};
+    } stack{{id, 1, 2, 0, 0, 0}, {python_frame_bit | entry_bit | 20 + id, 0x7f0000000100u + id, 0x7f0000000200u}};
     writer.append(RecordType::stack, &stack, sizeof stack, nullptr, 0);
   }
   for (std::uint64_t i = 1; i <= 40; ++i) {
