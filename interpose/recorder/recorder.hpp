@@ -12,7 +12,8 @@ namespace vramtrack {
 /// (the runtime its driver) is the same event. errno is the real call's business: the functions below keep it.
 class HookScope {
  public:
-  HookScope() noexcept : outermost_(t_hot.hook == 0 || (place() >= t_hot.hook && left_behind())) {
+  HookScope() noexcept {
+    outermost_ = t_hot.hook == 0 || (place() >= t_hot.hook && left_behind());
     if (outermost_) t_hot.hook = place();
   }
   ~HookScope() {
@@ -33,7 +34,7 @@ class HookScope {
   /// Same, for one that stands below this: what it calls would too, unless on the handlers' own stack.
   VRAMTRACK_COLD bool left_behind() const noexcept;
 
-  bool outermost_;
+  bool outermost_ = false;  // first, since left_behind() is called on an object that is being made
 };
 
 /// True when events are to be recorded now (starts the trace lazily on a process's first event).

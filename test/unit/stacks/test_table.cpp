@@ -22,7 +22,7 @@ TEST_CASE("many stacks from many threads get one id each") {
         const std::uint64_t word = trace::python_frame_bit | i;
         const stacks::Hash128 hash = hash_of(i);
         StackId id = stacks::find_stack(hash);
-        if (id == no_stack) id = stacks::add_stack(hash, &word, 1, nullptr, 0, 0);
+        if (id == no_stack) id = stacks::add_stack(hash, &word, 1, nullptr, 0, {});
         ids[t][i] = id;
       }
     });
