@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <set>
 #include <vector>
 
 namespace vramtrack::holders {
@@ -238,36 +239,42 @@ bool compares_length(const Statement& statement, const StoreQuestion& question) 
   return false;
 }
 
-/// Whether what stands at a statement runs: it is in no function, or in one that the file calls somewhere. A method
-/// `clear()` that nobody calls limits nothing.
-bool is_called(const std::vector<Statement>& all, std::size_t at) {
-  std::string_view function;
+/// The head of the function that a statement is in, or the number of statements: in none.
+std::size_t function_of(const std::vector<Statement>& all, std::size_t at) {
+  int indent = all[at].indent;
   for (std::size_t i = at; i-- > 0;) {
-    if (all[i].indent >= all[at].indent) continue;
+    if (all[i].indent >= indent) continue;
+    indent = all[i].indent;
     const Tokens& tokens = all[i].tokens;
     const std::size_t def = tokens[0] == "async" ? 1 : 0;
-    if (tokens.size() > def + 1 && tokens[def] == "def") {
-      function = tokens[def + 1];
-      break;
-    }
+    if (tokens.size() > def + 1 && tokens[def] == "def") return i;
   }
-  if (function.empty() || function.starts_with("__")) return true;
+  return all.size();
+}
+
+/// Whether the file calls, or names at all, the function that begins at `head`. A method `clear()` that nobody calls
+/// limits nothing.
+bool is_called(const std::vector<Statement>& all, std::size_t head) {
+  const Tokens& tokens = all[head].tokens;
+  const std::string_view function = tokens[tokens[0] == "async" ? 2 : 1];
+  if (function.starts_with("__")) return true;
   for (const Statement& statement : all)
-    for (std::size_t i = 1; i < statement.tokens.size(); ++i)
-      if (statement.tokens[i] == function && statement.tokens[i - 1] != "def") return true;
-  for (const Statement& statement : all)
-    if (statement.tokens[0] == function) return true;
+    for (std::size_t i = 0; i < statement.tokens.size(); ++i)
+      if (statement.tokens[i] == function && (i == 0 || statement.tokens[i - 1] != "def")) return true;
   return false;
 }
 
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
                   const StoreQuestion& question) {
   StoreLine found;
+  std::set<std::size_t> adding, taking;  // functions
   int best = 0;
   for (std::size_t i = scope.first; i < scope.second; ++i) {
     bool takes = false;
+    const std::size_t function = function_of(all, i);
     const int here = score(all[i], question, takes);
-    found.limited = found.limited || (takes && (here >= 4 || is_called(all, i)));
+    if (here >= 4) adding.insert(function);
+    if (takes) taking.insert(function);
     if (here >= best && here > 0) {
       best = here;
       found.line = all[i].line;
@@ -280,6 +287,9 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
     }
   }
   found.grows = best >= 4;
+  // A function that adds is run, as there is something to hold.
+  for (const std::size_t function : taking)
+    if (function == all.size() || adding.contains(function) || is_called(all, function)) found.limited = true;
   return found;
 }
 
