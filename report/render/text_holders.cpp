@@ -20,15 +20,20 @@ std::string line_of(const HolderReport& row, std::size_t depth) {
 }
 
 /// Rows below `parent`, the most bytes first; those that only repeat what is above are passed over.
-void write_below(const TextPage& page, std::optional<std::uint32_t> parent, std::size_t depth, std::size_t& lines) {
+void write_below(const TextPage& page, const HolderReport* parent, std::size_t depth, std::size_t& lines) {
   std::size_t shown = 0;
   for (const HolderReport& row : page.report.holders.rows) {
-    if (row.parent != parent || lines == most_lines || (parent && shown == most_below)) continue;
+    if (row.parent != (parent ? std::optional(parent->id) : std::nullopt)) continue;
+    if (lines == most_lines || (parent && shown == most_below)) return;
     if (20 * row.retained_bytes < page.report.holders.held_bytes) continue;
+    if (parent && row.retained_bytes == parent->retained_bytes && row.own_bytes == 0) {
+      write_below(page, &row, depth, lines);
+      continue;
+    }
     ++shown;
     ++lines;
-    page.write_lines(wrapped(utf8::printable(line_of(row, depth)), page.width - 4), 0);
-    if (depth < most_depth) write_below(page, row.id, depth + 1, lines);
+    page.out << cut_end(utf8::printable(line_of(row, depth)), page.width) << '\n';
+    if (depth < most_depth) write_below(page, &row, depth + 1, lines);
   }
 }
 
@@ -49,7 +54,7 @@ void write_holders(const TextPage& page) {
            << page.styled(style::bold, moment.moment == "look" ? "Who held it, when most was alive" : "Who holds it")
            << '\n';
   std::size_t lines = 0;
-  write_below(page, std::nullopt, 0, lines);
+  write_below(page, nullptr, 0, lines);
 }
 
 }  // namespace vramtrack::render
