@@ -7,6 +7,7 @@
 
 #include "contract/reader.hpp"
 #include "report/analysis/hook_facts.hpp"
+#include "report/model/read_fact.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 
@@ -67,7 +68,7 @@ void show_trace(const fs::path& path) {
   const trace::TraceFile trace = trace::read_trace(path.string());
   Report report;  // only its notes
   for (const trace::Note& note : trace.notes) {
-    if (note.n == 0) report.notes[note.key] = nlohmann::json::parse(note.value, nullptr, false);
+    if (note.n == 0) report.notes[note.key] = read_fact(note.value);
   }
   std::cout << "\nprocess " << trace.header.pid << '\n';
   show_devices(report.notes["cuda"]);

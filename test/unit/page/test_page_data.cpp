@@ -40,7 +40,7 @@ Report sample() {
   block.kind = "block";
   block.site = 70;
   block.time = 1.5;
-  block.tensor = TensorFacts{{2, 3}, "float32", "w", "parameter", "model.w"};
+  block.tensor = TensorFacts{{2, 3}, "float32", "w", "parameter", "model.w", {}};
   AllocationReport far = block;
   far.address = 0xffff800000000000;
   far.site = 999;  // of no site

@@ -39,7 +39,7 @@ class MadeTrace : public TemporaryTrace {
     std::vector<std::uint64_t> words = python;
     words.insert(words.end(), native.begin(), native.end());
     const trace::StackRecord record{next_stack_, static_cast<std::uint16_t>(python.size()),
-                                    static_cast<std::uint16_t>(native.size()), 0, 0};
+                                    static_cast<std::uint16_t>(native.size()), 0, 0, 0};
     REQUIRE(writer->append(trace::RecordType::stack, &record, sizeof record, words.data(), words.size() * 8));
     return next_stack_++;
   }
