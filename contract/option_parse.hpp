@@ -59,7 +59,8 @@ constexpr bool parse_size(std::string_view text, std::uint64_t& bytes) noexcept 
       fraction = fraction * 10 + static_cast<unsigned>(text[at] - '0');
       scale *= 10;
     }
-  const Wide unit = detail::unit_bytes(detail::trimmed(text.substr(at)));
+  text.remove_prefix(at);  // not substr(), which may throw: the traced process links no libstdc++
+  const Wide unit = detail::unit_bytes(detail::trimmed(text));
   if (digits == 0 || unit == 0) return false;
   const Wide result = whole * unit + fraction * unit / scale;
   if (result > most_bytes) return false;
