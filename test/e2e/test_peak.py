@@ -49,8 +49,7 @@ def test_roles_at_the_peak_are_what_the_script_counts(traced, case):
 ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
 
 
-@pytest.mark.parametrize("code", ["checkpoint", "smaller-batch", "optimizer-temporaries", "gradients-in-evaluation", "no-grad",
-                                  "loaded-checkpoint"])
+@pytest.mark.parametrize("code", ["checkpoint", "smaller-batch", "gradients-in-evaluation", "no-grad", "loaded-checkpoint"])
 def test_advice_saves_what_it_says(traced, tmp_path, code):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())
