@@ -14,8 +14,9 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 void append(Bytes& out, const void* data, std::size_t bytes) {
-  const auto* const from = static_cast<const std::byte*>(data);
-  out.insert(out.end(), from, from + bytes);
+  const std::size_t at = out.size();
+  out.resize(at + bytes);
+  if (bytes) std::memcpy(out.data() + at, data, bytes);
 }
 
 void append_section(Bytes& out, std::uint32_t type, const std::vector<std::uint8_t>& content) {
