@@ -69,7 +69,7 @@ inline Report sample() {
   AllocationReport weight;
   weight.bytes = 4 * mib;
   weight.layer = "tensor";
-  weight.tensor = TensorFacts{{1024, 1024}, "float32", "model.blocks.3.mlp.weight", "parameter", ""};
+  weight.tensor = TensorFacts{{1024, 1024}, "float32", "model.blocks.3.mlp.weight", "parameter", "", std::nullopt};
   report.allocations = {weight};
   Finding finding;
   finding.code = "history-accumulation";
