@@ -101,5 +101,7 @@ TEST_CASE("a long history becomes a few bands") {
   const auto plots = history_bands(reader, file);
   REQUIRE(plots.size() == 1);
   CHECK(plots[0].bands.size() == 40);
-  CHECK(reader.events() >= 1'000'000);
+  std::uint64_t events = 0;
+  reader.for_each_event([&](const trace::HistoryEvent&) { ++events; });
+  CHECK(events + reader.dropped_events() == 1'000'000);  // a loop without work is faster than the history's writer
 }
