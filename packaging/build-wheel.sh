@@ -49,9 +49,11 @@ if [ ! -e "$sysroot/complete" ]; then
 fi
 libraries=$sysroot/usr/lib/x86_64-linux-gnu
 link="--sysroot=$sysroot -B$libraries -L$libraries -L$sysroot/lib/x86_64-linux-gnu -Wl,--push-state,--no-as-needed,-l:libpthread.so.0,-l:libdl.so.2,--pop-state"
-mkdir -p "$work/compat"
-gcc -O2 -fPIC -c "$root/packaging/wheel/glibc_compat.c" -o "$work/compat/c.o"
-gcc -O2 -fPIC -DFOR_CXX -c "$root/packaging/wheel/glibc_compat.c" -o "$work/compat/cxx.o"
+source=$root/packaging/wheel/glibc_compat.c
+compat=$work/compat-$(sha256sum "$source" | cut -c1-12) # a changed one links everything anew
+mkdir -p "$compat"
+gcc -O2 -fPIC -c "$source" -o "$compat/c.o"
+gcc -O2 -fPIC -DFOR_CXX -c "$source" -o "$compat/cxx.o"
 
 # libunwind, which the preloaded library opens from beside itself: without the parts that need more than libc, under a
 # name of its own (a program that wants the system's must not be given this one), exporting what is called.
@@ -81,7 +83,7 @@ fi
 say "building the wheel (a few minutes the first time)"
 rm -rf "$dist"/vramtrack-* "$work/out"
 settings=(-Cbuild-dir="$work/cmake" "-Ccmake.define.VRAMTRACK_LIBUNWIND=$work/libunwind/libunwind-vramtrack.so.8"
-  "-Ccmake.define.VRAMTRACK_LINK_COMPAT=$work/compat"
+  "-Ccmake.define.VRAMTRACK_LINK_COMPAT=$compat"
   "-Ccmake.define.CMAKE_EXE_LINKER_FLAGS=$link" "-Ccmake.define.CMAKE_SHARED_LINKER_FLAGS=$link")
 [ -n "${VRAMTRACK_CUDA_INCLUDE_DIR:-}" ] && settings+=("-Ccmake.define.VRAMTRACK_CUDA_INCLUDE_DIR=$VRAMTRACK_CUDA_INCLUDE_DIR")
 if command -v ccache >/dev/null; then

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "interpose/core/lock.hpp"
+#include "interpose/core/object_at.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/doors.hpp"
 #include "interpose/cuda/elf.hpp"
@@ -24,17 +25,8 @@ constexpr std::size_t module_slots = 64;
 constexpr std::uint64_t runtime_bits = 3, torch_bit = 4, caller_bits = runtime_bits | torch_bit;
 std::atomic<std::uint64_t> g_callers[module_slots];
 
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-#pragma weak _dl_find_object  // glibc 2.35; a build for older ones runs on newer ones too
-#endif
-
 const void* link_map_of(std::uintptr_t ip) noexcept {
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-  if (&_dl_find_object != nullptr) {
-    dl_find_object found;
-    return _dl_find_object(reinterpret_cast<void*>(ip), &found) == 0 ? found.dlfo_link_map : nullptr;
-  }
-#endif
+  if (tells_objects()) return object_at(reinterpret_cast<const void*>(ip));
   Dl_info info;
   link_map* map = nullptr;
   return dladdr1(reinterpret_cast<void*>(ip), &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) ? map : nullptr;

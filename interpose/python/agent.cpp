@@ -1,7 +1,6 @@
 // Life of the agent in a process: scheduled by the first event, installed with the GIL, asked for looks, ended.
 #include "interpose/python/agent.hpp"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "interpose/core/object_at.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/natives.hpp"
 #include "interpose/python/python_api.hpp"
@@ -331,16 +331,10 @@ std::uint32_t last_oom() noexcept { return t_last_oom; }
 void note_oom(std::uint32_t n) noexcept { t_last_oom = n; }
 
 bool is_interpreter(const void* address) noexcept {
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
   const PythonApi* api = known_python_api();
-  dl_find_object here, python;  // needs no lock
-  return api != nullptr && _dl_find_object(const_cast<void*>(address), &here) == 0 &&
-         _dl_find_object(reinterpret_cast<void*>(api->is_initialized), &python) == 0 &&
-         here.dlfo_link_map == python.dlfo_link_map;
-#else
-  static_cast<void>(address);
-  return false;
-#endif
+  if (api == nullptr) return false;
+  const void* const object = object_at(address);
+  return object != nullptr && object == object_at(reinterpret_cast<void*>(api->is_initialized));
 }
 
 void reset() noexcept {

@@ -14,6 +14,16 @@
 HIDDEN char __libc_single_threaded = 0;
 
 #ifdef FOR_CXX
+// glibc 2.29 has these without error handling of SVID; the older ones give the same numbers.
+#define OLDER_MATH(name, arguments, ...)                        \
+  __asm__(".symver older_" #name ", " #name "@GLIBC_2.2.5");    \
+  double older_##name arguments;                                \
+  HIDDEN double name arguments { return older_##name(__VA_ARGS__); }
+OLDER_MATH(exp, (double x), x)
+OLDER_MATH(log, (double x), x)
+OLDER_MATH(log2, (double x), x)
+OLDER_MATH(pow, (double x, double y), x, y)
+
 // glibc 2.36, for std::random_device.
 HIDDEN uint32_t arc4random(void) {
   uint32_t value = 0;
