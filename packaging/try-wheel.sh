@@ -2,6 +2,7 @@
 # try-wheel.sh [--torch PYTHON] WHEEL [PYTHON...]: installs the wheel into a fresh environment of each PYTHON (default:
 # every one that is found) and uses it. --torch names a Python whose PyTorch the environments of its version may borrow: there
 # a leaking program is run and its line has to be named. Elsewhere the program and the library are run without PyTorch.
+# Removed again, it has to leave nothing.
 set -euo pipefail
 torch=""
 [ "${1:-}" = --torch ] && { torch=$2; shift 2; }
@@ -21,6 +22,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for python in "${pythons[@]}"; do
   version=$(version_of "$python")
+  cd "$work"
   rm -rf "$work/venv" "$work/run" && mkdir "$work/run"
   "$python" -m venv "$work/venv"
   "$work/venv/bin/pip" install --quiet --no-deps --no-index --disable-pip-version-check "$wheel"
@@ -38,5 +40,8 @@ for python in "${pythons[@]}"; do
     grep -q 'history-accumulation.*leaky_train.py:27' summary.txt || { cat summary.txt; echo "error: $version: the leak was not named" >&2; exit 1; }
     said+=", names leaky_train.py:27 with PyTorch ($((($(date +%s%N) - before) / 1000000)) ms)"
   fi
-  echo "CPython $version: $said"
+  "$work/venv/bin/pip" uninstall --quiet --yes vramtrack 2>/dev/null
+  left=$(find "$work/venv" -name '*vramtrack*' -print -quit)
+  [ -z "$left" ] || { echo "error: $version: left after uninstalling: $left" >&2; exit 1; }
+  echo "CPython $version: $said, leaves nothing"
 done
