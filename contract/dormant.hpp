@@ -9,18 +9,18 @@
 
 namespace vramtrack::trace {
 
-/// Bits of Header::reserved[0].
-enum DormantBits : std::uint64_t {
+/// Bits of Header::dormant.
+enum DormantBits : std::uint32_t {
   off_now = 1,
   was_off = 2,  // for some time of the run: blocks that were allocated then are not known
 };
 
-inline std::uint64_t dormant_bits(const Header& header) noexcept {
-  return std::atomic_ref(const_cast<std::uint64_t&>(header.reserved[0])).load(std::memory_order_relaxed);
+inline std::uint32_t dormant_bits(const Header& header) noexcept {
+  return std::atomic_ref(const_cast<std::uint32_t&>(header.dormant)).load(std::memory_order_relaxed);
 }
 
-inline void set_dormant_bits(Header& header, std::uint64_t bits) noexcept {
-  std::atomic_ref(header.reserved[0]).store(bits, std::memory_order_relaxed);
+inline void set_dormant_bits(Header& header, std::uint32_t bits) noexcept {
+  std::atomic_ref(header.dormant).store(bits, std::memory_order_relaxed);
 }
 
 }  // namespace vramtrack::trace

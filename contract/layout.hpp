@@ -163,7 +163,7 @@ struct Header {  // follows the ExtentHeader of extent 0
   std::uint64_t sites;        // how many Site entries are in use (release)
   std::uint64_t block_slots;  // how many Block slots have ever been handed out (release)
   std::uint32_t ooms;         // OOM records written (release)
-  std::uint32_t events_lo;    // reserved
+  std::uint32_t dormant;      // DormantBits (contract/dormant.hpp); on the line that every event reads
   Losses losses;
   std::uint64_t process_start_real_ns;  // CLOCK_REALTIME when the process began, or 0: not known
   std::uint64_t reserved[15];
@@ -367,7 +367,7 @@ enum class LabelKind : std::uint32_t { module = 0, range = 1 };
 struct LabelRecord {
   std::uint32_t id;
   std::uint32_t kind;     // LabelKind
-  std::uint32_t name;     // string id: the class of an nn.Module (the agent's note `module_names` says which), a range's name
+  std::uint32_t name;     // string id: the class of an nn.Module (the agent's note `seen[]` says which), a range's name
   std::uint32_t reserved;
   std::uint64_t address;  // of the module's object
 };

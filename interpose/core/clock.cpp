@@ -16,15 +16,15 @@ namespace vramtrack {
 
 namespace detail {
 VRAMTRACK_HOT constinit bool g_use_tsc = false;
-
-std::uint64_t monotonic_ns() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
-}
 }  // namespace detail
 
 namespace {
+
+std::uint64_t read(clockid_t clock) noexcept {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
 
 std::atomic<std::uint32_t> g_ticks_per_us{0};  // 0: not initialised
 
@@ -60,7 +60,7 @@ Pair read_pair() {
   std::uint64_t best_gap = ~0ull;
   for (int i = 0; i < 5; ++i) {
     const std::uint64_t before = ticks();
-    const std::uint64_t ns = detail::monotonic_ns();
+    const std::uint64_t ns = monotonic_ns();
     const std::uint64_t after = ticks();
     if (after - before < best_gap) {
       best_gap = after - before;
@@ -71,6 +71,9 @@ Pair read_pair() {
 }
 
 }  // namespace
+
+std::uint64_t monotonic_ns() noexcept { return read(CLOCK_MONOTONIC); }
+std::uint64_t thread_cpu_ns() noexcept { return read(CLOCK_THREAD_CPUTIME_ID); }
 
 void clock_init() noexcept {
   if (g_ticks_per_us.load(std::memory_order_acquire) != 0) return;
@@ -93,13 +96,10 @@ std::uint64_t ticks_in(std::uint64_t ns) noexcept { return ns * g_ticks_per_us.l
 void clock_start(trace::Clock& clock) noexcept {
   clock_init();
   const Pair now = read_pair();
-  timespec real{};
-  ::clock_gettime(CLOCK_REALTIME, &real);
   clock.kind = detail::g_use_tsc ? 1 : 0;
   clock.start_ticks = clock.last_ticks = now.ticks;
   clock.start_mono_ns = clock.last_mono_ns = now.ns;
-  clock.start_real_ns =
-      static_cast<std::uint64_t>(real.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(real.tv_nsec);
+  clock.start_real_ns = read(CLOCK_REALTIME);
 }
 
 void clock_refresh(trace::Clock& clock) noexcept {

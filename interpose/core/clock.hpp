@@ -8,9 +8,12 @@
 
 namespace vramtrack {
 
+/// CLOCK_MONOTONIC and the calling thread's processor time, in nanoseconds. errno may change.
+std::uint64_t monotonic_ns() noexcept;
+std::uint64_t thread_cpu_ns() noexcept;
+
 namespace detail {
 extern bool g_use_tsc;  // written once by clock_init, before the first trace
-std::uint64_t monotonic_ns() noexcept;
 }  // namespace detail
 
 /// Decides the kind of clock; call before the first ticks() of a trace (Writer::create does). Idempotent.
@@ -21,7 +24,7 @@ inline std::uint64_t ticks() noexcept {
   if (detail::g_use_tsc) [[likely]]
     return __builtin_ia32_rdtsc();
 #endif
-  return detail::monotonic_ns();
+  return monotonic_ns();
 }
 
 /// Ticks in about `ns` nanoseconds (a rough rate, measured once at start; exact conversion is the reader's).

@@ -25,15 +25,15 @@ void read_Text(const char*& option, const char*, const char* text) noexcept {
   if (void* copy = g_arena.allocate(bytes, 1)) option = static_cast<const char*>(std::memcpy(copy, text, bytes));
 }
 
-void read_Size(std::uint64_t& option, const char* variable, const char* text) noexcept {
-  if (*text != 0 && !option::parse_size(text, option))
-    say(variable, "=", text, " is not a size (example: 64KiB); ignored");
+bool read_Size(std::uint64_t& option, const char* variable, const char* text) noexcept {
+  if (option::parse_size(text, option)) return true;
+  if (*text != 0) say(variable, "=", text, " is not a size (example: 64KiB); ignored");
+  return false;
 }
 
 void read_SizeOrNone(const char*& option, const char* variable, const char* text) noexcept {
   std::uint64_t bytes = 0;
-  read_Size(bytes, variable, text);
-  if (option::parse_size(text, bytes)) read_Text(option, variable, text);
+  if (read_Size(bytes, variable, text)) read_Text(option, variable, text);
 }
 
 }  // namespace

@@ -30,6 +30,12 @@ void TagTable::migrate(std::size_t positions) noexcept {
   }
 }
 
+void TagTable::release() noexcept {
+  unmap_pages(current_.entries, current_.capacity() * sizeof(std::uint64_t));
+  unmap_pages(old_.entries, old_.capacity() * sizeof(std::uint64_t));
+  *this = TagTable();
+}
+
 bool TagTable::make_room() noexcept {
   if (old_.entries != nullptr) migrate(old_.capacity());
   const std::size_t capacity = current_.entries == nullptr ? 512 : 2 * current_.capacity();

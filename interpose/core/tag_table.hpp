@@ -88,6 +88,9 @@ class TagTable {
     return value;
   }
 
+  /// Gives its memory back; it is empty then.
+  void release() noexcept;
+
   /// The entry will be looked up soon.
   void prefetch(std::uint32_t tag) const noexcept {
     if (current_.entries != nullptr) __builtin_prefetch(&current_.entries[tag & current_.mask]);

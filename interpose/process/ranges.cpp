@@ -13,7 +13,7 @@
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/stacks/stacks.hpp"
-#include "interpose/trace/writer.hpp"
+#include "interpose/trace/fact_writer.hpp"
 
 namespace {
 
@@ -75,32 +75,20 @@ constexpr unsigned int push_id = 9, pop_id = 11;
 EXPORT void vramtrack_phase_push(const char* name) { open(name); }
 EXPORT void vramtrack_phase_pop() { close(); }
 
-/// A moment that the report shows by name.
+/// A moment with a name: the note `marks[]`, [[ticks, name]].
 EXPORT void vramtrack_mark(const char* name) {
   const HookScope scope;
-  trace::Writer* const writer = trace::active();
-  if (name == nullptr || writer == nullptr || !scope.outermost() || !tracing()) return;
+  if (name == nullptr || !scope.outermost() || !tracing()) return;
   const SavedErrno keep;
   static std::atomic<std::uint32_t> count{0};
   if (count.fetch_add(1, std::memory_order_relaxed) >= 10000) return;
-  char text[512];
-  std::size_t used = 0;
-  const auto put = [&](const char* part) {
-    for (; *part != 0 && used < sizeof text - 4; ++part) text[used++] = *part;
-  };
-  char digits[24];
-  std::size_t at = sizeof digits;
-  digits[--at] = 0;
-  std::uint64_t now = ticks();
-  do digits[--at] = static_cast<char>('0' + now % 10);
-  while ((now /= 10) != 0);
-  put("[[");
-  put(digits + at);
-  put(",\"");
-  for (const char* c = name; *c != 0 && used < sizeof text - 8; ++c)
-    text[used++] = *c == '"' || *c == '\\' || static_cast<unsigned char>(*c) < 0x20 ? ' ' : *c;
-  put("\"]]");
-  writer->note("marks[]", {text, used}, 0);
+  constexpr std::size_t most_bytes = 512;  // of a name
+  trace::FactWriter fact(4096);
+  fact.begin_list();
+  fact.begin_list();
+  fact.number(ticks());
+  fact.text({name, ::strnlen(name, most_bytes)});
+  fact.write("marks[]");
 }
 
 EXPORT int nvtxRangePushA(const char* name) {

@@ -12,21 +12,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "interpose/core/clock.hpp"
 #include "interpose/core/object_at.hpp"
+#include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/python/looks.hpp"
 #include "interpose/python/natives.hpp"
 #include "interpose/python/python_api.hpp"
 #include "interpose/python/sources.hpp"
 #include "interpose/python/steps.hpp"
 #include "interpose/python/worker_random.hpp"
-#include "interpose/core/options.hpp"
 
 namespace vramtrack::agent {
-
-void look_now(const char* why) noexcept;
-std::uint64_t look_height() noexcept;
-std::uint64_t look_budget() noexcept;
-std::uint64_t sequence_number() noexcept;
 
 namespace detail {
 alignas(64) std::atomic<std::uint64_t> g_next_bytes{0};
@@ -39,6 +36,7 @@ std::atomic<State> g_state{State::idle};
 std::atomic<bool> g_child{false};
 std::atomic<bool> g_look_pending{false};
 std::atomic<std::uint64_t> g_look_ns{0};            // processor time spent in looks so far
+std::atomic<std::uint64_t> g_role_ns{0};            // in those at roles, which must not take the others' time
 std::atomic<std::uint64_t> g_height{0};             // the allocator's total that asked for the pending look
 alignas(64) std::atomic<std::int64_t> g_blocks{0};  // live blocks of the caching allocator, as far as threads told
 std::atomic<std::int64_t> g_events{0};              // its allocations and frees, likewise
@@ -49,12 +47,6 @@ std::atomic<std::int64_t> g_next_event{32};
 std::uint64_t g_start_ns = 0;
 Object* g_globals = nullptr;  // the agent's namespace; owned, never freed
 __thread std::uint32_t t_last_oom = 0;
-
-std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 /// GIL held from construction to destruction; keeps the script's pending exception, errno, and its trace function out
 /// of the agent.
@@ -168,7 +160,10 @@ int run_install(void*) {
 
 int run_look(void*) {
   const PythonApi* api = python_api();
-  if (api != nullptr && python_usable(*api)) look_now("height");
+  if (api != nullptr && python_usable(*api)) {
+    look_now("height");
+    look_at_roles(nullptr);
+  }
   g_look_pending.store(false);
   return api != nullptr && api->error_occurred() != nullptr ? -1 : 0;
 }
@@ -185,6 +180,24 @@ void* install_later(void*) {
   return nullptr;
 }
 
+/// Looks may take 150 ms of a process's life, and one hundredth of it after that.
+std::uint64_t allowed_for_looks() noexcept { return 150'000'000 + (monotonic_ns() - g_start_ns) / 100; }
+
+/// Calls a function of the agent with one argument (a reference that is given away; nullptr: none could be made) and adds
+/// the processor time to `spent`.
+void timed_look(const PythonApi& api, const char* name, Object* argument, std::atomic<std::uint64_t>& spent) noexcept {
+  const std::uint64_t start = thread_cpu_ns();
+  {
+    PythonScope scope(api);
+    if (Object* arguments = argument == nullptr ? nullptr : api.new_tuple(1)) {
+      api.tuple_set(arguments, 0, argument);
+      call(api, name, arguments);
+      api.decref(arguments);
+    }
+  }
+  spent.fetch_add(thread_cpu_ns() - start, std::memory_order_relaxed);
+}
+
 bool is_main_thread() noexcept { return ::syscall(SYS_gettid) == ::getpid(); }
 
 void start_helper() noexcept {
@@ -196,13 +209,6 @@ void start_helper() noexcept {
   ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
-/// Looks may take 150 ms of a process's life, and one hundredth of it after that: what is left of it.
-std::uint64_t look_budget_ns() noexcept {
-  const std::uint64_t allowed = 150'000'000 + (now_ns() - g_start_ns) / 100;
-  const std::uint64_t used = g_look_ns.load(std::memory_order_relaxed);
-  return used < allowed ? allowed - used : 0;
-}
-bool look_affordable() noexcept { return look_budget_ns() != 0; }
 
 }  // namespace
 
@@ -218,7 +224,7 @@ void schedule() noexcept {
   if (api == nullptr || !python_usable(*api)) return;  // a later event may find Python
   State expected = seen;
   if (!g_state.compare_exchange_strong(expected, State::scheduled)) return;
-  if (g_start_ns == 0) g_start_ns = now_ns();
+  if (g_start_ns == 0) g_start_ns = monotonic_ns();
   if (api->add_pending_call(run_install, nullptr) != 0) {
     g_state.store(seen);  // its queue is full: next time
     return;
@@ -228,24 +234,10 @@ void schedule() noexcept {
 
 void look_now(const char* why) noexcept {
   const PythonApi* api = python_api();
-  if (api == nullptr || g_globals == nullptr) return;
-  // Those at first steps are few, and nothing else can say later what the gradients were.
-  constexpr std::uint64_t first_steps_ns = 1'000'000'000;
-  const bool first = ::strcmp(why, "first") == 0;
-  if (first ? g_look_ns.load(std::memory_order_relaxed) > first_steps_ns : !look_affordable()) return;
-  const std::uint64_t start = now_ns(CLOCK_THREAD_CPUTIME_ID);
-  {
-    PythonScope scope(*api);
-    if (Object* arguments = api->new_tuple(1)) {
-      api->tuple_set(arguments, 0, api->new_string(why, static_cast<std::ptrdiff_t>(::strlen(why))));
-      call(*api, "on_look", arguments);
-      api->decref(arguments);
-    }
-  }
-  g_look_ns.fetch_add(now_ns(CLOCK_THREAD_CPUTIME_ID) - start, std::memory_order_relaxed);
+  if (api == nullptr || g_globals == nullptr || look_budget() == 0) return;
+  timed_look(*api, "on_look", api->new_string(why, static_cast<std::ptrdiff_t>(::strlen(why))), g_look_ns);
 }
 
-/// The interpreter or torch calls one of the agent's functions. GIL held; an exception of the script's own stays set.
 void enter(const char* name, Object* arguments) noexcept {
   const PythonApi* api = python_api();
   if (api == nullptr) return;
@@ -253,19 +245,26 @@ void enter(const char* name, Object* arguments) noexcept {
   call(*api, name, arguments);
 }
 
-/// An optimizer's first steps: it is handed over by name. GIL held.
-void look_at_step(Object* optimizer) noexcept {
+void look_at_roles(Object* optimizer) noexcept {
+  // Those at first steps are few, and nothing else can say later what the gradients were.
+  constexpr std::uint64_t first_steps_ns = 1'000'000'000;
+  const std::uint64_t allowed = optimizer != nullptr ? first_steps_ns : allowed_for_looks();
   const PythonApi* api = python_api();
-  Object* none = api == nullptr || g_globals == nullptr ? nullptr : api->dict_get(g_globals, "NONE");
-  if (none == nullptr || api->dict_set(g_globals, "stepped", optimizer) != 0) return;
-  look_now("first");
-  api->dict_set(g_globals, "stepped", none);
+  if (api == nullptr || g_globals == nullptr || g_role_ns.load(std::memory_order_relaxed) > allowed) return;
+  Object* argument = optimizer != nullptr ? optimizer : api->dict_get(g_globals, "NONE");
+  if (argument == nullptr) return;
+  api->incref(argument);
+  timed_look(*api, "on_roles", argument, g_role_ns);
+}
+
+std::uint64_t look_budget() noexcept {
+  const std::uint64_t allowed = allowed_for_looks();
+  const std::uint64_t used = g_look_ns.load(std::memory_order_relaxed);
+  return used < allowed ? allowed - used : 0;
 }
 
 std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
-std::uint64_t look_budget() noexcept { return look_budget_ns(); }
 
-/// The calling thread's autograd sequence number, 0 where PyTorch does not tell it. GIL held.
 std::uint64_t sequence_number() noexcept {
   const PythonApi* api = python_api();
   Object* function = api == nullptr || g_globals == nullptr ? nullptr : api->dict_get(g_globals, "sequence_nr");
@@ -297,7 +296,7 @@ void detail::tell(std::uint64_t bytes) noexcept {
   if (many_events) g_next_event.store(g_next_event.load() * 16);
   g_next_bytes.store(std::max(g_next_bytes.load(), bytes + bytes / 5 + least_bytes));
   g_next_blocks.store(std::max(g_next_blocks.load(), blocks + blocks / 5 + least_blocks));
-  if (state != State::installed || !look_affordable()) return;
+  if (state != State::installed || look_budget() == 0) return;
   g_height.store(bytes, std::memory_order_relaxed);
   if (g_look_pending.exchange(true)) return;
   const PythonApi* api = python_api();
@@ -342,6 +341,7 @@ void reset() noexcept {
   if (g_state.load() != State::off) g_state.store(State::idle);
   g_look_pending.store(false);
   g_look_ns.store(0);
+  g_role_ns.store(0);
   g_start_ns = 0;
   g_blocks.store(0);
   g_events.store(0);

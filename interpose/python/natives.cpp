@@ -3,26 +3,19 @@
 #include <iterator>
 
 #include "contract/heap_graph.hpp"
+#include "interpose/core/clock.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/agent.hpp"
 #include "interpose/python/heap/capture.hpp"
+#include "interpose/python/looks.hpp"
 #include "interpose/python/sources.hpp"
 #include "interpose/python/steps.hpp"
 #include "interpose/python/worker_random.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/stacks/labels.hpp"
-#include "interpose/core/clock.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent {
-
-// agent.cpp
-void look_now(const char* why) noexcept;
-void look_at_step(Object* optimizer) noexcept;
-std::uint64_t look_height() noexcept;
-std::uint64_t look_budget() noexcept;
-std::uint64_t sequence_number() noexcept;
-void enter(const char* name, Object* arguments) noexcept;
 
 namespace {
 
@@ -45,8 +38,6 @@ std::uint64_t integer_argument(Object* arguments, std::ptrdiff_t index) noexcept
 
 Object* none_or_error() noexcept { return api().error_occurred() != nullptr ? nullptr : api().build_bool(0); }
 
-/// torch's hook after each optimizer step: (optimizer, args, kwargs), all left alone. An error of ours must not reach
-/// the script; one that a signal handler of the script raised inside a look must.
 /// The first two steps of each of the first optimizers: its state and the gradients are there.
 bool is_early_step(const Object* optimizer) noexcept {
   static const Object* known[64];
@@ -59,11 +50,13 @@ bool is_early_step(const Object* optimizer) noexcept {
   return false;
 }
 
+/// torch's hook after each optimizer step: (optimizer, args, kwargs), all left alone. An error of ours must not reach
+/// the script; one that a signal handler of the script raised inside a look must.
 Object* native_on_step(Object*, Object* arguments) noexcept {
   SavedErrno keep;
   if (const char* why = step_done(sequence_number())) look_now(why);
   Object* optimizer = api().tuple_get(arguments, 0);
-  if (optimizer != nullptr && is_early_step(optimizer)) look_at_step(optimizer);
+  if (optimizer != nullptr && is_early_step(optimizer)) look_at_roles(optimizer);
   return none_or_error();
 }
 
@@ -200,10 +193,6 @@ MethodDef g_methods[] = {
     {"native_ticks", native_ticks, method_varargs, nullptr},
     {"native_end", native_end, method_varargs, nullptr},
 };
-
-}  // namespace
-
-namespace {
 
 struct Constant {
   const char* name;

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "interpose/core/clock.hpp"
 #include "interpose/core/saved_errno.hpp"
@@ -204,8 +203,7 @@ Object* capture(Object*, Object* all) noexcept {
   const Arguments arguments{*api, all};
   const Arguments settings{*api, arguments[10]};
   if (settings.all == nullptr) return nullptr;
-  timespec start{}, end{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+  const std::uint64_t start = thread_cpu_ns();
   trace::HeapGraphRecord record{};
   record.moment = static_cast<std::uint8_t>(api->unsigned_mask(arguments[0]));
   record.number = static_cast<std::uint32_t>(api->unsigned_mask(arguments[1]));
@@ -225,9 +223,7 @@ Object* capture(Object*, Object* all) noexcept {
   walk.prune();
   GraphWriter graph(walk, {settings[4], text_of(*api, settings[2]), text_of(*api, settings[3])});
   graph.code();
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
-  record.walk_ns =
-      static_cast<std::uint64_t>((end.tv_sec - start.tv_sec) * 1'000'000'000 + end.tv_nsec - start.tv_nsec);
+  record.walk_ns = thread_cpu_ns() - start;
   const bool stored = graph.store(record, text_of(*api, settings[9]));
   return python.error_occurred() != nullptr ? nullptr : python.build_bool(stored);
 }

@@ -53,7 +53,6 @@ void Walk::judge_lost() noexcept {
       case trace::GraphEdgeKind::base:
         if (cxx[extra.to] != 0xffff) ++cxx[extra.to];
         break;
-      case trace::GraphEdgeKind::local:  // met by tp_traverse too where the frame does not run
       default:
         break;
     }

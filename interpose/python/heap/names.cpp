@@ -53,7 +53,7 @@ void GraphWriter::fold_spaces() noexcept {
       fold(dict, n);
       if ((walk_.type_info(type).bits & TypeInfo::nn_module) != 0) {
         for (const char* table : module_tables) {
-          Object* const inner = api_.dict_find(dict, table);
+          Object* const inner = api_.dict_get(dict, table);
           if (inner != nullptr && (type_flags(type_of(inner)) & flag_dict) != 0) fold(inner, n);
         }
       }
@@ -125,7 +125,7 @@ void GraphWriter::attributes(Number n, Object* o) noexcept {
     } else {
       dict_items(dict, kind);
       for (const char* table : module_tables) {
-        Object* const inner = api_.dict_find(dict, table);
+        Object* const inner = api_.dict_get(dict, table);
         const Number place = inner == nullptr ? none : walk_.find(inner);
         if (place == none || !walk_.has(place, Walk::folded) || owners_[place] != n + 1) continue;
         if (table[1] != 'm') {  // its own tensors

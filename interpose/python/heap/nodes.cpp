@@ -33,10 +33,10 @@ trace::GraphString GraphWriter::module_file(std::string_view module, bool& user_
   if (module.empty() || module.size() >= sizeof name || around_.modules == nullptr) return 0;
   ::memcpy(name, module.data(), module.size());
   name[module.size()] = '\0';
-  Object* const found = api_.dict_find(around_.modules, name);
+  Object* const found = api_.dict_get(around_.modules, name);
   if (found == nullptr || api_.is_subtype(type_of(found), api_.module_type) == 0) return 0;
   Object* const space = api_.module_dict(found);
-  const std::string_view file = space == nullptr ? "" : text_of(api_, api_.dict_find(space, "__file__"));
+  const std::string_view file = space == nullptr ? "" : text_of(api_, api_.dict_get(space, "__file__"));
   user_code = is_user_file(file);
   return texts_.add(file);
 }
@@ -48,7 +48,7 @@ void GraphWriter::name_type(Object* type, TypeInfo& info) noexcept {
   const char* const name = type_name(type);
   std::string_view module;
   if ((type_flags(type) & flag_heap_type) != 0 && type_dict(type) != nullptr)
-    module = text_of(api_, api_.dict_find(type_dict(type), "__module__"));
+    module = text_of(api_, api_.dict_get(type_dict(type), "__module__"));
   if (module.empty() && ::strrchr(name, '.') != nullptr)
     module = {name, static_cast<std::size_t>(::strrchr(name, '.') - name)};
   info.file = module_file(module, info.user_code);
@@ -150,7 +150,7 @@ void GraphWriter::describe(Number n, Object* o, GraphNode& node) noexcept {
   } else if (api_.is_subtype(type, api_.module_type) != 0) {
     node.kind = GraphNodeKind::module;
     Object* const space = api_.module_dict(o);
-    const std::string_view name = space == nullptr ? "" : text_of(api_, api_.dict_find(space, "__name__"));
+    const std::string_view name = space == nullptr ? "" : text_of(api_, api_.dict_get(space, "__name__"));
     node.name = texts_.add(name);
     bool user_code = false;
     node.file = module_file(name, user_code);

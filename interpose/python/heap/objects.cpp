@@ -17,17 +17,18 @@ bool find(T& place, const char* name) noexcept {
 }
 
 bool find_all(HeapApi& api) noexcept {
+  const PythonApi* const python = python_api();
+  if (python == nullptr) return false;
+  static_cast<PythonApi&>(api) = *python;
   return find(api.is_tracked, "PyObject_GC_IsTracked") && find(api.is_subtype, "PyType_IsSubtype") &&
-         find(api.dict_next, "PyDict_Next") && find(api.dict_find, "PyDict_GetItemString") &&
+         find(api.dict_next, "PyDict_Next") &&
          find(api.list_new, "PyList_New") && find(api.list_append, "PyList_Append") &&
-         find(api.list_get, "PyList_GetItem") && find(api.tuple_get, "PyTuple_GetItem") &&
+         find(api.list_get, "PyList_GetItem") &&
          find(api.attribute, "PyObject_GetAttrString") && find(api.generic_dict, "PyObject_GenericGetDict") &&
          find(api.module_dict, "PyModule_GetDict") && find(api.function_code, "PyFunction_GetCode") &&
          find(api.function_closure, "PyFunction_GetClosure") && find(api.function_defaults, "PyFunction_GetDefaults") &&
          find(api.function_keyword_defaults, "PyFunction_GetKwDefaults") && find(api.frame_code, "PyFrame_GetCode") &&
          find(api.integer, "PyLong_AsLongLongAndOverflow") &&
-         find(api.unsigned_mask, "PyLong_AsUnsignedLongLongMask") && find(api.text, "PyUnicode_AsUTF8AndSize") &&
-         find(api.clear_error, "PyErr_Clear") && find(api.incref, "Py_IncRef") && find(api.decref, "Py_DecRef") &&
          find(api.module_type, "PyModule_Type") && find(api.function_type, "PyFunction_Type") &&
          find(api.frame_type, "PyFrame_Type") && find(api.cell_type, "PyCell_Type") &&
          find(api.method_type, "PyMethod_Type") && find(api.traceback_type, "PyTraceBack_Type") &&
@@ -53,7 +54,7 @@ const HeapApi* heap_api() noexcept {
 std::string_view text_of(const HeapApi& api, Object* string) noexcept {
   if (string == nullptr || (type_flags(type_of(string)) & flag_unicode) == 0) return {};
   std::ptrdiff_t bytes = 0;
-  const char* const text = api.text(string, &bytes);
+  const char* const text = api.string_text(string, &bytes);
   if (text == nullptr) {  // lone surrogates
     api.clear_error();
     return {};

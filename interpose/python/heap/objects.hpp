@@ -51,15 +51,14 @@ inline constexpr std::uint64_t flag_managed_dict = 1u << 4, flag_heap_type = 1u 
                                flag_unicode = 1u << 28, flag_dict = 1u << 29, flag_exception = 1u << 30,
                                flag_type = 1u << 31;
 
-struct HeapApi {
+/// What the capture needs besides the agent's own API.
+struct HeapApi : PythonApi {
   int (*is_tracked)(Object*);
   int (*is_subtype)(Object* type, Object* base);
   int (*dict_next)(Object* dict, std::ptrdiff_t* position, Object** key, Object** value);
-  Object* (*dict_find)(Object* dict, const char* key);  // borrowed
   Object* (*list_new)(std::ptrdiff_t size);
   int (*list_append)(Object* list, Object* item);
   Object* (*list_get)(Object* list, std::ptrdiff_t index);    // borrowed
-  Object* (*tuple_get)(Object* tuple, std::ptrdiff_t index);  // borrowed
   Object* (*attribute)(Object* object, const char* name);     // a new reference; only of types that run no Python code
   Object* (*generic_dict)(Object* object, void*);             // a new reference
   Object* (*module_dict)(Object* module);                     // borrowed
@@ -69,11 +68,6 @@ struct HeapApi {
   Object* (*function_keyword_defaults)(Object* function);
   Object* (*frame_code)(Object* frame);  // a new reference
   long long (*integer)(Object* integer, int* overflow);
-  unsigned long long (*unsigned_mask)(Object* integer);
-  const char* (*text)(Object* string, std::ptrdiff_t* bytes);
-  void (*clear_error)();
-  void (*incref)(Object*);
-  void (*decref)(Object*);
   // types
   Object *module_type, *function_type, *frame_type, *cell_type, *method_type, *traceback_type, *dict_type, *tuple_type,
       *list_type, *set_type, *frozenset_type, *long_type, *unicode_type, *generator_type, *coroutine_type,

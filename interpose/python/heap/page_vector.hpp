@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "interpose/core/memory.hpp"
+#include "interpose/core/tag_table.hpp"
 
 namespace vramtrack::agent::heap {
 
@@ -66,40 +67,37 @@ class PageVector {
 using Number = std::uint32_t;
 inline constexpr Number none = ~Number{0};
 
-/// Numbers 64-bit keys in the order in which they come: open addressing, at most half full.
+/// Numbers 64-bit keys in the order in which they come.
 class Numbering {
- public:
-  /// The number of a key, given now if it has none; `none` when memory is out or `limit` keys are there.
-  Number add(std::uint64_t key, std::size_t limit) noexcept {
-    if (keys_.size() * 2 >= slots_.size() && !grow()) return none;
-    Number* const slot = find_slot(key);
-    if (*slot != 0) return *slot - 1;
-    if (keys_.size() >= limit || !keys_.push(key)) return none;
-    *slot = static_cast<Number>(keys_.size());
-    return *slot - 1;
+  static_assert(none == TagTable::none);
+  static std::uint32_t tag_of(std::uint64_t key) noexcept { return static_cast<std::uint32_t>(mix64(key) >> 32); }
+  auto is(std::uint64_t key) const noexcept {
+    return [this, key](Number number) { return keys_[number] == key; };
   }
 
-  Number find(std::uint64_t key) noexcept { return slots_.empty() ? none : *find_slot(key) - 1; }
+ public:
+  Numbering() noexcept = default;
+  ~Numbering() { index_.release(); }
+  Numbering(const Numbering&) = delete;
+  Numbering& operator=(const Numbering&) = delete;
+
+  /// The number of a key, given now if it has none; `none` when memory is out or `limit` keys are there.
+  Number add(std::uint64_t key, std::size_t limit) noexcept {
+    if (keys_.size() >= limit || !keys_.reserve(keys_.size() + 1)) return find(key);
+    const auto next = static_cast<Number>(keys_.size());
+    Number known = none;
+    if (!index_.insert_new(tag_of(key), next, is(key), known)) return none;
+    if (known != none) return known;
+    keys_.push(key);
+    return next;
+  }
+
+  Number find(std::uint64_t key) const noexcept { return index_.find(tag_of(key), is(key)); }
   std::uint64_t key(Number number) const noexcept { return keys_[number]; }
   std::size_t size() const noexcept { return keys_.size(); }
 
  private:
-  Number* find_slot(std::uint64_t key) noexcept {
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t at = (key * 0x9e3779b97f4a7c15u) >> 20 & mask;
-    while (slots_[at] != 0 && keys_[slots_[at] - 1] != key) at = (at + 1) & mask;
-    return &slots_[at];
-  }
-
-  bool grow() noexcept {
-    const std::size_t size = slots_.empty() ? 1 << 14 : slots_.size() * 2;
-    slots_.clear();
-    if (!slots_.resize(size)) return false;
-    for (std::size_t i = 0; i < keys_.size(); ++i) *find_slot(keys_[i]) = static_cast<Number>(i + 1);
-    return true;
-  }
-
-  PageVector<Number> slots_;  // 1 + number
+  TagTable index_;
   PageVector<std::uint64_t> keys_;
 };
 

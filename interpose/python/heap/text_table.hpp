@@ -11,6 +11,11 @@ namespace vramtrack::agent::heap {
 
 class TextTable {
  public:
+  TextTable() noexcept = default;
+  ~TextTable() { index_.release(); }
+  TextTable(const TextTable&) = delete;
+  TextTable& operator=(const TextTable&) = delete;
+
   static constexpr std::size_t max_text = 300;  // bytes; names of code are shorter, keys of a dict may be anything
 
   /// Its id; 0 for "" or when memory is out. What is longer than max_text ends in "...".
@@ -24,61 +29,40 @@ class TextTable {
       std::memcpy(shortened + length, "...", 3);
       text = {shortened, length + 3};
     }
-    if (places_.size() * 2 >= slots_.size() && !grow()) return 0;
-    const std::uint64_t hash = hash_of(text);
-    std::uint32_t* const slot = find_slot(hash, text);
-    if (*slot != 0) return *slot;
+    const std::uint32_t tag = tag_of(text);
+    const auto same = [&](std::uint32_t index) {
+      const Place& place = places_[index];
+      return place.length == text.size() && std::memcmp(bytes_.begin() + place.at, text.data(), text.size()) == 0;
+    };
+    if (const std::uint32_t known = index_.find(tag, same); known != TagTable::none) return known + 1;
     const std::size_t at = bytes_.size();
-    if (!bytes_.resize(at + trace::heap_graph::max_varint + text.size())) return 0;
-    std::uint8_t* const begin = bytes_.begin() + at;
-    std::uint8_t* const content = trace::heap_graph::put_varint(begin, text.size());
-    std::memcpy(content, text.data(), text.size());
-    bytes_.resize(static_cast<std::size_t>(content - bytes_.begin()) + text.size());
-    if (!places_.push(
-            {hash, static_cast<std::uint32_t>(content - bytes_.begin()), static_cast<std::uint32_t>(text.size())}))
+    if (!places_.reserve(places_.size() + 1) || !bytes_.resize(at + trace::heap_graph::max_varint + text.size()))
       return 0;
-    return *slot = static_cast<std::uint32_t>(places_.size());
+    std::uint8_t* const content = trace::heap_graph::put_varint(bytes_.begin() + at, text.size());
+    std::memcpy(content, text.data(), text.size());
+    const auto begin = static_cast<std::size_t>(content - bytes_.begin());
+    bytes_.resize(begin + text.size());
+    const auto index = static_cast<std::uint32_t>(places_.size());
+    places_.push({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(text.size())});
+    index_.insert(tag, index);  // when memory is out, the same text may get another id
+    return index + 1;
   }
 
   const PageVector<std::uint8_t>& coded() const noexcept { return bytes_; }
 
  private:
   struct Place {
-    std::uint64_t hash;
-    std::uint32_t at, length;
+    std::uint32_t at, length;  // in bytes_
   };
 
-  static std::uint64_t hash_of(std::string_view text) noexcept {
+  static std::uint32_t tag_of(std::string_view text) noexcept {
     std::uint64_t hash = 14695981039346656037u;
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    return hash;
+    return static_cast<std::uint32_t>(mix64(hash) >> 32);
   }
 
-  std::uint32_t* find_slot(std::uint64_t hash, std::string_view text) noexcept {
-    std::size_t at = hash & (slots_.size() - 1);
-    for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
-      const Place& place = places_[slots_[at] - 1];
-      if (place.hash == hash && place.length == text.size() &&
-          std::memcmp(bytes_.begin() + place.at, text.data(), text.size()) == 0)
-        break;
-    }
-    return &slots_[at];
-  }
-
-  bool grow() noexcept {
-    const std::size_t size = slots_.size() == 0 ? 1 << 12 : slots_.size() * 2;
-    slots_.clear();
-    if (!slots_.resize(size)) return false;
-    for (std::size_t i = 0; i < places_.size(); ++i) {
-      std::size_t at = places_[i].hash & (size - 1);
-      while (slots_[at] != 0) at = (at + 1) & (size - 1);
-      slots_[at] = static_cast<std::uint32_t>(i + 1);
-    }
-    return true;
-  }
-
-  PageVector<std::uint32_t> slots_;  // ids
-  PageVector<Place> places_;         // of id 1, 2, ...
+  TagTable index_;            // into places_
+  PageVector<Place> places_;  // of id 1, 2, ...
   PageVector<std::uint8_t> bytes_;
 };
 

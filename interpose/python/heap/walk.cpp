@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "interpose/core/clock.hpp"
 
 namespace vramtrack::agent::heap {
 
@@ -14,12 +15,6 @@ constexpr std::uint64_t storage_bit = 1ull << 63, segment_bit = 1ull << 62;
 
 constexpr std::ptrdiff_t large_container = 1 << 18;  // elements
 
-std::uint64_t processor_time() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 int by_from(const void* a, const void* b) noexcept {
   const Number x = static_cast<const Extra*>(a)->from, y = static_cast<const Extra*>(b)->from;
   return x < y ? -1 : x > y ? 1 : 0;
@@ -28,10 +23,10 @@ int by_from(const void* a, const void* b) noexcept {
 }  // namespace
 
 Walk::Walk(const HeapApi& api, const Limits& limits) noexcept
-    : api_(api), limits_(limits), deadline_(processor_time() + limits.nanoseconds) {}
+    : api_(api), limits_(limits), deadline_(thread_cpu_ns() + limits.nanoseconds) {}
 
 bool Walk::late() noexcept {
-  if (processor_time() < deadline_) return false;
+  if (thread_cpu_ns() < deadline_) return false;
   flags |= trace::graph_out_of_time;
   return true;
 }

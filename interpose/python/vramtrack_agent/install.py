@@ -11,7 +11,7 @@ _FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph
 
 
 # For the native side.
-NONE = sequence_nr = stepped = None  # `stepped`: the optimizer of a first step, while that is looked at
+NONE = sequence_nr = None
 set_eval_frame = None  # Dynamo's switch, used natively around every call into the agent: it must not compile it
 
 
@@ -150,6 +150,11 @@ def _describe(error):
 def on_look(why):
     """A short look at the running frames: called natively when memory reaches a new height or grows by steps."""
     _guarded(lambda: take_look(why))
+
+
+def on_roles(optimizer):
+    """What blocks are for: called natively at an optimizer's first steps, and with None at a new height."""
+    _guarded(lambda: look_at_roles(optimizer))
 
 
 def on_oom(device, requested, total, free):

@@ -1,15 +1,29 @@
 # Which module a label of the trace is, and what blocks are for, as long as both live: most programs drop their model
 # before they end. Looks at the first steps of each optimizer, at new heights, when memory runs out and at exit.
 
+import json
+import sys
+import weakref
+
 _ROLES = ("parameter", "gradient", "optimizer_state", "buffer")
 
+_stepped = []  # weak references to the optimizers that have made a step
 
-def first_steps(optimizer):
-    """An optimizer has made its first or second step: its state and the gradients are there."""
+
+def look_at_roles(optimizer):
+    """An optimizer has made its first or second step: its state and the gradients are there. Or memory has reached a new
+    height (`optimizer` is None)."""
+    if optimizer is not None:
+        if not any(known() is optimizer for known in _stepped):
+            _stepped.append(weakref.ref(optimizer))
+        optimizers = [optimizer]
+    else:
+        _stepped[:] = [known for known in _stepped if known() is not None]
+        optimizers = [known() for known in _stepped]
     torch = sys.modules["torch"]
     access = Access(torch)
     with guard(torch):
-        text = seen_note(access, [], [optimizer])
+        text = seen_note(access, [], [one for one in optimizers if one is not None])
     if text:
         native_note("seen[]", text, 0)
 
@@ -99,10 +113,9 @@ def _variables(access):
         if not is_user_file(code.co_filename):
             continue
         if code.co_flags & 1:
-            first = code.co_varnames[0] if code.co_argcount else ""
             values = frame_locals(frame)
             for variable, value in values.items():
-                if variable != first or access.kind(value) != "m":  # a module's own method names it `self`
+                if variable != "self" or access.kind(value) != "m":  # a method of the module: it has a better name
                     name("" if variable == "self" else variable, value, True)
             values.clear()
         if not any(frame.f_globals is space for space in spaces):

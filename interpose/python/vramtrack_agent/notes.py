@@ -22,8 +22,6 @@ def without_lone_surrogates(text):
 
 def take_look(why):
     """A short look at the running frames: what their variables hold, how far its graphs reach, dead locals."""
-    if why == "first":
-        return first_steps(stepped)
     torch = sys.modules["torch"]
     step, live_bytes, live_count, height = native_state()
     access = Access(torch)
@@ -45,7 +43,6 @@ def take_look(why):
         _spans(access, groups, 8000)
         entries = _group_entries(walk, groups)
         modules = _module_note(access, walk, step)
-        seen = seen_note(access, [], [walk.objects[at] for at in walk.optimizers]) if why == "height" else ""
         walk.clear()
         groups.clear()
     _trees.clear()
@@ -53,8 +50,6 @@ def take_look(why):
     if why == "height":
         note["height"] = height
     _note("looks[]", [note], 0)
-    if seen:
-        native_note("seen[]", seen, 0)
     if modules is not None:
         _note("modules", modules, 0)
     capture_look()
