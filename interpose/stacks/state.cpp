@@ -2,6 +2,7 @@
 #include "interpose/stacks/state.hpp"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/python_stack.hpp"
@@ -31,10 +32,16 @@ void thread_ended(void* state) noexcept {
   g_free = ended;
 }
 
+/// Signals wait meanwhile: a handler that jumps out would leave the thread's own lock in libc taken for ever.
 void find_stack(ThreadState& state) noexcept {
   state.stack_low = state.stack_high = 0;
   pthread_attr_t attributes;
-  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int failed = ::pthread_getattr_np(::pthread_self(), &attributes);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (failed != 0) return;
   void* low = nullptr;
   std::size_t bytes = 0;
   if (::pthread_attr_getstack(&attributes, &low, &bytes) == 0) {
