@@ -101,7 +101,11 @@ CUresult primary_set_flags(CUdevice device, unsigned flags) {
 
 extern "C" {
 
-CUresult cuInit(unsigned flags) { return initialize(flags); }
+CUresult cuInit(unsigned flags) {
+  const CUresult result = initialize(flags);
+  if (g_when_initialised != nullptr) g_when_initialised();
+  return result;
+}
 
 CUresult cuCtxCreate(CUcontext* out, unsigned flags, CUdevice device) { return create_context(out, flags, device); }
 CUresult cuCtxCreate_v2(CUcontext* out, unsigned flags, CUdevice device) { return create_context(out, flags, device); }

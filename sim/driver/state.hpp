@@ -90,6 +90,8 @@ inline std::uint64_t pass_time() { return ++driver().clock; }
 
 CUresult initialize(unsigned flags);
 bool initialized();
+/// Called after each cuInit(), outside of any lock. Set while the library is loaded.
+inline void (*g_when_initialised)() = nullptr;
 
 /// The calling thread's context stack.
 class ContextStack {

@@ -1,12 +1,13 @@
 # The values of operators on the simulated GPU, computed by PyTorch's own CPU kernels on the same memory. Runs inside
 # the traced program, in a dictionary of its own, below autograd and with modes off (values.cpp sees to that); `wrote`,
-# `settle` (wait for collectives that use a range), `answer` and `everything` come from there. It must keep no tensor, import nothing that the program has not imported,
-# and never let an error of its own out.
+# `settle` (wait for collectives that use a range), `answer` and `everything` come from there. It must keep no tensor,
+# import nothing that the program has not imported, and never let an error of its own out.
 import sys
 
 torch = sys.modules["torch"]
 C = torch._C
 CPU = torch.device("cpu")
+set_eval_frame = getattr(getattr(getattr(C, "_dynamo", None), "eval_frame", None), "set_eval_frame", None)
 NoFunction = C.DisableTorchFunction  # a context manager: neither subclasses nor modes see what we call
 
 SMALL = 4096  # by default every operator is computed up to this many elements,

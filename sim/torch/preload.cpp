@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 
 #include "sim/driver/copy.hpp"
+#include "sim/driver/state.hpp"
 #include "sim/torch/values.hpp"
 
 using namespace vramtrack::sim;
@@ -22,6 +23,10 @@ struct TorchDevice {  // c10::Device
 constexpr std::int8_t cuda_type = 1;
 
 using Report = void(void*, std::int64_t, std::uint64_t, std::uint64_t, TorchDevice);
+
+// Before PyTorch's first operator: an operator that is observed has other native frames, and one line of a program is
+// to have one native stack.
+[[gnu::constructor]] void watch_from_the_start() { g_when_initialised = watch_values; }
 
 }  // namespace
 

@@ -3,12 +3,14 @@
 #include <dlfcn.h>
 
 #include <atomic>
+#include <utility>
 
 namespace vramtrack::sim {
 namespace {
 
 PythonApi g_api;
 std::atomic<bool> g_found{false};
+PyThing* g_set_eval_frame = nullptr;  // written once, with the GIL
 
 template <class F>
 bool find(F& function, const char* name) {
@@ -41,6 +43,15 @@ bool find_all(PythonApi& api) {
          find(api.fetch_error, "PyErr_Fetch") && find(api.restore_error, "PyErr_Restore");
 }
 
+/// Sets the frame compiler's callback (a reference that is given away) and returns the one before, or nullptr.
+PyThing* set_eval_frame(const PythonApi& api, PyThing* callback) {
+  PyThing* const arguments = api.new_tuple(1);
+  api.tuple_set(arguments, 0, callback);
+  PyThing* const previous = api.call(g_set_eval_frame, arguments);
+  api.decref(arguments);
+  return previous;
+}
+
 struct Error {
   PyThing *type, *value, *trace;
 };
@@ -56,6 +67,8 @@ const PythonApi* python_api() {
   return &g_api;
 }
 
+void switch_frame_compiler_with(PyThing* function) { g_set_eval_frame = function; }
+
 PythonScope::PythonScope(const PythonApi& api) : m_api(api) {
   if (!api.is_initialized() || api.is_finalizing()) return;
   m_gil = api.gil_ensure();
@@ -66,10 +79,20 @@ PythonScope::PythonScope(const PythonApi& api) : m_api(api) {
     m_thread = api.thread_state();
     api.enter_tracing(m_thread);
   }
+  if (g_set_eval_frame == nullptr) return;
+  api.incref(api.none);
+  m_compiler = set_eval_frame(api, api.none);
+  if (m_compiler == api.none) api.decref(std::exchange(m_compiler, nullptr));
 }
 
 PythonScope::~PythonScope() {
   if (!m_entered) return;
+  if (m_compiler != nullptr) {
+    PyThing *type = nullptr, *value = nullptr, *trace = nullptr;  // an error that our code let through
+    m_api.fetch_error(&type, &value, &trace);
+    if (PyThing* const ours = set_eval_frame(m_api, m_compiler)) m_api.decref(ours);
+    m_api.restore_error(type, value, trace);
+  }
   if (m_thread != nullptr) m_api.leave_tracing(m_thread);
   if (m_collected) m_api.gc_enable();
   m_api.restore_error(m_type, m_value, m_trace);

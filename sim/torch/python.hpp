@@ -65,8 +65,12 @@ struct PythonApi {
 /// The API of the interpreter in this process, or nullptr when there is none. Cached once found; any thread.
 const PythonApi* python_api();
 
-/// Holds the GIL, keeps a pending exception, the collector and trace functions out of what runs meanwhile. False when
-/// Python cannot be run any more (it is finalizing).
+/// `function`: torch._C._dynamo.eval_frame.set_eval_frame, kept for ever, or nullptr. From now on a PythonScope switches
+/// the frame compiler off: below a function that is being compiled, it would compile ours. Needs the GIL.
+void switch_frame_compiler_with(PyThing* function);
+
+/// Holds the GIL, keeps a pending exception, the collector, trace functions and PyTorch's frame compiler out of what runs
+/// meanwhile. False when Python cannot be run any more (it is finalizing).
 class PythonScope {
  public:
   explicit PythonScope(const PythonApi& api);
@@ -81,6 +85,7 @@ class PythonScope {
   int m_gil = 0, m_collected = 0;
   void* m_thread = nullptr;
   PyThing *m_type = nullptr, *m_value = nullptr, *m_trace = nullptr;
+  PyThing* m_compiler = nullptr;  // the frame compiler's callback, while it is off
 };
 
 /// An exception that our code let through is not ours (a signal's handler raised it): the main thread gets it at its

@@ -1,5 +1,6 @@
 #include "sim/torch/values.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 
 #include <sys/prctl.h>
 
+#include "contract/option_parse.hpp"
 #include "sim/driver/copy.hpp"
 #include "sim/driver/stream_work.hpp"
 #include "sim/torch/compute_source.hpp"
@@ -46,8 +48,8 @@ enum class State { waiting, starting, ready, off };
 
 struct Values {
   std::mutex setup;
-  State state = State::waiting;
-  bool observing = false;
+  std::atomic<State> state = State::waiting;  // `setup` is held to change it
+  std::atomic<bool> observing = false;
   bool everything = false;
   RecordLayout layout;
   TorchApi torch;
@@ -138,6 +140,8 @@ bool load(Values& all) {
   all.begin = api.dict_get(globals, "begin");
   all.finish = api.dict_get(globals, "finish");
   all.plan = api.dict_get(globals, "plan");
+  if (PyThing* const set_eval_frame = api.dict_get(globals, "set_eval_frame"); set_eval_frame != api.none)
+    switch_frame_compiler_with(shared(api, set_eval_frame));
   PyThing* const facts = call(api, api.dict_get(globals, "facts"));
   if (facts == nullptr) return false;
   const auto fact = [&](std::ptrdiff_t i) { return api.unsigned_mask(api.tuple_get(facts, i)); };
@@ -419,9 +423,9 @@ void watch_values() {
   const std::unique_lock only(all.setup, std::try_to_lock);
   if (!only || all.observing) return;
   const char* const mode = std::getenv("VRAMTRACK_SIM_COMPUTE");
-  all.everything = mode != nullptr && std::strcmp(mode, "1") == 0;
+  all.everything = mode != nullptr && option::parse_flag(mode);
   if (const char* const wanted = std::getenv("VRAMTRACK_SIM_VALUES");
-      wanted != nullptr && std::strcmp(wanted, "0") == 0) {
+      wanted != nullptr && *wanted != '\0' && !option::parse_flag(wanted)) {
     all.state = State::off;
     return;
   }
