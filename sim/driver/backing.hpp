@@ -55,6 +55,9 @@ class Backing {
   Ranges m_physical;
 };
 
+/// Another number for the same file, away from those that programs and shells count on. -1 on failure.
+int duplicate_descriptor(int descriptor);
+
 /// A memory file of its own, named so that an importing process recognises it. -1 on failure.
 int create_memory_file(const char* name, std::uint64_t size);
 

@@ -326,13 +326,15 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* out, void*
   if (length <= 0 || std::sscanf(name, "/memfd:vramtrack-sim-memory:%d", &device) != 1 || !valid_device(device)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  const int fd = duplicate_descriptor(given);
+  if (fd < 0) return CUDA_ERROR_OPERATING_SYSTEM;
   auto* handle = new Handle;
   handle->device = device;
   handle->properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
   handle->properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, device};
   handle->properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
   handle->bytes = static_cast<std::uint64_t>(facts.st_size);
-  handle->fd = fcntl(given, F_DUPFD_CLOEXEC, 200);
+  handle->fd = fd;
   handle->serial = entry->next_serial++;
   handle->imported = true;
   *out = value_of(state().handles.add(handle));
@@ -345,10 +347,13 @@ CUresult cuMulticastCreate(CUmemGenericAllocationHandle* out, const CUmulticastO
   if (out == nullptr || properties == nullptr || properties->size == 0 || properties->size % granularity != 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  // Address space only, so that a copy does not fault.
+  const std::uint64_t offset = entry->backing.take_physical(properties->size);
+  if (offset == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   auto* handle = new Handle;
   handle->bytes = properties->size;
   handle->multicast = true;
-  handle->offset = entry->backing.take_physical(handle->bytes);  // address space only, so that a copy does not fault
+  handle->offset = offset;
   handle->serial = entry->next_serial++;
   *out = value_of(state().handles.add(handle));
   return CUDA_SUCCESS;
