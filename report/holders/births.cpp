@@ -29,6 +29,32 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
   for (const HeldBlock& block : blocks)
     if (block.time >= 0) devices_[block.device].births.push_back(block.time);
   for (auto& [device, activity] : devices_) std::sort(activity.births.begin(), activity.births.end());
+
+  std::map<std::uint16_t, Span> spans;  // by label
+  for (const trace::Site& site : trace.sites) {
+    const trace::Stack* stack = site.used == 0 ? nullptr : trace.stack(site.stack);
+    if (stack == nullptr || stack->module == 0) continue;
+    const double begin = trace.seconds(site.first_time), end = trace.seconds(site.last_time);
+    Span& span = spans.try_emplace(stack->module, Span{begin, end}).first->second;
+    span = {std::min(span.begin, begin), std::max(span.end, end)};
+  }
+  for (const auto& [label, span] : spans) modules_.push_back(span);
+  std::sort(modules_.begin(), modules_.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
+}
+
+/// Whether so many elements were born while one layer after the other of a model ran, none of them twice: a prefill
+/// keeps something of each layer, and that ends with the layers.
+bool BirthJudge::is_one_pass(double begin, double end, std::size_t elements) const {
+  std::size_t ran = 0, again = 0;
+  double before = begin;
+  for (const Span& module : modules_) {
+    if (module.end < begin || module.begin > end) continue;
+    ++ran;
+    again += module.begin < before;
+    before = std::max(before, module.end);
+  }
+  constexpr std::size_t most_of_layer = 8;  // keys, values, outputs, ...
+  return most_of_layer * ran >= elements && 10 * again <= ran;
 }
 
 Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container) const {
@@ -52,7 +78,9 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   history.allocated_count = history.survivors.size();
   history.first_time = first.time;
   history.first_step = first.step;
-  history.least_births = of_container ? least_elements : 100;
+  const Birth& last = *std::max_element(history.survivors.begin(), history.survivors.end(), by_time);
+  const bool one_pass = is_one_pass(first.time, last.time, history.survivors.size());
+  history.least_births = of_container && !one_pass ? least_elements : 100;
   // What the sites of a holder free again counts against it only where it is theirs alone to say: the site that made
   // most of its memory.
   const auto main =

@@ -25,11 +25,17 @@ class BirthJudge {
     std::vector<double> births;
     std::uint64_t freed = 0;
   };
+  struct Span {
+    double begin, end;
+  };
+
+  bool is_one_pass(double begin, double end, std::size_t elements) const;
 
   const trace::TraceFile& trace_;
   double now_;
   std::uint32_t steps_;
   std::map<std::int16_t, Activity> devices_;
+  std::vector<Span> modules_;  // when each nn.Module that was called allocated, by begin
 };
 
 }  // namespace vramtrack::holders

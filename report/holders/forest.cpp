@@ -418,7 +418,7 @@ class Maker {
           Group group{{sharer}, {}, {}, no_node, held_.retained[sharer], held_.retained_count[sharer]};
           add_row(group, std::nullopt, true);
           result_.rows.back().path = path;
-          result_.rows.back().variable = short_name(path);
+          if (result_.rows.back().cycle.empty()) result_.rows.back().variable = short_name(path);
         }
         result_.rows[i].also_held_by.push_back(at->second);
       }

@@ -8,7 +8,7 @@ class Store:
 
     def fill(self):
         while True:
-            self.blocks.append(torch.zeros(512, 1024, 1024, device="cuda"))  # <- out-of-memory: self.blocks
+            self.blocks.append(torch.zeros(512, 1024, 1024, device="cuda"))  # <- out-of-memory: .blocks
 
 
 store = Store()
