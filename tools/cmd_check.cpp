@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "report/load/load.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/command.hpp"
@@ -98,7 +99,7 @@ std::string name_of(const Report& report) {
 Figures figures_of(const Report& report) {
   Figures tensor, cuda;
   for (const Total& total : report.totals) {
-    if (total.device < 0 || (total.kind != "all" && total.kind != "block")) continue;
+    if (!is_whole(report, total)) continue;
     Figures& sum = total.layer == "tensor" ? tensor : cuda;
     sum.peak_bytes += total.peak_bytes;
     sum.live_bytes += total.live_bytes;

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <set>
 
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> inputs;
+  std::set<std::string> running;  // those of inputs that were given as a PID
   std::string format = "text";
   std::string at = "exit";
   std::string output;
@@ -39,8 +41,14 @@ void name_traces(Options& options) {
   for (std::string& input : options.inputs)
     if (const auto pid = process_number(input)) {
       input = traces_of(*pid).front();
-      options.analyse.at = "live";
+      options.running.insert(input);
     }
+}
+
+Report load_input(const std::string& input, const Options& options) {
+  AnalyseOptions analyse = options.analyse;
+  if (options.running.contains(input)) analyse.at = "live";
+  return load(input, analyse);
 }
 
 /// As the launcher does: NAME.json, and beside it NAME.oom-1.json, ...
@@ -96,7 +104,7 @@ int cmd_report(const Arguments& arguments) {
   name_traces(options);
   write_output(options.output, [&](std::ostream& out) {
     for (const std::string& input : options.inputs) {
-      const Report report = load(input, options.analyse);
+      const Report report = load_input(input, options);
       if (ooms) write_ooms(report, input, options);
       leaking = leaking || (!fail_on_leak.empty() && leaks(report, leak_bytes));
       if (format.render == nullptr) {

@@ -117,12 +117,8 @@ bool is_bounded(const Holder& holder) { return holder.bound != 0 || holder.limit
 
 Bytes peak_bytes(const Report& report) {
   Bytes tensors = 0, cuda = 0;
-  for (const Total& total : report.totals) {
-    if (total.layer == "tensor" && (total.kind == "block" || total.kind == "all"))
-      tensors += total.peak_bytes;
-    else if (total.layer == "cuda" && total.device >= 0)
-      cuda += total.peak_bytes;
-  }
+  for (const Total& total : report.totals)
+    if (is_whole(report, total)) (total.layer == "tensor" ? tensors : cuda) += total.peak_bytes;
   return tensors != 0 ? tensors : cuda;
 }
 

@@ -369,7 +369,7 @@ void check_references(Report& report, const Node& root) {
   for (std::size_t i = 0; i < report.holders.rows.size(); ++i) {
     const HolderReport& holder = report.holders.rows[i];
     if (!holder.parent) report.holders.held_bytes += holder.retained_bytes;
-    if (holder.id != i || holder.parent.value_or(0) > i) root.fail("holders are not in order of their ids");
+    if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail("holders are not in order of their ids");
     for (const std::uint32_t other : holder.also_held_by)
       if (other >= report.holders.rows.size()) root.fail("holder " + std::to_string(i) + " names one that is not there");
   }

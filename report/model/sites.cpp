@@ -81,6 +81,13 @@ std::string frame_label(const Frame& frame) {
 
 Bytes at_peak(const SiteReport& site) noexcept { return site.at_peak_bytes.value_or(site.peak_bytes); }
 
+bool is_whole(const Report& report, const Total& total) noexcept {
+  if (total.device < 0) return false;
+  return total.kind == "all" || std::ranges::none_of(report.totals, [&](const Total& other) {
+           return other.kind == "all" && other.layer == total.layer && other.device == total.device;
+         });
+}
+
 bool is_main_layer(const Report& report, const SiteReport& site) {
   if (site.layer == "tensor" || site.owner != "torch") return true;
   return std::none_of(report.totals.begin(), report.totals.end(), [&](const Total& total) {

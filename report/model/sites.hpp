@@ -31,6 +31,10 @@ std::string frame_label(const Frame& frame);
 /// not say, the site's own highest.
 Bytes at_peak(const SiteReport& site) noexcept;
 
+/// Totals of devices that can be added up: of each layer of a device the one of all kinds, or of each kind where there is
+/// none of all.
+bool is_whole(const Report& report, const Total& total) noexcept;
+
 /// Sites that can be added up without counting memory twice: all but the segments of a caching allocator whose blocks
 /// are in the tensor layer of the same device.
 bool is_main_layer(const Report& report, const SiteReport& site);

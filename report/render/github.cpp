@@ -79,7 +79,7 @@ void markdown(const Report& report, const std::string& root, std::ostream& out) 
   out << "### GPU memory: " << cell(command.empty() ? report.process.executable : command) << "\n\n";
   out << "| device | layer | live | blocks | peak |\n|---|---|---:|---:|---:|\n";
   for (const Total& total : report.totals) {
-    if (total.device < 0 || (total.kind != "all" && total.kind != "block")) continue;
+    if (!is_whole(report, total)) continue;
     out << "| cuda:" << total.device << " | " << cell(total.layer) << " | " << human_bytes(total.live_bytes) << " | "
         << total.live_count << " | " << human_bytes(total.peak_bytes) << " |\n";
   }
