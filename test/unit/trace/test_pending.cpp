@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstring>
+#include <latch>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -119,10 +120,12 @@ TEST_CASE("events of several threads are booked in the order in which they came"
   constexpr int threads = 4, generations = 3, events = 4000;
   for (int generation = 0; generation < generations; ++generation) {
     std::vector<std::thread> workers;
+    std::latch begun(threads);  // each has a ring of its own before any ends
     for (int w = 0; w < threads; ++w)
       workers.emplace_back([&, w, generation] {
         std::mt19937_64 random(static_cast<unsigned>(generation * threads + w));
         for (int i = 0; i < events; ++i) {
+          if (i == 100) begun.arrive_and_wait();
           const std::lock_guard guard(allocator);
           const auto device = static_cast<std::int16_t>(random() % 2);
           const std::uint64_t address = (1 + random() % 40) << 9;
