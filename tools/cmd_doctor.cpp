@@ -15,6 +15,7 @@
 #include "tools/doctor/program.hpp"
 #include "tools/run/child.hpp"
 #include "tools/run/environment.hpp"
+#include "tools/scratch.hpp"
 
 namespace vramtrack::tools {
 namespace {
@@ -125,27 +126,9 @@ void require_runnable(const std::string& command, const std::string& path) {
     throw std::runtime_error(command + ": its first line names " + interpreter + ", which is not there");
 }
 
-/// A folder that goes with this object.
-class Scratch {
- public:
-  Scratch() : path_((fs::temp_directory_path() / "vramtrack-doctor-XXXXXX").string()) {
-    if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error(path_ + ": " + std::strerror(errno));
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 /// Runs the program once, traced, and tells what it reached. Throws when it used CUDA and nothing of that was seen.
 void run_command(const std::vector<std::string>& command, bool driver, const std::string& sim) {
-  const Scratch scratch;
+  const Scratch scratch("doctor");
   std::optional<SimulatedDevices> devices;
   if (!sim.empty()) devices.emplace(sim, "doctor-" + std::to_string(getpid()));
   set_preload(true, !sim.empty());

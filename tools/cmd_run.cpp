@@ -32,20 +32,6 @@ constexpr const char* values_hint =
     "vramtrack: the program read values that the simulated GPU does not compute and that are zero there; if it failed,"
     " or did not end, because of them, run it with --sim-compute\n";
 
-/// The environment that makes the traced program load us.
-void prepare_environment(const RunOptions& options, const fs::path& folder, const std::string& run_id, bool traced,
-                         bool simulated) {
-  set_preload(traced, simulated);
-  export_options(options);
-  setenv("VRAMTRACK_OUT", folder.c_str(), 1);
-  if (options.sim_compute) setenv("VRAMTRACK_SIM_COMPUTE", "1", 1);  // read by the simulated GPU
-  setenv("VRAMTRACK_LAUNCHED", "1", 1);
-  allow_preload_before_sanitizer();
-  setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
-  // Programs that use NVTX 3 ask this library for its listener; one that is set belongs to another tool.
-  if (traced) setenv("NVTX_INJECTION64_PATH", (library_folder() / "libvramtrack.so").c_str(), 0);
-}
-
 /// Makes the output folder. False, with one line on stderr, when it cannot hold files: the program then runs untraced.
 bool make_folder(const fs::path& folder) {
   std::error_code error;
@@ -170,7 +156,7 @@ int cmd_run(const Arguments& arguments) {
   std::optional<SimulatedDevices> devices;
   if (!options.sim.empty()) devices.emplace(options.sim, run_id);
   if (traced) traced = make_folder(folder);
-  prepare_environment(options, folder, run_id, traced, simulated);
+  set_run_environment(options, folder, run_id, traced, simulated);
 
   Collector collector(folder, analyse);
   std::optional<StartFailure> failure;

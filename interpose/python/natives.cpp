@@ -4,6 +4,7 @@
 
 #include "contract/heap_graph.hpp"
 #include "interpose/core/clock.hpp"
+#include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/agent.hpp"
 #include "interpose/python/heap/capture.hpp"
@@ -38,16 +39,16 @@ std::uint64_t integer_argument(Object* arguments, std::ptrdiff_t index) noexcept
 
 Object* none_or_error() noexcept { return api().error_occurred() != nullptr ? nullptr : api().build_bool(0); }
 
-/// The first two steps of each of the first optimizers: its state and the gradients are there.
-bool is_early_step(const Object* optimizer) noexcept {
+/// Which step of its own an optimizer has just made, from 1; 0 for the 65th optimizer and later ones.
+std::uint64_t own_step(const Object* optimizer) noexcept {
   static const Object* known[64];
-  static std::uint8_t steps[64];
+  static std::uint64_t steps[64];
   for (std::size_t i = 0; i < std::size(known); ++i) {
     if (known[i] != optimizer && known[i] != nullptr) continue;
     known[i] = optimizer;
-    return steps[i] < 2 && ++steps[i] <= 2;
+    return ++steps[i];
   }
-  return false;
+  return 0;
 }
 
 /// torch's hook after each optimizer step: (optimizer, args, kwargs), all left alone. An error of ours must not reach
@@ -56,7 +57,11 @@ Object* native_on_step(Object*, Object* arguments) noexcept {
   SavedErrno keep;
   if (const char* why = step_done(sequence_number())) look_now(why);
   Object* optimizer = api().tuple_get(arguments, 0);
-  if (optimizer != nullptr && is_early_step(optimizer)) look_at_roles(optimizer);
+  const std::uint64_t step = optimizer == nullptr ? 0 : own_step(optimizer);
+  if (step == 1 || step == 2) look_at_roles(optimizer);  // its state and the gradients are there
+  // Of its own: where two optimizers take turns, the other one has its state by now, too.
+  if (g_host_options.stop_after != 0 && step == g_host_options.stop_after && api().error_occurred() == nullptr)
+    enter("on_enough", nullptr);
   return none_or_error();
 }
 
@@ -74,7 +79,11 @@ Object* native_enter(Object*, Object* arguments) noexcept {
   }
   enter(name.data(), rest);
   api().decref(rest);
-  return none_or_error();
+  if (api().error_occurred() != nullptr) return nullptr;
+  Object* none = api().dict_get(api().builtins(), "None");  // anything else of a module's hook replaces its arguments
+  if (none == nullptr) return none_or_error();
+  api().incref(none);
+  return none;
 }
 
 Object* native_step_of(Object*, Object* arguments) noexcept {
@@ -109,6 +118,12 @@ Object* native_state(Object*, Object*) noexcept {
   api().tuple_set(tuple, 3, api().new_unsigned(look_height()));
   return tuple;
 }
+
+/// What `vramtrack fit` asked for: 0, or after how many steps or calls of the model the process ends.
+Object* native_stop_after(Object*, Object*) noexcept { return api().new_unsigned(g_host_options.stop_after); }
+
+/// The heights of the tensor layer so far, live and reserved, all devices together: it grows as long as one of them does.
+Object* native_heights(Object*, Object*) noexcept { return api().new_unsigned(heights()); }
 
 Object* native_look_budget(Object*, Object*) noexcept { return api().new_unsigned(look_budget()); }
 
@@ -181,6 +196,8 @@ MethodDef g_methods[] = {
     {"native_source", native_source, method_varargs, nullptr},
     {"native_last_oom", native_last_oom, method_varargs, nullptr},
     {"native_state", native_state, method_varargs, nullptr},
+    {"native_stop_after", native_stop_after, method_varargs, nullptr},
+    {"native_heights", native_heights, method_varargs, nullptr},
     {"native_look_budget", native_look_budget, method_varargs, nullptr},
     {"native_suspect", native_suspect, method_varargs, nullptr},
     {"native_fork", native_fork, method_varargs, nullptr},

@@ -84,6 +84,24 @@ LiveState live_state() noexcept {
   return state;
 }
 
+std::uint64_t heights() noexcept {
+  trace::Writer* writer = trace::active();
+  if (writer == nullptr) return 0;
+  {
+    const HookScope scope;
+    ledger::book_waiting();
+  }
+  std::uint64_t sum = 0;
+  for (const trace::Account& account : writer->header().accounts) {
+    if (__atomic_load_n(&account.used, __ATOMIC_ACQUIRE) == 0) break;
+    if (account.layer != static_cast<std::uint8_t>(Layer::tensor)) continue;
+    if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
+    sum += __atomic_load_n(&account.peak_bytes, __ATOMIC_RELAXED);
+    sum += __atomic_load_n(&account.peak_reserved_bytes, __ATOMIC_RELAXED);
+  }
+  return sum;
+}
+
 const char* step_done(std::uint64_t sequence) noexcept {
   ledger::step();
   remember_sequence(sequence);

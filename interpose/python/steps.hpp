@@ -22,6 +22,9 @@ struct LiveState {
 };
 LiveState live_state() noexcept;
 
+/// The peaks of the tensor layer so far, live and reserved, of all devices, added up.
+std::uint64_t heights() noexcept;
+
 /// Writes the note `step_live`: [[step, bytes, blocks], ...] at step boundaries, at most 128 of them.
 void note_step_live() noexcept;
 

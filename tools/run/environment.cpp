@@ -11,6 +11,17 @@
 namespace vramtrack::tools {
 
 namespace fs = std::filesystem;
+namespace {
+
+/// AddressSanitizer's shared runtime refuses to start behind another preloaded library, unless told that it may.
+void allow_preload_before_sanitizer() {
+  const char* before = std::getenv("ASAN_OPTIONS");
+  const std::string options = before == nullptr ? "" : before;
+  if (options.find("verify_asan_link_order") == std::string::npos)
+    setenv("ASAN_OPTIONS", (options + (options.empty() ? "" : ":") + "verify_asan_link_order=0").c_str(), 1);
+}
+
+}  // namespace
 
 SimulatedDevices::SimulatedDevices(const std::string& size, const std::string& run_id)
     : state_(fs::temp_directory_path() / ("vramtrack-sim-" + run_id)) {
@@ -24,13 +35,6 @@ SimulatedDevices::SimulatedDevices(const std::string& size, const std::string& r
 SimulatedDevices::~SimulatedDevices() {
   std::error_code error;
   fs::remove(state_, error);
-}
-
-void allow_preload_before_sanitizer() {
-  const char* before = std::getenv("ASAN_OPTIONS");
-  const std::string options = before == nullptr ? "" : before;
-  if (options.find("verify_asan_link_order") == std::string::npos)
-    setenv("ASAN_OPTIONS", (options + (options.empty() ? "" : ":") + "verify_asan_link_order=0").c_str(), 1);
 }
 
 bool SimulatedDevices::unknown_values_were_read() const {
@@ -62,6 +66,19 @@ void set_preload(bool traced, bool simulated) {
   }
   if (const char* before = std::getenv("LD_PRELOAD"); before != nullptr) add(before);
   setenv("LD_PRELOAD", preload.c_str(), 1);
+}
+
+void set_run_environment(const RunOptions& options, const fs::path& folder, const std::string& run_id, bool traced,
+                         bool simulated) {
+  set_preload(traced, simulated);
+  export_options(options);
+  setenv("VRAMTRACK_OUT", folder.c_str(), 1);
+  if (options.sim_compute) setenv("VRAMTRACK_SIM_COMPUTE", "1", 1);  // read by the simulated GPU
+  setenv("VRAMTRACK_LAUNCHED", "1", 1);
+  allow_preload_before_sanitizer();
+  setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);
+  // Programs that use NVTX 3 ask this library for its listener; one that is set belongs to another tool.
+  if (traced) setenv("NVTX_INJECTION64_PATH", (library_folder() / "libvramtrack.so").c_str(), 0);
 }
 
 }  // namespace vramtrack::tools

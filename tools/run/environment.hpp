@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "tools/run/options.hpp"
+
 namespace vramtrack::tools {
 
 /// What --sim needs: its variables, and a file that the run's processes share, so that all see one set of devices.
@@ -23,10 +25,12 @@ class SimulatedDevices {
   std::filesystem::path state_;
 };
 
-/// AddressSanitizer's shared runtime refuses to start behind another preloaded library, unless told that it may.
-void allow_preload_before_sanitizer();
-
 /// Puts the libraries before what LD_PRELOAD holds already. Throws when they are not there or cannot be named in it.
 void set_preload(bool traced, bool simulated);
+
+/// Sets what makes a traced program load us, in this process's environment, which it is about to inherit. Throws as
+/// set_preload does.
+void set_run_environment(const RunOptions& options, const std::filesystem::path& folder, const std::string& run_id,
+                         bool traced, bool simulated);
 
 }  // namespace vramtrack::tools

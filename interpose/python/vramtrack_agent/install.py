@@ -46,6 +46,9 @@ def install():
             getattr(owner, name)(hook)
         except Exception:
             native_note("agent_error[]", '["%s is not usable here"]' % name, 0)
+    if native_stop_after():
+        exec(compile(native_source("passes"), "<vramtrack passes>", "exec"), globals())
+        watch_passes(torch)
     return True
 
 
@@ -185,6 +188,14 @@ def on_exit():
                     _guarded(lambda: exit_analysis())
             finally:
                 native_end()
+
+
+def on_enough():
+    """Called natively after the optimizer's last step under `vramtrack fit`: the peak is that of whole steps, and the
+    interposed _exit brings the trace to its end."""
+    import os
+
+    os._exit(0)
 
 
 def before_fork():
