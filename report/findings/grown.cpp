@@ -21,20 +21,23 @@ bool went_on(const Report& report, const HolderMoment& moment, const HolderRepor
   return moment.time - row.first_time >= (end - row.first_time) / 2;
 }
 
-/// What grows below a row, told by a row of its own that has most of it.
-bool told_below(const HolderMoment& moment, const HolderReport& row) {
-  return std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
-    return child.parent == row.id && child.count == 1 && child.verdict == "growing" &&
-           4 * child.retained_bytes >= 3 * row.retained_bytes;
-  });
-}
-
 /// Single parts of a row that grew.
 std::vector<const HolderReport*> growing_parts(const HolderMoment& moment, const HolderReport& row) {
   std::vector<const HolderReport*> parts;
   for (const HolderReport& child : moment.rows)
     if (child.parent == row.id && child.count == 1 && child.verdict == "growing") parts.push_back(&child);
   return parts;
+}
+
+/// The part of a row that has most of what grows in it; nullptr: there are several alike, or none.
+const HolderReport* main_part(const HolderMoment& moment, const HolderReport& row) {
+  const HolderReport* largest = nullptr;
+  Bytes all = 0;
+  for (const HolderReport* part : growing_parts(moment, row)) {
+    all += part->retained_bytes;
+    if (largest == nullptr || part->retained_bytes > largest->retained_bytes) largest = part;
+  }
+  return largest != nullptr && 4 * largest->retained_bytes >= 3 * all ? largest : nullptr;
 }
 
 bool is_point(const HolderMoment& moment, const HolderReport& row) {
@@ -46,18 +49,10 @@ bool is_point(const HolderMoment& moment, const HolderReport& row) {
   return true;
 }
 
-/// From the outermost growing row down to the innermost single one that has nearly all of it.
+/// From the outermost growing row down to the innermost single one that has nearly all of the growth.
 const HolderReport& innermost(const HolderMoment& moment, const HolderReport& row) {
   const HolderReport* at = &row;
-  while (told_below(moment, *at)) {
-    const HolderReport* best = nullptr;
-    for (const HolderReport& child : moment.rows)
-      if (child.parent == at->id && child.count == 1 && child.verdict == "growing" &&
-          (best == nullptr || child.retained_bytes > best->retained_bytes))
-        best = &child;
-    if (best == nullptr) break;
-    at = best;
-  }
+  while (const HolderReport* part = main_part(moment, *at)) at = part;
   return *at;
 }
 
@@ -98,7 +93,7 @@ std::vector<Grown> grown_holders(const Report& report) {
     for (const HolderReport& row : moment.rows) {
       if (!is_point(moment, row)) continue;
       const HolderReport& point = innermost(moment, row);
-      if (went_on(report, moment, point))
+      if (point.retained_bytes >= least_bytes && went_on(report, moment, point))
         all.push_back({&moment, &point, 2 * point.graph_bytes > point.retained_bytes});
     }
   // The same memory was seen at several moments: the name that a statement adds to tells more, then the larger one.
