@@ -12,6 +12,7 @@
 #include "tools/fit/search.hpp"
 #include "tools/fit/trial.hpp"
 #include "tools/fit/vary.hpp"
+#include "tools/run/quiet_child.hpp"
 #include "tools/scratch.hpp"
 
 namespace vramtrack::tools {

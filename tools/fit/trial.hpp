@@ -42,11 +42,6 @@ struct TrialFailed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// SIGINT or SIGTERM came while a program ran; it has been ended.
-struct Interrupted {
-  int signal;
-};
-
 /// Throws TrialFailed, Interrupted.
 Trial run_trial(const TrialRequest& request);
 

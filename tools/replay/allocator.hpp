@@ -1,0 +1,29 @@
+// One replay: events through the allocator of a PyTorch, in a child process on the simulated GPU.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace vramtrack::tools::replay {
+
+/// As the script reads it: three 64-bit words.
+struct Event {
+  enum Kind : std::uint64_t { alloc, free, empty_cache, attempt };
+  std::uint64_t kind, block, bytes;
+};
+static_assert(sizeof(Event) == 24);
+
+struct Request {
+  std::string python;
+  std::string settings;  // of PYTORCH_CUDA_ALLOC_CONF; "": none
+  std::uint64_t device_bytes = 0, context_bytes = 0;
+  std::filesystem::path events, folder;  // of Event records; for this replay's files
+};
+
+/// What the script says (script.cpp). Throws with the last lines of its stderr when it could not.
+nlohmann::ordered_json run(const Request& request);
+
+}  // namespace vramtrack::tools::replay
