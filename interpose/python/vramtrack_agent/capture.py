@@ -83,7 +83,7 @@ class Facts:
         try:
             if torch.is_autocast_enabled() and torch.is_autocast_cache_enabled():
                 return "autocast weight cache: in use"
-        except Exception:
+        except ours():
             pass
         return ""
 
@@ -140,7 +140,7 @@ class Facts:
                 base = self.base(tensor)
             holders = self.uses(tensor) - own if self.uses is not None else -1
             self.tensors.append((tensor, address, size, device, flags, shape, dtype, holders))
-        except Exception:
+        except ours():
             return
         if base is not None:
             self.edges.append((tensor, base, EDGE_base, 0, 0))
@@ -184,7 +184,7 @@ class Facts:
                 if following is not None:
                     self.edges.append((node, following, EDGE_next_function, index, 0))
                     self._meet(following)
-        except Exception:
+        except ours():
             pass
         kind = type(node).__name__
         if kind == "AccumulateGrad":
@@ -205,7 +205,7 @@ class Facts:
                     self.edges.append((node, saved, EDGE_saved, name[11:], 0))
                     if self.access.kind(saved) == "t":
                         self._add_tensor(saved, own)
-            except Exception:
+            except ours():
                 continue  # freed by backward, changed in place
 
     # ---- frames ----
@@ -254,12 +254,12 @@ class Facts:
             return
         try:
             snapshot = self.torch.cuda.memory_snapshot()
-        except Exception:
+        except ours():
             return
         for pool in pools:
             try:
                 key = tuple(pool.id) if hasattr(type(pool), "id") else tuple(pool.pool())
-            except Exception:
+            except ours():
                 continue
             for segment in snapshot:
                 if tuple(segment.get("segment_pool_id", ())) == key and any(key):

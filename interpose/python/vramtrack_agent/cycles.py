@@ -155,7 +155,7 @@ def _named_steps(path):
         values = None
         try:
             values = object.__getattribute__(source, "__dict__") if type(source) is not dict else None
-        except Exception:
+        except ours():
             pass
         name = ""
         if type(values) is dict:

@@ -61,7 +61,7 @@ def walk_graph(access, starts, limit, saved=False):
         try:
             span.most_used_variable = id(most.variable)
             span.on_device = any(access.address(leaf.variable) for leaf in list(leaves)[:100])
-        except Exception:
+        except ours():
             pass
         most = None
     span.steps.discard(-1)
@@ -75,7 +75,7 @@ def walk_graph(access, starts, limit, saved=False):
 def _sequence(node):
     try:
         return node._sequence_nr()
-    except Exception:
+    except ours():
         return None
 
 
@@ -92,7 +92,7 @@ def _measure_sequence(access, node, span):
             if tensor is not None and access.kind(tensor) == "t" and access.address(tensor):
                 span.sequence_saved[access.address(tensor)] = access.bytes(tensor)
         span.sequence = max(span.sequence, int(length))
-    except Exception:
+    except ours():
         pass  # another PyTorch names them differently
     kept = tensor = None
 
@@ -113,7 +113,7 @@ def _collect_saved(access, node, kind, span):
                         span.saved[address] = (access.bytes(tensor), list(access.shape(tensor)),
                                                dtype_name(access.dtype(tensor)), kind, name[11:])
                 tensor = None
-        except Exception:
+        except ours():
             continue  # freed by backward, changed in place, packed by a hook
     state = getattr(node, "__dict__", None)
     if state:

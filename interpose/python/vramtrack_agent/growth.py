@@ -17,7 +17,7 @@ def _tree(path):
             with open(path, "rb") as source:
                 text = source.read(_largest_source)
                 _trees[path] = ast.parse(text) if len(text) < _largest_source else None
-        except Exception:
+        except ours():
             _trees[path] = None
     return _trees[path]
 

@@ -298,14 +298,14 @@ class Walk:
             if values is None and type(slot) is types.GetSetDescriptorType:
                 try:
                     values = slot.__get__(o)
-                except Exception:
+                except ours():
                     values = None
             if "__slots__" in own:
                 for name, slot in own.items():
                     if type(slot) is types.MemberDescriptorType:
                         try:
                             self._reach(slot.__get__(o), at, ATTRIBUTE, name)
-                        except Exception:
+                        except ours():
                             pass
         if type(values) is dict:
             self.seen.add(id(values))
@@ -328,7 +328,7 @@ class Walk:
                 gradient = self.access.grad(o)
                 if gradient is not None:
                     self._reach(gradient, at, GRAD, "grad")
-        except Exception:
+        except ours():
             pass
         for value in self.referents(o):
             if type(value) is dict:

@@ -44,7 +44,7 @@ def install():
     ):
         try:
             getattr(owner, name)(hook)
-        except Exception:
+        except ours():
             native_note("agent_error[]", '["%s is not usable here"]' % name, 0)
     if native_stop_after():
         exec(compile(native_source("passes"), "<vramtrack passes>", "exec"), globals())
@@ -105,6 +105,11 @@ def _ours(error):
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is None or trace.tb_frame.f_code.co_filename.startswith("<vramtrack")
+
+
+def ours():
+    """For `except ours():`: nothing matches when a signal handler of the script's raised while the agent worked."""
+    return Exception if _ours(sys.exc_info()[1]) else ()
 
 
 def _guarded(work, *arguments):
@@ -216,5 +221,5 @@ def before_fork():
             frame = frame.f_back
         native_fork(generator.ctypes.state_address, frame.f_code.co_filename if frame else "",
                     frame.f_lineno if frame else 0)
-    except Exception:
+    except ours():
         pass

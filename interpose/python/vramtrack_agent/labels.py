@@ -100,7 +100,7 @@ def _variables(access):
         elif deep and kind == "":
             try:
                 attributes = object.__getattribute__(value, "__dict__")
-            except Exception:
+            except ours():
                 return
             if type(attributes) is dict and type(value) not in (type, type(sys)):
                 for key, item in list(attributes.items()):

@@ -90,7 +90,7 @@ class Access:
             if self.wrapped(t) or not self.on_device(t):
                 return 0
             return self.raw_address(t)
-        except Exception:
+        except ours():
             return 0
 
     def device_index(self, t):
@@ -101,7 +101,7 @@ class Access:
         """Its shape; of a nested tensor, which has none, ()."""
         try:
             return self.shape_of(t)
-        except Exception:
+        except ours():
             return ()
 
     def bytes(self, t):
@@ -115,7 +115,7 @@ class Access:
             for n in self.shape(t):
                 size *= n
             return size
-        except Exception:
+        except ours():
             return 0
 
     def grad(self, t):
@@ -126,7 +126,7 @@ class Access:
         """The autograd node that made it, or None. A view changed in place may raise."""
         try:
             return None if self.wrapped(t) or self.is_leaf(t) else self.grad_fn(t)
-        except Exception:
+        except ours():
             return None
 
     def alone(self, t):
@@ -142,7 +142,7 @@ class Access:
                 count(storage._cdata) <= count(reference._cdata)
                 and self.tensor._use_count(t) <= self.tensor._use_count(plain)
             )
-        except Exception:
+        except ours():
             return False
 
 
