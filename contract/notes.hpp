@@ -19,7 +19,7 @@ inline constexpr std::string_view cwd = "cwd";  // plain
 inline constexpr std::string_view version = "vramtrack_version";  // plain: of the library
 
 // CUDA, when first known: {"runtime": 13000, "driver": 13000, "simulated": true,
-//                          "devices": [{"index": 0, "name": "...", "total_bytes": N}]}
+//                          "devices": [{"index": 0, "name": "...", "total_bytes": N, "uuid": "8-4-4-4-12 digits"}]}
 inline constexpr std::string_view cuda = "cuda";
 // The driver's view, at exit and per OOM, also from time to time:
 //   [{"device": 0, "free_bytes": N, "total_bytes": N}]

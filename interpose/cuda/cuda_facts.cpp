@@ -74,6 +74,20 @@ class PrimaryContext {
   bool pushed_ = false;
 };
 
+/// As nvidia-smi writes it, without its prefix.
+const char* uuid_text(const CUuuid& uuid, char (&text)[37]) noexcept {
+  constexpr char digits[] = "0123456789abcdef";
+  char* out = text;
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
+    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
+    *out++ = digits[byte >> 4];
+    *out++ = digits[byte & 15];
+  }
+  *out = 0;
+  return text;
+}
+
 }  // namespace
 
 void write_once() noexcept {
@@ -82,6 +96,7 @@ void write_once() noexcept {
   if (auto* get = VRAMTRACK_DRIVER(cuDriverGetVersion)) get(&driver);
   auto* get_name = VRAMTRACK_DRIVER(cuDeviceGetName);
   auto* get_total = VRAMTRACK_DRIVER(cuDeviceTotalMem_v2);
+  auto* get_uuid = VRAMTRACK_DRIVER(cuDeviceGetUuid_v2);
   trace::FactWriter fact;
   fact.begin_map();
   optional(fact, "runtime", runtime_version());
@@ -98,6 +113,10 @@ void write_once() noexcept {
     fact.field("index", static_cast<std::uint64_t>(device));
     fact.field("name", name);
     fact.field("total_bytes", total);
+    if (CUuuid uuid; get_uuid != nullptr && get_uuid(&uuid, device) == CUDA_SUCCESS) {
+      char text[37];
+      fact.field("uuid", uuid_text(uuid, text));
+    }
     fact.end();
   }
   fact.write(trace::note_key::cuda);

@@ -69,7 +69,7 @@ Bytes unused_in_torch_pool(const Json& info) {
 }
 
 struct DeviceSums {
-  Bytes tensors = 0, torch = 0, all = 0;
+  Bytes tensors = 0, torch = 0, all = 0, managed = 0;
   std::map<std::string, Bytes> by_owner;
   std::vector<Range> segments, mapped, used;
 };
@@ -90,6 +90,10 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
       continue;
     }
     if (!trace::is_device_memory(block.kind)) continue;
+    if (block.kind == trace::Kind::managed) {  // it may exceed the device, and the driver counts what is there just now
+      sum.managed += block.bytes;
+      continue;
+    }
     sum.all += block.bytes;
     sum.by_owner[owners[block.owner]] += block.bytes;
     if (owners[block.owner] != "torch") continue;
@@ -115,6 +119,7 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
       if (device.index == index) entry.total_bytes = device.total_bytes;
     }
     entry.tensors_live_bytes = sum.tensors;
+    entry.managed_bytes = sum.managed;
     entry.cached_bytes = sum.torch - std::min(sum.torch, sum.tensors);
     join_neighbours(sum.mapped);
     sum.segments.insert(sum.segments.end(), sum.mapped.begin(), sum.mapped.end());

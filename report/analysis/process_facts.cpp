@@ -73,6 +73,7 @@ void add_devices(const Json& list, const char* total_key, std::vector<Device>& d
     device.name = string_in(item, "name").value_or("");
     if (item.contains(total_key) && item[total_key].is_number_integer())
       device.total_bytes = item[total_key].get<Bytes>();
+    device.uuid = string_in(item, "uuid");
     devices.push_back(std::move(device));
   }
 }

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "report/compare/device_numbers.hpp"
 #include "report/compare/merged_timeline.hpp"
 #include "report/compare/rank_statistics.hpp"
 #include "report/findings/findings.hpp"
@@ -63,6 +64,7 @@ struct Merger::State {
   std::map<int, LedgerEntry> ledger;
   std::set<std::string> notes;
   MergedTimeline timeline;
+  DeviceNumbers device_numbers;
   std::size_t oom_sites = 0;     // entries in the events' lists so far
   std::optional<double> origin;  // when the first process began, since the Unix epoch
   double offset = 0;             // of the process that is being added, from the origin
@@ -197,6 +199,7 @@ void Merger::State::add_ledger(const Report& report) {
     if (one.driver_used_bytes) used = std::max(used.value_or(0), *one.driver_used_bytes);
     all.tensors_live_bytes += one.tensors_live_bytes;
     all.cached_bytes += one.cached_bytes;
+    all.managed_bytes += one.managed_bytes;
     all.largest_free_cached_block_bytes =
         std::max(all.largest_free_cached_block_bytes, one.largest_free_cached_block_bytes);
     for (const Owner& owner : one.owners) {
@@ -332,8 +335,9 @@ Merger::~Merger() = default;
 
 std::size_t Merger::size() const { return state_->merged.ranks.members.size(); }
 
-void Merger::add(const Report& report, const std::string& input) {
+void Merger::add(Report report, const std::string& input) {
   State& state = *state_;
+  state.device_numbers.apply(report);
   Report& merged = state.merged;
   const auto [at, fresh] = state.rank_by_name.emplace(rank_name(report.process), merged.ranks.names.size());
   const std::size_t rank = at->second;

@@ -13,7 +13,7 @@ class Merger {
  public:
   Merger();
   ~Merger();
-  void add(const Report& report, const std::string& input);
+  void add(Report report, const std::string& input);
   std::size_t size() const;
   /// Sums over all, `peak_bytes` of each process's own peak, and Report::ranks. The last call to a merger.
   Report finish();

@@ -35,6 +35,7 @@ struct Device {
   int index = 0;
   std::string name;
   Bytes total_bytes = 0;
+  std::optional<std::string> uuid = std::nullopt;  // as nvidia-smi writes it, without the prefix
 };
 
 struct Environment {
@@ -64,6 +65,7 @@ struct LedgerEntry {
   Bytes tensors_live_bytes = 0, cached_bytes = 0, largest_free_cached_block_bytes = 0;
   std::vector<Owner> owners;
   std::optional<Bytes> context_and_other_bytes;
+  Bytes managed_bytes = 0;  // on the device or the host, as it is used: no part of the sums above
 };
 
 struct Growth {

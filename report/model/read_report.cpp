@@ -101,6 +101,7 @@ class Node {
     field("index", value.index);
     field("name", value.name);
     field("total_bytes", value.total_bytes);
+    field("uuid", value.uuid);
   }
   void read(Environment& value) const {
     field("python", value.python);
@@ -137,6 +138,7 @@ class Node {
     field("largest_free_cached_block_bytes", value.largest_free_cached_block_bytes);
     field("owners", value.owners);
     field("context_and_other_bytes", value.context_and_other_bytes);
+    field("managed_bytes", value.managed_bytes);
   }
   void read(Growth& value) const {
     field("bytes_per_step", value.bytes_per_step);

@@ -51,6 +51,7 @@ void write_environment(JsonWriter& out, const Environment& environment) {
     out.field("index", device.index);
     out.field("name", device.name);
     out.field("total_bytes", device.total_bytes);
+    out.field("uuid", device.uuid);
     out.end_object();
   }
   out.end_array();
@@ -92,6 +93,7 @@ void write_ledger_entry(JsonWriter& out, const LedgerEntry& entry) {
   }
   out.end_array();
   out.field("context_and_other_bytes", entry.context_and_other_bytes);
+  out.field("managed_bytes", entry.managed_bytes);
   out.end_object();
 }
 

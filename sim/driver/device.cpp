@@ -12,20 +12,20 @@ constexpr std::uint64_t small_unit = 512;
 }  // namespace
 
 std::uint64_t Device::free() const {
-  const std::uint64_t taken = m_used + m_usage.of_others(m_index);
+  const std::uint64_t taken = m_used + m_usage.of_others(m_ordinal);
   return taken < m_total ? m_total - taken : 0;
 }
 
 bool Device::charge(std::uint64_t bytes) {
   if (bytes > free()) return false;
   m_used += bytes;
-  m_usage.publish(m_index, m_used);
+  m_usage.publish(m_ordinal, m_used);
   return true;
 }
 
 void Device::release(std::uint64_t bytes) {
   m_used -= std::min(bytes, m_used);
-  m_usage.publish(m_index, m_used);
+  m_usage.publish(m_ordinal, m_used);
 }
 
 bool Device::charge_allocation(std::uint64_t bytes) {

@@ -28,7 +28,9 @@ class Usage;  // the same figure of the other processes of the run, when they sh
 
 class Device {
  public:
-  Device(int index, std::uint64_t total, Usage& usage) : m_index(index), m_total(total), m_usage(usage) {}
+  /// `index`: by which this process knows it; `ordinal`: which of the machine's devices it is.
+  Device(int index, int ordinal, std::uint64_t total, Usage& usage)
+      : m_index(index), m_ordinal(ordinal), m_total(total), m_usage(usage) {}
 
   /// Takes whole pages; false (and a failure counted) when the device is full.
   bool charge(std::uint64_t bytes);
@@ -43,6 +45,7 @@ class Device {
   void uncount(Kind kind, std::uint64_t bytes);
 
   int index() const { return m_index; }
+  int ordinal() const { return m_ordinal; }
   std::uint64_t total() const { return m_total; }
   std::uint64_t used() const { return m_used; }
   std::uint64_t free() const;
@@ -56,7 +59,7 @@ class Device {
   std::uint64_t graph_reserved = 0, graph_reserved_high = 0, graph_used = 0, graph_used_high = 0;
 
  private:
-  int m_index;
+  int m_index, m_ordinal;
   std::uint64_t m_total;
   Usage& m_usage;
   std::uint64_t m_used = 0;

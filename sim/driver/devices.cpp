@@ -3,18 +3,12 @@
 #include <cstring>
 
 #include "sim/core/properties.hpp"
+#include "sim/core/visible_devices.hpp"
 #include "sim/driver/state.hpp"
 
 using namespace vramtrack::sim;
 
 namespace {
-
-/// A number that tells the devices of one simulation apart and is the same in every run.
-void fill_uuid(CUuuid& uuid, int device) {
-  std::memset(&uuid, 0, sizeof uuid);
-  std::memcpy(uuid.bytes, "vramtrack-sim-", 14);
-  uuid.bytes[15] = static_cast<char>(device);
-}
 
 CUresult pointer_attribute(CUdeviceptr address, CUpointer_attribute attribute, void* data) {
   const Allocation* found = find_allocation(address);
@@ -189,7 +183,7 @@ CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
   if (!entry) return entry.status();
   if (uuid == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (!valid_device(device)) return CUDA_ERROR_INVALID_DEVICE;
-  fill_uuid(*uuid, device);
+  device_uuid(device_at(device).ordinal(), uuid->bytes);
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) { return cuDeviceGetUuid_v2(uuid, device); }
@@ -200,7 +194,7 @@ CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice
   if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (!valid_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   if (attribute == CU_DEVICE_ATTRIBUTE_PCI_BUS_ID) {
-    *value = device + 1;
+    *value = device_at(device).ordinal() + 1;
     return CUDA_SUCCESS;
   }
   const int known = attribute_value(attribute);
@@ -222,7 +216,7 @@ CUresult cuDeviceGetPCIBusId(char* out, int length, CUdevice device) {
   if (!entry) return entry.status();
   if (out == nullptr || length < 13) return CUDA_ERROR_INVALID_VALUE;
   if (!valid_device(device)) return CUDA_ERROR_INVALID_DEVICE;
-  std::snprintf(out, static_cast<size_t>(length), "0000:%02x:00.0", static_cast<unsigned>(device + 1));
+  std::snprintf(out, static_cast<size_t>(length), "0000:%02x:00.0", static_cast<unsigned>(device_at(device).ordinal() + 1));
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetByPCIBusId(CUdevice* out, const char* id) {
@@ -230,8 +224,9 @@ CUresult cuDeviceGetByPCIBusId(CUdevice* out, const char* id) {
   if (!entry) return entry.status();
   unsigned domain = 0, bus = 0;
   if (out == nullptr || id == nullptr || std::sscanf(id, "%x:%x:", &domain, &bus) != 2) return CUDA_ERROR_INVALID_VALUE;
-  if (!valid_device(static_cast<int>(bus) - 1)) return CUDA_ERROR_INVALID_DEVICE;
-  *out = static_cast<int>(bus) - 1;
+  const int device = index_of(static_cast<int>(bus) - 1);
+  if (device < 0) return CUDA_ERROR_INVALID_DEVICE;
+  *out = device;
   return CUDA_SUCCESS;
 }
 

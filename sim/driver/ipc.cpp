@@ -28,7 +28,7 @@ struct Ticket {
   std::uint64_t bytes = 0;
   std::uint64_t span = 0;
   std::uint64_t serial = 0;
-  std::int32_t device = 0;
+  std::int32_t ordinal = 0;  // of the device
   std::uint32_t reserved = 0;
 };
 static_assert(sizeof(Ticket) <= sizeof(CUipcMemHandle) && sizeof(Ticket) <= sizeof(CUmemPoolPtrExportData));
@@ -41,7 +41,7 @@ Ticket make_ticket(const Allocation& allocation) {
   ticket.bytes = allocation.bytes;
   ticket.span = allocation.span;
   ticket.serial = allocation.serial;
-  ticket.device = allocation.device;
+  ticket.ordinal = device_at(allocation.device).ordinal();
   // The other process may write it at any time.
   driver().written.add(allocation.base, allocation.base + allocation.span);
   return ticket;
@@ -73,7 +73,7 @@ CUdeviceptr map_ticket(const Ticket& ticket, Context& context, Kind kind, Pool* 
   allocation.bytes = ticket.bytes;
   allocation.span = ticket.span;
   allocation.kind = kind;
-  allocation.device = ticket.device;
+  allocation.device = index_of(ticket.ordinal);
   allocation.context = &context;
   allocation.pool = pool;
   allocation.offset = inside;
@@ -85,7 +85,7 @@ CUresult open_ipc(CUdeviceptr* out, const CUipcMemHandle& handle) {
   if (!entry) return entry.status();
   Ticket ticket;
   std::memcpy(static_cast<void*>(&ticket), &handle, sizeof ticket);
-  if (out == nullptr || ticket.magic != Ticket::expected_magic || !valid_device(ticket.device)) {
+  if (out == nullptr || ticket.magic != Ticket::expected_magic || index_of(ticket.ordinal) < 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   Opened& known = opened()[{ticket.pid, ticket.serial}];
@@ -170,7 +170,7 @@ CUresult cuMemPoolExportToShareableHandle(void* out, CUmemoryPool handle, CUmemA
   if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return NOT_SIMULATED("pools shared without a file descriptor");
   if ((pool->properties.handleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) == 0) return CUDA_ERROR_INVALID_VALUE;
   char name[64];
-  std::snprintf(name, sizeof name, "vramtrack-sim-pool:%d", pool->device);
+  std::snprintf(name, sizeof name, "vramtrack-sim-pool:%d", device_at(pool->device).ordinal());
   const int fd = create_memory_file(name, page);
   if (fd < 0) return CUDA_ERROR_OPERATING_SYSTEM;
   *static_cast<int*>(out) = fd;
@@ -184,11 +184,12 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool* out, void* os_handle, 
   if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return NOT_SIMULATED("pools shared without a file descriptor");
   char path[64], name[128] = "";
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", static_cast<int>(reinterpret_cast<std::intptr_t>(os_handle)));
-  int device = 0;
-  if (readlink(path, name, sizeof name - 1) <= 0 || std::sscanf(name, "/memfd:vramtrack-sim-pool:%d", &device) != 1 ||
-      !valid_device(device)) {
+  int ordinal = 0;
+  if (readlink(path, name, sizeof name - 1) <= 0 || std::sscanf(name, "/memfd:vramtrack-sim-pool:%d", &ordinal) != 1 ||
+      index_of(ordinal) < 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  const int device = index_of(ordinal);
   auto* pool = new Pool;
   pool->device = device;
   pool->imported = true;
@@ -214,7 +215,7 @@ CUresult cuMemPoolImportPointer(CUdeviceptr* out, CUmemoryPool handle, CUmemPool
   if (out == nullptr || data == nullptr || pool == nullptr || !pool->imported) return CUDA_ERROR_INVALID_VALUE;
   Ticket ticket;
   std::memcpy(static_cast<void*>(&ticket), data, sizeof ticket);
-  if (ticket.magic != Ticket::expected_magic || !valid_device(ticket.device)) return CUDA_ERROR_INVALID_VALUE;
+  if (ticket.magic != Ticket::expected_magic || index_of(ticket.ordinal) < 0) return CUDA_ERROR_INVALID_VALUE;
   *out = map_ticket(ticket, entry.context(), Kind::ipc, pool);
   return *out != 0 ? CUDA_SUCCESS : CUDA_ERROR_MAP_FAILED;
 }

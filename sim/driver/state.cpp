@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "contract/option_parse.hpp"
+#include "sim/core/visible_devices.hpp"
 
 namespace vramtrack::sim {
 
@@ -38,13 +39,15 @@ CUresult configure(Driver& state) {
     }
     settings.context_bytes = round_up(bytes, big_page);
   }
-  if (!state.backing.open(settings.devices, settings.device_bytes)) {
+  const std::vector<int> visible = visible_devices(settings.devices);
+  if (visible.empty()) return CUDA_ERROR_NO_DEVICE;
+  if (!state.backing.open(static_cast<int>(visible.size()), settings.device_bytes)) {
     std::fprintf(stderr, "vramtrack-sim: no address space for the simulated memory (does ulimit -v or -f limit it?)\n");
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   state.usage.open();
-  for (int i = 0; i < settings.devices; ++i) {
-    state.devices.emplace_back(i, settings.device_bytes, state.usage);
+  for (int i = 0; i < static_cast<int>(visible.size()); ++i) {
+    state.devices.emplace_back(i, visible[static_cast<std::size_t>(i)], settings.device_bytes, state.usage);
     Context& primary = state.primaries.emplace_back();
     primary.device = i;
     primary.primary = true;

@@ -127,6 +127,12 @@ inline bool valid_device(CUdevice device) {
   return device >= 0 && static_cast<std::size_t>(device) < driver().devices.size();
 }
 inline Device& device_at(int index) { return driver().devices[static_cast<std::size_t>(index)]; }
+/// By which number this process knows one of the machine's devices; -1: it does not see it.
+inline int index_of(int ordinal) {
+  for (const Device& device : driver().devices)
+    if (device.ordinal() == ordinal) return device.index();
+  return -1;
+}
 
 /// The allocation that `address` points into, or nullptr.
 Allocation* find_allocation(std::uint64_t address);

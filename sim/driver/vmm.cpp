@@ -127,7 +127,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t bytes, const CUme
   handle->serial = entry->next_serial++;
   if (properties->requestedHandleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) {
     char name[64];
-    std::snprintf(name, sizeof name, "vramtrack-sim-memory:%d", index);
+    std::snprintf(name, sizeof name, "vramtrack-sim-memory:%d", device_at(index).ordinal());
     handle->fd = create_memory_file(name, bytes);
   } else {
     handle->offset = entry->backing.take_physical(bytes);
@@ -322,12 +322,13 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* out, void*
   char path[64], name[128] = "";
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", given);
   const ssize_t length = readlink(path, name, sizeof name - 1);
-  int device = 0;
-  if (length <= 0 || std::sscanf(name, "/memfd:vramtrack-sim-memory:%d", &device) != 1 || !valid_device(device)) {
+  int ordinal = 0;
+  if (length <= 0 || std::sscanf(name, "/memfd:vramtrack-sim-memory:%d", &ordinal) != 1 || index_of(ordinal) < 0) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   const int fd = duplicate_descriptor(given);
   if (fd < 0) return CUDA_ERROR_OPERATING_SYSTEM;
+  const int device = index_of(ordinal);
   auto* handle = new Handle;
   handle->device = device;
   handle->properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include "sim/core/properties.hpp"
 #include "contract/sim_settings.hpp"
 #include "sim/core/stats.h"
+#include "sim/core/visible_devices.hpp"
 #include "sim/driver/usage.hpp"
 
 using namespace vramtrack::sim;
@@ -49,7 +51,10 @@ std::uint64_t own_usage(int index) {
   const auto stats = reinterpret_cast<decltype(&vramtrack_sim_stats)>(dlsym(driver, "vramtrack_sim_stats"));
   vramtrack_sim_figures figures{};
   figures.size = sizeof figures;
-  return stats != nullptr && stats(index, &figures) == 0 ? figures.used_bytes : 0;
+  const std::vector<int> visible = visible_devices(state().settings.devices);  // NVML itself shows all
+  const auto at = std::find(visible.begin(), visible.end(), index);
+  if (stats == nullptr || at == visible.end()) return 0;
+  return stats(static_cast<int>(at - visible.begin()), &figures) == 0 ? figures.used_bytes : 0;
 }
 
 std::vector<Process> processes(int index) {
@@ -143,6 +148,16 @@ int nvmlDeviceGetIndex(void* device, unsigned* index) {
   if (index_of(device) < 0 || index == nullptr) return invalid_argument;
   *index = static_cast<unsigned>(index_of(device));
   return success;
+}
+int nvmlDeviceGetUUID(void* device, char* out, unsigned length) {
+  return index_of(device) < 0 ? invalid_argument : copy_text(device_uuid_text(index_of(device)).c_str(), out, length);
+}
+int nvmlDeviceGetHandleByUUID(const char* uuid, void** out) {
+  if (!state().ready) return uninitialized;
+  if (uuid == nullptr) return invalid_argument;
+  for (int index = 0; index < state().settings.devices; ++index)
+    if (device_uuid_text(index) == uuid) return nvmlDeviceGetHandleByIndex_v2(static_cast<unsigned>(index), out);
+  return not_found;
 }
 int nvmlDeviceGetName(void* device, char* out, unsigned length) {
   return index_of(device) < 0 ? invalid_argument : copy_text(device_name, out, length);

@@ -18,7 +18,7 @@ namespace {
 
 /// The fields that both majors have.
 template <typename P>
-void fill_common(P& p, int device) {
+void fill_common(P& p) {
   const auto value = [](CUdevice_attribute attribute) { return attribute_value(attribute); };
   p.sharedMemPerBlock = static_cast<size_t>(value(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK));
   p.regsPerBlock = value(CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK);
@@ -44,7 +44,6 @@ void fill_common(P& p, int device) {
   p.surfaceAlignment = static_cast<size_t>(value(CU_DEVICE_ATTRIBUTE_SURFACE_ALIGNMENT));
   p.concurrentKernels = 1;
   p.ECCEnabled = 1;
-  p.pciBusID = device + 1;
   p.asyncEngineCount = value(CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT);
   p.unifiedAddressing = 1;
   p.memoryBusWidth = value(CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
@@ -82,7 +81,8 @@ cudaError_t get_properties(void* out, int device) {
   call->cuDeviceGetName(p.name, sizeof p.name, device);
   call->cuDeviceGetUuid(reinterpret_cast<CUuuid*>(&p.uuid), device);
   p.totalGlobalMem = bytes;
-  fill_common(p, device);
+  fill_common(p);
+  call->cuDeviceGetAttribute(&p.pciBusID, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, device);
 #if SIM_CUDART_MAJOR == 12
   p.clockRate = attribute_value(CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
   p.memoryClockRate = attribute_value(CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);

@@ -304,6 +304,24 @@ print(cuda.cuUserObjectCreate(None), cuda.cuUserObjectCreate(None))
     assert out.stderr.count("cuUserObjectCreate is not simulated") == 1
 
 
+def test_libraries_that_are_not_simulated_are_named(sim):
+    """They carry a CUDA runtime of their own, which validates the driver."""
+    out = sim(
+        """
+import torch
+x = torch.randn(16, 16, device="cuda")
+for call in lambda: torch.fft.fft(x), lambda: torch.linalg.cholesky(x), lambda: torch.fft.fft(x):
+    try:
+        call()
+    except RuntimeError as error:
+        print("cufft" in str(error).lower(), "cusolver" in str(error).lower())
+"""
+    , ok=False)
+    assert out.stdout.splitlines() == ["True False", "False True", "True False"], out.stdout + out.stderr
+    said = [line for line in out.stderr.splitlines() if "is not simulated" in line]
+    assert len(said) == 2 and "libcufft.so" in said[0] and "libcusolver.so" in said[1], out.stderr
+
+
 def test_processes_share_a_device(sim):
     out = sim(
         """
@@ -364,12 +382,40 @@ if __name__ == "__main__":
     )
 
 
+def test_visible_devices_are_honoured(sim):
+    """By the driver; each value in a child of its own, as CUDA reads it once."""
+    out = sim(
+        """
+import ctypes, os, sys
+def look(visible):
+    if not os.fork():
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+        cuda, count, device, bus = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_int(), []
+        status = cuda.cuInit(0)
+        cuda.cuDeviceGetCount(ctypes.byref(count))
+        for index in range(count.value):
+            text = ctypes.create_string_buffer(32)
+            assert cuda.cuDeviceGetPCIBusId(text, 32, index) == 0
+            assert cuda.cuDeviceGetByPCIBusId(ctypes.byref(device), text) == 0 and device.value == index
+            bus.append(text.value.decode()[5:7])
+        print(repr(visible), status, *bus, flush=True)
+        os._exit(0)
+    os.wait()
+for visible in "", "2", "2,0", "1,7,0":
+    look(visible)
+""",
+        size="3x1GiB",
+    )
+    assert out.stdout.splitlines() == ["'' 100", "'2' 0 03", "'2,0' 0 03 01", "'1,7,0' 0 02"]
+
+
 def test_nvml_sees_the_devices_and_this_process(sim):
     out = sim(
         """
 import ctypes, os, torch
 nvml = ctypes.CDLL("libnvidia-ml.so.1")
-x = torch.empty(600 << 20, dtype=torch.uint8, device="cuda:1")
+x = torch.empty(600 << 20, dtype=torch.uint8, device="cuda")  # the first that is visible: the machine's second
+assert torch.cuda.device_count() == 1
 count, device, memory = ctypes.c_uint(), ctypes.c_void_p(), (ctypes.c_ulonglong * 3)()
 class Process(ctypes.Structure):
     _fields_ = [("pid", ctypes.c_uint), ("used", ctypes.c_ulonglong), ("gi", ctypes.c_uint), ("ci", ctypes.c_uint)]
@@ -378,10 +424,11 @@ assert nvml.nvmlInit_v2() == 0 and nvml.nvmlDeviceGetCount_v2(ctypes.byref(count
 assert nvml.nvmlDeviceGetHandleByIndex_v2(1, ctypes.byref(device)) == 0
 assert nvml.nvmlDeviceGetMemoryInfo(device, memory) == 0
 assert nvml.nvmlDeviceGetComputeRunningProcesses_v3(device, ctypes.byref(found), processes) == 0
-free, total = torch.cuda.mem_get_info(1)
+free, total = torch.cuda.mem_get_info()
 assert (count.value, memory[0], memory[1], memory[2]) == (2, total, free, total - free)
 assert [(p.pid, p.used) for p in processes[:found.value]] == [(os.getpid(), total - free)]
 """,
         size="2x24GiB",
+        env={"CUDA_VISIBLE_DEVICES": "1"},
     )
     assert out.returncode == 0

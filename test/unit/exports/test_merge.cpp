@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include "report/compare/merged_timeline.hpp"
@@ -128,6 +129,28 @@ TEST_CASE("merge: equal findings of ranks with a device each are one finding") {
   REQUIRE(merged.findings.size() == 1);
   CHECK(merged.findings[0].bytes == 2 * MiB);
   CHECK(merged.findings[0].evidence["ranks"].size() == 3);
+}
+
+TEST_CASE("merge: devices that processes number alike are told apart by their UUIDs") {
+  std::vector<Report> actors;
+  for (const char* uuid : {"a", "b", "b"}) {  // each sees one device, as its number 0; the last two see the same
+    actors.push_back(rank_report(static_cast<int>(actors.size()), 0, MiB));
+    actors.back().environment.devices = {{0, "GPU", 80ull << 30, uuid}};
+  }
+  const Report merged = merge(actors);
+  REQUIRE(merged.environment.devices.size() == 2);
+  REQUIRE(merged.ledger.size() == 2);
+  CHECK(merged.ledger[0].tensors_live_bytes == 8 * MiB);
+  CHECK(merged.ledger[1].tensors_live_bytes == 16 * MiB);
+  CHECK(merged.ledger[1].total_bytes == 80ull << 30);
+  CHECK(merged.findings.size() == 1);
+  std::set<int> devices;
+  for (const SiteReport& site : merged.sites) devices.insert(site.device);
+  CHECK(devices == std::set<int>{0, 1});
+  // One that sees both, the other way round.
+  actors.push_back(rank_report(3, 1, MiB));
+  actors.back().environment.devices = {{0, "GPU", 80ull << 30, "b"}, {1, "GPU", 80ull << 30, "a"}};
+  CHECK(merge(actors).ledger[0].tensors_live_bytes == 16 * MiB);
 }
 
 TEST_CASE("merge: a larger cache of PyTorch's makes no rank stand out") {

@@ -38,6 +38,17 @@ TEST_CASE("a gap in the mapping ends a hole, and what is mapped nowhere has none
   CHECK(entry({piece(1, 0)}).cached_bytes == 20 * mib);
 }
 
+TEST_CASE("managed memory is no part of the sum: it may be larger than the device") {
+  const std::vector<LedgerBlock> blocks = {{Layer::cuda, Kind::managed, 0, start, 900 * mib, 0, 1},
+                                           {Layer::cuda, Kind::device, 0, start + 1000 * mib, 20 * mib, 0, 1}};
+  const Json info = Json::array({Json{{"device", 0}, {"free_bytes", 70 * mib}, {"total_bytes", 100 * mib}}});
+  const LedgerEntry ledger = entry(blocks, info);
+  CHECK(ledger.managed_bytes == 900 * mib);
+  REQUIRE(ledger.owners.size() == 1);
+  CHECK(ledger.owners[0].bytes == 20 * mib);
+  CHECK(ledger.context_and_other_bytes == 10 * mib);
+}
+
 TEST_CASE("segments of cudaMalloc side by side are two") {
   const std::vector<LedgerBlock> blocks = {{Layer::cuda, Kind::device, 0, start, 20 * mib, 0, 0},
                                            {Layer::cuda, Kind::device, 0, start + 20 * mib, 20 * mib, 0, 0}};

@@ -1,7 +1,9 @@
 #include <catch2/catch.hpp>
 #include <stdexcept>
+#include <vector>
 
 #include "contract/sim_settings.hpp"
+#include "sim/core/visible_devices.hpp"
 #include "tools/run/simulated.hpp"
 
 using namespace vramtrack::sim;
@@ -36,4 +38,28 @@ TEST_CASE("sizes that make no sense are refused with a reason") {
   CHECK_FALSE(parse_settings(text, settings, why));
   CHECK_FALSE(why.empty());
   if (*text != '\0') CHECK_THROWS_AS(sim_environment(text), std::invalid_argument);
+}
+
+TEST_CASE("CUDA_VISIBLE_DEVICES is read as CUDA reads it") {
+  using Devices = std::vector<int>;
+  const std::string second = device_uuid_text(1);
+  CHECK(second.size() == 40);
+  CHECK(second != device_uuid_text(2));
+  CHECK(visible_devices(nullptr, 3) == Devices{0, 1, 2});
+  const auto [list, seen] = GENERATE_COPY(table<std::string, Devices>({
+      {"", {}},
+      {"2", {2}},
+      {"2,0", {2, 0}},
+      {" 1 , 2 ", {1, 2}},
+      {"0,3,1", {0}},  // the first that is not there ends the list
+      {"1,-1,2", {1}},
+      {"0,,2", {0}},
+      {"none", {}},
+      {"1,1", {}},  // one twice: no device
+      {second, {1}},
+      {second + ",0", {1, 0}},
+      {"GPU-", {}},  // the beginning of more than one
+  }));
+  CAPTURE(list);
+  CHECK(visible_devices(list.c_str(), 3) == seen);
 }
