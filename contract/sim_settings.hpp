@@ -16,6 +16,8 @@ struct Settings {
 };
 
 inline constexpr int max_devices = 16;
+/// Of the memory file of a process's devices, made by its first call of CUDA: "/memfd:NAME" in /proc/PID/maps.
+inline constexpr const char* memory_file = "vramtrack-sim";
 inline constexpr const char* size_variable = "VRAMTRACK_SIM";             // 80GiB, 2x24GiB, ...
 inline constexpr const char* context_variable = "VRAMTRACK_SIM_CONTEXT";  // size of a context, for example 0 or 500MiB
 inline constexpr const char* state_variable = "VRAMTRACK_SIM_STATE";      // file shared by the processes of one run

@@ -76,7 +76,7 @@ int cmd_ps(const Arguments& arguments) {
   app.add_option("--format", format, "text or json")->check(CLI::IsMember({"text", "json"}));
   app.add_flag("--leftover", leftover, "only those that were left behind");
   parse(app, arguments);
-  std::vector<GpuHolder> holders = find_gpu_holders((library_folder() / "sim").string());
+  std::vector<GpuHolder> holders = find_gpu_holders();
   if (leftover) std::erase_if(holders, [](const GpuHolder& holder) { return holder.leftover.empty(); });
   write_output("", [&](std::ostream& out) {
     if (format == "json") return write_json(holders, out);

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "contract/reader.hpp"
+#include "contract/sim_settings.hpp"
 #include "tools/nvml.hpp"
 
 namespace vramtrack::tools {
@@ -49,7 +50,7 @@ void read_trace_of(GpuHolder& holder, std::optional<pid_t>& first_parent) {
 
 }  // namespace
 
-std::vector<GpuHolder> find_gpu_holders(const std::string& sim_folder) {
+std::vector<GpuHolder> find_gpu_holders() {
   std::map<pid_t, GpuHolder> holders;
   for (const GpuUse& use : gpu_processes()) {
     GpuHolder& holder = holders[use.pid];
@@ -61,7 +62,7 @@ std::vector<GpuHolder> find_gpu_holders(const std::string& sim_folder) {
     std::vector<std::string> devices = open_devices(pid, "nvidia");
     // nvidiactl and nvidia-uvm alone are held by tools that only ask questions.
     std::erase_if(devices, [](const std::string& path) { return path.find_first_of("0123456789") == path.npos; });
-    const bool simulated = !sim_folder.empty() && maps_from(pid, sim_folder);
+    const bool simulated = maps_memory_file(pid, sim::memory_file);
     if (traces.empty() && devices.empty() && !simulated) continue;
     GpuHolder& holder = holders[pid];
     if (!traces.empty()) holder.trace = traces.front();

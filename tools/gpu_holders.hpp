@@ -1,5 +1,5 @@
 // Finds the processes that hold a GPU now, by every sign there is: the driver's list, open device files, a mapped
-// trace, the simulated GPU's libraries. Says which of them were left behind.
+// trace, memory of the simulated GPU. Says which of them were left behind.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct GpuHolder {
   std::string leftover;                // why it looks left behind; "" when it does not
 };
 
-/// By pid. `sim_folder`: where the simulated GPU's libraries lie ("" to leave it out).
-std::vector<GpuHolder> find_gpu_holders(const std::string& sim_folder);
+/// By pid.
+std::vector<GpuHolder> find_gpu_holders();
 
 }  // namespace vramtrack::tools

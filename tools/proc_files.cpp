@@ -84,10 +84,9 @@ std::vector<std::string> mapped_files(pid_t pid, const std::string& suffix) {
   return found;
 }
 
-bool maps_from(pid_t pid, const std::string& folder) {
+bool maps_memory_file(pid_t pid, const std::string& name) {
   const std::vector<std::string> paths = mapped_paths(pid);
-  return std::any_of(paths.begin(), paths.end(),
-                     [&](const std::string& path) { return path.starts_with(folder + "/"); });
+  return std::find(paths.begin(), paths.end(), "/memfd:" + name + " (deleted)") != paths.end();
 }
 
 std::vector<std::string> open_devices(pid_t pid, const std::string& prefix) {

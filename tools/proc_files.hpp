@@ -25,8 +25,8 @@ std::optional<ProcessInfo> process_info(pid_t pid);
 /// open them (through /proc/PID/root where the other one lives in another file system).
 std::vector<std::string> mapped_files(pid_t pid, const std::string& suffix);
 
-/// Whether the process has a mapped file under `folder`.
-bool maps_from(pid_t pid, const std::string& folder);
+/// Whether the process has memory of a file without a path (memfd_create) mapped that was given this name.
+bool maps_memory_file(pid_t pid, const std::string& name);
 
 /// The files under /dev that the process holds open and whose name starts with `prefix`, each once.
 std::vector<std::string> open_devices(pid_t pid, const std::string& prefix);

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "contract/sim_settings.hpp"
+
 namespace vramtrack::sim {
 
 namespace {
@@ -29,7 +31,7 @@ void* map_aligned(std::uint64_t size, std::uint64_t alignment, std::uint64_t hin
 }  // namespace
 
 bool Backing::open(int devices, std::uint64_t device_bytes) {
-  m_fd = create_memory_file("vramtrack-sim", file_bytes);
+  m_fd = create_memory_file(memory_file, file_bytes);
   if (m_fd < 0) return false;
   // Room to spare, so that a device is never full because its addresses are fragmented.
   m_arena_bytes = std::max<std::uint64_t>(device_bytes * 4, 16ull << 30);

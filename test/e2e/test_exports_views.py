@@ -281,11 +281,26 @@ def processes(vramtrack):
     return {p["pid"]: p for p in json.loads(done.stdout)["processes"]}
 
 
+@contextlib.contextmanager
+def no_gpu_user():
+    """The pid of a process that has the simulated GPU's libraries and does not call them."""
+    with subprocess.Popen([VRAMTRACK, "run", "--sim", "--no-trace", "--", "sh", "-c", "echo $$; exec sleep 600"],
+                          stdout=subprocess.PIPE, text=True) as launcher:
+        pid = int(launcher.stdout.readline())
+        try:
+            until(lambda: "sleep" in pathlib.Path(f"/proc/{pid}/comm").read_text()
+                  and "libcuda.so.1" in pathlib.Path(f"/proc/{pid}/maps").read_text())
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_ps_lists_a_traced_process_and_marks_it_when_its_parent_is_gone(tmp_path, vramtrack):
-    with running_loop(tmp_path) as (launcher, pid, trace):
+    with running_loop(tmp_path) as (launcher, pid, trace), no_gpu_user() as idle:
         holder = processes(vramtrack)[pid]
         assert not holder["leftover"]
         assert holder["trace"] == str(trace) and "simulated" in holder["devices"]
+        assert idle not in processes(vramtrack)  # preloaded, but it never used CUDA
         assert holder["bytes"] > 1 << 18
         launcher.kill()
         launcher.wait()
