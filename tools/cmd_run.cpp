@@ -66,8 +66,13 @@ std::tuple<int, Bytes, Bytes> weight(const Report& report) {
 
 void print_other(const Collected& other) {
   const Report& report = other.report;
-  std::cerr << "also traced: pid " << report.process.pid << ", peak " << human_bytes(peak_bytes(report)) << ", "
-            << other.path.string() << '\n';
+  std::string who = "pid " + std::to_string(report.process.pid);
+  if (report.process.rank) who += ", rank " + std::to_string(*report.process.rank);
+  std::string command;
+  for (const std::string& word : report.process.command) command += (command.empty() ? "" : " ") + word;
+  if (!command.empty()) who += ", " + utf8::shorten_middle(utf8::printable(command), 60);
+  std::cerr << "also traced: " << who << ", peak " << human_bytes(peak_bytes(report)) << ", " << other.path.string()
+            << '\n';
   for (const Finding& finding : report.findings) {
     if (finding.severity == "info") continue;
     std::cerr << "  " << finding.code;

@@ -93,7 +93,6 @@ export function decode(text) {
   model.timeline = columns(raw.timeline, {
     time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
   });
-  model.now = { exit: "at exit", peak: "at peak", oom: "when out of memory", live: "now" }[model.at] ?? model.at;
   model.knowsPeak = model.at !== "peak" && model.sites.peak.some((bytes) => bytes >= 0);
   addRoles(model, raw.strings);
   addDevices(model);

@@ -30,7 +30,7 @@ export function verdictView(root, model, store) {
   const problems = found.filter((f) => f.severity === "error");
   const warnings = found.filter((f) => f.severity === "warning");
   const worst = worstOf(model);
-  const title = worst ? h("h1", null, quoted(worst.title)) : h("h1.calm", null, "No problem found.");
+  const title = worst ? h("h1", null, quoted(worst.title)) : h("h1.calm", null, `${model.none_found}.`);
   const lines = [];
   if (worst) lines.push(h("p", null, quoted(worst.message)));
   else lines.push(h("p", null, calmWords(model)));

@@ -5,6 +5,7 @@
 
 #include "report/model/sites.hpp"
 #include "report/render/ci.hpp"
+#include "report/render/end_words.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 
@@ -86,7 +87,7 @@ void markdown(const Report& report, const std::string& root, std::ostream& out) 
   out << '\n';
   const auto serious = std::count_if(report.findings.begin(), report.findings.end(),
                                      [](const Finding& finding) { return finding.severity != "info"; });
-  if (serious == 0) out << "No problem found.\n\n";
+  if (serious == 0) out << none_found(report) << ".\n\n";
   for (const Finding& finding : report.findings) {
     if (finding.severity == "info") continue;
     out << "- **" << cell(finding.code) << "** ";

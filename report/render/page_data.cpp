@@ -4,6 +4,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "report/render/end_words.hpp"
 #include "report/render/page_columns.hpp"
 
 namespace vramtrack::render {
@@ -304,6 +305,8 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("version") += dump(Json(VRAMTRACK_VERSION));
   object.key("tab") += dump(Json(std::string(tab)));
   object.key("at") += dump(Json(report.at));
+  object.key("now") += dump(Json(moment_words(report)));
+  object.key("none_found") += dump(Json(none_found(report)));
   object.key("process") += dump(process_json(report.process));
   object.key("environment") += dump(environment_json(report.environment));
   object.key("totals") += dump(totals_json(report.totals));

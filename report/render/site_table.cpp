@@ -84,7 +84,10 @@ double growth_rate(const SiteReport& site) {
   return site.verdict == "growing" ? site.growth.bytes_per_step.value_or(site.growth.bytes_per_second) : 0;
 }
 
-TableRow site_row(const Report& report, const SiteReport& site, const TensorSummary* tensors) {
+std::string device_words(int device) { return device < 0 ? "host memory" : "cuda:" + std::to_string(device); }
+
+/// `device`: whether it has to be said.
+TableRow site_row(const Report& report, const SiteReport& site, const TensorSummary* tensors, bool device) {
   TableRow row{.bytes = site.live_bytes,
                .peak = at_peak(site),
                .count = site.live_count,
@@ -108,6 +111,7 @@ TableRow site_row(const Report& report, const SiteReport& site, const TensorSumm
   const auto append = [&row](const std::string& more) {
     if (!more.empty()) row.note += (row.note.empty() ? "" : "  ") + more;
   };
+  if (device && site.device >= 0) append(device_words(site.device));  // of others the kind says it
   if (site.backward_of) append("in backward");
   if (tensors != nullptr) append(tensor_note(*tensors));
   if (site.layer == "cuda") append(site.owner + (site.kind == "device" ? "" : ", " + site.kind));
@@ -147,32 +151,33 @@ void add_to(TableRow& row, const SiteReport& site) {
   if (row.verdict.empty() || site.verdict == "growing") row.verdict = site.verdict;
 }
 
+/// A group's name, and the device: memory of one is no room on another.
+using GroupKey = std::pair<std::string, int>;
+
 /// By role of the tensors: from the listed blocks, what they leave over is unknown.
-std::vector<TableRow> rows_by_role(const Report& report, const std::vector<const SiteReport*>& sites) {
+std::map<GroupKey, TableRow> rows_by_role(const Report& report, const std::vector<const SiteReport*>& sites) {
   std::unordered_map<std::uint32_t, const SiteReport*> kept;
-  TableRow rest;
-  rest.place = "unknown";
+  std::map<GroupKey, TableRow> groups;
+  const auto rest_of = [&groups](int device) -> TableRow& { return groups[{"unknown", device}]; };
   for (const SiteReport* site : sites) {
     kept[site->id] = site;
+    TableRow& rest = rest_of(site->device);
     rest.bytes += site->live_bytes;
     rest.count += site->live_count;
   }
-  std::map<std::string, TableRow> groups;
   for (const AllocationReport& allocation : report.allocations) {
     if (!allocation.tensor || kept.count(allocation.site) == 0) continue;
     const std::string& role = allocation.tensor->role;
     if (role.empty() || role == "unknown") continue;
-    TableRow& row = groups[role];
-    row.place = role;
+    TableRow& row = groups[{role, allocation.device}];
     row.bytes += allocation.bytes;
     ++row.count;
+    TableRow& rest = rest_of(allocation.device);
     rest.bytes -= std::min(rest.bytes, allocation.bytes);
     rest.count -= std::min<std::uint64_t>(rest.count, 1);
   }
-  std::vector<TableRow> rows;
-  for (auto& [role, row] : groups) rows.push_back(std::move(row));
-  if (rest.bytes > 0) rows.push_back(std::move(rest));
-  return rows;
+  std::erase_if(groups, [](const auto& group) { return group.second.bytes == 0; });
+  return groups;
 }
 
 void sort_rows(std::vector<TableRow>& rows, const std::string& sort) {
@@ -201,18 +206,20 @@ std::vector<TableRow> table_rows(const Report& report, const TextOptions& option
     if (shown && is_main_layer(report, site) && matches(report, site, options.filter)) sites.push_back(&site);
   }
 
+  // Which device is said where there are several.
+  const bool several = std::any_of(sites.begin(), sites.end(),
+                                   [&](const SiteReport* site) { return site->device != sites.front()->device; });
   std::vector<TableRow> rows;
-  if (options.group_by == "role") {
-    rows = rows_by_role(report, sites);
-  } else if (options.group_by.empty() || options.group_by == "site") {
+  if (options.group_by.empty() || options.group_by == "site") {
     const auto tensors = summarise_tensors(report);
     std::unordered_map<std::string, std::size_t> known;
     for (const SiteReport* site : sites) {
       const auto found = tensors.find(site->id);
-      TableRow row = site_row(report, *site, found == tensors.end() ? nullptr : &found->second);
+      TableRow row = site_row(report, *site, found == tensors.end() ? nullptr : &found->second, several);
       // Several sites below one line of the user's code (an allocation in each operator that it calls) are one row:
       // the report itself keeps them apart.
-      std::string key = site->layer + '\0' + site->owner + '\0' + row.verdict;
+      std::string key = site->layer + '\0' + site->kind + '\0' + std::to_string(site->device) + '\0' + site->owner +
+                        '\0' + row.verdict;
       for (const std::string* part : {&row.path, &row.place, &row.code}) key.append(1, '\0').append(*part);
       const auto [at, added] = known.try_emplace(std::move(key), rows.size());
       if (added) {
@@ -223,14 +230,19 @@ std::vector<TableRow> table_rows(const Report& report, const TextOptions& option
     }
     for (TableRow& row : rows) add_rate(row, report.steps > 0);
   } else {
-    std::map<std::string, TableRow> groups;
-    for (const SiteReport* site : sites) {
-      const std::string group = group_of(report, *site, options.group_by);
-      TableRow& row = groups[group];
-      (options.group_by == "file" ? row.path : row.place) = group;
-      add_to(row, *site);
+    std::map<GroupKey, TableRow> groups;
+    if (options.group_by == "role") {
+      groups = rows_by_role(report, sites);
+    } else {
+      for (const SiteReport* site : sites) {
+        add_to(groups[{group_of(report, *site, options.group_by), site->device}], *site);
+      }
     }
-    for (auto& [name, row] : groups) rows.push_back(std::move(row));
+    for (auto& [key, row] : groups) {
+      (options.group_by == "file" ? row.path : row.place) = key.first;
+      if (several) row.note = device_words(key.second);
+      rows.push_back(std::move(row));
+    }
   }
   sort_rows(rows, options.sort);
   return rows;

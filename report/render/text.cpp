@@ -4,6 +4,7 @@
 
 #include "report/analysis/hook_facts.hpp"
 #include "report/model/sites.hpp"
+#include "report/render/end_words.hpp"
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
 #include "report/support/units.hpp"
@@ -50,18 +51,6 @@ void write_finding(const TextPage& page, const Finding& finding) {
   page.write_wrapped(finding.message, 4);
   if (!finding.fix.empty()) page.write_wrapped("Fix: " + finding.fix, 4);
   if (!finding.docs.empty()) page.out << "    " << page.styled(style::dim, utf8::printable(finding.docs)) << '\n';
-}
-
-/// Only a process that ended by itself was looked at as a whole.
-std::string none_found(const Report& report) {
-  const Process& process = report.process;
-  const std::string& end = process.end.kind;
-  if (report.at == "oom") return "No problem found";
-  if (end == "running") return "No problem found so far";
-  const bool not_seen = end == "unknown" && process.pid != 0 && process.ended_at.empty();
-  return end == "killed" || end == "signal" || not_seen
-             ? "No problem found, as far as it could be looked at before it was killed"
-             : "No problem found";
 }
 
 std::string heading_without_problem(const Report& report) {

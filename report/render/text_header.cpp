@@ -87,7 +87,12 @@ std::vector<std::string> ledger_lines(const LedgerEntry& ledger, bool tensors, s
     if (owner.owner != "torch" || !tensors) add(utf8::printable(owner.owner), owner.bytes);
   }
   add("CUDA context and others", ledger.context_and_other_bytes.value_or(0));
-  return wrapped(line, columns);
+  std::vector<std::string> lines = first ? std::vector<std::string>() : wrapped(line, columns);
+  if (ledger.managed_bytes == 0) return lines;
+  const std::string managed = glued("managed memory " + human_bytes(ledger.managed_bytes)) +
+                              ", on the device or the host as it is used";
+  for (std::string& more : wrapped(managed, columns)) lines.push_back(std::move(more));
+  return lines;
 }
 
 /// All in one line where they fit, else below the name, as many side by side as there is room for.

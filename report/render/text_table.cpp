@@ -2,21 +2,13 @@
 // then code and notes (at their ends).
 #include <algorithm>
 
+#include "report/render/end_words.hpp"
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::render {
 namespace {
-
-std::string moment(const Report& report) {
-  if (report.at == "peak") return "Alive at the peak";
-  if (report.at == "oom") return "Alive when memory ran out";
-  if (report.at == "live") return "Alive now";
-  const std::string& end = report.process.end.kind;
-  if (end == "running") return "Alive now";
-  return end == "killed" || end == "signal" ? "Alive when it was killed" : "Alive at exit";
-}
 
 struct Columns {
   bool peak = false;
@@ -90,7 +82,7 @@ void write_table(const TextPage& page) {
   const bool sites = options.group_by.empty() || options.group_by == "site";
   const std::string group = sites ? "call site" : options.group_by;
   const std::vector<TableRow> rows = table_rows(page.report, options);
-  page.out << '\n' << page.styled(style::bold, moment(page.report) + ", by " + group);
+  page.out << '\n' << page.styled(style::bold, "Alive " + moment_words(page.report) + ", by " + group);
   if (!options.filter.empty()) page.out << ", only \"" << utf8::printable(options.filter) << '"';
   page.out << '\n';
   if (rows.empty()) {

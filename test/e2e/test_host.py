@@ -386,6 +386,12 @@ def test_what_goes_on_is_told_and_reports_itself(programs, tmp_path):
     assert json.loads(report.read_text())["totals"]
 
 
+def test_other_processes_are_told_by_rank_and_command(programs, tmp_path):
+    program = programs("address_space")
+    done = launch("-o", tmp_path, "--", "sh", "-c", f"RANK=0 {program} 0.1; RANK=1 {program} 0.1")
+    assert re.search(r"also traced: pid \d+, rank [01], \S*address_space\S* 0.1, peak ", done.stderr), done.stderr
+
+
 def test_a_killed_program_is_not_called_healthy(programs, tmp_path):
     done = launch("-o", tmp_path, "--", "sh", "-c", f"exec {programs('kill_anywhere')} {tmp_path}/log 1 & sleep 2; kill -9 $!; wait $!")
     assert "No problem found, as far as it could be looked at before it was killed" in done.stderr

@@ -1,7 +1,9 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
+#include "report/render/ci.hpp"
 #include "report/render/json_writer.hpp"
+#include "report/render/page_data.hpp"
 #include "report/support/utf8.hpp"
 #include "test/unit/report/sample_report.hpp"
 
@@ -51,6 +53,18 @@ TEST_CASE("numbers in JSON keep all their digits") {
     writer.end_array();
   }
   CHECK(out.str() == "[18446744073709551615, -9223372036854775807, 0.1, null]");
+}
+
+TEST_CASE("of a killed process every format says how far it was looked at") {
+  Report report = test::sample();
+  report.findings.clear();
+  report.process.end = {"killed", 9};
+  std::ostringstream summary;
+  render::markdown(report, "", summary);
+  CHECK(summary.str().find("No problem found, as far as it could be looked at") != std::string::npos);
+  const std::string page = render::page_data(report, "");
+  CHECK(page.find("\"none_found\":\"No problem found, as far as it could be looked at") != std::string::npos);
+  CHECK(page.find("\"now\":\"when it was killed\"") != std::string::npos);
 }
 
 TEST_CASE("an empty report is rendered") {

@@ -1,6 +1,7 @@
 // The report on a terminal: what it says, and that it stays readable at every width.
 #include <catch2/catch.hpp>
 #include <sstream>
+#include <tuple>
 
 #include "report/render/terminal_text.hpp"
 #include "report/support/utf8.hpp"
@@ -110,6 +111,33 @@ TEST_CASE("the command is shown as it was typed") {
   Report report = sample();
   report.process.command = {"/opt/python/bin/python3", "/home/me/project/src/train.py", "--data", "/home/me/data"};
   CHECK(lines_of(text_of(report))[0].rfind("vramtrack  python3 src/train.py --data /home/me/data   pid", 0) == 0);
+}
+
+TEST_CASE("memory of different devices, and of the host, is never one row") {
+  Report report = sample();
+  report.sites.clear();
+  const std::tuple<std::uint32_t, int, const char*> kinds[] = {{1, 0, "device"}, {2, 1, "device"}, {3, -1, "host_pinned"}};
+  for (const auto& [id, device, kind] : kinds) {
+    SiteReport& one = report.sites.emplace_back(site(id, id * mib, 1, "steady", {1}));
+    one.layer = "cuda";
+    one.kind = kind;
+    one.owner = "nccl";
+    one.device = device;
+  }
+  report.ledger[0].managed_bytes = 900 * mib;
+  for (const char* group : {"site", "owner", "file", "module"}) {
+    render::TextOptions options;
+    options.width = 160;
+    options.group_by = group;
+    const std::vector<std::string> rows = rows_of(report, options);
+    INFO(group);
+    REQUIRE(rows.size() == 3);
+    CHECK(rows[0].find(group == std::string("site") ? "nccl, host_pinned" : "host memory") != std::string::npos);
+    CHECK(rows[1].find("   2.0 MiB") == 0);
+    CHECK(rows[1].find("cuda:1") != std::string::npos);
+    CHECK(rows[2].find("cuda:0") != std::string::npos);
+  }
+  CHECK(text_of(report).find("    managed memory 900 MiB, on the device or the host as it is used\n") != std::string::npos);
 }
 
 TEST_CASE("colours only when asked for") {
