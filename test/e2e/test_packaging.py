@@ -61,7 +61,7 @@ def test_completions_know_the_commands_and_options(tmp_path):
 PATH={BUILD / "bin"}:$PATH
 source {ROOT / "packaging/completions/vramtrack.bash"}
 ask() {{ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _vramtrack; printf '%s ' "${{COMPREPLY[@]}}"; echo; }}
-ask vramtrack re
+ask vramtrack repo
 ask vramtrack report --fo
 ask vramtrack run -- python {tmp_path}/tr
 """
