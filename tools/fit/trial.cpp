@@ -56,6 +56,19 @@ Bytes peak_of(const trace::TraceFile& trace, trace::Layer layer, std::int16_t de
   return account == nullptr ? 0 : account->peak_bytes;
 }
 
+/// Whether the last step, the third or a later one, went clearly higher than those before it.
+bool rises(const trace::TraceFile& trace, const trace::Account& account) {
+  if (account.peak_step < 2 || account.peak_step + 1 < trace.header.steps) return false;
+  Bytes before = 0;
+  for (const trace::TimelineSeries& series : trace.timelines) {
+    const trace::Account& its = trace.accounts[series.account];
+    if (its.layer != account.layer || its.kind != account.kind || its.device != account.device) continue;
+    for (const trace::TimelinePoint& point : series.points)
+      if (point.step < account.peak_step) before = std::max(before, point.live_bytes);
+  }
+  return before != 0 && before + before / 100 < account.peak_bytes;
+}
+
 void add_trace(const trace::TraceFile& trace, Trial& trial, std::map<int, std::pair<Bytes, Bytes>>& devices) {
   for (const trace::Account& account : trace.accounts) {
     if (account.used != 1 || account.kind != static_cast<std::uint8_t>(trace::Kind::all) || account.device < 0) continue;
@@ -71,7 +84,7 @@ void add_trace(const trace::TraceFile& trace, Trial& trial, std::map<int, std::p
     if (account.peak_bytes <= trial.peak_live_bytes) continue;
     trial.peak_live_bytes = account.peak_bytes;
     trial.steps = trace.header.steps;
-    trial.rising = account.peak_step >= 2 && account.peak_step + 1 >= trace.header.steps;
+    trial.rising = rises(trace, account);
     trial.roles.clear();
     if (!tensors) continue;
     AnalyseOptions options = analyse_options();
