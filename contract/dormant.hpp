@@ -13,6 +13,7 @@ namespace vramtrack::trace {
 enum DormantBits : std::uint32_t {
   off_now = 1,
   was_off = 2,  // for some time of the run: blocks that were allocated then are not known
+  settled = 4,  // the process ended in order, with every event booked: all sums agree (contradictions.hpp)
 };
 
 inline std::uint32_t dormant_bits(const Header& header) noexcept {

@@ -12,20 +12,28 @@
 
 namespace vramtrack::trace {
 
-MappedInput::MappedInput(const std::string& path) {
+MappedInput::MappedInput(const std::string& path, Whose whose) {
   const auto fail = [&path](int error) {
     throw TraceError(
         path, TraceError::no_offset, "cannot be read: " + std::generic_category().message(error),
         error == EACCES ? "read it as the user that ran the program (the file is private to it)" : "check the path");
   };
   // O_NONBLOCK: a named pipe must not hang us.
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int file =
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (whose == Whose::own ? O_NOFOLLOW : 0));
   if (file < 0) fail(errno);
   struct stat status;
   if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(file);
     throw TraceError(path, TraceError::no_offset, "is not a regular file", "name a .vtrace file");
   }
+  if (whose == Whose::own && (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+    ::close(file);
+    throw TraceError(path, TraceError::no_offset,
+                     status.st_uid != ::geteuid() ? "belongs to another user and is left out" : "can be written by others and is left out",
+                     "name it to `vramtrack report` if you trust it");
+  }
+  owner_ = status.st_uid;
   size_ = static_cast<std::size_t>(status.st_size);
   if (size_ != 0) {
     void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0);

@@ -2,11 +2,14 @@
 // content may cause a crash, or an allocation larger than the file.
 #include "contract/reader.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <map>
 
+#include "contract/contradictions.hpp"
 #include "contract/mapped_input.hpp"
 #include "contract/pending_input.hpp"
 #include "contract/pending_replay.hpp"
@@ -407,6 +410,8 @@ class Reader {
     if (out_.header.extents > bytes_.size() / extent_bytes)
       out_.warnings.push_back("the file is shorter than it was (" + std::to_string(bytes_.size()) +
                               " bytes): what stood behind is missing");
+    if (parts_ == Parts::all)
+      for (std::string& what : contradictions(out_)) out_.warnings.push_back(std::move(what));
     for (const std::string& what : order_)
       out_.warnings.push_back(what + (warned_[what] == 1 ? "" : " (" + std::to_string(warned_[what]) + " times)"));
   }
@@ -446,17 +451,23 @@ Header check_header(Bytes bytes, const std::string& path) {
 }
 
 TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path) {
-  return Reader(bytes, path, Parts::all).read();
+  TraceFile trace = Reader(bytes, path, Parts::all).read();
+  trace.owner = ::geteuid();
+  return trace;
 }
 
-TraceFile read_trace(const std::string& path) {
-  const MappedInput input(path);
-  return read_trace(input.bytes(), path);
+TraceFile read_trace(const std::string& path, Whose whose) {
+  const MappedInput input(path, whose);
+  TraceFile trace = read_trace(input.bytes(), path);
+  trace.owner = input.owner();
+  return trace;
 }
 
 TraceFile read_counters(const std::string& path) {
   const MappedInput input(path);
-  return Reader(input.bytes(), path, Parts::counters).read();
+  TraceFile trace = Reader(input.bytes(), path, Parts::counters).read();
+  trace.owner = input.owner();
+  return trace;
 }
 
 }  // namespace vramtrack::trace

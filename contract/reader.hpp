@@ -12,6 +12,7 @@
 
 #include "contract/heap_graph_reader.hpp"
 #include "contract/layout.hpp"
+#include "contract/mapped_input.hpp"
 
 namespace vramtrack::trace {
 
@@ -84,6 +85,7 @@ struct Note {
 
 struct TraceFile {
   std::string path;
+  std::uint32_t owner = 0;  // the user that the file belongs to; of a trace in memory, the caller
   std::uint64_t file_bytes = 0;
   Header header{};                // a copy; of its accounts use `accounts`
   std::vector<Account> accounts;  // of the header, same indices (holes: used == 0); then each tensor account as `block`
@@ -139,7 +141,7 @@ struct TraceFile {
 Header check_header(std::span<const std::byte> bytes, const std::string& path);
 
 /// Throws TraceError.
-TraceFile read_trace(const std::string& path);
+TraceFile read_trace(const std::string& path, Whose whose = Whose::anybodys);
 
 /// The same from memory; `path` is only for messages.
 TraceFile read_trace(std::span<const std::byte> bytes, const std::string& path);

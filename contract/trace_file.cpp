@@ -123,8 +123,10 @@ double TraceFile::seconds(std::uint64_t ticks) const {
 }
 
 std::uint64_t TraceFile::real_ns(std::uint64_t ticks) const {
+  constexpr double most = 9e18;  // of a damaged trace: what a cast can hold
   return header.clock.start_real_ns +
-         static_cast<std::uint64_t>(static_cast<std::int64_t>(seconds_since_trace_start(ticks) * 1e9));
+         static_cast<std::uint64_t>(
+             static_cast<std::int64_t>(std::clamp(seconds_since_trace_start(ticks) * 1e9, -most, most)));
 }
 
 }  // namespace vramtrack::trace

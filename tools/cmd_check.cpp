@@ -1,12 +1,12 @@
 // vramtrack check: the figures of a run against a budget that lies in the repository.
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "report/load/load.hpp"
 #include "report/model/sites.hpp"
+#include "report/support/files.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/command.hpp"
@@ -41,9 +41,9 @@ struct Budget {
 }
 
 Json read_json(const std::string& path, const char* schema) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw std::runtime_error(path + ": cannot be read; make it with `vramtrack check --budget " + path + " --update`");
-  const Json document = Json::parse(in, nullptr, false);
+  const files::Descriptor file = files::open_regular(path);
+  if (!file) throw std::runtime_error(path + ": cannot be read; make it with `vramtrack check --budget " + path + " --update`");
+  const Json document = Json::parse(files::read_rest(file, std::size_t{1} << 30), nullptr, false);
   if (document.is_discarded() || !document.is_object()) damaged(path, "not a JSON object");
   if (document.value("schema", "") != schema) damaged(path, std::string("its schema is not ") + schema);
   return document;

@@ -130,7 +130,7 @@ void require_runnable(const std::string& command, const std::string& path) {
 void run_command(const std::vector<std::string>& command, bool driver, const std::string& sim) {
   const Scratch scratch("doctor");
   std::optional<SimulatedDevices> devices;
-  if (!sim.empty()) devices.emplace(sim, "doctor-" + std::to_string(getpid()));
+  if (!sim.empty()) devices.emplace(sim);
   set_preload(true, !sim.empty());
   setenv("VRAMTRACK_OUT", scratch.path().c_str(), 1);
   setenv("VRAMTRACK_LAUNCHED", "1", 1);

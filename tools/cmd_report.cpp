@@ -60,7 +60,7 @@ void write_ooms(const Report& report, const std::string& input, const Options& o
     const Report then = load(input, moment);
     std::filesystem::path path = options.output;
     path.replace_extension(".oom-" + std::to_string(oom.n) + ".json");
-    write_output(path.string(), [&](std::ostream& out) { render::json(then, out); });
+    files::replace_file(path.string(), [&](std::ostream& out) { render::json(then, out); });
   }
 }
 
@@ -102,7 +102,7 @@ int cmd_report(const Arguments& arguments) {
     throw UsageError("--format " + options.format + " takes one input; join several with `vramtrack merge`");
   }
   name_traces(options);
-  write_output(options.output, [&](std::ostream& out) {
+  const auto write = [&](std::ostream& out) {
     for (const std::string& input : options.inputs) {
       const Report report = load_input(input, options);
       if (ooms) write_ooms(report, input, options);
@@ -114,7 +114,11 @@ int cmd_report(const Arguments& arguments) {
         format.render(report, out);
       }
     }
-  });
+  };
+  if (ooms)  // a traced program ends with this: it must not wait for a pipe that somebody put there
+    files::replace_file(options.output, write);
+  else
+    write_output(options.output, write);
   if (!leaking) return 0;
   std::cerr << leak_message(leak_bytes) << '\n';
   return exit_leak;

@@ -159,7 +159,7 @@ int cmd_run(const Arguments& arguments) {
   }
   const std::string run_id = std::to_string(getpid()) + "-" + std::to_string(time(nullptr));
   std::optional<SimulatedDevices> devices;
-  if (!options.sim.empty()) devices.emplace(options.sim, run_id);
+  if (!options.sim.empty()) devices.emplace(options.sim);
   if (traced) traced = make_folder(folder);
   set_run_environment(options, folder, run_id, traced, simulated);
 

@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <stdexcept>
+#include <system_error>
 
 #include "report/render/ci.hpp"
+#include "report/support/files.hpp"
 #include "report/symbolize/symbol_cache.hpp"
 #include "tools/command.hpp"
 
@@ -30,10 +31,12 @@ void github(const Report& report, std::ostream& out) {
   render::github_annotations(report, root, out);
   const char* path = std::getenv("GITHUB_STEP_SUMMARY");
   if (path == nullptr || *path == '\0') return render::markdown(report, root, out);
-  std::ofstream summary(path, std::ios::app | std::ios::binary);
-  render::markdown(report, root, summary);
-  summary.close();
-  if (!summary) throw std::runtime_error(std::string(path) + ": the job summary cannot be written (GITHUB_STEP_SUMMARY)");
+  try {
+    files::append_to_file(path, [&](std::ostream& summary) { render::markdown(report, root, summary); });
+  } catch (const std::system_error& error) {
+    throw std::runtime_error(std::string(path) + ": the job summary cannot be written: " + error.code().message() +
+                             "; name another file (GITHUB_STEP_SUMMARY)");
+  }
 }
 
 }  // namespace

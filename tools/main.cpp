@@ -3,13 +3,18 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <iostream>
+#include <new>
+#include <nlohmann/json.hpp>
 
+#include "report/support/utf8.hpp"
 #include "tools/command.hpp"
 
 namespace {
 
 using namespace vramtrack::tools;
+using vramtrack::utf8::printable;
 
 int print_usage(std::ostream& out) {
   out << "vramtrack " VRAMTRACK_VERSION
@@ -44,6 +49,16 @@ void occupy_closed_streams() {
   }
 }
 
+/// "a.json, b.json: ", the files among the arguments.
+std::string inputs_of(const Arguments& arguments) {
+  std::string names;
+  std::error_code ignored;
+  for (std::size_t i = 1; i < arguments.size(); ++i)
+    if (const std::string& argument = arguments[i]; std::filesystem::is_regular_file(argument, ignored))
+      names += (names.empty() ? "" : ", ") + printable(argument);
+  return names.empty() ? "" : names + ": ";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -69,10 +84,21 @@ int main(int argc, char** argv) {
   } catch (const Finished& finished) {
     return finished.code;
   } catch (const UsageError& error) {
-    std::cerr << "error: " << error.what() << '\n';
+    std::cerr << "error: " << printable(error.what()) << '\n';
     return 2;
+  } catch (const nlohmann::json::exception&) {
+    std::cerr << "error: " << inputs_of(all) << "a value is of another kind than its place asks for, or out of range;"
+              << " write the report again from its .vtrace\n";
+    return 1;
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::cerr << "error: " << printable(error.path1().string()) << ": " << error.code().message()
+              << "; check the path and its permissions\n";
+    return 1;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "error: " << inputs_of(all) << "there is not enough memory for it; give less input, or more memory\n";
+    return 1;
   } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
+    std::cerr << "error: " << printable(error.what()) << '\n';
     return 1;
   }
 }

@@ -8,13 +8,15 @@
 #include <stdexcept>
 #include <string>
 
+#include "report/support/files.hpp"
+
 namespace vramtrack::tools {
 
 class Scratch {
  public:
   /// `purpose` is part of its name. Throws when there can be none.
   explicit Scratch(const std::string& purpose)
-      : path_((std::filesystem::temp_directory_path() / ("vramtrack-" + purpose + "-XXXXXX")).string()) {
+      : path_(files::temporary_folder() + "/vramtrack-" + purpose + "-XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error(path_ + ": " + std::strerror(errno));
   }
   ~Scratch() {

@@ -1,38 +1,27 @@
-// write_output(): to a file by rename, or to stdout. Part of command.hpp.
+// write_output(): to a file, by rename, to a device or pipe, or to stdout. Part of command.hpp.
 #pragma once
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <iostream>
+
+#include "report/support/files.hpp"
 
 namespace vramtrack::tools {
 
 template <typename Write>
 void write_output(const std::string& path, Write write) {
-  if (path.empty() || path == "-") {
+  if (path.empty() || path == "-" || path == "/dev/stdout") {
     write(std::cout);
     std::cout.flush();
     if (!std::cout) throw std::runtime_error("cannot write to standard output");
     return;
   }
-  // A device or pipe (/dev/stdout, /dev/null) must not be renamed over.
+  // What the user named and is no file (/dev/null, a pipe) must not be renamed over.
   std::error_code ignored;
   const bool special = std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored);
-  const std::string part = special ? path : path + ".part-" + std::to_string(getpid());
-  const auto fail = [&](const char* what) {
-    const std::string why = std::strerror(errno);
-    if (!special) std::filesystem::remove(part, ignored);
-    throw std::runtime_error(path + ": " + what + ": " + why + "; choose another place with -o");
-  };
-  std::ofstream out(part, std::ios::binary);
-  if (!out) fail("cannot create");
-  write(out);
-  out.close();
-  if (!out) fail("cannot write");
-  if (!special && std::rename(part.c_str(), path.c_str()) != 0) fail("cannot replace");
+  if (special)
+    files::write_device(path, write);
+  else
+    files::replace_file(path, write);
 }
 
 }  // namespace vramtrack::tools

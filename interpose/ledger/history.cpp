@@ -14,6 +14,7 @@
 #include "contract/history_codec.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/core/error_text.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/ledger/state.hpp"
 
@@ -202,7 +203,7 @@ void start_history() noexcept {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) {
     g_history.store(nullptr, std::memory_order_release);
-    say("cannot start the history thread (error ", error, "): the event history is not recorded");
+    say("cannot start the history thread: ", ErrorText{error}, ": the event history is not recorded");
   }
 }
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdio>
 
+#include "contract/dormant.hpp"
 #include "cupti/callback_source.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/no_cancel.hpp"
@@ -87,6 +88,7 @@ void after_fork_in_child() noexcept {
   g_pid.store(::getpid(), std::memory_order_relaxed);
   g_ended.store(false, std::memory_order_relaxed);
   forget_thread_id();
+  if (trace::Writer* parents = trace::inherited()) parents->close_in_child();
   hooks::contexts::reset();
   hooks::reset_pointers();
   hooks::reset_vmm();
@@ -115,6 +117,7 @@ VRAMTRACK_COLD int end(int code, bool orderly) noexcept {
   if (writer == nullptr) return code;
   cupti::finish();
   hooks::write_doors_note();
+  trace::set_dormant_bits(writer->header(), trace::dormant_bits(writer->header()) | trace::settled);
   writer->finish(trace::EndKind::exit, code & 0xff);
   constexpr int leaks = 77;
   return launcher_waits() || write_report(writer->path()) || code != 0 ? code : leaks;

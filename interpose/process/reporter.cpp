@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,7 +53,27 @@ char** reporter_environment() noexcept {
   return kept;
 }
 
-/// Exit code, or -1.
+constexpr int still_running = -2;
+
+/// Exit code, -1 or still_running: the host must end, whatever holds the reporter up.
+int wait_for(pid_t child) noexcept {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const time_t deadline = now.tv_sec + std::strtol(g_host_options.reporter_wait, nullptr, 10);
+  int status = 0;
+  for (long pause_ns = 500'000;;) {
+    const pid_t ended = ::waitpid(child, &status, WNOHANG);
+    if (ended == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (ended < 0 && errno != EINTR) return 0;  // the host ignores SIGCHLD: no status is kept, the child has ended
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec > deadline) return still_running;
+    const timespec pause{0, pause_ns};
+    ::nanosleep(&pause, nullptr);
+    if (pause_ns < 10'000'000) pause_ns *= 2;
+  }
+}
+
+/// Exit code, -1 or still_running.
 int run(const char* program, char* const* arguments) noexcept {
   char** variables = reporter_environment();
   pid_t child = 0;
@@ -77,10 +98,7 @@ int run(const char* program, char* const* arguments) noexcept {
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   const int failed = posix_spawn(&child, program, &actions, &attributes, arguments, variables);
   if (failed != 0) return -1;
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return 0;  // the host ignores SIGCHLD: no status is kept, the child has ended
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return wait_for(child);
 }
 
 }  // namespace
@@ -114,6 +132,11 @@ VRAMTRACK_COLD bool write_report(const char* trace_path) noexcept {
                   nullptr};
   constexpr int leaks = 77;
   const int code = found ? run(program, json) : -1;
+  if (code == still_running) {
+    say("the report is not written yet after ", g_host_options.reporter_wait, " s; the program ends without waiting for it: ",
+        report);
+    return true;
+  }
   if (code != 0 && code != leaks) {
     say("the report was not written. Write it with: vramtrack report ", trace_path, " --format json -o ", report);
     return true;

@@ -18,6 +18,7 @@
 
 #include "contract/dormant.hpp"
 #include "contract/notes.hpp"
+#include "interpose/core/error_text.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/options.hpp"
 #include "interpose/core/say.hpp"
@@ -65,30 +66,6 @@ std::uint64_t process_start_real_ns() noexcept {
     return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
   };
   return ns(real) - ns(boot) + start;
-}
-
-/// A trace of this very process's earlier program (before an exec) is moved out of the way, not overwritten: it is
-/// complete and worth a report. An older process's of the same id is replaced.
-void keep_trace_before_exec(const char* folder, const char* path) noexcept {
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  char start[sizeof(trace::ExtentHeader) + 128];
-  const ssize_t bytes = ::read(fd, start, sizeof start);
-  ::close(fd);
-  if (bytes != sizeof start) return;
-  trace::Clock clock;
-  std::memcpy(&clock, start + sizeof(trace::ExtentHeader) + offsetof(trace::Header, clock), sizeof clock);
-  constexpr std::uint64_t slack_ns = 1'000'000'000;
-  if (clock.start_real_ns + slack_ns < process_start_real_ns()) return;
-  char other[PATH_MAX + 64];
-  for (int n = 1; n < 1000; ++n) {
-    std::snprintf(other, sizeof other, "%s/vramtrack-%d-%d.vtrace", folder, ::getpid(), n);
-    if (::link(path, other) == 0) {
-      ::unlink(path);
-      return;
-    }
-    if (errno != EEXIST) return;
-  }
 }
 
 std::string_view read_file(const char* path, char* buffer, std::size_t size) noexcept {
@@ -159,18 +136,16 @@ bool open(std::uint32_t forked_from) noexcept {
   char folder[PATH_MAX], path[PATH_MAX];
   std::snprintf(folder, sizeof folder, "%s", g_host_options.out);
   if (!make_folders(folder)) {
-    say("cannot make the folder ", folder, ": ", std::strerror(errno), ". The program goes on untraced.");
+    say("cannot make the folder ", folder, ": ", ErrorText{errno}, ". The program goes on untraced.");
     return false;
   }
   const int length = std::snprintf(path, sizeof path, "%s/vramtrack-%d.vtrace", folder, ::getpid());
   if (length < 0 || static_cast<std::size_t>(length) >= sizeof path) return false;
-  keep_trace_before_exec(folder, path);
   start_stacks();
   ledger::reset();
   stacks::reset();
-  trace::Writer* writer = trace::Writer::create(path, forked_from);
+  trace::Writer* writer = trace::Writer::create(path, forked_from, process_start_real_ns());
   if (writer == nullptr) return false;
-  writer->header().process_start_real_ns = process_start_real_ns();
   if (g_host_options.dormant) trace::set_dormant_bits(writer->header(), trace::off_now | trace::was_off);
   trace::set_active(writer);
   if (g_host_options.history) ledger::start_history();

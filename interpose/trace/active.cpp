@@ -18,6 +18,7 @@ namespace {
 constinit std::atomic<Writer*> g_fallback{nullptr};
 VRAMTRACK_HOT constinit std::atomic<std::atomic<Writer*>*> g_active{&g_fallback};
 constinit SpinLock g_active_lock;
+constinit std::atomic<Writer*> g_latest{nullptr};  // not wiped by a fork
 
 std::atomic<Writer*>* active_page() {
   std::atomic<Writer*>* cell = g_active.load(std::memory_order_acquire);
@@ -41,6 +42,11 @@ std::atomic<Writer*>* active_page() {
 
 Writer* active() noexcept { return g_active.load(std::memory_order_acquire)->load(std::memory_order_acquire); }
 
-void set_active(Writer* writer) noexcept { active_page()->store(writer, std::memory_order_release); }
+void set_active(Writer* writer) noexcept {
+  if (writer != nullptr) g_latest.store(writer, std::memory_order_relaxed);
+  active_page()->store(writer, std::memory_order_release);
+}
+
+Writer* inherited() noexcept { return g_latest.exchange(nullptr, std::memory_order_relaxed); }
 
 }  // namespace vramtrack::trace

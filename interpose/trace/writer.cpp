@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,13 +13,16 @@
 #include <cstring>
 #include <new>
 
+#include "contract/whereabouts.hpp"
 #include "interpose/core/clock.hpp"
+#include "interpose/core/error_text.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/no_cancel.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/core/tag_table.hpp"
+#include "interpose/trace/trace_name.hpp"
 
 namespace vramtrack::trace {
 
@@ -47,7 +51,7 @@ constexpr std::size_t padded(std::size_t bytes) { return (bytes + 7) / 8 * 8; }
 }  // namespace
 
 struct Writer::State {
-  char path[4096];
+  char path[longest_name];
   int file = -1;
   dev_t device = 0;
   ino_t inode = 0;
@@ -86,7 +90,7 @@ struct Writer::State {
 void Writer::State::stop(const char* what, int error) {
   if (full) return;
   full = true;
-  say(what, " (error ", error, "): ", path, " stops growing; what follows is counted as lost");
+  say(what, ": ", ErrorText{error}, ": ", path, " stops growing; what follows is counted as lost");
 }
 
 bool Writer::State::reserve_region(std::uint32_t region) {
@@ -119,7 +123,10 @@ bool Writer::State::own_file() {
   if (is_ours(file)) return true;
   file = out_of_the_way(::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (file < 0) return false;
-  if (is_ours(file)) return true;
+  if (is_ours(file)) {
+    ::flock(file, LOCK_EX | LOCK_NB);
+    return true;
+  }
   ::close(file);
   file = -1;
   return false;
@@ -212,10 +219,10 @@ bool Writer::extend(Table& table, ExtentType type, std::uint32_t extent) noexcep
   return true;
 }
 
-Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
+Writer* Writer::create(const char* path, std::uint32_t forked_from, std::uint64_t process_start_real_ns) noexcept {
   const SavedErrno keep;
   const auto fail = [path](const char* what) -> Writer* {
-    say("cannot record: ", what, " ", path, " (error ", errno, ")");
+    say("cannot record: ", what, " ", path, ": ", ErrorText{errno});
     return nullptr;
   };
   auto* const memory = static_cast<std::byte*>(map_pages(sizeof(Writer) + sizeof(State) + 64));
@@ -232,12 +239,15 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
   }
   full_path << path;
   if (full_path.text().size() > 1000) return fail("too long a path:");
-  std::memcpy(state.path, full_path.c_str(), full_path.text().size() + 1);
 
-  // Never truncate in place: a reader may have the old file mapped.
-  if (::unlink(state.path) != 0 && errno != ENOENT) return fail("cannot replace");
-  state.file = out_of_the_way(::open(state.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  // Made under another name and locked, so that a trace under its own name is always whole, and locked while its process
+  // lives. Never truncated in place: a reader may have the old file mapped.
+  std::memcpy(state.path, full_path.c_str(), full_path.text().size() + 1);
+  char part[longest_name];
+  if (!temporary_name(state.path, part, sizeof part)) return fail("too long a path:");
+  state.file = out_of_the_way(::open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (state.file < 0) return fail("cannot create");
+  ::flock(state.file, LOCK_EX | LOCK_NB);
   struct stat status;
   if (::fstat(state.file, &status) != 0) return fail("cannot look at");
   state.device = status.st_dev;
@@ -246,12 +256,12 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
   if (!state.site_extents.reserve(max_table_extents) || !state.block_extents.reserve(max_table_extents) ||
       !state.pending_extents.reserve(max_table_extents) || !state.strings.reserve(1u << 24) ||
       !state.reserve_region(0)) {
-    ::unlink(state.path);
+    ::unlink(part);
     return fail("no address space for");
   }
   std::byte* const first = state.add_extents(ExtentType::free, 1, nullptr);
   if (first == nullptr) {
-    ::unlink(state.path);
+    ::unlink(part);
     return nullptr;  // the reason was told
   }
   auto& header = *new (first) Header();
@@ -262,13 +272,30 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from) noexcept {
   header.pid = static_cast<std::uint32_t>(::getpid());
   header.ppid = static_cast<std::uint32_t>(::getppid());
   header.forked_from = forked_from;
+  header.process_start_real_ns = process_start_real_ns;
+  const Whereabouts here = own_whereabouts();
+  header.machine = here.machine;
+  header.pid_space = here.pids;
   clock_start(header.clock);
   header.extents = state.granted;
   std::memcpy(header.magic, magic, sizeof magic);
   std::atomic_ref(reinterpret_cast<ExtentHeader*>(first - sizeof(ExtentHeader))->type)
       .store(static_cast<std::uint32_t>(ExtentType::header), std::memory_order_release);
   writer->intern("");
-  return writer;
+  if (take_name(part, state.path, header)) return writer;
+  {
+    const SavedErrno why;
+    ::unlink(part);
+  }
+  return fail("cannot create");
+}
+
+void Writer::close_in_child() noexcept {
+  const SavedErrno keep;
+  struct stat now;
+  if (state_->file >= 0 && ::fstat(state_->file, &now) == 0 && now.st_dev == state_->device && now.st_ino == state_->inode)
+    ::close(state_->file);
+  state_->file = -1;
 }
 
 std::byte* Writer::begin_record(std::size_t bytes) noexcept {

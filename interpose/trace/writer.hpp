@@ -15,9 +15,10 @@ namespace vramtrack::trace {
 
 class Writer {
  public:
-  /// Creates `path` (mode 0600, replaced if it exists) and maps it (MADV_DONTFORK). nullptr when that fails: the
+  /// Creates `path` (mode 0600; see take_name() for what is there) and maps it (MADV_DONTFORK). nullptr when that fails: the
   /// reason is printed once. The object lives for ever (it is never destroyed, on purpose: other threads may use it).
-  static Writer* create(const char* path, std::uint32_t forked_from) noexcept;
+  static Writer* create(const char* path, std::uint32_t forked_from,
+                        std::uint64_t process_start_real_ns = 0) noexcept;
 
   Header& header() noexcept { return *header_; }
 
@@ -40,6 +41,9 @@ class Writer {
 
   /// The usable part of the mapping that holds `address`: see truncation.hpp.
   MappedPart mapped_at(const void* address) const noexcept;
+
+  /// In a forked child, of the parent's trace: its lock would outlive the parent.
+  void close_in_child() noexcept;
 
   /// Absolute path of the file.
   const char* path() const noexcept;
@@ -93,5 +97,8 @@ Writer* active() noexcept;
 /// Makes a writer the active one (nullptr: recording stops). In a forked child it is nullptr again without a call.
 /// Before a new trace becomes active: ledger::reset() and stacks::reset().
 void set_active(Writer* writer) noexcept;
+
+/// In a forked child, once: the parent's writer, or nullptr.
+Writer* inherited() noexcept;
 
 }  // namespace vramtrack::trace

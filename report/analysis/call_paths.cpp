@@ -41,8 +41,8 @@ const Frame& CallPaths::operator[](FrameId id) const {
 }
 
 std::string frame_name(const Frame& frame) {
-  if (!frame.function.empty()) return frame.function;
-  if (!frame.module.empty()) return "(in " + std::string(file_name(frame.module)) + ")";
+  if (!frame.function.empty()) return utf8::printable(frame.function);
+  if (!frame.module.empty()) return "(in " + utf8::printable(file_name(frame.module)) + ")";
   return "(unknown)";
 }
 

@@ -36,7 +36,7 @@ double longest_pause(const std::vector<double>& positions) {
   return 1.25 * longest;
 }
 
-std::string number(double value) { return human_count(static_cast<std::uint64_t>(std::llround(value))); }
+std::string number(double value) { return human_count(whole(value)); }
 
 class Judge {
  public:

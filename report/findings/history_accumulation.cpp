@@ -50,7 +50,7 @@ Finding describe(const Holder& last, bool with_steps) {
   finding.variable = last.variable;
   finding.bytes = last.bytes;
   const double times = static_cast<double>(with_steps ? last.steps : last.uses);
-  const auto nodes_each = static_cast<std::uint64_t>(static_cast<double>(last.nodes) / times + 0.5);
+  const auto nodes_each = whole(static_cast<double>(last.nodes) / times);
   finding.message =
       "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
       ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +

@@ -236,7 +236,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     if (one.record.n == oom && oom != 0) event = &one;
   const std::vector<trace::Block>& live = event != nullptr ? event->blocks : trace.blocks;
   const Join join(trace, live);
-  SourceLines source(source_text);
+  SourceLines source(source_text, trace.owner);
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     const HeldGraph held = hold(*graph, blocks);

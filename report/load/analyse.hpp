@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "contract/mapped_input.hpp"
 #include "report/model/model.hpp"
 #include "report/symbolize/stack_resolver.hpp"
 
@@ -20,6 +21,7 @@ struct AnalyseOptions : SymbolOptions {
   std::size_t max_allocations = 10000;  // live blocks listed one by one; the rest are counted
   Bytes min_size = 0;                   // smaller sites and blocks are left out of the lists, not of the totals
   bool history = false;                 // load(): turn the event history (--history) into bands over time
+  trace::Whose whose = trace::Whose::anybodys;  // load(): which traces are read
 };
 
 /// Never throws for what a trace may hold; an `oom` that is not there is an InputError.

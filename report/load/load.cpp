@@ -1,23 +1,25 @@
 #include "report/load/load.hpp"
 
+#include <unistd.h>
+
 #include <array>
-#include <fstream>
-#include <sstream>
+#include <limits>
 
 #include "contract/history_reader.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/history_bands.hpp"
 #include "report/model/read_report.hpp"
+#include "report/support/files.hpp"
 
 namespace vramtrack {
 namespace {
 
 /// A report is JSON: its first character that is not white space is a brace. Everything else is for the trace reader,
 /// which says what is wrong.
-bool looks_like_json(std::istream& in) {
+bool looks_like_json(const files::Descriptor& file) {
   std::array<char, 64> head{};
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  const std::string_view text(head.data(), static_cast<std::size_t>(in.gcount()));
+  const ssize_t bytes = pread(file.number(), head.data(), head.size(), 0);
+  const std::string_view text(head.data(), bytes < 0 ? 0 : static_cast<std::size_t>(bytes));
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first != text.npos && text[first] == '{';
 }
@@ -26,7 +28,7 @@ Report load_trace(const std::string& path, const AnalyseOptions& options) {
   trace::TraceFile trace;
   std::vector<HistoryBands> history;
   try {
-    trace = trace::read_trace(path);
+    trace = trace::read_trace(path, options.whose);
     if (trace.has_history && options.history) {
       trace::HistoryReader events(path);
       history = history_bands(events, trace);
@@ -43,13 +45,9 @@ Report load_trace(const std::string& path, const AnalyseOptions& options) {
 }  // namespace
 
 Report load(const std::string& path, const AnalyseOptions& options) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in || !looks_like_json(in)) return load_trace(path, options);
-  in.clear();
-  in.seekg(0);
-  std::ostringstream text;
-  text << in.rdbuf();
-  Report report = read_report(text.view(), path);
+  const files::Descriptor file = files::open_regular(path);
+  if (!file || !looks_like_json(file)) return load_trace(path, options);
+  Report report = read_report(files::read_rest(file, std::numeric_limits<std::size_t>::max()), path);
   const bool oom_asked = options.at == "oom" && report.at == "oom";
   if (options.at != "exit" && options.at != report.at && !oom_asked) {
     throw InputError(path, std::nullopt, "shows the moment \"" + report.at + "\", not \"" + options.at + "\"",

@@ -1,5 +1,6 @@
 #include "report/model/read_report.hpp"
 
+#include <cmath>
 #include <cstdlib>
 #include <unordered_set>
 
@@ -21,7 +22,11 @@ class Node {
   }
 
   void read(bool& value) const { value = expect(json_.is_boolean(), "a boolean").get<bool>(); }
-  void read(double& value) const { value = json_.is_null() ? 0 : expect(json_.is_number(), "a number").get<double>(); }
+  void read(double& value) const {
+    value = json_.is_null() ? 0 : expect(json_.is_number(), "a number").get<double>();
+    constexpr double most = 1e18;  // seconds or bytes: what is beyond is damage, and fits no integer
+    if (!(std::fabs(value) <= most)) fail("is out of range");
+  }
   void read(std::string& value) const {
     if (!json_.is_null()) value = expect(json_.is_string(), "a string").get<std::string>();
   }

@@ -64,6 +64,10 @@ std::optional<FrameId> own_frame(const Report& report, const SiteReport& site) {
   return site.stack.front();
 }
 
+bool has_data(const Report& report) {
+  return !report.totals.empty() || !report.sites.empty() || !report.findings.empty() || !report.ooms.empty();
+}
+
 std::string frame_label(const Frame& frame) {
   std::string label = frame.function.empty() ? "??" : frame.function;
   if (frame.kind == "python" || (!frame.file.empty() && frame.line > 0)) {

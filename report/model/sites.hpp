@@ -27,6 +27,9 @@ std::string_view file_name(std::string_view path) noexcept;
 /// "Block.__init__ (model.py:31)", "at::native::add (libtorch_cpu.so)".
 std::string frame_label(const Frame& frame);
 
+/// Whether anything was recorded: a report without says nothing about the program.
+bool has_data(const Report& report);
+
 /// What the site held when the memory of its device was at its highest: these add up to the peak. In reports that do
 /// not say, the site's own highest.
 Bytes at_peak(const SiteReport& site) noexcept;

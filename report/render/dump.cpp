@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 
 #include "contract/fact_encoding.hpp"
 #include "report/model/read_fact.hpp"
+#include "report/support/utf8.hpp"
 
 namespace vramtrack::trace {
 
@@ -45,26 +47,6 @@ namespace {
 /// A fact as JSON, what is text already as it is.
 std::string note_text(const std::string& value) {
   return value.starts_with(fact::mark) ? read_fact(value).dump() : value;
-}
-
-// Length of the valid UTF-8 sequence at the start of `text`, or 0.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const std::size_t length = first < 0x80   ? 1
-                             : first < 0xc2 ? 0
-                             : first < 0xe0 ? 2
-                             : first < 0xf0 ? 3
-                             : first < 0xf5 ? 4
-                                            : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if (first == 0xc2 && byte(1) < 0xa0) return 0;  // C1 control characters
-  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) || (first == 0xf0 && byte(1) < 0x90) ||
-      (first == 0xf4 && byte(1) > 0x8f))
-    return 0;
-  return length;
 }
 
 class Text {
@@ -297,7 +279,7 @@ std::string escaped(std::string_view text) {
   std::string result = "\"";
   while (!text.empty()) {
     const auto c = static_cast<unsigned char>(text[0]);
-    const std::size_t length = utf8_length(text);
+    const std::size_t length = utf8::plain_length(text);
     if (c == '"' || c == '\\') {
       result += '\\';
       result += text[0];
@@ -305,7 +287,13 @@ std::string escaped(std::string_view text) {
       result += "\\n";
     } else if (c == '\t') {
       result += "\\t";
-    } else if (length == 0 || c < 0x20 || c == 0x7f) {
+    } else if (const std::uint32_t hostile = utf8::hostile_at(text); hostile >= 0x100) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(hostile & 0xffffu));
+      result += escape;
+      text.remove_prefix(utf8::sequence_length(text));
+      continue;
+    } else if (length == 0) {
       result += "\\x";
       result += "0123456789abcdef"[c >> 4];
       result += "0123456789abcdef"[c & 15];

@@ -1,4 +1,5 @@
 #include "report/render/end_words.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -8,6 +9,7 @@ bool was_killed(const Process& process) { return process.end.kind == "killed" ||
 }  // namespace
 
 std::string none_found(const Report& report) {
+  if (!has_data(report)) return "Nothing was recorded: this report holds no data";
   const Process& process = report.process;
   if (report.at == "oom") return "No problem found";
   if (process.end.kind == "running" || report.at == "live") return "No problem found so far";

@@ -6,17 +6,16 @@
 
 #include "report/render/render.hpp"
 #include "report/model/sites.hpp"
+#include "report/support/utf8.hpp"
 
 namespace vramtrack::render {
 namespace {
 
 /// The format's own separators cannot be escaped: they are replaced.
 std::string folded_name(const Frame& frame) {
-  std::string name = frame_label(frame);
-  for (char& c : name) {
+  std::string name = utf8::printable(frame_label(frame));
+  for (char& c : name)
     if (c == ';') c = ':';
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
   return name;
 }
 

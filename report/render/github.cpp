@@ -15,7 +15,7 @@ namespace {
 /// A workflow command ends at the line's end; a property also at ':' and ','.
 std::string escaped(std::string_view text, bool property) {
   std::string result;
-  for (const char c : text) {
+  for (const char c : utf8::printable_lines(text)) {
     if (c == '%')
       result += "%25";
     else if (c == '\n')

@@ -10,6 +10,21 @@
 
 namespace vramtrack::render {
 
+std::string json_text(const Json& json) {
+  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (static_cast<unsigned char>(text[i]) >= 0x7f && utf8::hostile_at(std::string_view(text).substr(i)) != 0)
+      return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text;
+}
+
+void make_printable(Json& json) {
+  if (json.is_string())
+    json = utf8::printable_lines(json.get_ref<const std::string&>());
+  else if (json.is_structured())
+    for (Json& entry : json) make_printable(entry);
+}
+
 void JsonWriter::flush() {
   out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
   buffer_.clear();
@@ -77,7 +92,7 @@ void JsonWriter::value(double number) {
 
 void JsonWriter::value(const Json& json) {
   separate();
-  buffer_ += json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  buffer_ += json_text(json);
 }
 
 void JsonWriter::write_signed(std::int64_t number) {
@@ -107,7 +122,18 @@ void JsonWriter::write_valid(std::string_view text) {
   std::size_t done = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') continue;
+    if (c >= 0x7f) {  // what turns the reading direction or rings bells must not do so where the JSON is looked at
+      const std::uint32_t hostile = utf8::hostile_at(text.substr(i));
+      if (hostile == 0) continue;
+      buffer_.append(text.substr(done, i - done));
+      std::array<char, 8> escape{};
+      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(hostile & 0xffffu));
+      buffer_ += escape.data();
+      i += utf8::sequence_length(text.substr(i)) - 1;
+      done = i + 1;
+      continue;
+    }
     buffer_.append(text.substr(done, i - done));
     done = i + 1;
     switch (c) {

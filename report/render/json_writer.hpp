@@ -14,6 +14,12 @@
 
 namespace vramtrack::render {
 
+/// On one line; what would turn the reading direction or ring bells is escaped.
+std::string json_text(const Json& json);
+
+/// For a document that others' programs show: its texts as printable_lines().
+void make_printable(Json& json);
+
 class JsonWriter {
  public:
   explicit JsonWriter(std::ostream& out) : out_(out) { buffer_.reserve(flush_at + 4096); }

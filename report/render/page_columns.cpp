@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/model/sites.hpp"
+#include "report/render/json_writer.hpp"
 
 namespace vramtrack::render {
 
@@ -32,7 +33,7 @@ void StackTree::write(std::string& out) const {
   object.close();
 }
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) { return json_text(json); }
 
 // "own": the user's code. In a program without Python that is the executable itself.
 void write_frames(std::string& out, const Report& report, StringTable& strings) {

@@ -6,6 +6,7 @@
 #include <ostream>
 #include <set>
 
+#include "report/support/units.hpp"
 #include "report/analysis/call_paths.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
@@ -88,7 +89,7 @@ constexpr std::uint64_t sequence = 1;
 constexpr std::uint64_t process_track = 1, event_track = 2, first_counter_track = 16;
 
 std::uint64_t nanoseconds(double seconds) {
-  return seconds > 0 ? static_cast<std::uint64_t>(std::llround(seconds * 1e9)) + 1 : 1;  // 0 means "not set"
+  return whole(seconds * 1e9) + 1;  // 0 means "not set"
 }
 
 class TraceBuilder {

@@ -3,6 +3,7 @@
 #include <map>
 #include <ostream>
 
+#include "report/support/units.hpp"
 #include "report/analysis/call_paths.hpp"
 #include "report/render/gzip.hpp"
 #include "report/render/protobuf.hpp"
@@ -193,7 +194,7 @@ std::string ProfileBuilder::build() {
     add_sample(site);
     tensors |= site.layer == "tensor";
   }
-  out_.integer(profile_field::duration_nanos, static_cast<std::int64_t>(report_.process.duration * 1e9));
+  out_.integer(profile_field::duration_nanos, static_cast<std::int64_t>(whole(report_.process.duration * 1e9)));
   out_.message(profile_field::period_type, value_type("space", "bytes"));
   out_.integer(profile_field::period, 1);
   out_.number(profile_field::comment, text(document_title(report_)));

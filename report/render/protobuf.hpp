@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "report/support/utf8.hpp"
+
 namespace vramtrack::render {
 
 /// One message under construction: fields are appended in the order of the calls. A nested message is built first and
@@ -21,21 +23,17 @@ class ProtobufMessage {
   /// int32, int64: negative values take ten bytes, as the format asks.
   void integer(std::uint32_t field, std::int64_t value) { number(field, static_cast<std::uint64_t>(value)); }
 
-  /// string, bytes.
-  void text(std::uint32_t field, std::string_view value) {
-    key(field, length_wire);
-    varint(value.size());
-    bytes_.append(value);
-  }
+  /// string, as printable(): others' programs show it as it is.
+  void text(std::uint32_t field, std::string_view value) { raw(field, utf8::printable(value)); }
 
-  void message(std::uint32_t field, const ProtobufMessage& value) { text(field, value.bytes_); }
+  void message(std::uint32_t field, const ProtobufMessage& value) { raw(field, value.bytes_); }
 
   /// repeated numbers, packed.
   template <typename Number>
   void packed(std::uint32_t field, std::span<const Number> values) {
     ProtobufMessage list;
     for (const Number value : values) list.varint(static_cast<std::uint64_t>(value));
-    text(field, list.bytes_);
+    raw(field, list.bytes_);
   }
 
   const std::string& bytes() const { return bytes_; }
@@ -44,6 +42,12 @@ class ProtobufMessage {
   static constexpr std::uint32_t varint_wire = 0, length_wire = 2;
 
   void key(std::uint32_t field, std::uint32_t wire) { varint(field << 3 | wire); }
+
+  void raw(std::uint32_t field, std::string_view value) {
+    key(field, length_wire);
+    varint(value.size());
+    bytes_.append(value);
+  }
 
   void varint(std::uint64_t value) {
     for (; value >= 0x80; value >>= 7) bytes_ += static_cast<char>(value | 0x80);

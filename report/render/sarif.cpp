@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "report/render/ci.hpp"
+#include "report/render/json_writer.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -83,9 +84,10 @@ void sarif(const Report& report, const std::string& root, std::ostream& out) {
            {"columnKind", "utf16CodeUnits"},
            {"results", std::move(results)}};
   if (!root.empty()) run["originalUriBaseIds"] = Json{{"SRCROOT", {{"uri", uri(root) + "/"}}}};
-  const Json document{{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
+  Json document{{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
                       {"version", "2.1.0"},
                       {"runs", Json::array({std::move(run)})}};
+  make_printable(document);
   out << document.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 

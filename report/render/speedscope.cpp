@@ -3,6 +3,7 @@
 
 #include "report/analysis/call_paths.hpp"
 #include "report/render/render.hpp"
+#include "report/render/json_writer.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -56,7 +57,8 @@ void speedscope(const Report& report, std::ostream& out) {
     }
   }
   document["profiles"] = std::move(profiles);
-  out << document.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+  make_printable(document);
+  out << json_text(document) << '\n';
 }
 
 }  // namespace vramtrack::render

@@ -5,10 +5,12 @@
 #include <map>
 #include <ostream>
 
+#include "report/support/units.hpp"
 #include "report/analysis/call_paths.hpp"
 #include "report/render/pickle.hpp"
 #include "report/render/render.hpp"
 #include "report/render/segments.hpp"
+#include "report/support/utf8.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -50,8 +52,9 @@ void SnapshotBuilder::frame(FrameId id) {
   const Frame& frame = paths_[id];
   out_.begin_dict();
   // PyTorch names a function without its class.
-  field("name", frame.kind == "python" ? frame_name(frame).substr(frame.function.rfind('.') + 1) : frame_name(frame));
-  field("filename", frame.file.empty() ? frame.module : frame.file);
+  const std::string name = frame_name(frame);
+  field("name", frame.kind == "python" ? name.substr(name.rfind('.') + 1) : name);
+  field("filename", utf8::printable(frame.file.empty() ? frame.module : frame.file));
   field("line", static_cast<std::uint64_t>(std::max(frame.line, 0)));
   out_.end_dict();
   frame_ids_[id] = out_.remember();
@@ -146,7 +149,7 @@ void SnapshotBuilder::trace(int device) {
     field("addr", event.is_block ? event.block->address : event.segment->address);
     field("size", event.is_block ? event.block->bytes : event.segment->bytes);
     field("stream", event.segment->stream);
-    field("time_us", static_cast<std::uint64_t>(std::llround(std::max(event.time, 0.0) * 1e6)));
+    field("time_us", whole(event.time * 1e6));
     frames(event.is_block ? event.block->site : event.segment->site);
     out_.end_dict();
   }

@@ -1,5 +1,6 @@
 #include "report/support/units.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -47,8 +48,14 @@ std::string table_bytes(std::uint64_t bytes) {
   return in_units(static_cast<double>(bytes), [](double) { return 1; });
 }
 
+std::uint64_t whole(double value) {
+  if (!(value > 0)) return 0;
+  constexpr double most = 9.2e18;  // below 2^63: also a signed number holds it
+  return static_cast<std::uint64_t>(std::round(std::min(value, most)));
+}
+
 std::string signed_bytes(double bytes) {
-  const auto magnitude = static_cast<std::uint64_t>(std::llround(std::fabs(bytes)));
+  const std::uint64_t magnitude = whole(std::fabs(bytes));
   if (magnitude == 0) return "0 B";
   return (bytes < 0 ? "-" : "+") + human_bytes(magnitude);
 }
@@ -57,14 +64,14 @@ std::string human_duration(double seconds) {
   if (!(seconds > 0)) return "0 s";
   if (seconds < 9.995) return format("%.2f s", seconds);
   if (seconds < 59.95) return format("%.1f s", seconds);
-  const auto whole = static_cast<long long>(std::llround(seconds));
+  const auto all = static_cast<long long>(whole(seconds));
   std::array<char, 64> text{};
-  if (whole < 3600) {
-    std::snprintf(text.data(), text.size(), "%lld min %02lld s", whole / 60, whole % 60);
-  } else if (whole < 86400) {
-    std::snprintf(text.data(), text.size(), "%lld h %02lld min", whole / 3600, whole % 3600 / 60);
+  if (all < 3600) {
+    std::snprintf(text.data(), text.size(), "%lld min %02lld s", all / 60, all % 60);
+  } else if (all < 86400) {
+    std::snprintf(text.data(), text.size(), "%lld h %02lld min", all / 3600, all % 3600 / 60);
   } else {
-    std::snprintf(text.data(), text.size(), "%lld d %lld h", whole / 86400, whole % 86400 / 3600);
+    std::snprintf(text.data(), text.size(), "%lld d %lld h", all / 86400, all % 86400 / 3600);
   }
   return text.data();
 }

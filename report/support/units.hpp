@@ -18,6 +18,10 @@ std::string signed_bytes(double bytes);
 /// "0.41 s", "12.3 s", "2 min 31 s", "3 h 02 min", "2 d 4 h".
 std::string human_duration(double seconds);
 
+/// The nearest whole number, 0 for a negative one or none; of too large a number, the largest. A plain cast of such a
+/// number is undefined.
+std::uint64_t whole(double value);
+
 /// "1,204".
 std::string human_count(std::uint64_t count);
 

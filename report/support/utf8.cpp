@@ -32,8 +32,8 @@ bool is_wide(std::uint32_t c) noexcept {
 }
 
 bool is_hostile(std::uint32_t c) noexcept {
-  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-         (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c || c == 0x200b || c == 0x200e || c == 0x200f ||
+         (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
 }
 
 struct Glyph {
@@ -83,6 +83,24 @@ std::string sanitise(std::string_view text) {
     i += length == 0 ? 1 : length;
   }
   return out;
+}
+
+std::size_t plain_length(std::string_view text) noexcept {
+  const std::size_t length = sequence_length(text);
+  return length != 0 && is_hostile(decode(text, length)) ? 0 : length;
+}
+
+std::uint32_t hostile_at(std::string_view text) noexcept {
+  const std::size_t length = sequence_length(text);
+  const std::uint32_t point = length == 0 ? 0 : decode(text, length);
+  return is_hostile(point) ? point : 0;
+}
+
+std::string printable_lines(std::string_view text) {
+  std::string out;
+  for (std::size_t end; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1))
+    (out += printable(text.substr(0, end))) += '\n';
+  return out += printable(text);
 }
 
 std::string printable(std::string_view text) {

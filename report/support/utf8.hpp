@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,15 @@ std::string sanitise(std::string_view text);
 /// For a terminal: control characters (also C1 and the bidirectional overrides) become visible escapes, so that a
 /// hostile name can neither move the cursor nor reorder the line.
 std::string printable(std::string_view text);
+
+/// The same, with line ends kept.
+std::string printable_lines(std::string_view text);
+
+/// The bytes of the character at the start of `text`; 0 when it is not valid, or one that printable() escapes.
+std::size_t plain_length(std::string_view text) noexcept;
+
+/// The character at the start of `text` when it is one that printable() escapes, else 0. All are below 0x10000.
+std::uint32_t hostile_at(std::string_view text) noexcept;
 
 /// Columns that valid text takes on a terminal: wide East Asian characters take two, combining marks none.
 std::size_t width(std::string_view text) noexcept;

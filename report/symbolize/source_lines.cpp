@@ -1,9 +1,6 @@
 #include "report/symbolize/source_lines.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "report/support/files.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack {
@@ -13,34 +10,13 @@ constexpr std::size_t most_file_bytes = 4u << 20;
 constexpr std::size_t most_bytes = 128u << 20;  // of all files together
 constexpr std::size_t most_line_bytes = 200;
 
-/// A path from a trace may name anything: a pipe or device must neither block nor be read.
-std::string read_regular_file(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (descriptor < 0) return {};
-  std::string content;
-  struct stat status {};
-  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
-      static_cast<std::size_t>(status.st_size) <= most_file_bytes) {
-    content.resize(static_cast<std::size_t>(status.st_size));
-    std::size_t done = 0;
-    while (done < content.size()) {
-      const ssize_t n = ::read(descriptor, content.data() + done, content.size() - done);
-      if (n <= 0) break;
-      done += static_cast<std::size_t>(n);
-    }
-    content.resize(done);
-  }
-  ::close(descriptor);
-  return content;
-}
-
 }  // namespace
 
 const SourceLines::Text& SourceLines::open(const std::string& file) {
   const auto [at, added] = files_.try_emplace(file);
   Text& text = at->second;
   if (!added || bytes_ > most_bytes || file.empty() || file.front() != '/') return text;
-  text.content = read_regular_file(file);
+  text.content = files::read_rest(files::open_regular_for(file, reader_), most_file_bytes);
   bytes_ += text.content.size();
   for (std::size_t i = 0; i < text.content.size(); i = text.content.find('\n', i) + 1) {
     text.starts.push_back(static_cast<std::uint32_t>(i));

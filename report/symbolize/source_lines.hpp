@@ -1,6 +1,8 @@
 // The text of source lines, read from the files that the traced program used, as long as they are still there.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,8 +13,9 @@ namespace vramtrack {
 
 class SourceLines {
  public:
-  /// With `enabled` false, never reads a file.
-  explicit SourceLines(bool enabled) : enabled_(enabled) {}
+  /// With `enabled` false, never reads a file; else only what `reader` may read. That is the owner of the trace: it is
+  /// the trace that says which files are looked at.
+  SourceLines(bool enabled, uid_t reader) : enabled_(enabled), reader_(reader) {}
 
   /// Line `line` (from 1) of `file`, valid UTF-8, at most 200 bytes. Nothing when the file is not a readable regular
   /// file, is too large, or has no such line.
@@ -29,6 +32,7 @@ class SourceLines {
   const Text& open(const std::string& file);
 
   bool enabled_;
+  uid_t reader_;
   std::size_t bytes_ = 0;
   std::unordered_map<std::string, Text> files_;
 };

@@ -55,8 +55,8 @@ StackResolver::StackResolver(const trace::TraceFile& trace, const SymbolOptions&
     : trace_(trace),
       symbols_(options.symbols),
       report_(report),
-      symbolizer_(options.symbol_cache),
-      source_(options.source_text) {}
+      symbolizer_(options.symbol_cache, trace.owner),
+      source_(options.source_text, trace.owner) {}
 
 FrameId StackResolver::intern(Frame frame) {
   std::string key = frame.kind;

@@ -10,9 +10,11 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <optional>
+#include <stdexcept>
 #include <string_view>
+
+#include "report/support/files.hpp"
 
 namespace vramtrack {
 namespace fs = std::filesystem;
@@ -102,31 +104,14 @@ bool is_hex(const std::string& text) {
   return text.size() >= 4 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-std::string read_file(const std::string& file) {
-  std::error_code error;
-  const std::uintmax_t size = fs::file_size(file, error);
-  if (error || size > most_file_bytes) return "";
-  std::ifstream in(file, std::ios::binary);
-  std::string text(static_cast<std::size_t>(size), '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  return static_cast<std::uintmax_t>(in.gcount()) == size ? text : "";
-}
-
-/// The file is whole or not there at all: written beside its place first. Others may write it at the same time.
+/// The file is whole or not there at all. Others may write it at the same time.
 bool write_file(const std::string& file, const std::string& text) {
-  std::string other = file + ".XXXXXX";
-  const int descriptor = mkostemp(other.data(), O_CLOEXEC);  // mode 0600
-  if (descriptor < 0) return false;
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t wrote = write(descriptor, text.data() + done, text.size() - done);
-    if (wrote <= 0) break;
-    done += static_cast<std::size_t>(wrote);
+  try {
+    files::replace_file(file, [&](std::ostream& out) { out << text; });
+    return true;
+  } catch (const std::exception&) {
+    return false;
   }
-  const bool closed = close(descriptor) == 0;
-  if (done == text.size() && closed && rename(other.c_str(), file.c_str()) == 0) return true;
-  unlink(other.c_str());
-  return false;
 }
 
 }  // namespace
@@ -158,7 +143,7 @@ SymbolCache::Module& SymbolCache::open(const std::string& path, const std::strin
   module.usable = true;
   module.stamp = *stamp;
 
-  const std::string text = read_file(file_of(build_id));
+  const std::string text = files::read_rest(files::open_regular(file_of(build_id)), most_file_bytes);
   Input in(text);
   if (in.take(magic.size()) != magic) return module;
   const auto sum = in.number<std::uint32_t>();

@@ -4,14 +4,17 @@
 #include <gelf.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 
 #include "report/model/sites.hpp"
 #include "report/symbolize/debug_lines.hpp"
 #include "report/symbolize/demangle.hpp"
 #include "report/symbolize/elf_symbols.hpp"
+#include "report/support/files.hpp"
 
 namespace vramtrack {
 namespace {
@@ -40,6 +43,30 @@ Elf_Scn* section_of_type(Elf* elf, std::uint32_t type) {
     if (gelf_getshdr(section, &header) != nullptr && header.sh_type == type) return section;
   }
   return nullptr;
+}
+
+/// What a module names for its debug information, where libdw would wait for a pipe's other end or read a device. "" when
+/// there is nothing of that kind.
+std::string irregular_debug_file(Elf* elf, const std::string& path) {
+  std::size_t names = 0;
+  if (elf_getshdrstrndx(elf, &names) != 0) return "";
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::vector<std::filesystem::path> places{path + ".debug", folder / ".debug" / (std::filesystem::path(path).filename().string() + ".debug")};
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr) continue;
+    const char* const name = elf_strptr(elf, names, header.sh_name);
+    if (name == nullptr || (std::strcmp(name, ".gnu_debuglink") != 0 && std::strcmp(name, ".gnu_debugaltlink") != 0)) continue;
+    const Elf_Data* const data = elf_rawdata(section, nullptr);
+    if (data == nullptr || data->d_buf == nullptr) continue;
+    const auto* const text = static_cast<const char*>(data->d_buf);
+    const std::filesystem::path other(std::string(text, strnlen(text, data->d_size)));
+    for (const std::filesystem::path& place : {folder / other, folder / ".debug" / other}) places.push_back(place);
+  }
+  std::error_code error;
+  for (const std::filesystem::path& place : places)
+    if (std::filesystem::is_other(place, error) || std::filesystem::is_fifo(place, error)) return place.string();
+  return "";
 }
 
 /// libdw of Debian 12 cannot read them; without a word it would look as if there were no debug information.
@@ -105,24 +132,31 @@ void Symbolizer::Module::read_lines(Elf*) {
   if (dwarf != nullptr) lines = std::make_unique<DebugLines>(dwarf);
 }
 
-Symbolizer::Symbolizer(std::string cache_folder) : cache_(std::move(cache_folder)) {
+Symbolizer::Symbolizer(std::string cache_folder, uid_t reader) : cache_(std::move(cache_folder)), reader_(reader) {
   // elfutils would ask the servers of DEBUGINFOD_URLS for every library, gigabytes for PyTorch's: only if wanted.
   if (std::getenv("VRAMTRACK_DEBUGINFOD") == nullptr) unsetenv("DEBUGINFOD_URLS");
 }
 
 Symbolizer::~Symbolizer() = default;
 
-std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, const std::string& build_id) {
+std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, const std::string& build_id) const {
   auto loaded = std::make_shared<Module>();
   Module& module = *loaded;
   if (path.empty() || path.front() != '/') return loaded;  // [vdso], anonymous code
-  if (access(path.c_str(), R_OK) != 0) {
-    module.note = path + " is not there any more: its functions have no names";
+  files::Descriptor file = files::open_regular_for(path, reader_);
+  if (!file) {
+    const int error = errno;
+    module.note = path +
+                  (error == ENODEV   ? " is not a regular file"
+                   : error == EACCES ? " may not be read by the owner of the trace"
+                                     : " is not there any more") +
+                  ": its functions have no names";
     return loaded;
   }
   module.dwfl = dwfl_begin(&callbacks);
   if (module.dwfl == nullptr) return loaded;
-  module.module = dwfl_report_offline(module.dwfl, path.c_str(), path.c_str(), -1);
+  module.module = dwfl_report_offline(module.dwfl, path.c_str(), path.c_str(), file.number());
+  if (module.module != nullptr) file.release();  // it is libdwfl's now
   dwfl_report_end(module.dwfl, nullptr, nullptr);
   Elf* const elf = module.module == nullptr ? nullptr : dwfl_module_getelf(module.module, &module.elf_bias);
   if (elf == nullptr) {
@@ -139,6 +173,12 @@ std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, co
     return loaded;
   }
   module.usable = true;
+  if (const std::string name = irregular_debug_file(elf, path); !name.empty()) {
+    module.note = path + " names " + name + " for its debug information, which is not a regular file: no names from it";
+    module.symbols.add_section(elf, section_of_type(elf, SHT_DYNSYM));
+    module.symbols.sort();
+    return loaded;
+  }
   module.read_symbols(elf);
   module.read_lines(elf);
   if (module.lines == nullptr && has_zstd_debug_sections(elf)) {
@@ -150,7 +190,7 @@ std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, co
 }
 
 Symbolizer::Module& Symbolizer::open(const std::string& path, const std::string& build_id) {
-  const std::string key = path + '\n' + build_id;
+  const std::string key = path + '\n' + build_id + '\n' + std::to_string(reader_);
   std::shared_ptr<Module>& slot = modules_[key];
   if (slot != nullptr) return *slot;
   // Never destroyed: giving back what a large library's tables take would only delay the end of the process.

@@ -3,6 +3,8 @@
 // what was read. One thread.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,8 +18,9 @@ namespace vramtrack {
 
 class Symbolizer {
  public:
-  /// `cache_folder`: where names are kept between runs; "" for nowhere (see SymbolCache).
-  explicit Symbolizer(std::string cache_folder = {});
+  /// `cache_folder`: where names are kept between runs; "" for nowhere (see SymbolCache). `reader`: whose permissions
+  /// decide which modules are read, the owner of the trace.
+  explicit Symbolizer(std::string cache_folder = {}, uid_t reader = ::geteuid());
   ~Symbolizer();
   Symbolizer(const Symbolizer&) = delete;
   Symbolizer& operator=(const Symbolizer&) = delete;
@@ -37,11 +40,12 @@ class Symbolizer {
   Module& open(const std::string& path, const std::string& build_id);
   std::vector<NativeFrame> look_up(Module& module, std::uint64_t address);
 
-  static std::shared_ptr<Module> load(const std::string& path, const std::string& build_id);
+  std::shared_ptr<Module> load(const std::string& path, const std::string& build_id) const;
 
   std::unordered_map<std::string, std::shared_ptr<Module>> modules_;
   std::vector<std::string> notes_;
   SymbolCache cache_;
+  uid_t reader_;
 };
 
 }  // namespace vramtrack

@@ -272,7 +272,7 @@ CUresult cuGraphNodeGetDependencies_v2(CUgraphNode handle, CUgraphNode* nodes, C
 CUresult cuGraphDebugDotPrint(CUgraph handle, const char* path, unsigned) {
   const Adding adding(handle, nullptr, 0);
   if (adding.status != CUDA_SUCCESS) return adding.status;
-  std::FILE* file = path != nullptr ? std::fopen(path, "w") : nullptr;
+  std::FILE* file = path != nullptr ? std::fopen(path, "we") : nullptr;
   if (file == nullptr) return CUDA_ERROR_OPERATING_SYSTEM;
   std::fprintf(file, "digraph dot {\n");
   for (const Node& node : adding.graph->nodes) {

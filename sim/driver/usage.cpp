@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,9 +27,19 @@ bool Usage::alive(const UsageSlot& slot, pid_t pid) {
 bool Usage::map_file() {
   const char* path = std::getenv(state_variable);
   if (path == nullptr || *path == '\0') return false;
-  const int fd = ::open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  // The launcher made the file, under a name that nobody could guess; whoever names one here may have it made. Not
+  // somebody else's, nor one that has another name elsewhere: it would be written over.
+  const int fd = ::open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
   void* mapped = MAP_FAILED;
-  if (fd >= 0 && posix_fallocate(fd, 0, sizeof(UsageFile)) == 0) {
+  struct stat status {};
+  const bool fits = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+                    status.st_nlink == 1 && (status.st_size == 0 || status.st_size == sizeof(UsageFile));
+  if (fd >= 0 && !fits) {
+    close(fd);
+    std::fprintf(stderr, "vramtrack-sim: %s is not a state file of this user and version, not used\n", path);
+    return false;
+  }
+  if (fits && posix_fallocate(fd, 0, sizeof(UsageFile)) == 0) {
     mapped = mmap(nullptr, sizeof(UsageFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   }
   if (fd >= 0) close(fd);
@@ -40,7 +51,7 @@ bool Usage::map_file() {
   std::uint64_t nothing = 0;
   file->magic.compare_exchange_strong(nothing, UsageFile::expected_magic);
   if (file->magic.load() != UsageFile::expected_magic) {
-    std::fprintf(stderr, "vramtrack-sim: %s is not a state file of this version, not used\n", path);
+    std::fprintf(stderr, "vramtrack-sim: %s is not a state file of this user and version, not used\n", path);
     munmap(mapped, sizeof(UsageFile));
     return false;
   }

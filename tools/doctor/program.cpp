@@ -2,10 +2,9 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
+#include "report/support/files.hpp"
 #include "tools/doctor/lines.hpp"
 #include "tools/run/child.hpp"
 
@@ -41,20 +40,22 @@ constexpr Package packages[] = {
     {"nvidia-cuda-cupti", "libcupti.so.13, for --cupti and --audit"},
 };
 
-// Tells the interpreter's path and version, then each installed distribution of those that it is asked for.
+// Tells the interpreter's path and version, then each installed distribution of those that it is asked for. Run with -I:
+// nothing of the current folder, of PYTHONPATH or of the user's is executed. Their packages are merely listed.
 constexpr const char* tell =
-    "import sys, sysconfig, importlib.metadata as m\n"
+    "import os, site, sys, sysconfig, importlib.metadata as m\n"
+    "more = os.environ.get('PYTHONPATH', '').split(os.pathsep) + [site.getusersitepackages()]\n"
+    "paths = sys.path + [p for p in more if os.path.isabs(p)]\n"
     "name = sys.implementation.name.replace('cpython', 'CPython')\n"
     "t = 't' * bool(sysconfig.get_config_var('Py_GIL_DISABLED'))\n"
     "print('%s\\t%s %d.%d.%d%s' % ((sys.executable, name) + sys.version_info[:3] + (t,)))\n"
     "for n in sys.argv[1:]:\n"
-    "  try: print(n + '\\t' + m.version(n))\n"
+    "  try: print(n + '\\t' + next(iter(m.distributions(name=n, path=paths))).version)\n"
     "  except Exception: pass\n";
 
 /// What the program names of CUDA's libraries: it is linked to them, or opens them.
 std::string libraries_in(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const std::string bytes = files::read_rest(files::open_regular(path), std::size_t{1} << 30);
   std::string found;
   for (const char* soname : {"libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13", "libcuda.so.1"})
     if (bytes.find(std::string(soname) + '\0') != std::string::npos)
@@ -106,7 +107,7 @@ void check_program(const std::string& command, const std::string& path) {
 }
 
 void check_python(const std::string& python) {
-  std::vector<std::string> arguments{"-c", tell};
+  std::vector<std::string> arguments{"-I", "-c", tell};
   for (const Package& package : packages) arguments.push_back(package.distribution);
   bool works = false;
   std::istringstream lines(output_of(python.empty() ? "python3" : python, arguments, works));

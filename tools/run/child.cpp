@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -101,6 +102,8 @@ static std::vector<std::string> script_words(std::istream& file) {
 }
 
 std::string interpreter_of(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return "";
   std::ifstream file(path, std::ios::binary);
   std::vector<std::string> words = script_words(file);
   if (words.empty()) return "";
@@ -114,7 +117,8 @@ std::optional<std::string> preload_obstacle(const std::string& command) {
   std::string path = find_program(command);
   for (int depth = 0; depth < 3 && !path.empty(); ++depth) {
     struct stat status {};
-    if (stat(path.c_str(), &status) == 0 && changes_identity(status)) return path + " is set-uid";
+    if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+    if (changes_identity(status)) return path + " is set-uid";
     std::ifstream file(path, std::ios::binary);
     char start[4] = {};
     if (!file.read(start, sizeof start)) return std::nullopt;

@@ -1,12 +1,14 @@
 #include "tools/run/collect.hpp"
 
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 
 #include "contract/layout.hpp"
@@ -15,7 +17,9 @@
 #include "report/compare/merged_timeline.hpp"
 #include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
+#include "report/support/files.hpp"
 #include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
 #include "tools/command.hpp"
 
 namespace vramtrack::tools {
@@ -23,17 +27,34 @@ namespace fs = std::filesystem;
 namespace {
 
 bool read_header(const fs::path& path, trace::Header& header) {
-  std::ifstream file(path, std::ios::binary);
-  file.seekg(sizeof(trace::ExtentHeader));
-  return file.read(reinterpret_cast<char*>(&header), sizeof header) &&
+  const files::Descriptor file = files::open_regular(path.string());
+  return file && pread(file.number(), &header, sizeof header, sizeof(trace::ExtentHeader)) == sizeof header &&
          std::memcmp(header.magic, trace::magic, sizeof header.magic) == 0;
+}
+
+/// Why a file of the output folder is not looked at, or "". Whoever can write there could have put it.
+std::string refusal(const fs::path& path) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0) return "";
+  if (!S_ISREG(status.st_mode)) return "is not a regular file";
+  if (status.st_uid != geteuid()) return "belongs to another user";
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "can be written by others";
+  return "";
+}
+
+/// A living process keeps its trace locked.
+bool is_locked(const fs::path& path) {
+  const files::Descriptor file = files::open_regular(path.string());
+  return file && flock(file.number(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 bool is_alive(std::int64_t pid) { return kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM; }
 
 /// What the launcher knows better than the trace: how its own child ended, and who is still there.
-void complete_end(Process& process, const ChildEnd* end) {
-  if (end != nullptr && process.pid == end->pid) {
+void complete_end(Process& process, const ChildEnd* end, const fs::path& trace, bool elsewhere) {
+  if (elsewhere) {  // another container or machine: its process ids say nothing here
+    if (process.end.kind == "running" && !is_locked(trace)) process.end.kind = "unknown";
+  } else if (end != nullptr && process.pid == end->pid) {
     process.end.kind = end->signalled ? (end->code == SIGKILL ? "killed" : "signal") : "exit";
     process.end.code = end->code;
     if (process.ended_at.empty()) {  // killed: nothing was written at its end
@@ -55,7 +76,7 @@ void add_run_findings(std::vector<Report>& reports, pid_t main_pid, const std::v
 }
 
 void write_json(const Report& report, const fs::path& path) {
-  write_output(path.string(), [&](std::ostream& out) { render::json(report, out); });
+  files::replace_file(path.string(), [&](std::ostream& out) { render::json(report, out); });
 }
 
 }  // namespace
@@ -73,7 +94,10 @@ std::string leak_message(std::uint64_t at_least) {
 
 Collector::Collector(fs::path folder, AnalyseOptions options)
     : folder_(std::move(folder)), options_(std::move(options)) {
+  options_.whose = trace::Whose::own;
   scan();
+  older_refused_ = std::move(refused_);
+  refused_.clear();
   for (const auto& [path, seen] : seen_) older_[path] = seen.started_ticks;
   seen_.clear();
   folder_changed_ = {};
@@ -94,27 +118,43 @@ void Collector::scan() {
   folder_changed_ = changed;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error)) {
     if (entry.path().extension() != ".vtrace") continue;
+    if (refused_.contains(entry.path()) || older_refused_.contains(entry.path())) continue;
+    if (std::string why = refusal(entry.path()); !why.empty()) {
+      refused_.emplace(entry.path(), std::move(why));
+      continue;
+    }
     trace::Header header;
     if (!read_header(entry.path(), header)) continue;
     const auto older = older_.find(entry.path());
     if (older != older_.end() && older->second == header.clock.start_ticks) continue;
-    seen_[entry.path()] = {entry.path(), header.ooms, header.clock.start_ticks};
+    seen_[entry.path()] = {entry.path(), header.ooms, header.clock.start_ticks,
+                           trace::are_apart(trace::whereabouts(header), here_)};
   }
 }
 
 void Collector::write_ooms(Seen& seen, std::uint32_t from, const ChildEnd* end) {
   const std::uint32_t last = std::min(seen.ooms, trace::max_oom_snapshots);
   if (from > last) return;
-  const trace::TraceFile trace = trace::read_trace(seen.trace.string());
+  const trace::TraceFile trace = trace::read_trace(seen.trace.string(), options_.whose);
   for (std::uint32_t n = from; n <= last; ++n) {
     AnalyseOptions options = options_;
     options.at = "oom";
     options.oom = n;
     Report report = analyse(trace, options);
-    complete_end(report.process, end);
+    complete_end(report.process, end, seen.trace, seen.elsewhere);
     fs::path path = seen.trace;
     write_json(report, path.replace_extension(".oom-" + std::to_string(n) + ".json"));
   }
+}
+
+void Collector::tell_refused() const {
+  constexpr std::size_t most = 3;
+  std::size_t told = 0;
+  for (const auto& [path, why] : refused_) {
+    if (++told > most) break;
+    std::cerr << "vramtrack: " << utf8::printable(path.string()) << ' ' << why << ": left out\n";
+  }
+  if (refused_.size() > most) std::cerr << "vramtrack: " << refused_.size() - most << " more such files were left out\n";
 }
 
 void Collector::poll() {
@@ -136,6 +176,7 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
   if (!fs::is_directory(folder_, ignored)) return {};  // removed during the run: said by the caller
   folder_changed_ = {};
   scan();
+  tell_refused();
   std::vector<Seen> order;
   for (const auto& [path, seen] : seen_) order.push_back(seen);
   std::sort(order.begin(), order.end(), [](const Seen& a, const Seen& b) { return a.started_ticks < b.started_ticks; });
@@ -144,7 +185,7 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
   for (Seen& seen : order) {
     try {
       reports.push_back(load(seen.trace.string(), options_));
-      complete_end(reports.back().process, &end);
+      complete_end(reports.back().process, &end, seen.trace, seen.elsewhere);
       write_ooms(seen, 1, &end);
       fs::path path = seen.trace;
       collected.push_back({{}, path.replace_extension(".json")});

@@ -3,8 +3,10 @@
 
 #include <filesystem>
 #include <map>
+#include <string>
 #include <vector>
 
+#include "contract/whereabouts.hpp"
 #include "report/findings/run_findings.hpp"
 #include "report/load/load.hpp"
 #include "tools/run/child.hpp"
@@ -40,12 +42,16 @@ class Collector {
     std::filesystem::path trace;
     std::uint32_t ooms = 0;
     std::uint64_t started_ticks = 0;  // by the machine's clock: in order also where the time of day is not
+    bool elsewhere = false;           // of a container or machine whose process ids are not ours
   };
   void scan();
+  void tell_refused() const;
   void write_ooms(Seen& seen, std::uint32_t from, const ChildEnd* end);
 
   std::filesystem::path folder_;
   std::map<std::filesystem::path, std::uint64_t> older_;  // a trace of an earlier run, and its start by its clock
+  std::map<std::filesystem::path, std::string> refused_, older_refused_;  // what is not looked at, and why
+  const trace::Whereabouts here_ = trace::own_whereabouts();
   AnalyseOptions options_;
   std::filesystem::file_time_type folder_changed_;  // when scan() looked through it
   std::map<std::filesystem::path, Seen> seen_;

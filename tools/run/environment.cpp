@@ -1,10 +1,16 @@
 #include "tools/run/environment.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
-#include <fstream>
+#include <cstring>
+#include <iostream>
 
 #include "contract/sim_settings.hpp"
+#include "report/support/files.hpp"
 #include "tools/command.hpp"
 #include "tools/run/simulated.hpp"
 
@@ -23,12 +29,20 @@ void allow_preload_before_sanitizer() {
 
 }  // namespace
 
-SimulatedDevices::SimulatedDevices(const std::string& size, const std::string& run_id)
-    : state_(fs::temp_directory_path() / ("vramtrack-sim-" + run_id)) {
+SimulatedDevices::SimulatedDevices(const std::string& size) {
+  std::string state = files::temporary_folder() + "/vramtrack-sim-XXXXXX";
+  const files::Descriptor file(mkostemp(state.data(), O_CLOEXEC));
+  if (file)
+    state_ = state;
+  else
+    std::cerr << "vramtrack: " << state << ": " << std::strerror(errno)
+              << "; each process sees a simulated GPU of its own. Set TMPDIR to a folder that can be written\n";
   try {
     for (const auto& [name, value] : sim::sim_environment(size, state_)) setenv(name.c_str(), value.c_str(), 1);
-  } catch (const std::invalid_argument& error) {
-    throw UsageError(error.what());
+  } catch (const std::invalid_argument& wrong) {
+    std::error_code ignored;
+    fs::remove(state_, ignored);
+    throw UsageError(wrong.what());
   }
 }
 
@@ -38,10 +52,9 @@ SimulatedDevices::~SimulatedDevices() {
 }
 
 bool SimulatedDevices::unknown_values_were_read() const {
-  std::ifstream file(state_, std::ios::binary);
+  const files::Descriptor file = files::open_regular(state_.string());
   std::uint32_t count = 0;
-  return file.seekg(static_cast<std::streamoff>(sim::unknown_reads_offset)) &&
-         file.read(reinterpret_cast<char*>(&count), sizeof count) && count != 0;
+  return pread(file.number(), &count, sizeof count, sim::unknown_reads_offset) == sizeof count && count != 0;
 }
 
 void set_preload(bool traced, bool simulated) {

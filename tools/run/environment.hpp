@@ -13,7 +13,7 @@ namespace vramtrack::tools {
 class SimulatedDevices {
  public:
   /// Throws UsageError when `size` is none.
-  SimulatedDevices(const std::string& size, const std::string& run_id);
+  explicit SimulatedDevices(const std::string& size);
   ~SimulatedDevices();
   SimulatedDevices(const SimulatedDevices&) = delete;
   SimulatedDevices& operator=(const SimulatedDevices&) = delete;

@@ -69,7 +69,9 @@ void TopSource::read(double now) {
     }
   }
   const auto begin = std::chrono::steady_clock::now();
-  report_ = read_all(trace::read_trace(path_), now);
+  const trace::TraceFile trace = trace::read_trace(path_);
+  if (!report_) lines_ = SourceLines(true, trace.owner);
+  report_ = read_all(trace, now);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   next_names_ = now + std::min(took.count() * names_every, longest_wait);
   next_whole_ = now + std::min(took.count() * whole_every, longest_wait);

@@ -80,7 +80,7 @@ class TopSource {
   void set_rates(double now);
 
   std::string path_;
-  SourceLines lines_{true};
+  SourceLines lines_{true, ::geteuid()};
   TopSample sample_;
   std::map<std::uint32_t, Label> labels_;
   std::optional<double> last_symbols_;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <latch>
 #include <mutex>
 #include <random>
@@ -208,7 +209,7 @@ TEST_CASE("a process killed at any moment leaves what had happened until then") 
   std::uint64_t events = 0;
   for (int round = 0; round < 150; ++round) {
     new (shared) Shared{};
-    const std::string path = folder.file("killed.vtrace");
+    const std::string path = folder.file("killed-" + std::to_string(round) + ".vtrace");  // another process's is not replaced
     const pid_t child = ::fork();
     if (child == 0) {
       set_active(Writer::create(path.c_str(), 0));
@@ -243,6 +244,7 @@ TEST_CASE("a process killed at any moment leaves what had happened until then") 
     events += shared->events;
 
     const TraceFile file = read_trace(path);
+    std::filesystem::remove(path);
     INFO("round " << round << ", after " << shared->events << " events");
     REQUIRE(file.header.losses.unknown_frees == 0);
     REQUIRE(file.header.losses.replaced_blocks == 0);

@@ -209,10 +209,26 @@ TEST_CASE("a file that cannot be created is told once") {
   CHECK(std::count(said.begin(), said.end(), '\n') == 1);
 }
 
-TEST_CASE("the file is private, replaces an old one, and grows after chdir and closed descriptors") {
+TEST_CASE("what is no trace of ours is left alone; an old trace of this process is replaced") {
   TemporaryFolder folder;
-  std::ofstream(folder.file("t.vtrace")) << "old";
-  const std::ifstream old(folder.file("t.vtrace"));
+  const std::string path = folder.file("t.vtrace");
+  std::ofstream(path) << "old";
+  CHECK(in_child([&] {
+    const std::string_view other = Writer::create(path.c_str(), 0)->path();
+    return other != path && other.starts_with(folder.file("t-")) && other.ends_with(".vtrace");
+  }));
+  CHECK(std::filesystem::file_size(path) == 3);
+  std::filesystem::remove(path);
+  CHECK(in_child([&] {
+    const bool first = Writer::create(path.c_str(), 0)->path() == path;
+    return Writer::create(path.c_str(), 0)->path() == path && first;
+  }));
+  const auto names = std::filesystem::directory_iterator(std::filesystem::path(path).parent_path());
+  CHECK(std::distance(begin(names), end(names)) == 2);  // nothing stays behind
+}
+
+TEST_CASE("the file is private, and grows after chdir and closed descriptors") {
+  TemporaryFolder folder;
   CHECK(in_child([&] {
     std::filesystem::current_path(std::filesystem::path(folder.file("x")).parent_path());
     Writer* const writer = Writer::create("t.vtrace", 0);
