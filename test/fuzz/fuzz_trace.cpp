@@ -1,26 +1,32 @@
-// libFuzzer target of the trace reader: no input may crash it, or make it allocate more than a small multiple of the
-// input. Build with clang and -DVRAMTRACK_FUZZ=ON; run: fuzz_trace -max_len=200000 CORPUS [SEEDS], e.g. test/golden.
-#include <cstdint>
+// The trace reader and what stands behind it: analysis, findings, the text page. Seeds: test/golden.
 #include <sstream>
 
-#include "report/render/dump.hpp"
+#include "contract/history_reader.hpp"
+#include "contract/reader.hpp"
 #include "contract/replay.hpp"
+#include "report/load/analyse.hpp"
+#include "report/model/input_error.hpp"
+#include "report/render/dump.hpp"
+#include "report/render/render.hpp"
 
-using namespace vramtrack::trace;
+using namespace vramtrack;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(data), size);
   try {
-    const TraceFile file = read_trace(bytes, "fuzz");
+    const trace::TraceFile file = trace::read_trace(bytes, "fuzz");
     std::ostringstream out;
-    dump(file, out);
-    for (const Site& site : file.sites)
-      if (const Stack* const stack = file.stack(site.stack); stack != nullptr)
-        for (const std::uint64_t word : file.native_words(*stack)) file.module_at(word, stack->position);
-    HistoryReader history(bytes, "fuzz");
-    replay_timelines(history, file);
-    replay_live(history, file, ~0ull);
-  } catch (const TraceError&) {
+    trace::dump(file, out);
+    trace::HistoryReader history(bytes, "fuzz");
+    trace::replay_timelines(history, file);
+    trace::replay_live(history, file, ~0ull);
+    AnalyseOptions options;
+    options.symbols = options.source_text = false;  // the files that a trace names are none of its business here
+    const Report report = analyse(file, options);
+    render::text(report, out, {});
+    render::json(report, out);
+  } catch (const trace::TraceError&) {
+  } catch (const InputError&) {
   }
   return 0;
 }
