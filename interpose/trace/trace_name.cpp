@@ -32,6 +32,30 @@ int rename_to_new(const char* from, const char* to) noexcept {
   return ::rename(from, to);
 }
 
+/// The start of another trace's header: what stands before its accounts, which are too much for a small stack.
+class HeaderStart {
+ public:
+  bool read(int file) noexcept {
+    return ::pread(file, bytes_, sizeof bytes_, sizeof(ExtentHeader)) == static_cast<ssize_t>(sizeof bytes_);
+  }
+  bool has_magic() const noexcept { return std::memcmp(bytes_ + offsetof(Header, magic), magic, sizeof magic) == 0; }
+  auto pid() const noexcept { return at<decltype(Header::pid)>(offsetof(Header, pid)); }
+  Whereabouts whereabouts() const noexcept {
+    return {at<std::uint64_t>(offsetof(Header, machine)), at<std::uint64_t>(offsetof(Header, pid_space))};
+  }
+  auto clock() const noexcept { return at<decltype(Header::clock)>(offsetof(Header, clock)); }
+
+ private:
+  template <class T>
+  T at(std::size_t offset) const noexcept {
+    T value;
+    std::memcpy(&value, bytes_ + offset, sizeof value);
+    return value;
+  }
+
+  char bytes_[offsetof(Header, accounts)];
+};
+
 enum class Found { nothing, before_exec, older, others };
 
 /// What stands under the name that we want. For `older`, `lock` holds it open, so that nobody else replaces it too.
@@ -39,21 +63,19 @@ Found look(const char* path, const Header& mine, int& lock) noexcept {
   lock = -1;
   const int file = ::open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (file < 0) return errno == ENOENT ? Found::nothing : Found::others;
-  constexpr std::size_t start = sizeof(ExtentHeader), bytes = offsetof(Header, accounts);
-  alignas(Header) char place[bytes];
-  const auto& there = *reinterpret_cast<const Header*>(place);
+  HeaderStart there;
   struct stat status, now;
   Found found = Found::others;
   const bool readable = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
-                        ::pread(file, place, bytes, start) == static_cast<ssize_t>(bytes);
-  const bool ours = readable && std::memcmp(there.magic, magic, sizeof magic) == 0 && there.pid == mine.pid &&
-                    !are_apart(whereabouts(there), whereabouts(mine));
+                        there.read(file);
+  const bool ours = readable && there.has_magic() && there.pid() == mine.pid &&
+                    !are_apart(there.whereabouts(), whereabouts(mine));
   // In one pid namespace no other process has our id: it is over. Elsewhere a living one has its trace locked.
-  const bool known = are_known(whereabouts(there)) && are_known(whereabouts(mine));
+  const bool known = ours && are_known(there.whereabouts()) && are_known(whereabouts(mine));
   if (ours && (::flock(file, LOCK_EX | LOCK_NB) == 0 || known) && ::lstat(path, &now) == 0 &&
       now.st_dev == status.st_dev && now.st_ino == status.st_ino) {
     constexpr std::uint64_t slack_ns = 1'000'000'000;
-    const bool after = mine.process_start_real_ns != 0 && there.clock.start_real_ns + slack_ns >= mine.process_start_real_ns;
+    const bool after = mine.process_start_real_ns != 0 && there.clock().start_real_ns + slack_ns >= mine.process_start_real_ns;
     found = after ? Found::before_exec : Found::older;
   }
   if (found == Found::older)
