@@ -19,14 +19,29 @@ bool is_library(const std::string& owner) {
          std::none_of(own.begin(), own.end(), [&](const char* name) { return owner == name; });
 }
 
+/// What each owner took on a device, managed memory too: the ledger's sums of the device leave that out.
+std::vector<Owner> owners_of(const Report& report, const LedgerEntry& entry) {
+  std::vector<Owner> owners = entry.owners;
+  for (const SiteReport& site : report.sites) {
+    if (site.kind != "managed" || site.device != entry.device) continue;
+    const auto known = std::ranges::find(owners, site.owner, &Owner::owner);
+    if (known != owners.end())
+      known->bytes += site.live_bytes;
+    else
+      owners.push_back({site.owner, site.live_bytes});
+  }
+  return owners;
+}
+
 }  // namespace
 
 Findings library_memory(const Report& report) {
   Findings found;
   for (const LedgerEntry& entry : report.ledger) {
     Bytes all = 0;
-    for (const Owner& owner : entry.owners) all += owner.bytes;
-    for (const Owner& owner : entry.owners) {
+    const std::vector<Owner> owners = owners_of(report, entry);
+    for (const Owner& owner : owners) all += owner.bytes;
+    for (const Owner& owner : owners) {
       if (!is_library(owner.owner) || owner.bytes < least_bytes || owner.bytes < all / 10) continue;
       const SiteReport* largest = nullptr;
       for (const SiteReport& site : report.sites)
