@@ -228,6 +228,7 @@ constexpr Constant g_constants[] = {
     {"GRAPH_suspended", trace::graph_suspended},
     {"GRAPH_module_frame", trace::graph_module_frame},
     {"GRAPH_never_read_again", trace::graph_never_read_again},
+    {"GRAPH_borrowed", trace::graph_borrowed},
     {"GRAPH_segment_edge", trace::graph_to_segment},
     {"GRAPH_out_of_time", trace::graph_out_of_time},
 };

@@ -48,6 +48,35 @@ Finding describe(const Dead& dead, bool at_oom) {
   return finding;
 }
 
+/// What a variable alone keeps, whatever it is, as the graph of who holds whom shows it. `known`: what is told already.
+Findings from_graph(const Report& report, const Findings& known) {
+  Findings found;
+  const std::string_view wanted = report.at == "oom" ? "out_of_memory" : "look";
+  for (const HolderMoment& moment : report.moments) {
+    if (moment.moment != wanted || (report.at != "oom" && moment.held_bytes < peak_bytes(report) / 10 * 7)) continue;
+    for (const HolderReport& row : moment.rows) {
+      if (row.idle_at == 0 || row.retained_bytes < least_bytes || row.retained_bytes < moment.held_bytes / 10) continue;
+      if (std::any_of(known.begin(), known.end(), [&](const Finding& finding) {
+            return finding.variable == row.variable && finding.file == row.file;
+          }))
+        continue;
+      Dead dead;
+      dead.entry = {{"v", row.variable}, {"b", row.retained_bytes}, {"c", row.blocks}, {"fn", row.idle_in},
+                    {"f", row.file.value_or("")}, {"l", row.line.value_or(0)}, {"at", row.idle_at},
+                    {"module", row.idle_in.empty()}};
+      dead.live = moment.held_bytes;
+      dead.step = moment.step;
+      Finding finding = describe(dead, report.at == "oom");
+      if (!row.known.empty()) {
+        finding.message += " It is " + row.known + ".";
+        finding.fix += " " + row.known_fix;
+      }
+      found.push_back(std::move(finding));
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 Findings dead_local(const Report& report) {
@@ -74,6 +103,7 @@ Findings dead_local(const Report& report) {
   }
   Findings found;
   for (const auto& [key, dead] : largest) found.push_back(describe(dead, at_oom));
+  for (Finding& finding : from_graph(report, found)) found.push_back(std::move(finding));
   std::sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) { return a.bytes > b.bytes; });
   if (found.size() > 5) found.resize(5);
   return found;

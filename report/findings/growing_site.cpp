@@ -84,9 +84,8 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
   if (last.line > 0) finding.line = last.line;
   finding.variable = last.variable;
   finding.bytes = last.bytes;
-  finding.message = "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
-                    ") held " + plural(last.count, "tensor") + " of " + human_bytes(last.bytes) +
-                    " and went on growing" +
+  finding.message = "`" + last.variable + "` (" + kind_of_variable(last) + ") held " + plural(last.count, "tensor") +
+                    " of " + human_bytes(last.bytes) + " and went on growing" +
                     (bytes_per_step != 0 ? " by " + human_bytes(bytes_per_step) + " a step" : "") +
                     ". GPU memory is returned only when nothing refers to a tensor any more.";
   finding.fix =
@@ -102,10 +101,40 @@ Finding describe(const Holder& last, double tensors_per_step, Bytes bytes_per_st
   return finding;
 }
 
-Finding describe_grown(const Report& report, const Grown& grown) {
+/// Whether a name of the graph is what a look saw as `variable`: `Metric.preds` as `metric.preds`.
+bool is_attribute_of(const std::string& name, const Holder& holder) {
+  return !holder.of_class.empty() && name == holder.of_class + "." + container(holder.variable);
+}
+
+/// What the code calls it. An object that has lost its own name by the end is called as a look before saw it.
+std::string name_in_code(const Grown& grown, const std::vector<std::vector<Holder>>& holders) {
+  std::string name = name_of(*grown.moment, *grown.row), text;
+  for (std::size_t at = 0; at <= name.size();) {
+    const std::size_t end = std::min(name.find(" / ", at), name.size());
+    std::string part = name.substr(at, end - at);
+    for (const std::vector<Holder>& seen : holders)
+      if (grown.row->garbage && is_attribute_of(part, seen.back())) part = seen.back().variable;
+    text += (text.empty() ? "" : " / ") + part;
+    at = end + 3;
+  }
+  return text;
+}
+
+/// The same variable as the graph of who holds whom shows it, or nullptr.
+const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
+  for (const Grown& grown : all) {
+    const HolderReport& row = *grown.row;
+    if (grown.of_graph) continue;
+    if (holder.line > 0 && row.file == holder.file && row.line == holder.line) return &grown;
+    const std::string name = " / " + name_of(*grown.moment, row) + " / ";
+    if (name.find("." + container(holder.variable) + " / ") != std::string::npos) return &grown;
+  }
+  return nullptr;
+}
+
+Finding describe_grown(const Report& report, const Grown& grown, const std::string& name) {
   const HolderReport& row = *grown.row;
   const bool by_step = row.bytes_per_step.value_or(0) > 0;
-  const std::string name = name_of(*grown.moment, row);
   Finding finding =
       make("growing-site", "warning",
            "`" + name + "` holds more memory " + (by_step ? "after every step" : "the longer the program runs"));
@@ -113,7 +142,7 @@ Finding describe_grown(const Report& report, const Grown& grown) {
   finding.bytes = row.retained_bytes;
   const SiteReport* site = main_site(report, row);
   if (site != nullptr) finding.site = site->id;
-  if (row.file && row.line && row.line_adds && !row.garbage) {
+  if (row.file && row.line && row.line_adds && (!row.garbage || row.line_calls)) {
     finding.file = row.file;
     finding.line = row.line;
   } else if (site == nullptr || point_at(finding, report, *site) == nullptr) {
@@ -143,8 +172,8 @@ Finding describe_grown(const Report& report, const Grown& grown) {
   return finding;
 }
 
-void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders, Findings& found,
-                  std::set<std::string>& told) {
+void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders,
+                  const std::vector<Grown>& grown, Findings& found, std::set<std::string>& told) {
   const std::set<std::string> grew_in_time = report.steps > 0 ? std::set<std::string>() : containers_that_grew(report);
   for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
@@ -174,7 +203,14 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     }
     const auto per_step =
         static_cast<Bytes>(growth * static_cast<double>(last.bytes) / static_cast<double>(last.count));
-    found.push_back(describe(last, growth, per_step));
+    const Grown* const same = in_graph(grown, last);
+    if (same != nullptr && last.line <= 0) continue;  // the graph knows the place
+    Holder whole = last;
+    if (same != nullptr && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
+      whole.bytes = same->row->retained_bytes;  // the last look was before the end
+      whole.count = std::max(whole.count, same->row->blocks);
+    }
+    found.push_back(describe(whole, growth, per_step));
     for (const Holder& one : seen) told.insert(one.chains.begin(), one.chains.end());
     told.insert(container(last.variable));
   }
@@ -206,9 +242,10 @@ void from_longer_tensors(const Report& report, const std::vector<std::vector<Hol
 }
 
 /// What the graph of who holds whom shows to pile up, as far as nobody spoke of it yet.
-void from_grown(const Report& report, Findings& found, std::set<std::string>& told, std::set<std::uint32_t>& sites) {
+void from_grown(const Report& report, const std::vector<Grown>& all, const std::vector<std::vector<Holder>>& holders,
+                Findings& found, std::set<std::string>& told, std::set<std::uint32_t>& sites) {
   std::size_t added = 0;
-  for (const Grown& grown : grown_holders(report)) {
+  for (const Grown& grown : all) {
     const HolderReport& row = *grown.row;
     const bool known = told.contains(container(row.variable)) || told.contains(blank_indices(row.path) + "[]") ||
                        std::any_of(found.begin(), found.end(), [&](const Finding& finding) {
@@ -219,7 +256,7 @@ void from_grown(const Report& report, Findings& found, std::set<std::string>& to
       continue;
     }
     if (added++ == 5) break;
-    found.push_back(describe_grown(report, grown));
+    found.push_back(describe_grown(report, grown, name_in_code(grown, holders)));
     told.insert(container(row.variable));
     sites.insert(row.sites.begin(), row.sites.end());
   }
@@ -273,7 +310,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
       finding.variable = holder->variable;
       finding.file = holder->file;
       finding.line = holder->line;
-      finding.message += " (" + kind_of_variable(*holder) + ", " + place(holder->file, holder->line) + ")";
+      finding.message += " (" + kind_of_variable(*holder) + ")";
     }
     finding.message += ": " + site.evidence + ".";
     finding.fix =
@@ -292,13 +329,14 @@ Findings growing_site(const Report& report) {
   Findings found;
   std::set<std::string> told;
   const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
-  from_holders(report, holders, found, told);
+  const std::vector<Grown> grown = grown_holders(report);
+  from_holders(report, holders, grown, found, told);
   from_longer_tensors(report, holders, found, told);
   std::set<std::uint32_t> sites;  // whose memory has a holder that was spoken of
   for (const HolderReport& row : report.holders.rows)
     if (row.garbage && !row.parent && !grew_before_it_was_lost(report.holders, row))
       sites.insert(row.sites.begin(), row.sites.end());  // reference-cycle speaks of it
-  from_grown(report, found, told, sites);
+  from_grown(report, grown, holders, found, told, sites);
   from_sites(report, holders, found, told, sites);
   return found;
 }

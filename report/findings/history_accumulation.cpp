@@ -52,8 +52,8 @@ Finding describe(const Holder& last, bool with_steps) {
   const double times = static_cast<double>(with_steps ? last.steps : last.uses);
   const auto nodes_each = whole(static_cast<double>(last.nodes) / times);
   finding.message =
-      "`" + last.variable + "` (" + kind_of_variable(last) + ", " + place(last.file, last.line) +
-      ") keeps the autograd graph of " + std::to_string(with_steps ? last.steps : last.uses) +
+      "`" + last.variable + "` (" + kind_of_variable(last) + ") keeps the autograd graph of " +
+      std::to_string(with_steps ? last.steps : last.uses) +
       (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) + " graph nodes, about " +
       std::to_string(nodes_each) + " for each, in " + plural(last.count, "tensor") +
       (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") + ", and all that those nodes hold. " +

@@ -150,8 +150,10 @@ std::string variable_of(const std::string& chain) {
 }
 
 std::string kind_of_variable(const Holder& holder) {
-  if (!holder.of_class.empty()) return "an attribute of " + holder.of_class;
-  return holder.function.empty() ? "a global" : "a local of " + holder.function;
+  const std::string kind = !holder.of_class.empty()   ? "an attribute of " + holder.of_class
+                           : holder.function.empty() ? "a global"
+                                                     : "a local of " + holder.function;
+  return holder.file.empty() ? kind : kind + ", " + place(holder.file, holder.line);
 }
 
 void explain_exceptions(Finding& finding, const Holder& holder) {

@@ -65,7 +65,7 @@ Bytes peak_bytes(const Report& report);
 /// True as well when too few steps followed to tell.
 bool growth_went_on(const Report& report, std::uint32_t step);
 
-/// What the variable is: "an attribute of Trainer", "a local of main()", "a global".
+/// What the variable is and where: "an attribute of Trainer, train.py:27", "a local of main()", "a global".
 std::string kind_of_variable(const Holder& holder);
 
 /// The variable of a holder's chain: `losses` of `train() local losses[]`, `model.cache` of `__main__.model.cache[]`.

@@ -57,6 +57,25 @@ bool BirthJudge::is_one_pass(double begin, double end, std::size_t elements) con
   return most_of_layer * ran >= elements && 10 * again <= ran;
 }
 
+std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {
+  std::vector<std::pair<double, double>> lives;  // end and begin of each one's births
+  for (const std::vector<HeldBlock>& element : elements) {
+    if (element.empty()) continue;
+    const auto [first, last] = std::minmax_element(
+        element.begin(), element.end(), [](const HeldBlock& a, const HeldBlock& b) { return a.time < b.time; });
+    lives.push_back({last->time, first->time});
+  }
+  std::sort(lives.begin(), lives.end());
+  std::uint64_t count = 0;
+  double end = -1;
+  for (const auto& [last, first] : lives) {
+    if (count != 0 && first <= end) continue;
+    ++count;
+    end = last;
+  }
+  return count;
+}
+
 Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container) const {
   SiteHistory history;
   std::map<std::uint32_t, std::uint64_t> sites;

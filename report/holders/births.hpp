@@ -11,6 +11,9 @@
 
 namespace vramtrack::holders {
 
+/// How many of the elements were made one after the other: each when all of the one before it was there.
+std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements);
+
 class BirthJudge {
  public:
   /// `now` and `steps`: of the moment of the graph. `blocks`: all that live then. `trace` must outlive this.

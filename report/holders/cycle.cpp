@@ -60,6 +60,21 @@ std::string step_text(const HeldGraph& held, const GraphEdge& edge) {
   }
 }
 
+/// The call that adds to one of a torch.nn.Module's own tables; no statement of the script stores to these.
+std::string registers(std::string_view table) {
+  constexpr std::pair<std::string_view, std::string_view> calls[] = {
+      {"_forward_hooks", "register_forward_hook"},
+      {"_forward_pre_hooks", "register_forward_pre_hook"},
+      {"_backward_hooks", "register_full_backward_hook"},
+      {"_backward_pre_hooks", "register_full_backward_pre_hook"},
+      {"_state_dict_hooks", "_register_state_dict_hook"},
+      {"_load_state_dict_post_hooks", "register_load_state_dict_post_hook"},
+  };
+  for (const auto& [name, call] : calls)
+    if (name == table) return std::string(call);
+  return "";
+}
+
 class Finder {
  public:
   Finder(const HeldGraph& held, std::uint32_t start) : held_(held) { reach(start); }
@@ -159,6 +174,7 @@ class Finder {
         cycle.variable = owner + held_.graph->label(first);
         cycle.of_class = owner;
         cycle.name = label;
+        cycle.search = registers(label);
     }
     return cycle;
   }

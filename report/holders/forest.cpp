@@ -218,6 +218,7 @@ class Maker {
       set_cycle(first, row);
     else
       set_place(named, row);
+    if (!row.garbage && !parent) set_idle(group, row);
     for (const std::uint32_t node : group.nodes)
       each_storage(node, [&](std::uint32_t storage) {
         const std::uint32_t block = held_.block_of[storage];
@@ -309,6 +310,7 @@ class Maker {
     bool of_container = false;
     const std::vector<std::vector<HeldBlock>> elements = elements_of(group, of_container);
     row.elements = elements.size();
+    row.generations = group.nodes.size() > 1 ? generations(elements) : 1;
     // A model's parts are as many births as it has layers.
     const bool model = held_.has(group.nodes.front(), trace::graph_nn_module) ||
                        held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group);
@@ -359,22 +361,33 @@ class Maker {
   }
 
   void set_place(std::uint32_t node, HolderReport& row) const {
-    const Owner owner = owner_of(held_, node);
-    if (owner.name.empty() || owner.file.empty() || !owner.user_code) return;
-    const StoreLine found =
-        store_line(read_source_(owner.file), {owner.name, owner.of_class, owner.function, owner.first_line});
-    row.file = utf8::sanitise(owner.file);
-    if (found.line > 0) row.line = found.line;
-    row.line_adds = found.grows;
-    if (found.limited && row.verdict == "growing" && !row.garbage) {
+    const Place place = place_of(held_, node, read_source_, row.library);
+    if (place.file.empty()) return;
+    row.file = utf8::sanitise(place.file);
+    if (place.line > 0) row.line = place.line;
+    row.line_adds = place.adds;
+    if (!place.variable.empty()) row.variable = utf8::sanitise(place.variable);
+    if (place.limited && row.verdict == "growing" && !row.garbage) {
       row.limited = true;
       row.verdict = "steady";
       row.evidence = "the code takes elements out of it again: " + row.evidence;
     }
   }
 
+  /// Only what one variable alone holds: its `del` frees just these bytes.
+  void set_idle(const Group& group, HolderReport& row) const {
+    if (group.nodes.size() != 1 || !group.sharers.empty() || !group.names.empty()) return;
+    if (const std::optional<Idle> idle = idle_variable(held_, group.nodes.front(), read_source_)) {
+      row.idle_at = idle->line;
+      row.idle_in = utf8::sanitise(idle->module ? "" : idle->function);
+      row.variable = utf8::sanitise(idle->variable);
+      row.file = utf8::sanitise(idle->file);
+    }
+  }
+
   /// A cycle is named by the reference that a reader of the code can break.
   void set_cycle(std::uint32_t node, HolderReport& row) const {
+    if (held_.is_node(node) && !held_.has(node, trace::graph_user_code)) row.library = held_.text(held_.node(node).file);
     const Cycle cycle = describe_cycle(held_, node);
     if (cycle.text.empty()) return;
     row.cycle = utf8::sanitise(cycle.text);
@@ -389,7 +402,8 @@ class Maker {
     if (file.empty()) return;
     const std::string& source = read_source_(file);
     const StoreLine found = store_line(source, {cycle.name, cycle.of_class, cycle.function, 0});
-    const int line = cycle.search.empty() ? found.line : line_with(source, cycle.search);
+    const int called = cycle.search.empty() ? 0 : line_with(source, cycle.search);
+    const int line = called != 0 ? called : found.line;
     if (line == 0) return;
     row.file = utf8::sanitise(file);
     row.line = line;
@@ -411,6 +425,7 @@ class Maker {
       std::set<std::string> told{result_.rows[i].path};
       const std::set<std::uint32_t> sharers = sharers_[i];  // rows are added on the way
       for (const std::uint32_t sharer : sharers) {
+        if (!held_.is_node(sharer)) continue;
         const std::string path = utf8::sanitise(path_of(held_, sharer, sharers.size() > few));
         if (told.size() > most_sharers || !told.insert(path).second) continue;
         const auto [at, added] = rows.try_emplace(path, static_cast<std::uint32_t>(result_.rows.size()));

@@ -8,12 +8,10 @@
 
 #include "report/holders/births.hpp"
 #include "report/holders/held_graph.hpp"
+#include "report/holders/place.hpp"
 #include "report/model/model.hpp"
 
 namespace vramtrack::holders {
-
-/// Text of a source file, "" when it cannot be read.
-using ReadSource = std::function<const std::string&(const std::string& file)>;
 
 /// The user's own file that a call site is in, "" when none is.
 using FileOfSite = std::function<std::string(std::uint32_t site)>;

@@ -115,6 +115,37 @@ void know_by_birth(const Report& report, HolderReport& row) {
   }
 }
 
+/// `.../site-packages/torchmetrics/` of a file of an installed package; "" for any other.
+std::string package_of(const std::string& file) {
+  for (const std::string_view packages : {"/site-packages/", "/dist-packages/"})
+    if (const std::size_t at = file.rfind(packages); at != std::string::npos) {
+      const std::size_t end = file.find('/', at + packages.size());
+      return end == std::string::npos ? "" : file.substr(0, end + 1);
+    }
+  return "";
+}
+
+/// An object of a library that no name of the user's leads to: the user's call into that library, out of which it
+/// allocated what it keeps.
+void place_by_call(const Report& report, HolderReport& row) {
+  const std::string package = package_of(row.library);
+  if (row.line_adds || package.empty() || package.ends_with("/torch/")) return;
+  for (const std::uint32_t id : row.sites)
+    for (const SiteReport& site : report.sites) {
+      if (site.id != id) continue;
+      const std::optional<FrameId> own = own_frame(report, site);
+      if (!own || !is_own_frame(report.frames[*own]) || report.frames[*own].line <= 0) continue;
+      const bool called = std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId frame) {
+        return report.frames[frame].file.starts_with(package);
+      });
+      if (!called) continue;
+      row.file = report.frames[*own].file;
+      row.line = report.frames[*own].line;
+      row.line_adds = row.line_calls = true;
+      return;
+    }
+}
+
 /// Memory of the tensor layer that no object of the graph leads to: C++ alone holds it. A row for each of its largest
 /// sites. Workspaces, which are kept on purpose, are left out.
 void add_unheld(const Report& report, const trace::TraceFile& trace, const HeldGraph& held, const BirthJudge& births,
@@ -249,7 +280,10 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },
         [&](std::uint32_t site) { return file_of(report, site); });
-    for (HolderReport& row : forest.rows) know_by_birth(report, row);
+    for (HolderReport& row : forest.rows) {
+      know_by_birth(report, row);
+      place_by_call(report, row);
+    }
     const bool at_moment = graph->moment() != GraphMoment::look;
     const bool whole = graph->record.omitted_nodes == 0 && !graph->damaged &&
                        (graph->record.flags & (trace::graph_out_of_time | trace::graph_out_of_memory |

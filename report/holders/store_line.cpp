@@ -201,6 +201,9 @@ bool is_meant(const Tokens& tokens, std::size_t at, const StoreQuestion& questio
 int score(const Statement& statement, const StoreQuestion& question, bool& takes) {
   const Tokens& tokens = statement.tokens;
   int best = 0;
+  const std::size_t def = tokens[0] == "async" ? 1 : 0;
+  if (tokens.size() > def + 1 && tokens[def] == "def" && tokens[def + 1] == question.name && question.of_class.empty())
+    best = 2;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (!is_meant(tokens, i, question)) continue;
     bool subscript = false;
@@ -293,11 +296,76 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   return found;
 }
 
+/// What commas separate, brackets left whole.
+std::vector<Tokens> elements(const Tokens& tokens) {
+  std::vector<Tokens> found(1);
+  int depth = 0;
+  for (const std::string_view token : tokens) {
+    if (token == "(" || token == "[" || token == "{") ++depth;
+    if (token == ")" || token == "]" || token == "}") --depth;
+    if (token == "," && depth == 0)
+      found.emplace_back();
+    else
+      found.back().push_back(token);
+  }
+  return found;
+}
+
+/// The statement that begins at a line or last before it, or nullptr.
+const Statement* statement_at(const std::vector<Statement>& all, int line) {
+  const Statement* found = nullptr;
+  for (const Statement& statement : all)
+    if (statement.line <= line) found = &statement;
+  return found;
+}
+
 }  // namespace
 
-int line_with(std::string_view source, std::string_view word) {
+bool statement_names(std::string_view source, int line, std::string_view name) {
+  const std::vector<Statement> all = Lexer(source).read();
+  const Statement* const found = statement_at(all, line);
+  return found == nullptr || std::find(found->tokens.begin(), found->tokens.end(), name) != found->tokens.end();
+}
+
+Returned returned_at(std::string_view source, int line, std::string_view variable) {
+  const std::vector<Statement> all = Lexer(source).read();
+  const Statement* const call = statement_at(all, line);
+  if (call == nullptr || call->line != line) return {};
+  const Tokens& tokens = call->tokens;
+  const auto equals = static_cast<std::size_t>(std::find(tokens.begin(), tokens.end(), "=") - tokens.begin());
+  const std::vector<Tokens> targets = elements({tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(equals)});
+  std::size_t at = equals + 1;
+  if (at < tokens.size() && tokens[at] == "await") ++at;
+  while (at + 2 < tokens.size() && tokens[at + 1] == ".") at += 2;
+  if (at + 1 >= tokens.size() || tokens[at + 1] != "(") return {};
+  const auto target = std::find(targets.begin(), targets.end(), Tokens{variable});
+  if (target == targets.end()) return {};
+  Returned found;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Tokens& head = all[i].tokens;
+    const std::size_t def = head[0] == "async" ? 1 : 0;
+    if (head.size() < def + 2 || head[def] != "def" || head[def + 1] != tokens[at]) continue;
+    if (!found.function.empty()) return {};  // two functions of that name
+    found.function = head[def + 1];
+    const auto [first, last] = body_of(all, i);
+    for (std::size_t inner = first; inner < last; ++inner) {
+      if (all[inner].tokens[0] != "return") continue;
+      const std::vector<Tokens> values = elements({all[inner].tokens.begin() + 1, all[inner].tokens.end()});
+      const auto place = static_cast<std::size_t>(target - targets.begin());
+      const bool fits = values.size() == targets.size() && values[place].size() == 1;
+      found.name = fits ? values[place][0] : "";
+    }
+  }
+  return found.name.empty() || !is_word(found.name[0]) ? Returned{} : found;
+}
+
+int line_with(std::string_view source, std::string_view expression) {
+  const std::vector<Statement> wanted = Lexer(expression).read();
+  if (wanted.empty()) return 0;
+  const Tokens& words = wanted.front().tokens;
   for (const Statement& statement : Lexer(source).read())
-    if (std::find(statement.tokens.begin(), statement.tokens.end(), word) != statement.tokens.end())
+    if (std::search(statement.tokens.begin(), statement.tokens.end(), words.begin(), words.end()) !=
+        statement.tokens.end())
       return statement.line;
   return 0;
 }

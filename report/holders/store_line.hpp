@@ -24,7 +24,18 @@ struct StoreQuestion {
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question);
 
-/// Line of the first statement that has `word` in it; 0: none.
-int line_with(std::string_view source, std::string_view word);
+/// The local variable whose value a statement `x = make(...)` at a line stores in `variable`, where the same file has
+/// `def make` and that ends in `return name`; also one of several (`loss, x = make(...)`).
+struct Returned {
+  std::string_view name, function;  // "": the statement is none of that kind
+};
+
+Returned returned_at(std::string_view source, int line, std::string_view variable);
+
+/// Whether the statement at a line, or the head of a compound one, has a name in it. True where there is none.
+bool statement_names(std::string_view source, int line, std::string_view name);
+
+/// Line of the first statement that has `expression` in it (`create_graph`, `atexit.register`); 0: none.
+int line_with(std::string_view source, std::string_view expression);
 
 }  // namespace vramtrack::holders

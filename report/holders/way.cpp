@@ -150,8 +150,8 @@ std::string variable_path(const HeldGraph& held, const GraphEdge& edge) {
   return root_name(held, edge.from) + step(held, edge, true, "x");
 }
 
-Owner owner_of(const HeldGraph& held, std::uint32_t node) {
-  Owner owner;
+Owner owner_of(const HeldGraph& held, std::uint32_t node, bool of_user) {
+  Owner owner, last_of_user;
   for (const std::uint32_t at : way_to(held, node)) {
     if (held.way_edge[at] == no_node) continue;
     const GraphEdge& edge = held.graph->edges[held.way_edge[at]];
@@ -188,7 +188,9 @@ Owner owner_of(const HeldGraph& held, std::uint32_t node) {
     owner.name = label;
     owner.file = held.text(from.file);
     owner.user_code = (from.flags & trace::graph_user_code) != 0;
+    if (owner.user_code) last_of_user = owner;
   }
+  if (of_user) owner = last_of_user;
   owner.function = unqualified(owner.function);
   return owner;
 }

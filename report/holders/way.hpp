@@ -34,7 +34,8 @@ std::string blank_step(const HeldGraph& held, std::uint32_t node);
 /// `__main__._#` of an edge from a module or frame to what a variable of it stands for; numbers are blank.
 std::string variable_path(const HeldGraph& held, const trace::GraphEdge& edge);
 
-Owner owner_of(const HeldGraph& held, std::uint32_t node);
+/// `of_user`: the last that the user's own code declares.
+Owner owner_of(const HeldGraph& held, std::uint32_t node, bool of_user = false);
 
 /// The way as known_holder() wants it.
 std::vector<HoldingStep> steps_to(const HeldGraph& held, std::uint32_t node);

@@ -127,6 +127,11 @@ struct HolderReport {
   bool garbage = false;   // no root reaches it: a cycle
   std::string cycle;      // of garbage: what refers to what, in words of the code
   bool limited = false;   // it has a bound
+  std::uint64_t generations = 1;  // objects of it that were made one after the other
+  std::string library;            // file of the installed library whose object it is
+  bool line_calls = false;        // `line` is the call into that library
+  int idle_at = 0;                // line that ran when a variable alone held it that is not read again; 0: not so
+  std::string idle_in;            // the function of that variable, "" for one of a module
   std::string known;      // what it is, when it is a holder that others met before
   std::string known_fix;
   std::vector<std::uint32_t> sites;  // SiteReport::id, most bytes first

@@ -55,7 +55,9 @@ class LiveBlocks {
       const trace::Site* const site = writer->site(block->site);
       if (site == nullptr) continue;
       auto& blocks = site->layer == static_cast<std::uint8_t>(Layer::tensor) ? tensor_ : cuda_;
-      blocks.push({address, block->bytes, block->time, block->site, block->step, site->device, true, false});
+      const bool mapped_in = site->kind == static_cast<std::uint8_t>(Kind::ipc) ||
+                             site->kind == static_cast<std::uint8_t>(Kind::external);
+      blocks.push({address, block->bytes, block->time, block->site, block->step, site->device, true, false, mapped_in});
     }
     for (auto* blocks : {&tensor_, &cuda_})
       if (!blocks->empty()) ::qsort(blocks->begin(), blocks->size(), sizeof(Storage), by_address);
@@ -65,8 +67,8 @@ class LiveBlocks {
   Storage at(std::uint64_t address, std::uint64_t bytes, std::int32_t device) const noexcept {
     for (const auto* blocks : {&tensor_, &cuda_})
       if (const Storage* const found = covering(*blocks, address)) {
-        // A segment of a caching allocator is not a tensor's memory.
-        if (blocks == &tensor_ || found->address == address) return *found;
+        // A segment of a caching allocator is not a tensor's memory, nor is all that another process gave at once.
+        if (blocks == &tensor_ || (found->address == address && !found->is_mapped_in)) return *found;
       }
     return {address, bytes, 0, 0, 0, device, false, false};
   }

@@ -33,8 +33,9 @@ struct Storage {  // numbers 0, 1, 2, ... are those of storages
   std::uint64_t address, bytes, birth;
   std::uint32_t site, step;
   std::int32_t device;
-  bool is_block;    // of which a live block is known
-  bool is_segment;  // of a caching allocator: its blocks are storages of their own
+  bool is_block;               // of which a live block is known
+  bool is_segment;             // of a caching allocator: its blocks are storages of their own
+  bool is_mapped_in = false;  // memory of another process: several tensors may lie in what was mapped at once
 };
 
 struct Tensor {  // numbers from first_tensor

@@ -222,14 +222,26 @@ class Facts:
             self.edges.append((frame, frame.f_globals, EDGE_slot, "globals", 0))
             if function:
                 self._add_locals(frame, frame, code)
+            elif frame.f_locals is frame.f_globals:
+                self._add_unread_globals(frame, code)
+
+    def _never_read_again(self, frame, code):
+        """Names of a frame of the user's own code that it does not read after this point."""
+        live = liveness_of(code) if is_user_file(code.co_filename) else None
+        if live is None:
+            return ()
+        later = live.live_after(frame.f_lasti)
+        return {name for name in live.names if name not in later}
+
+    def _add_unread_globals(self, frame, code):
+        """The module holds its variables; that its code is done with some of them is known of its frame only."""
+        for name in self._never_read_again(frame, code):
+            value = frame.f_globals.get(name)
+            if value is not None and id(type(value)) not in _ATOMS:
+                self.edges.append((frame, value, EDGE_local, name, GRAPH_never_read_again | GRAPH_borrowed))
 
     def _add_locals(self, holder, frame, code):
-        dead = ()
-        if is_user_file(code.co_filename):
-            live = liveness_of(code)
-            if live is not None:
-                later = live.live_after(frame.f_lasti)
-                dead = {name for name in live.names if name not in later}
+        dead = self._never_read_again(frame, code)
         values = frame_locals(frame, 1)
         for name, value in values.items():
             if id(type(value)) not in _ATOMS:

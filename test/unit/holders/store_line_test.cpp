@@ -90,4 +90,33 @@ TEST_CASE("a source that is cut off or no source at all is read to its end") {
   CHECK(store_line("\\\n\\", {"x", "", "", 0}).line == 0);
 }
 
+TEST_CASE("what a function returns is followed to the variable in it") {
+  constexpr std::string_view made = R"(def train(steps):
+    params = {}
+    for step in range(steps):
+        params = {name: p for name, p in params.items()}
+    return params
+
+def serve():
+    pending = []
+    return len(pending), pending
+
+weights = train(3)
+failed, kept = serve()
+kept[0] = train(3)
+)";
+  CHECK(returned_at(made, 11, "weights").name == "params");
+  CHECK(returned_at(made, 11, "weights").function == "train");
+  CHECK(returned_at(made, 12, "kept").name == "pending");
+  CHECK(returned_at(made, 12, "failed").name.empty());
+  CHECK(returned_at(made, 13, "kept").name.empty());
+  CHECK(returned_at(made, 2, "params").name.empty());
+  CHECK(statement_names(made, 12, "serve"));
+  CHECK_FALSE(statement_names(made, 12, "train"));
+}
+
+TEST_CASE("a function is stored by its definition") {
+  CHECK(store_line("x = 1\ndef helper(part):\n    helper(part)\n", {"helper", {}, "helper", 0}).line == 2);
+}
+
 }  // namespace vramtrack::holders

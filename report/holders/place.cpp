@@ -1,0 +1,72 @@
+#include "report/holders/place.hpp"
+
+#include "report/holders/store_line.hpp"
+#include "report/holders/way.hpp"
+
+namespace vramtrack::holders {
+
+using trace::GraphEdge;
+using trace::GraphEdgeKind;
+using trace::GraphNode;
+using trace::GraphNodeKind;
+
+namespace {
+
+Place place_of(const Owner& owner, const ReadSource& read_source) {
+  Place place;
+  place.file = owner.file;
+  const std::string& source = read_source(owner.file);
+  StoreLine found = store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line});
+  if (!found.grows && !found.limited && found.line > 0) {
+    const Returned from = returned_at(source, found.line, owner.name);
+    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0});
+    if (inside.grows) {
+      found = inside;
+      place.variable = from.name;
+    }
+  }
+  place.line = found.line;
+  place.adds = found.grows;
+  place.limited = found.limited;
+  return place;
+}
+
+}  // namespace
+
+Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read_source, std::string& library) {
+  const Owner owner = owner_of(held, node);
+  if (!owner.name.empty() && owner.user_code && !owner.file.empty()) return place_of(owner, read_source);
+  library = !owner.file.empty() ? owner.file : held.is_node(node) ? held.text(held.node(node).file) : "";
+  // An object of a library fills itself; of the user's code, the call that makes it do so: `metric.update(...)`.
+  const Owner user = owner_of(held, node, true);
+  if (user.name.empty() || user.file.empty()) return {};
+  Place place = place_of(user, read_source);
+  place.variable.clear();
+  place.limited = false;
+  return place.adds ? place : Place{};
+}
+
+std::optional<Idle> idle_variable(const HeldGraph& held, std::uint32_t node, const ReadSource& read_source) {
+  if (!held.is_node(node) || held.has(node, trace::graph_unseen_holder)) return {};
+  const auto holders = held.predecessors.of(node);
+  if (holders.size() != 1 || !held.is_node(holders[0])) return {};
+  const bool global = held.is(holders[0], GraphNodeKind::module);
+  const bool local = held.is(holders[0], GraphNodeKind::frame) && held.has(holders[0], trace::graph_root);
+  const GraphNode& object = held.node(node);
+  if ((!global && !local) || object.references > object.references_seen + (local ? 1 : 0)) return {};
+  for (const GraphEdge& edge : held.graph->edges) {
+    const bool says = edge.to == node && edge.kind == GraphEdgeKind::local &&
+                      (edge.flags & trace::graph_never_read_again) != 0 &&
+                      (local ? edge.from == holders[0] : (edge.flags & trace::graph_borrowed) != 0);
+    if (!says) continue;
+    const GraphNode& frame = held.node(edge.from);
+    Idle idle{held.text(frame.file), held.text(frame.name), held.text(static_cast<std::uint32_t>(edge.label)),
+              static_cast<int>(frame.line), global};
+    // What the statement at work names cannot be deleted before it.
+    if (statement_names(read_source(idle.file), idle.line, idle.variable)) return {};
+    return idle;
+  }
+  return {};
+}
+
+}  // namespace vramtrack::holders

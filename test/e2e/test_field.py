@@ -1,0 +1,37 @@
+"""Runs every program of test/corpus/field under `vramtrack run --sim`: trouble that others reported in public, rebuilt
+(docs/findings/field-cases.md). A guilty program must yield its finding with the right file, line and name, its
+repaired twin none of the leak codes."""
+
+import json
+import re
+
+import pytest
+
+from conftest import ROOT
+from test_findings import LEAK_CODES, run
+
+PROGRAMS = sorted(path.parent for path in (ROOT / "test" / "corpus" / "field").glob("*/guilty.py"))
+MARK = re.compile(r"# <- ([\w|-]+): (.+)$")
+
+
+def finding_of(program, folder):
+    folder.mkdir()
+    outcome = json.loads(run(program, folder, "--sim=80GiB"))
+    assert outcome["code"] == 0 or "out-of-memory" in program.read_text(), outcome["stderr"]
+    return [finding for finding in outcome["findings"] if finding["code"] in LEAK_CODES]
+
+
+@pytest.mark.parametrize("folder", PROGRAMS, ids=lambda folder: folder.name)
+def test_program_from_the_field(folder, tmp_path):
+    guilty = folder / "guilty.py"
+    source = guilty.read_text().splitlines()
+    line, codes, name = next(
+        (number, mark.group(1).split("|"), mark.group(2))
+        for number, text in enumerate(source, 1) if (mark := MARK.search(text)))
+    found = finding_of(guilty, tmp_path / "guilty")
+    told = [(f["code"], f["line"], f["variable"], f["bytes"]) for f in found]
+    assert any(f["code"] in codes and f["file"] == str(guilty) and f["line"] == line and
+               name in f"{f['variable']} {source[line - 1].split('#')[0] if not f['variable'] else ''}"
+               for f in found), told
+    assert [place for _, place, *_ in told] == [line] * len(told), told  # and nothing is told twice or of others
+    assert not (accused := finding_of(folder / "innocent.py", tmp_path / "innocent")), accused
