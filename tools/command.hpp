@@ -19,6 +19,13 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What another program wrote, below the one line: `lines` each begin with a line end, and are printable.
+struct ErrorWithLines : std::runtime_error {
+  explicit ErrorWithLines(const std::string& what, std::string below = "")
+      : std::runtime_error(what), lines(std::move(below)) {}
+  std::string lines;
+};
+
 /// Thrown by parse() after --help was printed: main exits with `code` without another word.
 struct Finished {
   int code;

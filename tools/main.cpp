@@ -86,6 +86,9 @@ int main(int argc, char** argv) {
   } catch (const UsageError& error) {
     std::cerr << "error: " << printable(error.what()) << '\n';
     return 2;
+  } catch (const ErrorWithLines& error) {
+    std::cerr << "error: " << printable(error.what()) << error.lines << '\n';
+    return 1;
   } catch (const nlohmann::json::exception&) {
     std::cerr << "error: " << inputs_of(all) << "a value is of another kind than its place asks for, or out of range;"
               << " write the report again from its .vtrace\n";

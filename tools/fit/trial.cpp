@@ -48,7 +48,8 @@ void set_environment(const TrialRequest& request) {
 [[noreturn]] void fail(const TrialRequest& request, const std::string& how) {
   std::string lines = last_lines(stderr_file(request));
   throw TrialFailed(joined(request.command) + ": " + how +
-                    (lines.empty() ? "; it wrote nothing to stderr" : "; the end of what it wrote to stderr:" + lines));
+                        (lines.empty() ? "; it wrote nothing to stderr" : "; the end of what it wrote to stderr:"),
+                    std::move(lines));
 }
 
 Bytes peak_of(const trace::TraceFile& trace, trace::Layer layer, std::int16_t device) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "report/model/model.hpp"
+#include "tools/command.hpp"
 
 namespace vramtrack::tools::fit {
 
@@ -38,8 +39,8 @@ struct Trial {
 };
 
 /// The program failed, and not for want of memory; what() says how, with the last lines that it wrote.
-struct TrialFailed : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct TrialFailed : ErrorWithLines {
+  using ErrorWithLines::ErrorWithLines;
 };
 
 /// Throws TrialFailed, Interrupted.

@@ -4,9 +4,9 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <stdexcept>
 
 #include "contract/sim_settings.hpp"
+#include "tools/command.hpp"
 #include "tools/replay/script.hpp"
 #include "tools/run/environment.hpp"
 #include "tools/run/quiet_child.hpp"
@@ -40,10 +40,11 @@ nlohmann::ordered_json run(const Request& request) {
                                     std::chrono::hours(24)});
   std::ifstream file(result, std::ios::binary);
   if (!WIFEXITED(end.status) || WEXITSTATUS(end.status) != 0 || !file) {
-    const std::string lines = last_lines(messages);
-    throw std::runtime_error("the allocator could not be run with " +
+    std::string lines = last_lines(messages);
+    throw ErrorWithLines("the allocator could not be run with " +
                              (request.settings.empty() ? "default settings" : request.settings) + " in " +
-                             request.python + (lines.empty() ? "" : "; what it wrote:" + lines));
+                             request.python + (lines.empty() ? "" : "; what it wrote:"),
+                         std::move(lines));
   }
   return nlohmann::ordered_json::parse(file);
 }
