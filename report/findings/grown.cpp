@@ -37,7 +37,12 @@ const HolderReport* main_part(const HolderMoment& moment, const HolderReport& ro
     all += part->retained_bytes;
     if (largest == nullptr || part->retained_bytes > largest->retained_bytes) largest = part;
   }
-  return largest != nullptr && 4 * largest->retained_bytes >= 3 * all ? largest : nullptr;
+  if (largest != nullptr) return 4 * largest->retained_bytes >= 3 * all ? largest : nullptr;
+  // Seen alone, a part may have too little to tell that it grows, though nearly all blocks of the whole are its own.
+  for (const HolderReport& child : moment.rows)
+    if (child.parent == row.id && child.count == 1 && child.elements > 4 && 4 * child.blocks >= 3 * row.blocks)
+      return &child;
+  return nullptr;
 }
 
 bool is_point(const HolderMoment& moment, const HolderReport& row) {

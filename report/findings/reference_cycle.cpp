@@ -13,31 +13,17 @@ namespace {
 constexpr Bytes least_bytes = 1 << 20;
 constexpr std::uint64_t least_tensors = 5;
 
-/// Whether a look while the program ran met such a cycle.
-bool was_lost_before(const Report& report, const std::string& name) {
-  for (const HolderMoment& moment : report.moments)
-    for (const HolderReport& row : moment.rows)
-      if (moment.moment == "look" && row.garbage && row.variable == name) return true;
-  return false;
-}
-
 /// Cycles of the graph of who holds whom: also those that go through C++ (`ctx`, `.grad`), which Python's collector
 /// cannot free. Alike ones are told together.
 Findings from_graph(const Report& report) {
   struct Alike {
     const HolderReport* largest = nullptr;
     Bytes bytes = 0;
-    std::uint64_t blocks = 0, count = 0, generations = 0;
-    double end = -1;  // the last birth of those met so far
+    std::uint64_t blocks = 0, count = 0;
     bool grows = false;
   };
   std::map<std::string, Alike> cycles;
-  std::vector<const HolderReport*> rows;
-  for (const HolderReport& row : report.holders.rows) rows.push_back(&row);
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const auto* a, const auto* b) { return a->first_time < b->first_time; });
-  for (const HolderReport* one : rows) {
-    const HolderReport& row = *one;
+  for (const HolderReport& row : report.holders.rows) {
     if (!row.garbage || row.cycle.empty()) continue;
     const bool told_above = row.parent && report.holders.rows[*row.parent].garbage;
     if (told_above || grew_before_it_was_lost(report.holders, row)) continue;
@@ -47,8 +33,6 @@ Findings from_graph(const Report& report) {
     alike.blocks += row.blocks;
     alike.count += row.count;
     alike.grows = alike.grows || row.verdict == "growing";
-    if (alike.generations == 0 || row.first_time > alike.end) alike.generations += row.generations;
-    alike.end = std::max(alike.end, row.last_time);
   }
   Findings found;
   for (const auto& [name, alike] : cycles) {
@@ -56,9 +40,6 @@ Findings from_graph(const Report& report) {
     const bool many = alike.grows || alike.count >= least_tensors;
     if (alike.bytes < least_bytes && !many) continue;
     if (!many && !is_large(report, alike.bytes)) continue;
-    // What the end of a function has just dropped is no loss: the end of the script drops all. One of several that were
-    // made one after the other was lost while the program went on.
-    if (!alike.grows && alike.generations < 2 && !was_lost_before(report, name)) continue;
     Finding finding = make("reference-cycle", "warning", "A reference cycle keeps memory alive");
     finding.variable = name;
     finding.bytes = alike.bytes;
@@ -93,15 +74,13 @@ Findings reference_cycle(const Report& report) {
   Findings found = from_graph(report);
   const Json* cycles = note(report, "cycles");
   if (cycles == nullptr || !cycles->is_array()) return found;
-  // The graph of the end sees all that the agent does, and when each part was made.
-  if (std::any_of(report.moments.begin(), report.moments.end(),
-                  [](const HolderMoment& moment) { return moment.moment == "exit"; }))
-    return found;
+  const bool told = report.holders.moment == "exit";  // by the graph, which sees more than the agent
   for (const Json& cycle : *cycles) {
     const auto bytes = value<Bytes>(cycle, "b", 0);
     const auto tensors = value<std::uint64_t>(cycle, "n", 0);
     if (bytes < least_bytes && tensors < least_tensors) continue;
     const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
+    if (told && value<std::string>(cycle, "f", "").empty()) continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
           return one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0);
         }))

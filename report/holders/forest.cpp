@@ -313,7 +313,8 @@ class Maker {
     row.generations = group.nodes.size() > 1 ? generations(elements) : 1;
     // A model's parts are as many births as it has layers.
     const bool model = held_.has(group.nodes.front(), trace::graph_nn_module) ||
-                       held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group);
+                       held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group) ||
+                       std::ranges::all_of(group.nodes, [&](std::uint32_t node) { return is_part_of_model(node); });
     Verdict verdict = births_.judge(elements, of_container && !model);
     std::map<std::uint32_t, Bytes> sites;
     bool first = true;
@@ -353,6 +354,12 @@ class Maker {
     return 2 * model >= all && group.nodes.size() == 1 && !holds_models(group.nodes.front());
   }
 
+  bool is_part_of_model(std::uint32_t node) const {
+    return held_.is(node, GraphNodeKind::tensor) &&
+           (held_.has(node, trace::graph_parameter) || held_.has(node, trace::graph_gradient) ||
+            held_.has(node, trace::graph_buffer));
+  }
+
   /// A container of whole models, one for each trial, is no model.
   bool holds_models(std::uint32_t node) const {
     std::size_t models = 0;
@@ -366,7 +373,8 @@ class Maker {
     row.file = utf8::sanitise(place.file);
     if (place.line > 0) row.line = place.line;
     row.line_adds = place.adds;
-    if (!place.variable.empty()) row.variable = utf8::sanitise(place.variable);
+    // Both names: the one that it has by now, and that of the statement.
+    if (!place.variable.empty()) row.variable += " (" + utf8::sanitise(place.variable) + ")";
     if (place.limited && row.verdict == "growing" && !row.garbage) {
       row.limited = true;
       row.verdict = "steady";
