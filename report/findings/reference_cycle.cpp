@@ -82,7 +82,8 @@ Findings reference_cycle(const Report& report) {
     const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
     if (told && value<std::string>(cycle, "f", "").empty()) continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
-          return one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0);
+          return (one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0)) ||
+                 one.variable == value<std::string>(cycle, "v", "");
         }))
       continue;
     Finding finding = make("reference-cycle", "warning", "A reference cycle keeps tensors alive");
