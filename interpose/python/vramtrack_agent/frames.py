@@ -84,10 +84,6 @@ def frame_locals(frame, listed=0):
     return copy
 
 
-def is_module_frame(frame):
-    return frame.f_code.co_name == "<module>"
-
-
 def frame_name(frame):
     """How a frame is called in messages: qualified where the version knows it or a first argument self shows it."""
     code = frame.f_code

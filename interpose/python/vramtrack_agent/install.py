@@ -6,8 +6,8 @@
 import sys
 
 _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False}
-_FILES = ("liveness", "threads", "frames", "tensors", "roles", "holders", "graph", "cycles", "modules", "growth", "facts",
-          "capture", "notes", "labels")
+_FILES = ("liveness", "threads", "frames", "tensors", "roles", "roots", "holders", "graph", "cycles", "modules", "growth",
+          "facts", "capture", "notes", "labels")
 
 
 # For the native side.
