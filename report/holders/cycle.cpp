@@ -7,11 +7,6 @@
 
 namespace vramtrack::holders {
 
-using trace::GraphEdge;
-using trace::GraphEdgeKind;
-using trace::GraphNode;
-using trace::GraphNodeKind;
-
 namespace {
 
 constexpr std::size_t most_nodes = 3000, most_candidates = 40, most_steps = 8;

@@ -12,10 +12,6 @@
 
 namespace vramtrack::holders {
 
-using trace::GraphEdgeKind;
-using trace::GraphNode;
-using trace::GraphNodeKind;
-
 namespace {
 
 constexpr std::size_t most_rows = 400, most_depth = 10, most_children = 40, most_sharers = 8;

@@ -5,11 +5,6 @@
 
 namespace vramtrack::holders {
 
-using trace::GraphEdge;
-using trace::GraphEdgeKind;
-using trace::GraphNode;
-using trace::GraphNodeKind;
-
 bool HeldGraph::is_namespace(std::uint32_t node) const {
   if (!is_node(node)) return true;
   const GraphNodeKind kind = graph->nodes[node].kind;

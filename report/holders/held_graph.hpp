@@ -11,6 +11,11 @@
 
 namespace vramtrack::holders {
 
+using trace::GraphEdge;
+using trace::GraphEdgeKind;
+using trace::GraphNode;
+using trace::GraphNodeKind;
+
 /// A live block of the moment of a graph.
 struct HeldBlock {
   std::uint64_t address = 0, bytes = 0;

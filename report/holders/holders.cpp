@@ -11,8 +11,6 @@
 namespace vramtrack::holders {
 
 using trace::GraphMoment;
-using trace::GraphNode;
-using trace::GraphNodeKind;
 
 namespace {
 

@@ -5,11 +5,6 @@
 
 namespace vramtrack::holders {
 
-using trace::GraphEdge;
-using trace::GraphEdgeKind;
-using trace::GraphNode;
-using trace::GraphNodeKind;
-
 namespace {
 
 Place place_of(const Owner& owner, const ReadSource& read_source) {

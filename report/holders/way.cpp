@@ -5,11 +5,6 @@
 
 namespace vramtrack::holders {
 
-using trace::GraphEdge;
-using trace::GraphEdgeKind;
-using trace::GraphNode;
-using trace::GraphNodeKind;
-
 namespace {
 
 constexpr std::size_t longest_path = 300;
