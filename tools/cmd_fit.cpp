@@ -1,5 +1,4 @@
 // vramtrack fit: runs a program on simulated GPUs to find out whether it fits, and with which largest value.
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +11,6 @@
 #include "tools/fit/search.hpp"
 #include "tools/fit/trial.hpp"
 #include "tools/fit/vary.hpp"
-#include "tools/run/quiet_child.hpp"
 #include "tools/scratch.hpp"
 
 namespace vramtrack::tools {
@@ -196,20 +194,15 @@ Outcome find_what_fits(const FitOptions& options) {
 
 int cmd_fit(const Arguments& arguments) {
   const FitOptions options = parse_options(arguments);
-  try {
-    const Outcome outcome = find_what_fits(options);
-    write_output(options.output, [&](std::ostream& out) {
-      if (options.format == "json")
-        fit::json(outcome, out);
-      else if (options.format == "html")
-        fit::html(outcome, out);
-      else
-        fit::text(outcome, out);
-    });
-  } catch (const Interrupted& interrupted) {  // as if the signal had met us: our files are gone by now
-    signal(interrupted.signal, SIG_DFL);
-    raise(interrupted.signal);
-  }
+  const Outcome outcome = find_what_fits(options);
+  write_output(options.output, [&](std::ostream& out) {
+    if (options.format == "json")
+      fit::json(outcome, out);
+    else if (options.format == "html")
+      fit::html(outcome, out);
+    else
+      fit::text(outcome, out);
+  });
   return 0;
 }
 

@@ -1,6 +1,4 @@
 // vramtrack replay: a recorded history through PyTorch's own allocator, under other settings or on another device.
-#include <signal.h>
-
 #include <algorithm>
 #include <fstream>
 #include <iomanip>
@@ -13,7 +11,6 @@
 #include "tools/replay/allocator.hpp"
 #include "tools/replay/events.hpp"
 #include "tools/run/child.hpp"
-#include "tools/run/quiet_child.hpp"
 #include "tools/scratch.hpp"
 
 namespace vramtrack::tools {
@@ -152,18 +149,13 @@ Json replay_all(const ReplayOptions& options) {
 
 int cmd_replay(const Arguments& arguments) {
   const ReplayOptions options = parse_options(arguments);
-  try {
-    const Json document = replay_all(options);
-    write_output(options.output, [&](std::ostream& out) {
-      if (options.format == "json")
-        out << document.dump(2) << '\n';
-      else
-        write_text(document, out);
-    });
-  } catch (const Interrupted& interrupted) {
-    signal(interrupted.signal, SIG_DFL);
-    raise(interrupted.signal);
-  }
+  const Json document = replay_all(options);
+  write_output(options.output, [&](std::ostream& out) {
+    if (options.format == "json")
+      out << document.dump(2) << '\n';
+    else
+      write_text(document, out);
+  });
   return 0;
 }
 

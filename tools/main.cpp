@@ -10,6 +10,7 @@
 
 #include "report/support/utf8.hpp"
 #include "tools/command.hpp"
+#include "tools/run/quiet_child.hpp"
 
 namespace {
 
@@ -83,6 +84,9 @@ int main(int argc, char** argv) {
     return dispatch(all[0], Arguments(all.begin() + 1, all.end()));
   } catch (const Finished& finished) {
     return finished.code;
+  } catch (const Interrupted& interrupted) {  // as if the signal had met us: our files are gone by now
+    std::signal(interrupted.signal, SIG_DFL);
+    return std::raise(interrupted.signal);
   } catch (const UsageError& error) {
     std::cerr << "error: " << printable(error.what()) << '\n';
     return 2;
