@@ -12,6 +12,11 @@
 
 namespace vramtrack::trace {
 
+const char* why_not_own(const struct stat& status) noexcept {
+  if (status.st_uid != ::geteuid()) return "belongs to another user";
+  return (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "can be written by others" : nullptr;
+}
+
 MappedInput::MappedInput(const std::string& path, Whose whose) {
   const auto fail = [&path](int error) {
     throw TraceError(
@@ -27,10 +32,9 @@ MappedInput::MappedInput(const std::string& path, Whose whose) {
     ::close(file);
     throw TraceError(path, TraceError::no_offset, "is not a regular file", "name a .vtrace file");
   }
-  if (whose == Whose::own && (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+  if (const char* const why = whose == Whose::own ? why_not_own(status) : nullptr) {
     ::close(file);
-    throw TraceError(path, TraceError::no_offset,
-                     status.st_uid != ::geteuid() ? "belongs to another user and is left out" : "can be written by others and is left out",
+    throw TraceError(path, TraceError::no_offset, std::string(why) + " and is left out",
                      "name it to `vramtrack report` if you trust it");
   }
   owner_ = status.st_uid;

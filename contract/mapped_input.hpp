@@ -1,6 +1,7 @@
 // A file mapped for reading, for the tools.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -14,6 +15,9 @@ enum class Whose {
   anybodys,
   own,  // the caller's, and nobody else may write it
 };
+
+/// Why a file is not the caller's own in that sense; nullptr: it is.
+const char* why_not_own(const struct stat& status) noexcept;
 
 class MappedInput {
  public:

@@ -68,8 +68,7 @@ void print_other(const Collected& other) {
   const Report& report = other.report;
   std::string who = "pid " + std::to_string(report.process.pid);
   if (report.process.rank) who += ", rank " + std::to_string(*report.process.rank);
-  std::string command;
-  for (const std::string& word : report.process.command) command += (command.empty() ? "" : " ") + word;
+  const std::string command = utf8::joined(report.process.command);
   if (!command.empty()) who += ", " + utf8::shorten_middle(utf8::printable(command), 60);
   std::cerr << "also traced: " << who << ", peak " << human_bytes(peak_bytes(report)) << ", " << other.path.string()
             << '\n';

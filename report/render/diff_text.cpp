@@ -31,8 +31,7 @@ std::string pad_left(const std::string& text, std::size_t columns) {
 }
 
 std::string title(const Report& report) {
-  std::string words;
-  for (const std::string& word : report.process.command) words += (words.empty() ? "" : " ") + word;
+  std::string words = utf8::joined(report.process.command);
   if (words.empty()) words = report.process.executable;
   words = utf8::shorten_middle(utf8::printable(words), 60) + "   pid " + std::to_string(report.process.pid);
   if (report.process.rank) words += "   rank " + std::to_string(*report.process.rank);

@@ -75,8 +75,7 @@ void github_annotations(const Report& report, const std::string& root, std::ostr
 }
 
 void markdown(const Report& report, const std::string& root, std::ostream& out) {
-  std::string command;
-  for (const std::string& word : report.process.command) (command += command.empty() ? "" : " ") += word;
+  const std::string command = utf8::joined(report.process.command);
   out << "### GPU memory: " << cell(command.empty() ? report.process.executable : command) << "\n\n";
   out << "| device | layer | live | blocks | peak |\n|---|---|---:|---:|---:|\n";
   for (const Total& total : report.totals) {

@@ -96,6 +96,12 @@ std::uint32_t hostile_at(std::string_view text) noexcept {
   return is_hostile(point) ? point : 0;
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) (text += text.empty() ? "" : " ") += word;
+  return text;
+}
+
 std::string printable_lines(std::string_view text) {
   std::string out;
   for (std::size_t end; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1))

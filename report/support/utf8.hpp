@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vramtrack::utf8 {
 
@@ -22,7 +23,10 @@ std::string sanitise(std::string_view text);
 /// hostile name can neither move the cursor nor reorder the line.
 std::string printable(std::string_view text);
 
-/// The same, with line ends kept.
+/// Words with a blank between them, as they are.
+std::string joined(const std::vector<std::string>& words);
+
+/// printable(), with line ends kept.
 std::string printable_lines(std::string_view text);
 
 /// The bytes of the character at the start of `text`; 0 when it is not valid, or one that printable() escapes.

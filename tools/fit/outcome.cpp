@@ -24,9 +24,7 @@ Bytes bytes_of(const Trial& trial, const std::string& role) {
 std::string name_of(const Gpu& gpu) { return gpu.title.empty() ? gpu.asked : gpu.asked + " (" + gpu.title + ")"; }
 
 std::string words(const std::vector<std::string>& command) {
-  std::string text;
-  for (const std::string& word : command) text += (text.empty() ? "" : " ") + word;
-  return utf8::printable(utf8::sanitise(text));
+  return utf8::printable(utf8::sanitise(utf8::joined(command)));
 }
 
 std::string role_name(const std::string& role) {

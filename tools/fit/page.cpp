@@ -159,11 +159,9 @@ void table_of(const GpuOutcome& gpu, const Outcome& outcome, std::ostream& out) 
 }  // namespace
 
 void html(const Outcome& outcome, std::ostream& out) {
-  std::string command;
-  for (const std::string& word : outcome.command) command += (command.empty() ? "" : " ") + word;
   out << "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>vramtrack fit</title>\n"
          "<meta name=\"viewport\" content=\"width=device-width\">\n<style>"
-      << style << "</style></head><body>\n<h1>What fits</h1>\n<p><code>" << escaped(command) << "</code><br>"
+      << style << "</style></head><body>\n<h1>What fits</h1>\n<p><code>" << escaped(utf8::joined(outcome.command)) << "</code><br>"
       << outcome.runs << " runs on the simulated GPU, each ended after " << outcome.steps << " steps.</p>\n";
   if (outcome.vary.way != Vary::Way::none) Plot(outcome, out).draw();
   for (const GpuOutcome& gpu : outcome.gpus) table_of(gpu, outcome, out);

@@ -25,12 +25,6 @@ namespace {
 
 fs::path stderr_file(const TrialRequest& request) { return request.folder / "stderr"; }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return utf8::printable(text);
-}
-
 /// In the child: what `vramtrack run` would set, whatever the user's environment says of a traced run.
 void set_environment(const TrialRequest& request) {
   RunOptions options;
@@ -47,7 +41,7 @@ void set_environment(const TrialRequest& request) {
 
 [[noreturn]] void fail(const TrialRequest& request, const std::string& how) {
   std::string lines = last_lines(stderr_file(request));
-  throw TrialFailed(joined(request.command) + ": " + how +
+  throw TrialFailed(utf8::printable(utf8::joined(request.command)) + ": " + how +
                         (lines.empty() ? "; it wrote nothing to stderr" : "; the end of what it wrote to stderr:"),
                     std::move(lines));
 }

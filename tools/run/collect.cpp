@@ -12,6 +12,7 @@
 #include <iostream>
 
 #include "contract/layout.hpp"
+#include "contract/mapped_input.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/process_facts.hpp"
 #include "report/compare/merged_timeline.hpp"
@@ -37,9 +38,8 @@ std::string refusal(const fs::path& path) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0) return "";
   if (!S_ISREG(status.st_mode)) return "is not a regular file";
-  if (status.st_uid != geteuid()) return "belongs to another user";
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "can be written by others";
-  return "";
+  const char* const why = trace::why_not_own(status);
+  return why == nullptr ? "" : why;
 }
 
 /// A living process keeps its trace locked.

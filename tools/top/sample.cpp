@@ -124,7 +124,7 @@ void TopSource::fill(const Report& report) {
   const std::vector<std::string> mapped = mapped_files(static_cast<pid_t>(sample_.pid), file_name(path_).data());
   sample_.running = process && process->state != 'Z' && !mapped.empty();
   sample_.stopped = sample_.running && (process->state == 'T' || process->state == 't');
-  for (const std::string& word : report.process.command) sample_.command += (sample_.command.empty() ? "" : " ") + word;
+  sample_.command = utf8::joined(report.process.command);
   if (report.process.rank) sample_.rank = std::to_string(*report.process.rank);
   sample_.duration = report.process.duration;
   sample_.steps = report.steps;
