@@ -14,5 +14,5 @@ say "unit tests (ctest)"
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" -L unit --no-tests=error
 say "end-to-end tests (pytest)"
 cd "$root"
-VRAMTRACK_BUILD=$build PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider -n "$(nproc)" test/e2e "$@"
+VRAMTRACK_BUILD=$build PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -rs -p no:cacheprovider -n "$(nproc)" test/e2e "$@"
 say "all tests passed"
