@@ -29,6 +29,9 @@ DECIDES = set(
 )
 # Their CPU kernels do the whole; what the CUDA kernels call meanwhile is not looked at.
 OPAQUE = ("convolution", "_foreach_", "_fused_", "_scaled_dot_product_", "native_batch_norm", "_thnn_fused_")
+# Libraries whose CPU kernels compute and do nothing else. Other people's operators are not run again: the collectives
+# (c10d) would be sent twice, and a program's own would count, print or store twice.
+PURE = {"aten", "torchvision", "torchaudio", "torch_scatter", "torch_sparse", "torch_cluster", "torch_spline_conv", "pyg"}
 # Nothing to compute: memory, sizes, other names for the same memory.
 WITHOUT_VALUES = ("empty", "new_empty", "resize", "set_", "as_strided", "record_stream", "_resize", "_efficientzerotensor")
 
@@ -64,6 +67,8 @@ def plan(name, overload):
 
 def make_plan(name, overload):
     space, _, base = name.partition("::")
+    if space not in PURE:
+        return None
     full = name + ("." + overload if overload else "")
     schema = C._get_schema(name, overload)
     returns, arguments = schema.returns, schema.arguments

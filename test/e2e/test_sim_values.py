@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from conftest import VRAMTRACK
 
 
@@ -37,6 +39,30 @@ def test_every_operator_is_computed_as_the_cpu_does(tmp_path):
     lines = done.stdout.splitlines()
     assert len(lines) == 25 and not [line for line in lines if not line.endswith(" ok")], done.stdout
     assert "is not computed" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("option", ["--sim=8GiB", "--sim-compute"])
+def test_operators_of_other_libraries_run_once(tmp_path, option):
+    """A collective that is sent again answers for the next one; a program's own operator may count, print, store."""
+    script = tmp_path / "own.py"
+    script.write_text("""
+import torch
+import torch.distributed as dist
+calls = []
+library = torch.library.Library("own", "DEF")
+library.define("add_(Tensor(a!) x) -> Tensor(a!)")
+for key in ("CPU", "CUDA"):
+    library.impl("add_", lambda x, key=key: (calls.append(key), x.add_(1))[1], key)
+x = torch.zeros(4, device="cuda")
+torch.ops.own.add_(x)
+dist.init_process_group("gloo", init_method="tcp://127.0.0.1:0", rank=0, world_size=1)
+group = dist.distributed_c10d._get_default_group()
+before = group._get_sequence_number_for_group()
+for _ in range(3): dist.broadcast(x, 0)
+print(calls, x.tolist(), group._get_sequence_number_for_group() - before)
+""")
+    done = run(option, "--no-trace", script=script, cwd=tmp_path)
+    assert done.stdout == "['CUDA'] [1.0, 1.0, 1.0, 1.0] 3\n", done.stdout + done.stderr
 
 
 def blocks_of(folder):
