@@ -3,13 +3,12 @@ containers, files and limits that change under the library, forked children, lau
 
 Programs in test/corpus/host run on a runtime of their own that takes no lock, so that a signal interrupts our code."""
 
+import functools
 import json
 import os
-import random
 import re
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -19,44 +18,25 @@ import pytest
 import pythons
 from conftest import LIBRARY, PYTHON, ROOT, VRAMTRACK
 
-CORPUS = ROOT / "test" / "corpus" / "host"
+sys.path.append(str(ROOT / "test" / "foreign"))
+import cpython
+import faults
+import hosts
+import kills
+import soak
+from hosts import CORPUS, dump, losses, preload
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
     """build(name, *flags, compiler) -> path of a program of the corpus, linked to the bare runtime."""
-    folder = tmp_path_factory.mktemp("host")
-    (folder / "map").write_text("libcudart.so.13 { global: *; };")
-    runtime = folder / "libcudart.so.13"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", f"-Wl,-soname,{runtime.name},--version-script={folder}/map", "-o",
-                    runtime, CORPUS / "runtime.c"], check=True)
-
-    def build(name, *flags, compiler="cc"):
-        program = folder / "-".join((name, compiler, *flags)).replace("/", "")
-        if not program.exists():
-            subprocess.run([compiler, "-O1", *flags, "-o", program, CORPUS / f"{name}.c", "-Wl,--no-as-needed", runtime,
-                            f"-Wl,-rpath,{folder}", "-pthread"], check=True)
-        return program
-
-    return build
+    return functools.partial(hosts.build, tmp_path_factory.mktemp("host"))
 
 
 def preloaded(command, out, libraries=(), timeout=120, **keywords):
-    env = {**os.environ, "LD_PRELOAD": ":".join(map(str, (LIBRARY, *libraries))), "VRAMTRACK_OUT": str(out),
-           "VRAMTRACK_LAUNCHED": "1", "ASAN_OPTIONS": "verify_asan_link_order=0", **keywords.pop("env", {})}
+    env = {**preload(out, libraries), "ASAN_OPTIONS": "verify_asan_link_order=0", **keywords.pop("env", {})}
     return subprocess.run([str(word) for word in command], env=env, capture_output=True, text=True, timeout=timeout,
                           **keywords)
-
-
-def dump(out):
-    (trace,) = out.glob("*.vtrace")
-    done = subprocess.run([VRAMTRACK, "dump", trace], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def losses(text):
-    return {name: int(value) for name, value in (pair.split("=") for pair in re.search("^losses (.*)", text, re.M)[1].split())}
 
 
 # --- before anything is initialised -------------------------------------------------------------------------------------
@@ -144,38 +124,6 @@ def test_a_limited_address_space_is_the_programs(limit, own, programs, tmp_path)
     done = preloaded([programs("address_space"), own], tmp_path, preexec_fn=limited)
     assert (done.returncode, done.stdout, done.stderr) == (0, "room\n", "")
     assert losses(dump(tmp_path))["dropped_events"] == 0
-
-
-def test_killed_at_any_moment(programs, tmp_path):
-    """The trace of a killed process against books that the program keeps outside of it."""
-    kill_and_compare(programs("kill_anywhere"), tmp_path, 16, threads=2)
-
-
-def kill_and_compare(program, folder, times, threads):
-    for n in range(times):
-        out, log = folder / f"out{n}", folder / f"log{n}"
-        env = {**os.environ, "LD_PRELOAD": str(LIBRARY), "VRAMTRACK_OUT": str(out), "VRAMTRACK_LAUNCHED": "1"}
-        process = subprocess.Popen([program, log, str(threads)], env=env)
-        while not log.exists() or log.stat().st_size < 16 or struct.unpack("qq", log.read_bytes()[:16])[1] == 0:
-            time.sleep(0.001)
-        time.sleep(random.Random(n).random() ** 3 * 0.2)
-        process.send_signal((signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM)[n % 4])
-        process.wait()
-        least = most = fewest = maximum = 0
-        for thread in range(threads):
-            begun, done, size, count, event_size, event_count = struct.unpack_from("6q", log.read_bytes(), 128 * thread)
-            # The books themselves may have stopped between two stores.
-            shifts = [(0, 0)] if begun == done else [(a * event_size, b * event_count) for a in (-1, 0, 1) for b in (-1, 0, 1)]
-            least += size + min(s for s, _ in shifts)
-            most += size + max(s for s, _ in shifts)
-            fewest += count + min(c for _, c in shifts)
-            maximum += count + max(c for _, c in shifts)
-        text = dump(out)
-        account = re.search(r"^account \d+ layer=cuda device=0 kind=all live_bytes=(\d+) live_count=(\d+)", text, re.M)
-        assert least <= int(account[1]) <= most and fewest <= int(account[2]) <= maximum, n
-        blocks = [int(size) for size in re.findall(r"^block address=\S+ bytes=(\d+)", text, re.M)]
-        assert least <= sum(blocks) <= most and fewest <= len(blocks) <= maximum, n
-        assert not any(losses(text).values()), n
 
 
 # --- Python ---------------------------------------------------------------------------------------------------------------
@@ -400,18 +348,23 @@ def test_a_killed_program_is_not_called_healthy(programs, tmp_path):
 # --- the proofs that have a longer form in test/foreign (docs/testing.md) ----------------------------------------------
 
 
-def test_each_library_call_fails_once(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "test" / "foreign"))
-    import faults
-
+def test_each_library_call_fails_once():
     tried, lost = faults.survey(1)
     assert tried >= 40 and not lost, "\n".join(lost)
 
 
-@pytest.mark.parametrize("module", ["test_fork1", "test_atexit", "test_wait4"])
-def test_regression_tests_of_cpython_agree(module, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(ROOT / "test" / "foreign"))
-    import cpython
+@pytest.mark.parametrize("threads", [1, 4])
+def test_killed_at_any_moment(threads, tmp_path):
+    """The trace of a killed process against books that the program keeps outside of it."""
+    assert kills.survey(hosts.build(tmp_path, "kill_anywhere"), tmp_path, 10, threads) == []
 
+
+def test_no_memory_grows_and_no_book_drifts(tmp_path):
+    events, wrong = soak.survey(tmp_path, 10, 8)
+    assert events > 0 and not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", ["test_fork1", "test_atexit", "test_wait4"])
+def test_regression_tests_of_cpython_agree(module, capsys):
     count, unexplained = cpython.compare(sys.executable, module, cpython.known())
     assert count > 0 and unexplained == 0, capsys.readouterr().out

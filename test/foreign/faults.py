@@ -7,40 +7,32 @@ The program (test/corpus/host/steady.c) must print the same, end the same and in
 written must be readable. Prints one line for each function, and what did not survive."""
 
 import argparse
-import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", ROOT / "build"))
-CORPUS = ROOT / "test" / "corpus" / "host"
-FUNCTIONS = re.findall(r"^FAILS\([^,]+, (\w+),", (CORPUS / "failing.c").read_text(), re.M) + ["open", "fcntl", "syscall"]
+import hosts
+
+FUNCTIONS = re.findall(r"^FAILS\([^,]+, (\w+),", (hosts.CORPUS / "failing.c").read_text(), re.M) + ["open", "fcntl", "syscall"]
 EXPECTED = (5, "failed 0\nchild 0\n")
 
 
 def build(folder):
-    (folder / "map").write_text("libcudart.so.13 { global: *; };")
-    runtime = folder / "libcudart.so.13"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", f"-Wl,-soname,{runtime.name},--version-script={folder}/map", "-o",
-                    runtime, CORPUS / "runtime.c"], check=True)
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-w", "-o", folder / "failing.so", CORPUS / "failing.c"], check=True)
-    subprocess.run(["cc", "-O1", "-o", folder / "steady", CORPUS / "steady.c", runtime, f"-Wl,-rpath,{folder}", "-pthread"],
-                   check=True)
+    hosts.build(folder, "steady")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-w", "-o", folder / "failing.so", hosts.CORPUS / "failing.c"], check=True)
 
 
 def attempt(folder, function, at, options):
     """What went wrong, or "", and how many calls there were."""
     out, counts = folder / "out", folder / "counts"
     subprocess.run(["rm", "-rf", out], check=True)
-    env = {**os.environ, "LD_PRELOAD": f"{BUILD}/lib/libvramtrack.so:{folder}/failing.so", "VRAMTRACK_OUT": str(out),
-           "VRAMTRACK_LAUNCHED": "1", "FAIL_CALL": function, "FAIL_AT": str(at), **options}
+    env = {**hosts.preload(out, [folder / "failing.so"]), "FAIL_CALL": function, "FAIL_AT": str(at), **options}
     with open(counts, "w") as file:
         env["FAIL_COUNT"] = str(file.fileno())
         try:
-            done = subprocess.run([folder / "steady"], env=env, capture_output=True, text=True, timeout=60,
+            done = subprocess.run([hosts.build(folder, "steady")], env=env, capture_output=True, text=True, timeout=60,
                                   pass_fds=[file.fileno()])
         except subprocess.TimeoutExpired:
             return "no end", 0
@@ -51,7 +43,7 @@ def attempt(folder, function, at, options):
     if foreign:
         return f"said {foreign}", calls
     for trace in out.glob("*.vtrace") if out.exists() else ():
-        read = subprocess.run([BUILD / "bin" / "vramtrack", "dump", trace], capture_output=True, text=True)
+        read = subprocess.run([hosts.VRAMTRACK, "dump", trace], capture_output=True, text=True)
         if read.returncode != 0 and trace.stat().st_size > 0:
             return f"unreadable: {read.stderr}", calls
     return "", calls
