@@ -94,7 +94,7 @@ void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
   const auto found = activity_.find({site.layer, site.device});
   const Activity none, &activity = found == activity_.end() ? none : found->second;
   Verdict verdict =
-      vramtrack::judge(history, {report_.steps, activity.last, activity.freed, &activity.clock, &activity.births});
+      vramtrack::judge(history, {report_.steps.count, activity.last, activity.freed, &activity.clock, &activity.births});
   result.verdict = std::move(verdict.verdict);
   result.growth = verdict.growth;
   result.evidence = std::move(verdict.evidence);

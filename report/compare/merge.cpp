@@ -123,8 +123,8 @@ void Merger::State::add_process(const Report& report) {
     const bool failed = one.end.kind != "exit" || one.end.code.value_or(0) != 0;
     if (failed && all.end.kind == "exit" && all.end.code.value_or(0) == 0) all.end = one.end;
   }
-  merged.steps = std::max(merged.steps, report.steps);
-  if (report.step_source != "none") merged.step_source = report.step_source;
+  merged.steps.count = std::max(merged.steps.count, report.steps.count);
+  if (report.steps.source != "none") merged.steps.source = report.steps.source;
 }
 
 /// What was alive at an out-of-memory event was alive in its process: the rank is named, and nothing is added up.
@@ -343,7 +343,18 @@ void Merger::add(Report report, const std::string& input) {
   const std::size_t rank = at->second;
   if (fresh) merged.ranks.names.push_back(at->first);
   merged.ranks.members.push_back(
-      {input, report.at, report.process, report.totals, report.findings.size(), report.ooms.size()});
+      {.rank = report.process.rank,
+       .local_rank = report.process.local_rank,
+       .pid = report.process.pid,
+       .hostname = report.process.hostname,
+       .input = input,
+       .at = report.at,
+       .started_at = report.process.started_at,
+       .duration = report.process.duration,
+       .end = report.process.end,
+       .findings = report.findings.size(),
+       .ooms = report.ooms.size(),
+       .totals = report.totals});
   state.set_clock(report.process);
   state.add_process(report);
   state.add_environment(report.environment);
@@ -379,7 +390,7 @@ void Merger::State::finish_places() {
     one.peak_bytes = spread_of(std::move(peak), ranks.names);
     ranks.places.push_back(std::move(one));
   }
-  const auto width = [](const Spread& spread) { return spread.max_bytes - spread.min_bytes; };
+  const auto width = [](const Spread& spread) { return spread.max - spread.min; };
   std::ranges::stable_sort(ranks.places, std::greater(), [&](const RankSite& place) {
     return std::pair(width(place.live_bytes), width(place.peak_bytes));
   });
@@ -402,7 +413,7 @@ void Merger::State::find_outlier() {
       if (is_cache(place)) continue;
       for (std::size_t rank = 0; rank < sums.size(); ++rank) sums[rank] += (place.*spread).by_rank[rank];
     }
-    const Bytes least = std::max(least_difference, spread_of(sums, ranks.names).median_bytes / 100);
+    const Bytes least = std::max(least_difference, spread_of(sums, ranks.names).median / 100);
     for (const bool tensors : {true, false}) {
       std::optional<Outlier> furthest;
       const RankSite* where = nullptr;
@@ -414,7 +425,8 @@ void Merger::State::find_outlier() {
         where = &place;
       }
       if (!furthest) continue;
-      ranks.outlier = {ranks.names[furthest->rank], measure, where->sites, furthest->bytes, furthest->median_bytes, ""};
+      ranks.outlier = {ranks.names[furthest->rank], measure, where->sites, furthest->bytes, furthest->median_bytes,
+                       static_cast<std::int64_t>(furthest->bytes - furthest->median_bytes), ""};
       ranks.outlier->message = describe(*ranks.outlier);
       return;
     }
@@ -427,7 +439,7 @@ std::string Merger::State::describe(const RankOutlier& outlier) const {
     if (site.id != outlier.sites.front()) continue;
     if (const std::optional<FrameId> own = own_frame(merged, site)) where = frame_label(merged.frames[*own]);
   }
-  const std::int64_t more = outlier.difference_bytes();
+  const std::int64_t more = outlier.difference_bytes;
   const bool peak = outlier.measure == "peak_bytes";
   return (outlier.rank.starts_with("pid") ? outlier.rank : "rank " + outlier.rank) + (peak ? " held " : " holds ") +
          human_bytes(static_cast<Bytes>(std::abs(more))) + (more > 0 ? " more" : " less") +
@@ -455,8 +467,8 @@ Report Merger::finish() {
   }
   report.losses.notes.assign(state.notes.begin(), state.notes.end());
   for (const SiteReport& site : report.sites) {  // blocks of different processes share addresses: only counted
-    report.omitted_bytes += site.live_bytes;
-    report.omitted_count += site.live_count;
+    report.allocations_omitted.bytes += site.live_bytes;
+    report.allocations_omitted.count += site.live_count;
   }
   state.count_from_start();
   state.sort_sites();

@@ -17,9 +17,9 @@ Bytes lower_median(std::vector<Bytes> values) {
 Spread spread_of(std::vector<Bytes> values, const std::vector<std::string>& names) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   Spread spread;
-  spread.min_bytes = *low;
-  spread.max_bytes = *high;
-  spread.median_bytes = lower_median(values);
+  spread.min = *low;
+  spread.max = *high;
+  spread.median = lower_median(values);
   spread.min_rank = names[static_cast<std::size_t>(low - values.begin())];
   spread.max_rank = names[static_cast<std::size_t>(high - values.begin())];
   spread.by_rank = std::move(values);

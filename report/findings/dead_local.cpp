@@ -69,7 +69,7 @@ Findings from_graph(const Report& report, const Findings& known) {
       Finding finding = describe(dead, report.at == "oom");
       if (!row.known.empty()) {
         finding.message += " It is " + row.known + ".";
-        finding.fix += " " + row.known_fix;
+        finding.fix += " " + row.fix;
       }
       found.push_back(std::move(finding));
     }

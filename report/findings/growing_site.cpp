@@ -159,7 +159,7 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
   if (views)
     finding.message += " The tensors are views: they show " + human_bytes(row.shown_bytes) +
                        " and keep all of what they are cut from.";
-  finding.fix = !row.known_fix.empty() ? row.known_fix
+  finding.fix = !row.fix.empty() ? row.fix
                 : views                ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
                         : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
                           "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
@@ -174,15 +174,15 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
 
 void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders,
                   const std::vector<Grown>& grown, Findings& found, std::set<std::string>& told) {
-  const std::set<std::string> grew_in_time = report.steps > 0 ? std::set<std::string>() : containers_that_grew(report);
+  const std::set<std::string> grew_in_time = report.steps.count > 0 ? std::set<std::string>() : containers_that_grew(report);
   for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
     if (keeps_graphs(last) || last.count < 5 || last.bytes == 0) continue;
     const double growth = pace(seen);
-    if (report.steps > 0) {
+    if (report.steps.count > 0) {
       if (growth < 0.1 || last.count < last.step / 20) continue;
-      if (!last.at_end && (last.step * 2 + 1 < report.steps || !growth_went_on(report, last.step))) continue;
+      if (!last.at_end && (last.step * 2 + 1 < report.steps.count || !growth_went_on(report, last.step))) continue;
       if (last.at_end && seen.size() >= 2) {  // it must have grown after the last look on the way, too
         const Holder& before = seen[seen.size() - 2];
         const double late = static_cast<double>(last.count - before.count) /
@@ -219,13 +219,13 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
 /// One tensor that is made anew, longer, in every step: `seen = torch.cat([seen, features])`.
 void from_longer_tensors(const Report& report, const std::vector<std::vector<Holder>>& holders, Findings& found,
                          std::set<std::string>& told) {
-  if (report.steps == 0) return;
+  if (report.steps.count == 0) return;
   for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
     const Holder &first = seen.front(), &last = seen.back();
     if (seen.size() < 3 || !last.grows || is_bounded(last)) continue;
     if (last.bytes < (1 << 20) || last.bytes < 4 * first.bytes) continue;
-    if (!last.at_end && last.step * 10 < report.steps * 8) continue;  // it may have reached its size since
+    if (!last.at_end && last.step * 10 < report.steps.count * 8) continue;  // it may have reached its size since
     bool grew = true;
     for (std::size_t i = 0; i < seen.size(); ++i) {
       grew = grew && seen[i].count == 1 && seen[i].graphs == 0;

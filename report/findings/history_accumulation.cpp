@@ -32,11 +32,11 @@ bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
     if (earlier.steps >= 2 && last.first_step > earlier.first_step + 2 && earlier.step != last.step) return false;
   if (seen.size() == 1 && last.first_step > last.step / 2) return false;
   // Looks go on, at doubling steps, as long as graphs reach over steps: a last look long ago means that it ended.
-  return last.at_end || last.step * 2 + 1 >= report.steps;
+  return last.at_end || last.step * 2 + 1 >= report.steps.count;
 }
 
 bool grows_without_steps(const Report& report, const std::vector<Holder>& seen) {
-  if (report.steps != 0 || seen.size() < 3) return false;
+  if (report.steps.count != 0 || seen.size() < 3) return false;
   for (std::size_t i = 1; i < seen.size(); ++i)
     if (seen[i].nodes <= seen[i - 1].nodes || seen[i].uses < seen[i - 1].uses) return false;
   return seen.back().uses >= 8 && seen.back().uses > seen.front().uses && seen.back().bound == 0;

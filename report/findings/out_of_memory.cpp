@@ -157,7 +157,7 @@ void share_out(const Report& report, const OomReport& oom, Finding& finding) {
   if (!main->known.empty()) finding.message += " It is " + main->known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
   finding.evidence["holders"] = std::move(holders);
-  if (!main->known_fix.empty()) finding.fix = main->known_fix;
+  if (!main->fix.empty()) finding.fix = main->fix;
 }
 
 /// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones.
@@ -166,7 +166,7 @@ std::string advice(const Report& report, const OomReport& oom) {
   if (oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes)
     return "The allocator has " + human_bytes(cached) +
            " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
-  bool trains = report.steps > 0;
+  bool trains = report.steps.count > 0;
   for (const AllocationReport& allocation : report.allocations)
     trains = trains || (allocation.tensor && allocation.tensor->role == "gradient");
   return trains

@@ -58,8 +58,8 @@ Findings from_graph(const Report& report) {
              : " Such memory is freed only when Python's garbage collector runs, which counts objects, not "
                "GPU bytes.");
     if (!row.known.empty()) finding.message += " It is " + row.known + ".";
-    finding.fix = !row.known_fix.empty()
-                      ? row.known_fix
+    finding.fix = !row.fix.empty()
+                      ? row.fix
                       : "Break the cycle: make one of the references a weakref.ref, or set it to None when done." +
                             std::string(cxx ? "" : " As a stopgap call gc.collect().");
     finding.evidence = {{"cycle", row.cycle}, {"blocks", alike.blocks}, {"cycles", alike.count}};

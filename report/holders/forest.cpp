@@ -225,7 +225,7 @@ class Maker {
       if (held_.is(node, GraphNodeKind::tensor)) row.shown_bytes += held_.node(node).bytes;
     if (const KnownHolder* known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr) {
       row.known = known->what;
-      row.known_fix = known->fix;
+      row.fix = known->fix;
     }
     result_.rows.push_back(std::move(row));
     nodes_.push_back(named);
@@ -400,7 +400,7 @@ class Maker {
     const HoldingStep step[] = {cycle.step};
     if (const KnownHolder* known = known_holder(step)) {
       row.known = known->what;
-      row.known_fix = known->fix;
+      row.fix = known->fix;
     }
     const std::string file = cycle.file.empty() ? file_of_births(row) : cycle.file;
     if (file.empty()) return;

@@ -109,7 +109,7 @@ void know_by_birth(const Report& report, HolderReport& row) {
   const HoldingStep any[] = {{"*", ""}};
   if (const KnownHolder* known = known_holder(any, files); known != nullptr && !known->born.empty()) {
     row.known = known->what;
-    row.known_fix = known->fix;
+    row.fix = known->fix;
   }
 }
 
@@ -192,7 +192,7 @@ void add_unheld(const Report& report, const trace::TraceFile& trace, const HeldG
     const HoldingStep step[] = {{part.path, ""}};
     if (const KnownHolder* holder = known_holder(step); holder != nullptr) {
       part.known = holder->what;
-      part.known_fix = holder->fix;
+      part.fix = holder->fix;
     }
     if (const std::optional<FrameId> frame = own_frame(report, site); frame && is_own_frame(report.frames[*frame])) {
       part.file = report.frames[*frame].file;

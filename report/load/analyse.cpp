@@ -9,6 +9,7 @@
 #include "report/analysis/advice.hpp"
 #include "report/analysis/breakdown.hpp"
 #include "report/analysis/device_ledger.hpp"
+#include "report/analysis/hook_facts.hpp"
 #include "report/analysis/process_facts.hpp"
 #include "report/analysis/site_judge.hpp"
 #include "report/analysis/tensor_facts.hpp"
@@ -49,14 +50,16 @@ class Analysis {
     report_.at = options_.at;
     report_.process = process_facts(trace_);
     report_.environment = environment_facts(trace_);
-    report_.steps = oom_ != nullptr ? oom_->record.step : trace_.header.steps;
-    report_.step_source = trace_.header.step_source == 1 ? "optimizer" : "none";
+    report_.steps.count = oom_ != nullptr ? oom_->record.step : trace_.header.steps;
+    report_.steps.source = trace_.header.step_source == 1 ? "optimizer" : "none";
     read_notes();
     if (n_ != 0) report_.notes["oom_number"] = n_;  // the finding tells of this event, not of the first
     if (const auto note = report_.notes.find(std::string(trace::note_key::tensors)); note != report_.notes.end()) {
       tensors_ = TensorIndex(note->second);
     }
     collect_blocks();
+    report_.doors = doors_of(report_);
+    report_.audit = audit_of(report_);
     report_.totals = totals_of(trace_);
     if (oom_ != nullptr) set_totals_from_blocks();
     add_sites();
@@ -180,8 +183,8 @@ class Analysis {
   void add_allocations() {
     if (at_peak()) {
       for (const SiteReport& site : report_.sites) {
-        report_.omitted_count += site.live_count;
-        report_.omitted_bytes += site.live_bytes;
+        report_.allocations_omitted.count += site.live_count;
+        report_.allocations_omitted.bytes += site.live_bytes;
       }
       return;
     }
@@ -199,8 +202,8 @@ class Analysis {
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       const trace::Block& block = *blocks[i];
       if (i >= listed || block.bytes < options_.min_size) {
-        ++report_.omitted_count;
-        report_.omitted_bytes += block.bytes;
+        ++report_.allocations_omitted.count;
+        report_.allocations_omitted.bytes += block.bytes;
         continue;
       }
       const trace::Site& site = trace_.sites[block.site];

@@ -53,8 +53,8 @@ bool renew(Report& report, const trace::TraceFile& now) {
     return a.stack != b.stack ? a.stack < b.stack : a.id < b.id;
   });
   set_times(report.process, now);
-  report.steps = now.header.steps;
-  report.step_source = now.header.step_source == 1 ? "optimizer" : "none";
+  report.steps.count = now.header.steps;
+  report.steps.source = now.header.step_source == 1 ? "optimizer" : "none";
   report.totals = totals_of(now);
   report.timeline = timeline(now);
   for (LedgerEntry& entry : report.ledger) {

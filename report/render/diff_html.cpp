@@ -72,7 +72,7 @@ Json run_json(const Report& report) {
           {"pid", report.process.pid},
           {"started_at", report.process.started_at},
           {"duration", report.process.duration},
-          {"steps", report.steps},
+          {"steps", report.steps.count},
           {"at", report.at}};
 }
 

@@ -3,7 +3,7 @@
 #include <unordered_map>
 
 #include "report/compare/diff.hpp"
-#include "report/render/json_writer.hpp"
+#include "report/render/record_json.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -123,7 +123,7 @@ void diff_json(const Diff& diff, std::ostream& stream) {
   write_summary(out, diff);
   write_array(out, "sites", diff.sites,
               [&](JsonWriter&, const SiteChange& change) { write_site(out, diff, change, frames); });
-  write_array(out, "frames", frames.frames(), [](JsonWriter& to, const Frame* frame) { write_frame(to, *frame); });
+  write_array(out, "frames", frames.frames(), [](JsonWriter& to, const Frame* frame) { write_record(to, *frame); });
   out.end_object();
   out.flush();
   stream << '\n';

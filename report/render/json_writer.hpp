@@ -71,15 +71,6 @@ class JsonWriter {
     key(name);
     value(content);
   }
-  /// Absent texts are null, never "": a reader must not mistake them.
-  void field_or_null(std::string_view name, const std::string& text) {
-    key(name);
-    if (text.empty())
-      value(nullptr);
-    else
-      value(text);
-  }
-
   void flush();
 
  private:
@@ -110,10 +101,5 @@ void write_array(JsonWriter& out, std::string_view name, const Items& items, Wri
   for (const auto& item : items) write(out, item);
   out.end_array();
 }
-
-/// Parts of the JSON report that other documents hold as well, or that have a file of their own.
-void write_frame(JsonWriter& out, const Frame& frame);
-void write_end(JsonWriter& out, const ProcessEnd& end);
-void write_ranks(JsonWriter& out, const Ranks& ranks);  // keys of the open object
 
 }  // namespace vramtrack::render

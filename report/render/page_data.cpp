@@ -6,6 +6,7 @@
 
 #include "report/render/end_words.hpp"
 #include "report/render/page_columns.hpp"
+#include "report/render/record_json.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -15,112 +16,6 @@ constexpr Bytes k_exact = Bytes{1} << 53;  // JavaScript numbers are exact up to
 template <typename T>
 Json optional_json(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
-}
-
-Json process_json(const Process& process) {
-  return {{"pid", process.pid},
-          {"ppid", process.ppid},
-          {"command", process.command},
-          {"executable", process.executable},
-          {"hostname", process.hostname},
-          {"started_at", process.started_at},
-          {"ended_at", process.ended_at},
-          {"duration", process.duration},
-          {"rank", optional_json(process.rank)},
-          {"local_rank", optional_json(process.local_rank)},
-          {"world_size", optional_json(process.world_size)},
-          {"forked_from", optional_json(process.forked_from)},
-          {"end", {{"kind", process.end.kind}, {"code", optional_json(process.end.code)}}}};
-}
-
-Json environment_json(const Environment& environment) {
-  Json devices = Json::array();
-  for (const Device& device : environment.devices) {
-    devices.push_back({{"index", device.index}, {"name", device.name}, {"total_bytes", device.total_bytes}});
-  }
-  return {{"python", optional_json(environment.python)},
-          {"torch", optional_json(environment.torch)},
-          {"cuda_runtime", optional_json(environment.cuda_runtime)},
-          {"cuda_driver", optional_json(environment.cuda_driver)},
-          {"simulated", environment.simulated},
-          {"devices", devices}};
-}
-
-Json totals_json(const std::vector<Total>& totals) {
-  Json rows = Json::array();
-  for (const Total& total : totals) {
-    rows.push_back({{"layer", total.layer},
-                    {"kind", total.kind},
-                    {"device", total.device},
-                    {"live_bytes", total.live_bytes},
-                    {"live_count", total.live_count},
-                    {"peak_bytes", total.peak_bytes},
-                    {"peak_at_time", total.peak_at_time},
-                    {"peak_at_step", total.peak_at_step},
-                    {"allocated_bytes", total.allocated_bytes},
-                    {"allocated_count", total.allocated_count},
-                    {"freed_bytes", total.freed_bytes},
-                    {"freed_count", total.freed_count}});
-  }
-  return rows;
-}
-
-Json ledger_json(const std::vector<LedgerEntry>& ledger) {
-  Json rows = Json::array();
-  for (const LedgerEntry& entry : ledger) {
-    Json owners = Json::array();
-    for (const Owner& owner : entry.owners) owners.push_back({{"owner", owner.owner}, {"bytes", owner.bytes}});
-    rows.push_back({{"device", entry.device},
-                    {"total_bytes", entry.total_bytes},
-                    {"driver_used_bytes", optional_json(entry.driver_used_bytes)},
-                    {"tensors_live_bytes", entry.tensors_live_bytes},
-                    {"cached_bytes", entry.cached_bytes},
-                    {"largest_free_cached_block_bytes", entry.largest_free_cached_block_bytes},
-                    {"owners", owners},
-                    {"context_and_other_bytes", optional_json(entry.context_and_other_bytes)}});
-  }
-  return rows;
-}
-
-Json breakdown_json(const std::vector<BreakdownEntry>& entries) {
-  Json rows = Json::array();
-  for (const BreakdownEntry& entry : entries) {
-    rows.push_back({{"device", entry.device},
-                    {"role", entry.role},
-                    {"module", optional_json(entry.module)},
-                    {"phase", entry.phase},
-                    {"bytes", entry.bytes},
-                    {"blocks", entry.blocks}});
-  }
-  return rows;
-}
-
-Json advice_json(const std::vector<Advice>& advice) {
-  Json rows = Json::array();
-  for (const Advice& item : advice) {
-    rows.push_back(
-        {{"title", item.title}, {"saves_bytes", item.saves_bytes}, {"basis", item.basis}, {"fix", item.fix}});
-  }
-  return rows;
-}
-
-Json findings_json(const std::vector<Finding>& findings) {
-  Json rows = Json::array();
-  for (const Finding& finding : findings) {
-    rows.push_back({{"code", finding.code},
-                    {"severity", finding.severity},
-                    {"title", finding.title},
-                    {"message", finding.message},
-                    {"site", optional_json(finding.site)},
-                    {"file", optional_json(finding.file)},
-                    {"line", optional_json(finding.line)},
-                    {"variable", optional_json(finding.variable)},
-                    {"bytes", finding.bytes},
-                    {"evidence", finding.evidence},
-                    {"fix", finding.fix},
-                    {"docs", finding.docs}});
-  }
-  return rows;
 }
 
 Json ooms_json(const Report& report, StackTree& tree) {
@@ -157,11 +52,10 @@ Json ranks_json(const Ranks& ranks) {
       live += total.live_bytes;
       peak += total.peak_bytes;
     }
-    const Process& process = member.process;
-    members.push_back({{"rank", optional_json(process.rank)},
-                       {"pid", process.pid},
-                       {"hostname", process.hostname},
-                       {"end", {{"kind", process.end.kind}, {"code", optional_json(process.end.code)}}},
+    members.push_back({{"rank", optional_json(member.rank)},
+                       {"pid", member.pid},
+                       {"hostname", member.hostname},
+                       {"end", {{"kind", member.end.kind}, {"code", optional_json(member.end.code)}}},
                        {"live", live},
                        {"peak", peak},
                        {"findings", member.findings},
@@ -198,8 +92,8 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
   blocks.reserve(report.allocations.size());
   for (const AllocationReport& block : report.allocations) blocks.push_back(&block);
   std::ranges::stable_sort(blocks, [](const AllocationReport* a, const AllocationReport* b) {
-    return std::tuple(a->device, std::string_view(a->layer), a->place()) <
-           std::tuple(b->device, std::string_view(b->layer), b->place());
+    return std::tuple(a->device, std::string_view(a->layer), place_of(*a)) <
+           std::tuple(b->device, std::string_view(b->layer), place_of(*b));
   });
   std::unordered_map<std::uint32_t, std::int64_t> site_index;
   for (const SiteReport& site : report.sites) {
@@ -210,16 +104,16 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
   object.key("count") += std::to_string(blocks.size());
   std::uint64_t before = 0;
   object.column("address_step", blocks, [&](Block block) {
-    const std::uint64_t address = block->place() < k_exact ? block->place() : 0;  // see "address_far"
+    const std::uint64_t address = place_of(*block) < k_exact ? place_of(*block) : 0;  // see "address_far"
     const std::int64_t step = static_cast<std::int64_t>(address) - static_cast<std::int64_t>(before);
     before = address;
     return step;
   });
   Json far = Json::object();
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (blocks[i]->place() < k_exact) continue;
+    if (place_of(*blocks[i]) < k_exact) continue;
     char hex[24] = "0x";
-    *std::to_chars(hex + 2, hex + sizeof hex - 1, blocks[i]->place(), 16).ptr = '\0';
+    *std::to_chars(hex + 2, hex + sizeof hex - 1, place_of(*blocks[i]), 16).ptr = '\0';
     far[std::to_string(i)] = hex;
   }
   object.key("address_far") += dump(far);
@@ -307,23 +201,19 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("at") += dump(Json(report.at));
   object.key("now") += dump(Json(moment_words(report)));
   object.key("none_found") += dump(Json(none_found(report)));
-  object.key("process") += dump(process_json(report.process));
-  object.key("environment") += dump(environment_json(report.environment));
-  object.key("totals") += dump(totals_json(report.totals));
-  object.key("ledger") += dump(ledger_json(report.ledger));
-  object.key("steps") += dump({{"count", report.steps}, {"source", report.step_source}});
-  object.key("findings") += dump(findings_json(report.findings));
-  object.key("breakdown") += dump(breakdown_json(report.breakdown));
-  object.key("peak_breakdown") += dump(breakdown_json(report.peak_breakdown));
-  object.key("advice") += dump(advice_json(report.advice));
+  object.key("process") += json_text_of(report.process);
+  object.key("environment") += json_text_of(report.environment);
+  object.key("totals") += json_text_of(report.totals);
+  object.key("ledger") += json_text_of(report.ledger);
+  object.key("steps") += json_text_of(report.steps);
+  object.key("findings") += json_text_of(report.findings);
+  object.key("breakdown") += json_text_of(report.breakdown);
+  object.key("peak_breakdown") += json_text_of(report.peak_breakdown);
+  object.key("advice") += json_text_of(report.advice);
   object.key("ooms") += dump(ooms_json(report, tree));
-  object.key("losses") += dump({{"dropped_events", report.losses.dropped_events},
-                                {"unresolved_frames", report.losses.unresolved_frames},
-                                {"unknown_frees", report.losses.unknown_frees},
-                                {"torn_records", report.losses.torn_records},
-                                {"notes", report.losses.notes}});
+  object.key("losses") += json_text_of(report.losses);
   object.key("ranks") += dump(ranks_json(report.ranks));
-  object.key("omitted") += dump({{"count", report.omitted_count}, {"bytes", report.omitted_bytes}});
+  object.key("omitted") += json_text_of(report.allocations_omitted);
   write_blocks(object.key("blocks"), report, strings);  // first: the longest columns get the shortest string numbers
   write_sites(object.key("sites"), report, strings, tree);
   write_frames(object.key("frames"), report, strings);

@@ -63,7 +63,7 @@ void Rebuild::take(const AllocationReport& allocation) {
   if (allocation.device < 0) return;
   DeviceBlocks& device = devices_[allocation.device];
   const SiteReport* owner = site(allocation.site);
-  const SegmentBlock block{allocation.place(), allocation.bytes, true, owner, &allocation};
+  const SegmentBlock block{place_of(allocation), allocation.bytes, true, owner, &allocation};
   if (allocation.layer == "tensor") {
     device.tensors.push_back(block);
     return;
@@ -78,7 +78,7 @@ void Rebuild::take(const AllocationReport& allocation) {
     return;
   }
   Segment segment{allocation.device,
-                  allocation.place(),
+                  place_of(allocation),
                   allocation.bytes,
                   allocation.stream,
                   allocation.time,

@@ -228,7 +228,7 @@ std::vector<TableRow> table_rows(const Report& report, const TextOptions& option
         join(rows[at->second], row);
       }
     }
-    for (TableRow& row : rows) add_rate(row, report.steps > 0);
+    for (TableRow& row : rows) add_rate(row, report.steps.count > 0);
   } else {
     std::map<GroupKey, TableRow> groups;
     if (options.group_by == "role") {

@@ -117,7 +117,7 @@ void write_losses(const TextPage& page) {
 }
 
 void write_audit(const TextPage& page) {
-  const std::optional<Audit> audit = audit_of(page.report);
+  const std::optional<Audit>& audit = page.report.audit;
   if (!audit || page.report.at != "exit") return;
   const bool clean = audit->complete && !audit->unavailable && audit->missed == 0;
   std::vector<std::string> lines = wrapped(utf8::printable(audit_line(*audit)), page.width);

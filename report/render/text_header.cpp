@@ -145,7 +145,7 @@ void write_device(const TextPage& page, int device) {
   figures.push_back("live " + human_bytes(shown.live_bytes) + " in " +
                     plural(shown.live_count, tensors ? "block" : "allocation"));
   figures.push_back("peak " + human_bytes(shown.peak_bytes) +
-                    (page.report.steps > 0 ? " at step " + std::to_string(shown.peak_at_step)
+                    (page.report.steps.count > 0 ? " at step " + std::to_string(shown.peak_at_step)
                                            : " at " + human_duration(shown.peak_at_time)));
   const auto ledger = std::find_if(page.report.ledger.begin(), page.report.ledger.end(),
                                    [&](const LedgerEntry& entry) { return entry.device == device; });

@@ -1,17 +1,48 @@
 """The report of real runs: valid against its schema, the same after a round trip, and right where PyTorch knows too."""
 
+import dataclasses
 import json
 import os
 import re
 import subprocess
+import sys
+import typing
 
 import jsonschema
 import pytest
 
-from conftest import ROOT, VRAMTRACK
+from conftest import BUILD, ROOT, VRAMTRACK
+
+sys.path.append(str(ROOT / "python"))
+from vramtrack import report as vramtrack_report  # noqa: E402
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_schema_and_field_list_follow_from_the_table():
+    done = subprocess.run([sys.executable, ROOT / "dev" / "report_docs.py", "--check"], capture_output=True, text=True,
+                          env={**os.environ, "VRAMTRACK_BUILD": str(BUILD)})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name, path", [
+    ("Frame", "frames"), ("Total", "totals"), ("Site", "sites"), ("Allocation", "allocations"), ("Holder", "holders"),
+    ("Finding", "findings")])
+def test_python_objects_have_fields_that_the_report_has(name, path):
+    """No list of fields of its own: each is a key of the report, may be None where the key may, and has its type."""
+    keys = SCHEMA["properties"][path]["items"]["properties"]
+    kinds = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "object": dict}
+    for field in dataclasses.fields(getattr(vramtrack_report, name)):
+        key = keys[field.name]
+        types = key.get("type", ["string", "null"] if None in key.get("enum", ()) else "string")
+        types = {types} if isinstance(types, str) else set(types)
+        hint = typing.get_type_hints(getattr(vramtrack_report, name))[field.name]
+        args = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+        plain = {typing.get_origin(one) or one for one in args}
+        assert "null" not in types or type(None) in plain, field.name
+        assert plain & {kinds[one] for one in types - {"null"}} or field.name == "address", (field.name, hint, types)
+
 
 TRAINING = """
 import json, sys, torch

@@ -127,8 +127,8 @@ void TopSource::fill(const Report& report) {
   sample_.command = utf8::joined(report.process.command);
   if (report.process.rank) sample_.rank = std::to_string(*report.process.rank);
   sample_.duration = report.process.duration;
-  sample_.steps = report.steps;
-  sample_.has_steps = report.step_source != "none";
+  sample_.steps = report.steps.count;
+  sample_.has_steps = report.steps.source != "none";
   for (const Total& total : report.totals) {
     auto at = std::find_if(sample_.devices.begin(), sample_.devices.end(),
                            [&](const TopDevice& device) { return device.device == total.device; });

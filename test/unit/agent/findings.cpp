@@ -73,7 +73,7 @@ SiteReport& add_site(Report& report, const char* layer, const char* owner, Bytes
 /// A training on an H100: PyTorch's workspaces, and what two cuBLAS handles took from CUDA themselves.
 Report h100_training() {
   Report report = with_peak(Bytes{95} << 20);
-  report.steps = 60;
+  report.steps.count = 60;
   add_site(report, "tensor", "torch", Bytes{64} << 20, 2, {"at::cuda::setWorkspaceForHandle"});
   add_site(report, "tensor", "torch", Bytes{1} << 20, 1, {"at::cuda::getCUDABlasLtWorkspace"});
   add_site(report, "cuda", "torch", Bytes{84} << 20, 4, {"alloc_block", "at::cuda::setWorkspaceForHandle"});
@@ -97,7 +97,7 @@ std::vector<std::string> codes(const Report& report) {
 
 TEST_CASE("losses whose graphs reach over all steps are history accumulation") {
   Report report = with_peak(1000 << 20);
-  report.steps = 20;
+  report.steps.count = 20;
   Json looks = Json::array();
   for (const int step : {4, 8, 16}) looks.push_back(look(step, {holder(step, step, 0, step - 1, step * 8)}));
   report.notes["looks[]"] = looks;
@@ -111,7 +111,7 @@ TEST_CASE("losses whose graphs reach over all steps are history accumulation") {
 
 TEST_CASE("a window of graphs that slides is not") {
   Report report = with_peak(1000 << 20);
-  report.steps = 40;
+  report.steps.count = 40;
   report.notes["looks[]"] = Json::array(
       {look(8, {holder(6, 6, 2, 7, 48)}), look(16, {holder(6, 6, 10, 15, 48)}), look(32, {holder(6, 6, 26, 31, 48)})});
   CHECK(codes(report).empty());
@@ -119,11 +119,11 @@ TEST_CASE("a window of graphs that slides is not") {
 
 TEST_CASE("a container that grows without graphs is a growing site, one that reached its size is not") {
   Report report = with_peak(1000 << 20);
-  report.steps = 20;
+  report.steps.count = 20;
   report.notes["looks[]"] = Json::array(
       {look(4, {holder(4, 0, 0, 0, 0)}), look(8, {holder(8, 0, 0, 0, 0)}), look(16, {holder(16, 0, 0, 0, 0)})});
   CHECK(codes(report) == std::vector<std::string>{"growing-site"});
-  report.steps = 200;  // no look after step 16: blocks had stopped to survive
+  report.steps.count = 200;  // no look after step 16: blocks had stopped to survive
   CHECK(codes(report).empty());
 }
 
@@ -215,7 +215,7 @@ TEST_CASE("another library's memory is told as before") {
 TEST_CASE("a long sequence in one call of cuDNN is told by its graph node") {
   const auto with = [](int steps, Bytes kept) {
     Report report = with_peak(Bytes{100} << 20);
-    report.steps = 3;
+    report.steps.count = 3;
     Json entry = holder(1, 1, 0, 0, 4);
     entry["seq"] = steps;
     entry["seqb"] = kept;
@@ -284,7 +284,7 @@ TEST_CASE("without steps a growing site is a finding only where one container ho
 TEST_CASE("a tensor that is made anew, longer, in every step is a growing site, one of limited size is not") {
   const auto with = [](bool adds, bool limited, std::vector<int> mebibytes) {
     Report report = with_peak(Bytes{100} << 20);
-    report.steps = 40;
+    report.steps.count = 40;
     Json looks = Json::array();
     int step = 5;
     for (const int size : mebibytes) {

@@ -15,9 +15,9 @@ Report sample() {
   Report report;
   report.process.command = {"python", "train.py"};
   report.process.duration = 10;
-  report.frames = {{"python", "main", "/home/a/train.py", "", 3, false, "f()"},
-                   {"python", "f", "/home/a/train.py", "", 9, false, std::nullopt},
-                   {"native", "at::empty", "", "libtorch.so", 0, false, std::nullopt}};
+  report.frames = {{"python", "main", "/home/a/train.py", 3, "", false, "f()"},
+                   {"python", "f", "/home/a/train.py", 9, "", false, std::nullopt},
+                   {"native", "at::empty", "", 0, "libtorch.so", false, std::nullopt}};
   SiteReport first;
   first.id = 70;
   first.layer = "tensor";

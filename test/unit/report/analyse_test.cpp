@@ -82,7 +82,7 @@ TEST_CASE("a training run's trace becomes a report") {
   CHECK(report.environment.python == "3.11.7");
   CHECK(report.environment.cuda_driver == "13.1");
   CHECK(report.environment.simulated);
-  CHECK(report.steps == 20);
+  CHECK(report.steps.count == 20);
 
   const SiteReport& model = site_of(report, trace.model, "tensor", 2 * mib);
   CHECK(model.live_count == 2);
@@ -162,7 +162,7 @@ TEST_CASE("the peak has each site's bytes of that moment") {
   CHECK(report.allocations.empty());
   // The temporary was alive with all 20 leaked blocks.
   CHECK(site_of(report, trace.leak, "tensor", 20 * 512 + 5 * mib).live_count == 21);
-  CHECK(report.omitted_count == 2 + 21 + 2);
+  CHECK(report.allocations_omitted.count == 2 + 21 + 2);
 }
 
 TEST_CASE("an out-of-memory event has its own live set") {
@@ -191,8 +191,8 @@ TEST_CASE("limits leave blocks out of the lists, never out of the sums") {
   options.max_allocations = 3;
   const Report few = trace.report(options);
   CHECK(few.allocations.size() == 3);
-  CHECK(few.omitted_count == 21);
-  CHECK(few.omitted_bytes == mib + 20 * 512);
+  CHECK(few.allocations_omitted.count == 21);
+  CHECK(few.allocations_omitted.bytes == mib + 20 * 512);
 
   options = {};
   options.min_size = mib;

@@ -42,7 +42,7 @@ inline Report sample() {
   report.process.duration = 151;
   report.process.end = {"exit", 0};
   report.environment.devices = {{0, "NVIDIA H100 80GB HBM3", 80ull << 30}};
-  report.steps = 118;
+  report.steps.count = 118;
   Total total;
   total.layer = "tensor";
   total.kind = "block";

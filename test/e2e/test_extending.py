@@ -1,0 +1,81 @@
+"""docs/extending.md holds: a row in one table is all that a hook, an option or a field of the report takes. Each is added in
+a copy of the tree, and what is made of the table is compiled there as the build compiles it."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import BUILD, ROOT
+
+COMMANDS = {entry["file"]: shlex.split(entry["command"]) for entry in json.loads((BUILD / "compile_commands.json").read_text())}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for folder in ("contract", "interpose", "report", "tools"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def add_row(tree, table, after, row):
+    path = tree / table
+    before, found, rest = path.read_text().partition(after)
+    assert found
+    line, end, rest = rest.partition("\n")
+    path.write_text(before + found + line + end + row + "\n" + rest)
+
+
+def compile_in(tree, source, *more):
+    """Compiles one file of the copy with the build's own command, less its output; warnings are errors."""
+    words = [word.replace(str(ROOT / source), str(tree / source)).replace(f"-I{ROOT}", f"-I{tree}") if f"-I{BUILD}" not in word
+             else word for word in COMMANDS[str(ROOT / source)]]
+    at = words.index("-o")
+    words = [word for word in words[:at] + words[at + 2:] if word not in ("-O3", "-c")]
+    done = subprocess.run([*words, "-O0", "-Werror", *(more or ("-fsyntax-only",))], cwd=BUILD, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_field_of_the_report(tree):
+    add_row(tree, "report/model/report.def", "FIELD(std::vector<FrameId>, stack, {}, plain,",
+            'FIELD(std::optional<std::string>, numa, {}, plain.one_of("near|far").later(), "Where it lies")')
+    for source in ("report/model/read_report.cpp", "report/render/json.cpp"):
+        compile_in(tree, source)
+    main = tree / "main.cpp"
+    main.write_text("""
+#include <iostream>
+#include "report/model/schema.hpp"
+int main() { std::cout << vramtrack::report_schema(); }
+""")
+    compile_in(tree, "report/model/schema.cpp", str(main), "-o", str(tree / "schema"))
+    schema = json.loads(subprocess.run([tree / "schema"], capture_output=True, text=True, check=True).stdout)
+    keys = schema["properties"]["sites"]["items"]["properties"]
+    assert keys["numa"] == {"description": "Where it lies.", "enum": ["near", "far", None]}
+
+
+def test_an_option(tree):
+    add_row(tree, "contract/options.def", "OPTION(Flag, quiet,",
+            'OPTION(Size, ring, "--ring", "", "VRAMTRACK_RING", 0, host, "keep so many bytes of history")')
+    user = tree / "interpose/core/options.cpp"
+    user.write_text(user.read_text() + "\nstatic_assert(sizeof(vramtrack::g_host_options.ring) == 8);\n")
+    for source in ("interpose/core/options.cpp", "tools/run/options.cpp"):
+        compile_in(tree, source)
+    shutil.copytree(ROOT / "dev", tree / "dev")
+    for name in ("docs/running.md", "packaging/vramtrack-run.1"):
+        (tree / name).parent.mkdir()
+        shutil.copy(ROOT / name, tree / name)
+    subprocess.run([tree / "dev" / "option_docs.py"], check=True)
+    assert "`--ring SIZE`" in (tree / "docs/running.md").read_text()
+
+
+def test_a_hook(tree):
+    add_row(tree, "contract/cuda_hooks.def", "HOOK(runtime, 0, cudaFreeHost,",
+            "HOOK(runtime, 0, cudaHostGetDevicePointer, (void** p, void* host, unsigned int flags), (p, host, flags),"
+            " ALLOC(p, 1, external, 0))")
+    for source in ("interpose/cuda/table.cpp", "interpose/cuda/wrappers_runtime.cpp", "tools/cmd_doctor.cpp"):
+        compile_in(tree, source, "-S", "-o", str(tree / "out.s"))
+        if "wrappers" in source:
+            assert "cudaHostGetDevicePointer:" in (tree / "out.s").read_text()
