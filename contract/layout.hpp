@@ -29,19 +29,24 @@ inline constexpr std::size_t extent_bytes = 64 * 1024;
 enum class Layer : std::uint8_t { cuda = 0, tensor = 1 };
 
 enum class Kind : std::uint8_t {
-  device = 0,
-  pool = 1,
-  managed = 2,
-  host_pinned = 3,
-  array = 4,
-  vmm = 5,
-  graph = 6,
-  ipc = 7,
-  external = 8,
-  registered = 9,
-  block = 10,  // the tensor layer's only kind
-  all = 255,   // Account only: the sum over the kinds that are device memory of this process
+#define KIND(name, value, what) name = value,
+#include "contract/kinds.def"
+  all = 255,  // Account only: the sum over the kinds that are device memory of this process
 };
+
+/// As the documents say it. Static text; "unknown" for a value of a newer version.
+constexpr const char* name_of(Layer layer) { return layer == Layer::tensor ? "tensor" : "cuda"; }
+constexpr const char* name_of(Kind kind) {
+  switch (kind) {
+#define KIND(name, value, what) \
+  case Kind::name:              \
+    return #name;
+#include "contract/kinds.def"
+    case Kind::all:
+      return "all";
+  }
+  return "unknown";
+}
 
 enum class ExtentType : std::uint32_t {
   free = 0,      // reserved, not in use

@@ -1,19 +1,14 @@
 #include "report/analysis/totals.hpp"
 
 #include <algorithm>
-#include <array>
 #include <tuple>
 
 namespace vramtrack {
 
-const char* layer_name(std::uint8_t layer) {
-  return layer == static_cast<std::uint8_t>(trace::Layer::tensor) ? "tensor" : "cuda";
-}
+const char* layer_name(std::uint8_t layer) { return name_of(static_cast<trace::Layer>(layer)); }
 
 const char* kind_name(std::uint8_t kind) {
-  constexpr std::array<const char*, 11> names = {"device", "pool", "managed",  "host_pinned", "array", "vmm",
-                                                 "graph",  "ipc",  "external", "registered",  "block"};
-  return kind < names.size() ? names[kind] : "device";
+  return kind > static_cast<std::uint8_t>(trace::Kind::block) ? "device" : name_of(static_cast<trace::Kind>(kind));
 }
 
 std::vector<Total> totals_of(const trace::TraceFile& trace) {

@@ -17,7 +17,7 @@ enum class Form : std::uint8_t {
 
 struct FieldRule {
   Form form = Form::plain;
-  std::string_view words = {};          // the only values, "a|b|c"
+  std::string_view words = {};          // the only values, "a|b|c"; one more | at the end says nothing
   std::optional<std::int64_t> least{};  // the least value; unsigned numbers have 0
   std::size_t most_elements = 0;        // of a list; 0: any number
   bool is_date = false;                 // RFC 3339
@@ -52,7 +52,10 @@ inline constexpr FieldRule by_lines = FieldRule{}.by_lines();
 // Words and texts that several fields share.
 inline constexpr std::string_view moments = "exit|peak|oom|live";
 inline constexpr std::string_view layers = "cuda|tensor";
-inline constexpr std::string_view kinds = "device|pool|managed|host_pinned|array|vmm|graph|ipc|external|registered|block";
+inline constexpr std::string_view kinds =
+#define KIND(name, value, what) #name "|"
+#include "contract/kinds.def"
+    ;
 inline constexpr std::string_view phases = "forward|backward|optimizer|data|other";
 
 inline constexpr const char* about_layers =

@@ -10,38 +10,6 @@
 
 namespace vramtrack::trace {
 
-std::string_view name_of(Layer layer) { return layer == Layer::tensor ? "tensor" : "cuda"; }
-
-std::string_view name_of(Kind kind) {
-  switch (kind) {
-    case Kind::device:
-      return "device";
-    case Kind::pool:
-      return "pool";
-    case Kind::managed:
-      return "managed";
-    case Kind::host_pinned:
-      return "host_pinned";
-    case Kind::array:
-      return "array";
-    case Kind::vmm:
-      return "vmm";
-    case Kind::graph:
-      return "graph";
-    case Kind::ipc:
-      return "ipc";
-    case Kind::external:
-      return "external";
-    case Kind::registered:
-      return "registered";
-    case Kind::block:
-      return "block";
-    case Kind::all:
-      return "all";
-  }
-  return "unknown";
-}
-
 namespace {
 
 /// A fact as JSON, what is text already as it is.

@@ -10,9 +10,6 @@
 
 namespace vramtrack::trace {
 
-std::string_view name_of(Layer layer);  // the names of the JSON report
-std::string_view name_of(Kind kind);
-
 /// In double quotes; control characters, quotes, backslashes and bytes that are not UTF-8 as \n, \t, \", \\, \xNN.
 std::string escaped(std::string_view text);
 

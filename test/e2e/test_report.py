@@ -14,6 +14,7 @@ import pytest
 from conftest import BUILD, ROOT, VRAMTRACK
 
 sys.path.append(str(ROOT / "python"))
+from vramtrack import _process as vramtrack_process  # noqa: E402
 from vramtrack import report as vramtrack_report  # noqa: E402
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
@@ -42,6 +43,11 @@ def test_python_objects_have_fields_that_the_report_has(name, path):
         plain = {typing.get_origin(one) or one for one in args}
         assert "null" not in types or type(None) in plain, field.name
         assert plain & {kinds[one] for one in types - {"null"}} or field.name == "address", (field.name, hint, types)
+
+
+def test_the_python_interface_knows_every_kind():
+    rows = re.findall(r"^KIND\((\w+), (\d+),", (ROOT / "contract" / "kinds.def").read_text(), re.M)
+    assert {int(value): name for name, value in rows} | {255: "all"} == vramtrack_process._KINDS
 
 
 TRAINING = """
