@@ -114,13 +114,14 @@ Forward find_forward() noexcept {
   const bool inside = g_counted
                           ? read(reinterpret_cast<CurrentCountedNode>(g_current_node)().node, counted_members)
                           : read(reinterpret_cast<CurrentNode>(g_current_node)().get(), shared_members);
-  if (!inside) return {no_stack, true};
-  if (!plausible(thread, sequence) || sequence == no_sequence) return {};
+  if (!inside) return {.outside = true};
+  if (!plausible(thread, sequence)) return {};
+  if (sequence == no_sequence) return {.inside = true};
   const Slot& slot = slot_of(ring, thread, sequence);
   const std::uint64_t key = slot.key.load(std::memory_order_acquire);
   const std::uint64_t stack = slot.stack.load(std::memory_order_acquire);
-  if (key != key_of(thread, sequence) || stack >> 32 != mix64(key) >> 32) return {};
-  return {static_cast<StackId>(stack), false};
+  if (key != key_of(thread, sequence) || stack >> 32 != mix64(key) >> 32) return {.inside = true};
+  return {.stack = static_cast<StackId>(stack), .inside = true};
 }
 
 void remember_node(ThreadState& state, std::uint64_t sequence, StackId stack) noexcept {

@@ -11,6 +11,7 @@ namespace vramtrack::stacks {
 struct Forward {
   StackId stack = no_stack;  // that was remembered for the node that this thread executes
   bool outside = false;      // PyTorch was asked and said that the thread executes none
+  bool inside = false;       // it was asked and named one; neither: it was not asked
 };
 Forward find_forward() noexcept;
 

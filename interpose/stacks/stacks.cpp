@@ -175,7 +175,7 @@ Captured capture(const CaptureStart& start) noexcept {
     forward = find_forward();
     if (taken.record != nullptr) taken.record->outside_nodes = forward.outside;
   }
-  t_hot.in_node = outside || forward.outside ? 0 : 1;
+  t_hot.in_node = forward.inside ? 1 : 0;
   if (g_options.check) [[unlikely]]
     check_capture(start, taken.stack, outside);
   return {taken.stack, forward.stack};

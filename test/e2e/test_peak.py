@@ -92,3 +92,27 @@ def test_ranges_name_what_is_allocated_in_them(traced):
     assert rows[24 << 20]["range"] is None  # the first and the last
     ranges = {site["range"] for site in run.report()["sites"]}
     assert "step 5" in ranges and "step #" in ranges and len(ranges) < 80
+
+
+SERVING = """
+import torch
+class Decoder(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(256, 4096)
+        self.keys = None
+    def forward(self, x):
+        self.keys = x if self.keys is None else torch.cat([self.keys, x])
+        return self.head(x)
+decoder = Decoder().cuda()
+with torch.no_grad():
+    for token in range(100):
+        decoder(torch.randn(64, 256, device="cuda")).sum()
+"""
+
+
+def test_a_program_without_a_backward_pass_saves_nothing_for_one(traced):
+    report = traced([sys.executable, "-c", SERVING]).report()
+    for parts in (report["peak_breakdown"], report["breakdown"]):
+        assert "activation" not in by_role(parts) and "backward" not in {part["phase"] for part in parts}, parts
+    assert not {advice["code"] for advice in report["advice"]} & {"checkpoint", "no-grad"}, report["advice"]
