@@ -12,6 +12,7 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr Bytes least_bytes = 1 << 20;
+constexpr std::uint64_t many_streams = 5;  // threads that compute have one or two; more are the program's own doing
 
 struct Part {
   Bytes bytes = 0;
@@ -45,13 +46,16 @@ std::string amount(const Part& part) { return human_bytes(part.bytes) + " (" + p
 
 Findings workspace(const Report& report) {
   Part framework;
+  std::map<std::string, std::uint64_t> workspaces;  // by the function that makes them, one for each handle and stream
   std::map<std::string, Part> libraries;  // by name
   for (const SiteReport& site : report.sites) {
     if (site.live_bytes == 0 || site.verdict == "growing" || !is_main_layer(report, site)) continue;
     if (site.layer == "cuda" && is_math_library(site.owner))
       libraries[site.owner].add(site);
-    else if (site.live_bytes >= least_bytes && workspace_frame(report, site) != nullptr)
+    else if (const Frame* const frame = workspace_frame(report, site); frame && site.live_bytes >= least_bytes) {
       framework.add(site);
+      workspaces[frame->function] += site.live_count;
+    }
   }
   Part all = framework;
   Json by_library = Json::object();
@@ -69,8 +73,13 @@ Findings workspace(const Report& report) {
   }
   if (all.bytes < least_bytes) return {};
 
-  Finding finding =
-      make("workspace", "info", "The math libraries keep " + human_bytes(all.bytes) + ", which is not a leak");
+  std::uint64_t streams = 0;
+  for (const auto& [function, count] : workspaces) streams = std::max(streams, count);
+  const bool many = streams >= many_streams;
+  Finding finding = make("workspace", "info",
+                         "The math libraries keep " + human_bytes(all.bytes) +
+                             (many ? ", a workspace for each of " + std::to_string(streams) + " streams"
+                                   : ", which is not a leak"));
   finding.site = all.largest->id;
   finding.bytes = all.bytes;
   point_at(finding, report, *all.largest);
@@ -78,7 +87,9 @@ Findings workspace(const Report& report) {
       "The math libraries hold " + parts +
       ". Such memory is made once for each handle and stream and kept for reuse: it is alive at exit, and it "
       "does not grow.";
-  finding.fix = "Nothing needs fixing.";
+  finding.fix = many ? "Compute on fewer streams: each one on which a matrix product has run keeps a workspace of its own. "
+                       "Make a stream once and use it again, also for warming up and capturing CUDA graphs."
+                     : "Nothing needs fixing.";
   if (framework.largest != nullptr)
     finding.fix +=
         " To make the workspaces smaller, set CUBLAS_WORKSPACE_CONFIG, for example `:4096:2`; to drop them, "
@@ -90,6 +101,7 @@ Findings workspace(const Report& report) {
   finding.evidence = {{"bytes", all.bytes},
                       {"blocks", all.blocks},
                       {"framework_bytes", framework.bytes},
+                      {"streams", streams},
                       {"library_bytes", std::move(by_library)}};
   return {finding};
 }

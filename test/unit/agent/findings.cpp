@@ -193,6 +193,16 @@ TEST_CASE("what the math libraries keep is one remark, which says how much is wh
   CHECK(found[0].line == 24);
 }
 
+TEST_CASE("a workspace for each of many streams is the program's doing") {
+  Report report = h100_training();
+  for (SiteReport& site : report.sites)
+    if (site.layer == "tensor") site.live_count = 32;
+  const auto found = findings::find_all(report);
+  REQUIRE(codes(report) == std::vector<std::string>{"workspace"});
+  CHECK(found[0].title.find("each of 32 streams") != std::string::npos);
+  CHECK(found[0].fix.find("fewer streams") != std::string::npos);
+}
+
 TEST_CASE("handles that a program makes in every step are no workspace but a leak") {
   Report report = h100_training();
   for (SiteReport& site : report.sites)
