@@ -99,64 +99,114 @@ bool is_model_memory(const HolderReport& row) {
   return 2 * model > row.retained_bytes;
 }
 
-/// What filled the device, in shares that add up: named holders, autograd graphs, what no name in Python holds, the
-/// cache in pieces. Names the holder whose memory can be had back.
-void share_out(const Report& report, const OomReport& oom, Finding& finding) {
-  const HolderMoment& moment = report.holders;
-  Bytes model = 0, graphs = 0, named = 0, unnamed = 0;
-  const HolderReport *freeable = nullptr, *cxx = nullptr;
-  Json holders = Json::array();
-  for (const HolderReport& row : moment.rows) {
-    if (!row.parent) {
-      if (row.kind == "cxx" || row.garbage) {
-        unnamed += row.retained_bytes;
-        if (cxx == nullptr && row.kind == "cxx") cxx = &row;
-      } else {
-        for (const auto& [role, bytes] : row.roles) {
-          if (role == "saved_for_backward")
-            graphs += bytes;
-          else if (role == "python" || role == "unknown")
-            named += bytes;
-          else
-            model += bytes;
-        }
-      }
+/// What the pass that was running had saved for its backward pass so far: nobody keeps it by mistake.
+bool is_running_pass(const Report& report, const HolderReport& row) {
+  const auto saved = row.roles.find("saved_for_backward");
+  if (saved == row.roles.end() || 2 * saved->second <= row.retained_bytes) return false;
+  if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
+  return report.steps.count > 0 ? row.first_step == report.steps.count : row.kind == "library";
+}
+
+/// What filled the device, in shares that add up to what the allocator had; as text, and as evidence.
+std::string shares_of(const Report& report, const OomReport& oom, Finding& finding) {
+  std::map<std::string, Bytes> by_role;
+  for (const BreakdownEntry& entry : report.breakdown)
+    if (entry.device == oom.device) by_role[entry.role] += entry.bytes;
+  // What no name in Python reaches goes to a share of its own, whatever it was made for. A graph that C++ holds is that.
+  Bytes unnamed = 0;
+  for (const HolderReport& row : report.holders.rows) {
+    if (row.parent || (row.kind != "cxx" && !row.garbage)) continue;
+    for (const auto& [role, bytes] : row.roles) {
+      const bool graph = role == "saved_for_backward";
+      if (graph && row.known.empty()) continue;
+      Bytes& from = by_role[graph ? "activation" : role];
+      const Bytes part = std::min(from, bytes);
+      from -= part;
+      unnamed += part;
     }
-    // The innermost row that has most of what the one above it has, and is no model.
-    if (row.kind == "cxx" || row.garbage || is_model_memory(row) || row.count > 1) continue;
-    if (freeable == nullptr || row.retained_bytes > freeable->retained_bytes ||
-        (above(moment, row) == freeable && 10 * row.retained_bytes >= 9 * freeable->retained_bytes))
-      freeable = &row;
-    if (holders.size() < 5)
-      holders.push_back(
-          {{"holder", row.path}, {"variable", row.variable}, {"bytes", row.retained_bytes}, {"tensors", row.blocks}});
   }
+  const Bytes model = by_role["parameter"] + by_role["gradient"] + by_role["buffer"] + by_role["optimizer_state"];
+  const Bytes graphs = by_role["activation"], named = by_role["python"], workspaces = by_role["workspace"];
+  const Bytes rest = by_role["temporary"] + by_role["unknown"];
   const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
   Bytes largest_piece = 0;
   for (const LedgerEntry& entry : report.ledger)
     if (entry.device == oom.device) largest_piece = entry.largest_free_cached_block_bytes;
-  const auto share = [](std::string& text, Bytes bytes, const std::string& what) {
-    if (bytes >= (1 << 20)) text += (text.empty() ? "" : ", ") + human_bytes(bytes) + " " + what;
-  };
   std::string shares;
-  share(shares, named, "held by names in Python");
-  share(shares, model, "of models, gradients and optimizers");
-  share(shares, graphs, "saved for backward");
-  share(shares, unnamed, "held by no Python name");
-  share(shares, cached, "in the allocator's cache in pieces of at most " + human_bytes(largest_piece));
-  if (!shares.empty()) finding.message += " Of it: " + shares + ".";
-  finding.evidence["shares"] = {
-      {"named", named}, {"model", model}, {"graphs", graphs}, {"unnamed", unnamed}, {"cached", cached}};
-  const HolderReport* main = freeable;
-  if (cxx != nullptr && (main == nullptr || cxx->retained_bytes > main->retained_bytes)) main = cxx;
-  if (main == nullptr || main->retained_bytes == 0) return;
+  const auto share = [&](Bytes bytes, const std::string& what) {
+    if (bytes >= (1 << 20)) shares += (shares.empty() ? "" : ", ") + human_bytes(bytes) + " " + what;
+  };
+  share(named, "held by names in Python");
+  share(model, "of models, gradients and optimizers");
+  share(graphs, "saved for backward");
+  share(unnamed, "held by no Python name");
+  share(rest, "in use for a moment");
+  share(workspaces, "of workspaces");
+  share(cached, "in the allocator's cache in pieces of at most " + human_bytes(largest_piece));
+  finding.evidence["shares"] = {{"named", named},     {"model", model},           {"graphs", graphs},
+                                {"unnamed", unnamed}, {"temporaries", rest},      {"workspaces", workspaces},
+                                {"cached", cached}};
+  return shares.empty() ? shares : " Of it: " + shares + ".";
+}
+
+/// The innermost row that has most of what the one above it has, and is no model; or what C++ alone holds, all rows of
+/// one name together.
+std::optional<HolderReport> main_holder(const HolderMoment& moment) {
+  const HolderReport* freeable = nullptr;
+  std::map<std::string, HolderReport> cxx;
+  Bytes most = 0;  // of the row from which `freeable` was reached
+  for (const HolderReport& row : moment.rows) {
+    if (!row.parent && row.kind == "cxx") {
+      const auto [at, fresh] = cxx.emplace(row.path, row);
+      at->second.count = 1;
+      if (!fresh) at->second.retained_bytes += row.retained_bytes;
+      if (!fresh) at->second.blocks += row.blocks;
+    }
+    if (row.kind == "cxx" || row.garbage || is_model_memory(row)) continue;
+    if (row.count > 1 && row.kind != "attribute") continue;  // elements of a container: that is the one to name
+    const HolderReport* over = above(moment, row);
+    while (over != nullptr && over->count > 1) over = above(moment, *over);
+    const bool larger = row.retained_bytes > most;
+    if (larger || (over == freeable && 10 * row.retained_bytes >= 9 * freeable->retained_bytes)) freeable = &row;
+    if (larger) most = row.retained_bytes;
+  }
+  const auto largest = std::max_element(
+      cxx.begin(), cxx.end(), [](const auto& a, const auto& b) { return a.second.retained_bytes < b.second.retained_bytes; });
+  if (largest != cxx.end() && (freeable == nullptr || largest->second.retained_bytes > freeable->retained_bytes))
+    return largest->second;
+  return freeable == nullptr ? std::nullopt : std::optional(*freeable);
+}
+
+/// Names the holder whose memory can be had back.
+void tell_holder(const Report& report, Finding& finding) {
+  const HolderMoment& moment = report.holders;
+  Json holders = Json::array();
+  for (const HolderReport& row : moment.rows) {
+    if (row.kind == "cxx" || row.garbage || is_model_memory(row) || row.count > 1) continue;
+    holders.push_back(
+        {{"holder", row.path}, {"variable", row.variable}, {"bytes", row.retained_bytes}, {"tensors", row.blocks}});
+    if (holders.size() == 5) break;
+  }
+  finding.evidence["holders"] = std::move(holders);
+  const std::optional<HolderReport> main = main_holder(moment);
+  if (!main || main->retained_bytes == 0) return;
+  if (is_running_pass(report, *main)) {
+    finding.message += " The pass that was running had saved " + human_bytes(main->retained_bytes) + " in " +
+                       plural(main->blocks, "block") + " for its backward pass by then.";
+    finding.fix =
+        "Use a smaller batch (and accumulate gradients over several), run modules through torch.utils.checkpoint, or "
+        "compute in bfloat16 (torch.autocast): less is saved for backward then.";
+    return;
+  }
   finding.variable = main->variable.empty() ? main->path : main->variable;
-  finding.message += " `" + *finding.variable + "`" + (main->path != *finding.variable ? " (" + main->path + ")" : "") +
-                     " alone holds " + human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
+  finding.message += " `" + *finding.variable + "`" +
+                     (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
+                     (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
+                                      : std::string(" alone holds ")) +
+                     human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
                      "; letting it go would return that." + held_also(moment, *main);
   if (!main->known.empty()) finding.message += " It is " + main->known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
-  finding.evidence["holders"] = std::move(holders);
   if (!main->fix.empty()) finding.fix = main->fix;
 }
 
@@ -219,7 +269,8 @@ Finding describe(const Report& report, const OomReport& oom) {
   finding.evidence["largest_sites"] = std::move(largest);
 
   if (report.holders.moment == "out_of_memory") {
-    share_out(report, oom, finding);
+    finding.message += shares_of(report, oom, finding);
+    tell_holder(report, finding);
     return finding;
   }
   const auto held = held_by_script(report);

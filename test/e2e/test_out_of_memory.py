@@ -1,0 +1,72 @@
+"""What an out-of-memory report says of the moment: shares that add up, and the holder or the pass that filled the device."""
+
+import json
+
+import pytest
+
+CACHE = """
+import torch, torch.nn as nn
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(256, 768)
+        self.cache = None
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        if self.cache is not None:
+            k, v = torch.cat([self.cache[0], k], 1), torch.cat([self.cache[1], v], 1)
+        self.cache = (k, v)
+        return nn.functional.scaled_dot_product_attention(q, k, v)
+class Chat:
+    def __init__(self): self.layers = nn.ModuleList(Attention() for _ in range(8)).cuda().half()
+    @torch.inference_mode()
+    def reply(self):
+        x = torch.randn(8, 256, 256, device="cuda", dtype=torch.half)
+        for layer in self.layers: x = layer(x)
+chat = Chat()
+for turn in range(1000): chat.reply()
+"""
+PASS = """
+import torch, torch.nn as nn
+model = nn.Sequential(*[nn.Sequential(nn.Linear(512, 512), nn.GELU()) for _ in range(12)]).cuda()
+optimizer = torch.optim.AdamW(model.parameters())
+for rows in (1000, 2000, 4000, 8000):
+    x = torch.randn(rows, 512, device="cuda")
+    for _ in range(3):
+        model(x).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+"""
+
+
+@pytest.fixture
+def of_the_moment(traced):
+    def run(source, size):
+        done = traced(source, sim=size)
+        assert done.code == 1 and "OutOfMemoryError" in done.stderr, done.stderr
+        [path] = done.out.glob("*.oom-1.json")
+        report = json.loads(path.read_text())
+        [finding] = [f for f in report["findings"] if f["code"] == "out-of-memory"]
+        return report["ooms"][0], finding
+
+    return run
+
+
+@pytest.mark.parametrize("source, size", [(CACHE, "400MiB"), (PASS, "300MiB")], ids=["cache", "pass"])
+def test_shares_add_up_to_what_the_allocator_had(of_the_moment, source, size):
+    oom, finding = of_the_moment(source, size)
+    shares = finding["evidence"]["shares"]
+    assert sum(shares.values()) == oom["reserved_bytes"] and oom["reserved_bytes"] - shares["cached"] == oom["live_bytes"]
+    assert all(share >= 0 for share in shares.values())
+
+
+def test_a_holder_that_many_parts_have_is_named_by_one(of_the_moment):
+    oom, finding = of_the_moment(CACHE, "400MiB")
+    assert finding["variable"] == "chat.layers.0.cache" and "more like it hold" in finding["message"], finding["message"]
+
+
+def test_a_pass_that_does_not_fit_is_nobodys_variable(of_the_moment):
+    oom, finding = of_the_moment(PASS, "300MiB")
+    assert finding["variable"] is None and "The pass that was running had saved" in finding["message"], finding["message"]
+    assert "checkpoint" in finding["fix"] and "smaller batch" in finding["fix"]
+    assert finding["evidence"]["shares"]["graphs"] > oom["live_bytes"] / 2
