@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "contract/option_parse.hpp"
-
 namespace vramtrack::sim {
 
 namespace {

@@ -34,7 +34,7 @@ class Option(NamedTuple):
     @property
     def value(self):
         """What stands behind the name: ``=SIZE``, ``[=SIZE]``, `` DIR``, or nothing."""
-        word = {"out": "DIR", "sim": "SIZE"}.get(self.member, METAVARIABLES[self.type])
+        word = {"out": "DIR", "sim": "SIZE", "sim_world": "N", "sim_rank": "K"}.get(self.member, METAVARIABLES[self.type])
         return "" if not word else f"[={word}]" if self.bare else f" {word}"
 
     @property

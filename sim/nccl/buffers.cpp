@@ -17,6 +17,8 @@ constexpr std::uint64_t ll_bytes = 8ull * 512 * 8 * 16;      // lines per thread
 constexpr std::uint64_t ll128_bytes = 120ull * 640 * 8 * 8;  // elements per thread, threads, steps, bytes of one
 constexpr std::uint64_t connection_memory = 2ull << 20;      // src/transport/p2p.cc: CUDA_IPC_MIN
 constexpr std::uint64_t tail_bytes = 4096;                   // struct ncclRecvMem
+// All peers on other machines share one pool for each direction: src/transport/net.cc (NCCL_SHARED_STEPS), src/init.cc.
+constexpr std::uint64_t shared_steps = 16, network_chunk = 128ull << 10;
 // What a machine with NVSwitch and H100 reports: "24 coll channels, ... 32 p2p channels, 32 p2p channels per peer".
 constexpr int ring_channels = 24, peer_channels = 32;
 
@@ -125,6 +127,15 @@ bool Buffers::connect_peer(int peer) {
     if (!take(receive) || !take(connection_memory)) return false;
   }
   return true;
+}
+
+bool Buffers::connect_network() {
+  const std::lock_guard lock(m_lock);
+  if (m_network) return true;
+  m_network = true;
+  const std::uint64_t pool =
+      static_cast<std::uint64_t>(m_peer_channels) * shared_steps * setting("NCCL_P2P_NET_CHUNKSIZE", network_chunk);
+  return take(pool) && take(pool);  // to send, to receive
 }
 
 void Buffers::close() {

@@ -22,9 +22,10 @@ class Buffers {
  public:
   /// For a new communicator of `ranks` ranks.
   bool open(int device, int ranks, int max_channels);
-  /// For its first collective, and for the first transfer with a peer.
+  /// For its first collective, for the first transfer with a peer on this machine, and for the first with any other.
   bool connect_ring();
   bool connect_peer(int peer);
+  bool connect_network();
   void close();
 
  private:
@@ -32,7 +33,7 @@ class Buffers {
 
   std::mutex m_lock;
   int m_device = 0, m_ranks = 1, m_channels = 0, m_peer_channels = 0;
-  bool m_ring = false;
+  bool m_ring = false, m_network = false;
   std::set<int> m_peers;
   std::vector<DeviceBlock> m_blocks;
 };

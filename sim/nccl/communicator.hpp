@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,9 +36,18 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   /// Joins the ranks that hold the same id; blocks until all are there. `Result`; the reason is in last_error().
   int join(const UniqueId& id);
-  /// One rank of a world that is not there (VRAMTRACK_SIM_WORLD), or a communicator of one rank.
-  void stay_alone() { m_alone = true; }
+  /// One rank of a world that is not there (VRAMTRACK_SIM_WORLD), on machines of `per_machine` ranks; or a communicator
+  /// of one rank.
+  void stay_alone(int per_machine) {
+    m_alone = true;
+    m_per_machine = per_machine;
+  }
   bool alone() const { return m_alone; }
+
+  /// The device memory for transfers with `peer`. Ranks are taken to fill one machine after the other.
+  bool connect_peer(int peer) {
+    return peer / m_per_machine == m_rank / m_per_machine ? buffers.connect_peer(peer) : buffers.connect_network();
+  }
 
   /// Gives operations in stream order. Does not wait for them.
   int submit(std::vector<Operation> operations);
@@ -85,6 +95,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   const int m_ranks, m_rank, m_device;
   bool m_alone = false;
+  int m_per_machine = std::numeric_limits<int>::max();  // ranks that meet are on one machine
   std::unique_ptr<Segment> m_segment;
   bool m_joined = false;
   std::atomic<bool> m_stopped{false}, m_abandoned{false};

@@ -36,7 +36,7 @@ int run_jobs(std::vector<Job> jobs) {
 int connect(Communicator& communicator, const std::vector<Operation>& operations) {
   for (const Operation& one : operations) {
     const bool good = is_point_to_point(one.kind)
-                          ? one.root == communicator.rank() || communicator.buffers.connect_peer(one.root)
+                          ? one.root == communicator.rank() || communicator.connect_peer(one.root)
                           : communicator.buffers.connect_ring();
     if (!good) return unhandled_cuda_error;
   }

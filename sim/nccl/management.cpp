@@ -21,6 +21,14 @@ int current_device() {
   return get != nullptr && get(&device) == 0 ? device : 0;
 }
 
+int devices_of_a_machine() {
+  const char* const text = std::getenv(size_variable);
+  Settings settings;
+  std::string why;
+  if (text != nullptr) parse_settings(text, settings, why);
+  return settings.devices;
+}
+
 template <typename Member>
 bool knows(const Config* config, Member Config::*member) {
   if (config == nullptr) return false;
@@ -30,12 +38,6 @@ bool knows(const Config* config, Member Config::*member) {
 bool blocks(const Config* config) { return !knows(config, &Config::blocking) || config->blocking != 0; }
 int channels_of(const Config* config) {
   return knows(config, &Config::max_ctas) && config->max_ctas != undefined ? config->max_ctas : 0;
-}
-
-/// VRAMTRACK_SIM_WORLD: this process is one rank of many, and the others are not there.
-bool one_of_many() {
-  const char* text = std::getenv(world_variable);
-  return text != nullptr && *text != '\0';
 }
 
 /// Joins, or stays alone; on the calling thread or, when it may not block, on one of its own.
@@ -77,7 +79,7 @@ int create(Handle** out, int ranks, const UniqueId& id, int rank, const Config* 
     return system_error;
   }
   auto communicator = std::make_shared<Communicator>(ranks, rank, device);
-  if (ranks == 1 || one_of_many()) communicator->stay_alone();
+  if (ranks == 1 || one_of_many()) communicator->stay_alone(devices_of_a_machine());
   return enter(communicator, out, config,
                {[communicator, id] { return communicator->alone() ? success : communicator->join(id); }, {}});
 }
@@ -112,7 +114,7 @@ int split(Handle* parent_handle, std::vector<int> members, int color, int key, H
                     part->communicator->max_channels = max_channels;
                     if (ranks > 1) return part->communicator->join(part->id);
                     Segment::close_own(part->id);
-                    part->communicator->stay_alone();
+                    part->communicator->stay_alone(1);
                     return static_cast<int>(success);
                   },
                   [part, out](int result) {

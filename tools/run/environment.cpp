@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -25,6 +26,28 @@ void allow_preload_before_sanitizer() {
   const std::string options = before == nullptr ? "" : before;
   if (options.find("verify_asan_link_order") == std::string::npos)
     setenv("ASAN_OPTIONS", (options + (options.empty() ? "" : ":") + "verify_asan_link_order=0").c_str(), 1);
+}
+
+/// What torchrun would have told the rank, on machines that have as many devices each as are simulated here.
+void set_rank(const RunOptions& options) {
+  sim::Settings settings;
+  std::string why;
+  sim::parse_settings(options.sim, settings, why);  // was accepted before
+  const std::uint64_t ranks = options.sim_world, rank = options.sim_rank;
+  const std::uint64_t here = std::min(ranks, static_cast<std::uint64_t>(settings.devices));
+  const auto set = [](const char* name, std::uint64_t value) { setenv(name, std::to_string(value).c_str(), 1); };
+  set(sim::world_variable, ranks);
+  set("WORLD_SIZE", ranks);
+  set("RANK", rank);
+  set("LOCAL_WORLD_SIZE", here);
+  set("LOCAL_RANK", rank % here);
+  set("GROUP_WORLD_SIZE", (ranks + here - 1) / here);
+  set("GROUP_RANK", rank / here);
+  setenv("MASTER_ADDR", "localhost", 1);  // nobody is asked there
+  setenv("MASTER_PORT", "29500", 1);
+  // PyTorch's threads that look for news of other ranks would call Python for it, also while the interpreter ends.
+  setenv("TORCH_NCCL_ENABLE_MONITORING", "0", 1);
+  setenv("TORCH_NCCL_DUMP_ON_TIMEOUT", "0", 1);
 }
 
 }  // namespace
@@ -87,6 +110,7 @@ void set_run_environment(const RunOptions& options, const fs::path& folder, cons
   export_options(options);
   setenv("VRAMTRACK_OUT", folder.c_str(), 1);
   if (options.sim_compute) setenv("VRAMTRACK_SIM_COMPUTE", "1", 1);  // read by the simulated GPU
+  if (options.sim_world != 0) set_rank(options);
   setenv("VRAMTRACK_LAUNCHED", "1", 1);
   allow_preload_before_sanitizer();
   setenv("VRAMTRACK_RUN_ID", run_id.c_str(), 1);

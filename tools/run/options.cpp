@@ -68,6 +68,20 @@ void read_SizeOrNone(std::string& option, const std::string& name, const std::st
   option = text;
 }
 
+void check_world(const RunOptions& options) {
+  constexpr std::uint64_t most = 1'000'000;
+  if (options.sim_world > most) throw UsageError("--sim-world: at most " + std::to_string(most) + " ranks");
+  if (options.sim_rank != 0 && options.sim_rank >= options.sim_world)
+    throw UsageError("--sim-rank: not a rank below --sim-world, " + std::to_string(options.sim_world));
+  if (options.sim_world == 0) return;
+  for (const std::string& word : options.command) {
+    const std::string_view name = std::string_view(word).substr(word.rfind('/') + 1);
+    if (name == "torchrun" || name == "torch.distributed.run" || name == "torch.distributed.launch")
+      throw UsageError("--sim-world plays one rank, and " + std::string(name) +
+                       " starts several: run the script itself, vramtrack run --sim-world N -- python train.py");
+  }
+}
+
 /// `names`: of the command line. `value` is what the environment said.
 void add(CLI::App& app, const char* names, bool& value, const char* help) { app.add_flag(names, value, help); }
 
@@ -121,8 +135,9 @@ RunOptions parse_run_options(const Arguments& arguments) {
 #undef ADD_SizeOrNone
   parse(app, split_command(arguments, options.command));
   if (options.command.empty()) throw UsageError("no command given: vramtrack run [OPTION...] -- CMD ARGS...");
-  if (options.sim_compute && options.sim.empty()) options.sim = "80GiB";
+  if ((options.sim_compute || options.sim_world != 0) && options.sim.empty()) options.sim = "80GiB";
   if (options.no_trace && options.sim.empty()) throw UsageError("--no-trace only makes sense with --sim");
+  check_world(options);
   return options;
 }
 
