@@ -1,9 +1,14 @@
-"""What ships: licences against what the linker took, completions and manual against the program."""
+"""What ships: the wheel as it is installed, licences against what the linker took, completions and manual against the
+program."""
 
+import os
 import re
+import shutil
 import subprocess
+import zipfile
 
-from conftest import BUILD, ROOT, VRAMTRACK
+import pytest
+from conftest import BUILD, PYTHON, ROOT, VRAMTRACK
 
 NOTICE = (ROOT / "NOTICE").read_text()
 
@@ -53,6 +58,58 @@ def test_every_text_that_the_notice_names_is_there_and_no_other():
 def test_the_program_needs_libc_only():
     needed = re.findall(r"NEEDED.*\[(.*)\]", subprocess.run(["readelf", "-d", VRAMTRACK], capture_output=True, text=True).stdout)
     assert set(needed) <= {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel of what is built, packed by the same back end as packaging/build-wheel.sh's. It runs on this system alone."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", "NOTICE", "python", "packaging", "page/licences"):
+        path = ROOT / name
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, source / name)
+    native = source / "python" / "vramtrack" / "_native"
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", native], check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(native / "share")  # beside the package, in a wheel
+    packed = subprocess.run([PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", source,
+                             "-Cwheel.cmake=false", "-Cwheel.platlib=true", source], capture_output=True, text=True)
+    assert packed.returncode == 0, packed.stderr
+    (made,) = source.glob("*.whl")
+    return made
+
+
+def test_the_wheel_holds_the_texts_and_the_entries(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+    read = lambda name: archive.read(f"{info}/{name}").decode()  # noqa: E731
+    texts = {name.rsplit("/", 1)[-1] for name in archive.namelist() if f"{info}/licenses/" in name}
+    assert texts >= {"LICENSE", "NOTICE", *re.findall(r"\b([\w.-]+\.txt)\b", NOTICE)}
+    version = re.search(r"project\(vramtrack VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    assert f"\nVersion: {version}\n" in read("METADATA") and "\nRequires-Python: >=3.9\n" in read("METADATA")
+    assert "Tag: py3-none-linux_x86_64" in read("WHEEL")
+    assert {"vramtrack = vramtrack.__main__:main", "vramtrack = vramtrack.pytest_plugin"} <= set(read("entry_points.txt").splitlines())
+    assert "vramtrack/py.typed" in archive.namelist()
+
+
+def test_the_wheel_in_a_fresh_environment(wheel):
+    """Installed, used with and without PyTorch, removed: by the script that tries a wheel on every Python."""
+    done = subprocess.run([ROOT / "packaging" / "try-wheel.sh", "--torch", PYTHON, wheel, PYTHON], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "names leaky_train.py:27 with PyTorch" in done.stdout and "leaves nothing" in done.stdout
+
+
+def test_pytest_finds_the_plugin_of_the_wheel(wheel, tmp_path):
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel], check=True)
+    (site / "borrowed.pth").write_text(os.path.dirname(os.path.dirname(pytest.__file__)) + "\n")
+    asked = subprocess.run([python, "-m", "pytest", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert "--vramtrack " in asked.stdout, asked.stdout + asked.stderr
+
+
+def test_the_first_command_of_the_readme_installs_the_wheel():
+    commands = re.findall(r"^\$ (.*)", (ROOT / "README.md").read_text(), re.M)
+    assert re.match(r"pip install .*vramtrack", commands[0]) and commands[1] == "vramtrack run -- python train.py"
 
 
 def test_completions_know_the_commands_and_options(tmp_path):
