@@ -107,6 +107,8 @@ class Ran:
             (place / "sitecustomize.py").write_text(WITNESS)
             if "world" in program:
                 options += ("--sim-world", str(program["world"]))
+            if program.get("compute"):
+                options += ("--sim-compute",)
             environment = {**os.environ, "PYTHONPATH": name, "WITNESS": name, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
             done = subprocess.run(
                 [BUILD / "bin" / "vramtrack", "run", f"--sim={program.get('sim', '24GiB')}", "-o", place / "out", *options, "--",

@@ -400,6 +400,19 @@ TEST_CASE("one rank of many: the others answer as if they held what it holds") {
                 rank.check(nccl::to_number(Type::i32, &sums[i * 4]) == 128 * value_at(5, i, Type::i32), "sum");
                 rank.check(std::memcmp(&gathered[40 * 127 + i * 4], &held(5, 10, Type::i32)[i * 4], 4) == 0, "gather");
               }
+              const auto taken_for = [&](std::vector<int> peers) {
+                std::size_t before = 0, after = 0, size = 0;
+                cudaMemGetInfo(&before, &size);
+                for (const int peer : peers) {
+                  ncclSend(source.memory, 40, 1, peer, comm, rank.stream);
+                  ncclRecv(target.memory, 40, 1, peer, comm, rank.stream);
+                }
+                cudaStreamSynchronize(rank.stream);
+                cudaMemGetInfo(&after, &size);
+                return (before - after) >> 20;
+              };
+              rank.check(taken_for({8, 64, 127}) == 2 * 64, "peers on other machines share a pool for each direction");
+              rank.check(taken_for({7}) == 32 * 12, "a peer on this machine of eight has buffers of its own");
               rank.check(ncclCommDestroy(comm) == 0, "destroy");
             },
             false) == "");
