@@ -138,8 +138,8 @@ Json replay_all(const ReplayOptions& options) {
   document["notes"] = recording.notes;
   if (options.sim.empty() && document["own"]["peak_reserved_bytes"] != recording.peak_reserved_bytes)
     document["notes"].push_back(
-        "under its own settings the replay did not reserve what the run had: the run used several streams or memory"
-        " pools, which the history does not tell, or another PyTorch; take the figures as approximate");
+        "under its own settings the replay did not reserve what the run had: segments of other streams or memory pools"
+        " went before the agent saw them, or the run had another PyTorch; take the figures as approximate");
   if (!recording.other_devices.empty())
     document["notes"].push_back("the run used other devices, too; this is the one whose allocator held most");
   return document;

@@ -122,6 +122,9 @@ Object* native_state(Object*, Object*) noexcept {
 /// What `vramtrack fit` asked for: 0, or after how many steps or calls of the model the process ends.
 Object* native_stop_after(Object*, Object*) noexcept { return api().new_unsigned(g_host_options.stop_after); }
 
+/// Whether every event is logged (--history).
+Object* native_history(Object*, Object*) noexcept { return api().build_bool(g_host_options.history); }
+
 /// The heights of the tensor layer so far, live and reserved, all devices together: it grows as long as one of them does.
 Object* native_heights(Object*, Object*) noexcept { return api().new_unsigned(heights()); }
 
@@ -197,6 +200,7 @@ MethodDef g_methods[] = {
     {"native_last_oom", native_last_oom, method_varargs, nullptr},
     {"native_state", native_state, method_varargs, nullptr},
     {"native_stop_after", native_stop_after, method_varargs, nullptr},
+    {"native_history", native_history, method_varargs, nullptr},
     {"native_heights", native_heights, method_varargs, nullptr},
     {"native_look_budget", native_look_budget, method_varargs, nullptr},
     {"native_suspect", native_suspect, method_varargs, nullptr},

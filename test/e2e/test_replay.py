@@ -54,6 +54,41 @@ def test_a_history_under_its_own_settings_and_under_others(traced, vramtrack):
     assert len(rows) == 2 and rows[1].endswith("no"), done.stdout
 
 
+PLACES = """
+import torch
+side, kept = torch.cuda.Stream(), []
+pools = [torch.cuda.MemPool(), torch.cuda.MemPool()]
+def pieces(step):
+    batch = torch.empty((20 + 4 * step) << 20, dtype=torch.uint8, device="cuda")
+    kept.append(torch.empty(2 << 20, dtype=torch.uint8, device="cuda"))
+    return [batch] + [torch.empty(512 * n, device="cuda") for n in range(1, 6)]
+for step in range(1, 13):
+    # What one of them gives back is of no use to another.
+    pieces(step)
+    with torch.cuda.stream(side):
+        pieces(step + 2)
+    with torch.cuda.use_mem_pool(pools[step % 2]):
+        pieces(step + 1)
+    if step == 8:
+        torch.cuda.empty_cache()
+print(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
+"""
+
+
+def test_streams_and_private_pools(traced, vramtrack):
+    recorded = traced(PLACES, "--history", sim="8GiB")
+    live, reserved = figures(recorded)
+    expandable = figures(traced(PLACES, "--no-trace", sim="8GiB",
+                                env={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}))
+    done = vramtrack("replay", recorded.traces()[0], "--alloc-conf", "expandable_segments:True", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["notes"] == []
+    own, (other,) = report["own"], report["results"]
+    assert [own["peak_live_bytes"], own["peak_reserved_bytes"]] == [live, reserved]
+    assert [other["peak_live_bytes"], other["peak_reserved_bytes"]] == expandable
+
+
 def test_the_out_of_memory_event_happens_again(traced, vramtrack):
     script = "import torch\nkept = [torch.empty(40 << 20, dtype=torch.uint8, device='cuda') for n in range(20)]\n"
     recorded = traced(script, "--history", sim="512MiB")

@@ -7,14 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "tools/replay/segments.hpp"
+
 namespace vramtrack::tools::replay {
 
-/// As the script reads it: three 64-bit words.
+/// As the script reads it: four 64-bit words.
 struct Event {
   enum Kind : std::uint64_t { alloc, free, empty_cache, attempt };
   std::uint64_t kind, block, bytes;
+  Place place;
 };
-static_assert(sizeof(Event) == 24);
+static_assert(sizeof(Event) == 32);
 
 struct Request {
   std::string python;

@@ -57,7 +57,8 @@ std::string settings_of(const trace::TraceFile& trace) {
 /// Turns the events of both layers into what the allocator was asked for.
 class Recorder {
  public:
-  Recorder(const trace::TraceFile& trace, Recording& out) : trace_(trace), out_(out), device_(out.device) {
+  Recorder(const trace::TraceFile& trace, Recording& out)
+      : trace_(trace), places_(trace, out.device), out_(out), device_(out.device) {
     for (const trace::Oom& oom : trace.ooms)
       if (oom.record.layer == tensor && oom.record.device == device_) ooms_.push_back(oom.record);
   }
@@ -84,7 +85,7 @@ class Recorder {
     empty_cache();
     if (!event.is_free) {
       blocks_[event.address] = next_;
-      out_.events.push_back({Event::alloc, next_++, event.bytes});
+      out_.events.push_back({Event::alloc, next_++, event.bytes, places_.place(event.address, event.time)});
       return;
     }
     const auto block = blocks_.find(event.address);
@@ -92,7 +93,7 @@ class Recorder {
       ++unknown_;
       return;
     }
-    out_.events.push_back({Event::free, block->second, 0});
+    out_.events.push_back({Event::free, block->second, 0, {}});
     blocks_.erase(block);
   }
 
@@ -113,12 +114,12 @@ class Recorder {
   void empty_cache() {
     if (!before_frees_) return;
     before_frees_.reset();
-    out_.events.push_back({Event::empty_cache, 0, 0});
+    out_.events.push_back({Event::empty_cache, 0, 0, {}});
   }
 
   void attempt() {
     before_frees_.reset();  // the allocator had tried that
-    out_.events.push_back({Event::attempt, 0, ooms_.front().requested_bytes});
+    out_.events.push_back({Event::attempt, 0, ooms_.front().requested_bytes, {}});
     ooms_.pop_front();
   }
 
@@ -139,6 +140,7 @@ class Recorder {
   std::uint64_t context() const { return std::min(sim::default_context_bytes(out_.total_bytes), out_.total_bytes); }
 
   const trace::TraceFile& trace_;
+  const Segments places_;
   Recording& out_;
   const int device_;
   std::deque<trace::OomRecord> ooms_;

@@ -3,7 +3,7 @@
 namespace vramtrack::tools::replay {
 
 const char* const script = R"(
-import array, json, sys
+import array, contextlib, json, sys
 
 try:
     import torch
@@ -17,20 +17,30 @@ words = array.array("Q")
 with open(sys.argv[1], "rb") as file:
     words.frombytes(file.read())
 blocks, oom = {}, None
-stream = torch.cuda.current_stream().cuda_stream
-for at in range(0, len(words), 3):
-    kind, block, size = words[at:at + 3]
+streams, pools = [torch.cuda.default_stream()], [None]
+
+def alloc(size, place):
+    stream, pool = place & 0xffffffff, place >> 32
+    while len(streams) <= stream:
+        streams.append(torch.cuda.Stream())
+    while len(pools) <= pool:
+        pools.append(torch.cuda.MemPool())
+    with torch.cuda.use_mem_pool(pools[pool]) if pool else contextlib.nullcontext():
+        return raw_alloc(size, streams[stream].cuda_stream)
+
+for at in range(0, len(words), 4):
+    kind, block, size, place = words[at:at + 4]
     try:
         if kind == ALLOC:
-            blocks[block] = raw_alloc(size, stream)
+            blocks[block] = alloc(size, place)
         elif kind == FREE:
             raw_delete(blocks.pop(block))
         elif kind == EMPTY:
             torch.cuda.empty_cache()
         else:
-            raw_delete(raw_alloc(size, stream))
+            raw_delete(alloc(size, place))
     except torch.cuda.OutOfMemoryError:
-        oom = {"event": at // 3, "requested_bytes": size, "live_bytes": torch.cuda.memory_allocated(),
+        oom = {"event": at // 4, "requested_bytes": size, "live_bytes": torch.cuda.memory_allocated(),
                "reserved_bytes": torch.cuda.memory_reserved()}
         break
 

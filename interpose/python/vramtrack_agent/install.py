@@ -7,7 +7,7 @@ import sys
 
 _state = {"pid": 0, "busy": False, "loaded": False, "exited": False, "torch": False}
 _FILES = ("liveness", "threads", "frames", "tensors", "roles", "roots", "holders", "graph", "cycles", "modules", "growth",
-          "facts", "capture", "notes", "labels")
+          "facts", "capture", "notes", "labels", "segments")
 
 
 # For the native side.

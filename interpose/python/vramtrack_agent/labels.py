@@ -26,6 +26,7 @@ def look_at_roles(optimizer):
         text = seen_note(access, [], [one for one in optimizers if one is not None])
     if text:
         native_note("seen[]", text, 0)
+    note_segments(torch)
 
 
 def seen_note(access, roots, optimizers):

@@ -300,7 +300,8 @@ def _each(*parts):
 
 
 def exit_analysis():
-    _each(lambda: _full_analysis(0, [], None), lambda: capture_graph(MOMENT_exit))
+    _each(lambda: note_segments(sys.modules["torch"]), lambda: _full_analysis(0, [], None),
+          lambda: capture_graph(MOMENT_exit))
 
 
 def oom_analysis(n, device, requested):
@@ -309,7 +310,8 @@ def oom_analysis(n, device, requested):
         access = Access(torch)
         frames = all_frames()
         dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone)[:8]]
-        _each(lambda: _full_analysis(n, frames, dead), frames.clear, lambda: capture_graph(MOMENT_out_of_memory, n))
+        _each(lambda: note_segments(torch), lambda: _full_analysis(n, frames, dead), frames.clear,
+              lambda: capture_graph(MOMENT_out_of_memory, n))
 
 
 def _full_analysis(n, frames, dead):

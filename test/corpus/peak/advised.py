@@ -33,7 +33,7 @@ class Model(nn.Module):
 
 def train(d, layers, batch, steps=3, fused=False, early=True, recompute=False):
     model = Model(d, layers, recompute).cuda()
-    optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=fused or None)  # False would mean a loop over the parameters
     for _ in range(steps):
         if early:
             optimizer.zero_grad()
