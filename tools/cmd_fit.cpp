@@ -83,6 +83,17 @@ std::vector<Part> parts_of(const Outcome& outcome, Value value, const Trial& tri
   return parts;
 }
 
+/// One more run where no value was measured whose peak is made like that of the largest one: how it grows could not be
+/// said.
+void measure_for_law(const Answer& answer, Runner& runner, Outcome& outcome) {
+  const Index near = answer.largest * 3 / 4;
+  if (!answer.at_largest || near == answer.largest) return;
+  const auto at = [&](Index index) { return outcome.vary.at(static_cast<std::size_t>(index)); };
+  if (comparable(outcome, at(answer.largest), *answer.at_largest) != nullptr || outcome.measured.contains(at(near)))
+    return;
+  if (Trial trial = runner(near, std::nullopt); !trial.out_of_memory) outcome.measured.emplace(at(near), std::move(trial));
+}
+
 GpuOutcome outcome_of(const Gpu& gpu, const Answer& answer, const Outcome& whole) {
   GpuOutcome out;
   out.gpu = gpu;
@@ -117,7 +128,10 @@ void add_notes(Outcome& outcome) {
   const bool never = std::all_of(outcome.measured.begin(), outcome.measured.end(),
                                  [](const auto& one) { return one.second.steps == 0; });
   if (never && !outcome.measured.empty())
-    outcome.notes.emplace_back("no optimizer step was seen: the figures are those of inference");
+    outcome.notes.emplace_back(any(&Trial::trains)
+                                   ? "no step of an optimizer was seen, though the program trains: each run ended when"
+                                     " the calls of its model no longer raised the peak"
+                                   : "no optimizer step was seen: the figures are those of inference");
   if (outcome.measured.size() > 1 && outcome.measured.begin()->second.peak_live_bytes ==
                                          outcome.measured.rbegin()->second.peak_live_bytes)
     outcome.notes.push_back("the peak is the same for " + outcome.vary.label() + "=" +
@@ -184,6 +198,7 @@ Outcome find_what_fits(const FitOptions& options) {
   const std::vector<Answer> answers = search.find();
   for (const auto& [index, trial] : search.measured())
     outcome.measured.emplace(outcome.vary.at(static_cast<std::size_t>(index)), trial);
+  for (const Answer& answer : answers) measure_for_law(answer, runner, outcome);
   for (std::size_t i = 0; i < gpus.size(); ++i) outcome.gpus.push_back(outcome_of(gpus[i], answers[i], outcome));
   outcome.runs = runner.runs();
   add_notes(outcome);

@@ -1,6 +1,7 @@
 #include "report/analysis/advice.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <functional>
 #include <map>
@@ -12,6 +13,10 @@ namespace vramtrack {
 namespace {
 
 constexpr Bytes least_saving = Bytes{1} << 20;
+
+/// That take fused=True on a GPU.
+constexpr std::array<const char*, 3> fused_optimizers = {"/torch/optim/adam.py", "/torch/optim/adamw.py",
+                                                         "/torch/optim/sgd.py"};
 
 bool any_frame(const Report& report, const std::vector<FrameId>& stack, const std::function<bool(const Frame&)>& wanted) {
   return std::any_of(stack.begin(), stack.end(), [&](FrameId id) { return wanted(report.frames[id]); });
@@ -122,9 +127,20 @@ class Adviser {
                        [](const Frame& frame) { return frame.function.find("_multi_tensor") != std::string::npos; });
     };
     const Bytes bytes = sum(wanted);
-    add("optimizer-temporaries", down_to(bytes, step_height_), "computed",
+    const PeakPart* const most = largest(wanted);
+    // One parameter after the other: each line then holds what it makes for the largest one.
+    Bytes one_by_one = 0;
+    for (const PeakPart* part : parts_)
+      if (wanted(*part)) one_by_one += report_.sites[part->site].largest_bytes;
+    const bool fuses = most != nullptr && any_frame(report_, report_.sites[most->site].stack, [](const Frame& frame) {
+      return std::any_of(fused_optimizers.begin(), fused_optimizers.end(),
+                         [&](const char* file) { return frame.file.ends_with(file); });
+    });
+    add("optimizer-temporaries", down_to(fuses ? bytes : bytes - std::min(bytes, one_by_one), step_height_), "computed",
         "The optimizer makes " + human_bytes(bytes) + " of temporaries for all parameters at once",
-        "Pass fused=True to the optimizer, or foreach=False, which is slower.", largest(wanted));
+        fuses ? "Pass fused=True to the optimizer (or foreach=False, which is slower)."
+              : "Pass foreach=False to the optimizer: it goes through the parameters one by one, which is slower.",
+        most);
   }
 
   void early_gradients() {
@@ -192,15 +208,16 @@ class Adviser {
     for (const auto& [name, layers] : groups) {
       if (layers.size() < 2) continue;
       Bytes all = 0, most = 0;
+      double last = 0;
       for (const auto& [path, layer] : layers) {
+        last = std::max(last, layer.last);
         const Bytes inside = layer.saved - std::min(layer.saved, layer.output);
         all += inside;
         most = std::max(most, inside);
       }
-      // What the loss holds at the peak is gone when the first layer is computed again.
-      const Bytes of_loss = sum([&](const PeakPart& part) {
-        return !lasting(part.share.role) && part.share.role != "gradient" &&
-               (!part.share.module || repeated_part(*part.share.module).empty());
+      // What comes after the layers, such as the loss, is gone when one of them is computed again.
+      const Bytes of_loss = sum([&, end = last](const PeakPart& part) {
+        return !lasting(part.share.role) && part.share.role != "gradient" && report_.sites[part.site].last_time > end;
       });
       const Bytes again = most > of_loss ? most - of_loss : 0;
       add("checkpoint", all - std::min(all, again), "computed",

@@ -15,6 +15,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// Of the device, beside PyTorch's allocator and the context: worth a word from here on.
+constexpr Bytes least_others = Bytes{1} << 20;
+
 Bytes bytes_of(const Trial& trial, const std::string& role) {
   if (role.empty()) return trial.peak_live_bytes;
   const auto found = trial.roles.find(role);
@@ -97,15 +100,28 @@ std::int64_t GpuOutcome::margin() const {
   return fits ? std::max<std::int64_t>(left, 0) : left;
 }
 
-std::optional<Law> law_of(const Outcome& outcome, Value value, const Trial& trial, const std::string& role) {
-  // The nearest measured value that is not right beside it: near ones have their peak in the same place of the step.
-  const std::pair<const Value, Trial>* other = nullptr;
+/// Whether both peaks are in the same place of the step, as far as one can see: no role of it is less for the larger
+/// value.
+bool are_alike(const Trial& smaller, const Trial& larger) {
+  const Bytes slack = larger.peak_live_bytes / 50;
+  return std::all_of(smaller.roles.begin(), smaller.roles.end(), [&](const auto& role) {
+    return role.second.first <= bytes_of(larger, role.first) + slack;
+  });
+}
+
+const std::pair<const Value, Trial>* comparable(const Outcome& outcome, Value value, const Trial& trial) {
+  const std::pair<const Value, Trial>* nearest = nullptr;
   for (const auto& one : outcome.measured) {
-    if (one.first == value) continue;
-    const bool beside = 8 * std::abs(one.first - value) < value;
-    const bool nearer = other == nullptr || std::abs(one.first - value) < std::abs(other->first - value);
-    if (other == nullptr || (!beside && nearer) || 8 * std::abs(other->first - value) < value) other = &one;
+    const Value distance = std::abs(one.first - value);
+    if (distance == 0 || 8 * distance < value) continue;  // beside it, the allocator's rounding is all that differs
+    if (!(one.first < value ? are_alike(one.second, trial) : are_alike(trial, one.second))) continue;
+    if (nearest == nullptr || distance < std::abs(nearest->first - value)) nearest = &one;
   }
+  return nearest;
+}
+
+std::optional<Law> law_of(const Outcome& outcome, Value value, const Trial& trial, const std::string& role) {
+  const auto* const other = comparable(outcome, value, trial);
   if (other == nullptr) return std::nullopt;
   const auto here = static_cast<double>(bytes_of(trial, role));
   const double slope =
@@ -124,8 +140,10 @@ void text(const Outcome& outcome, std::ostream& out) {
     out << "  ";
     if (varies) out << outcome.vary.label() << "=" << *gpu.value << ": ";
     out << "peak live " << human_bytes(gpu.figures->peak_live_bytes) << ", reserved "
-        << human_bytes(gpu.figures->peak_reserved_bytes) << ", context " << human_bytes(gpu.gpu.context_bytes) << ": "
-        << margin_text(gpu) << '\n';
+        << human_bytes(gpu.figures->peak_reserved_bytes) << ", context " << human_bytes(gpu.gpu.context_bytes);
+    if (const Bytes others = gpu.figures->used_bytes - gpu.figures->peak_reserved_bytes; others >= least_others)
+      out << ", others " << human_bytes(others);
+    out << ": " << margin_text(gpu) << '\n';
     if (gpu.live_law) out << "  peak live = " << law_text(*gpu.live_law, outcome.vary.label()) << '\n';
     for (const Part& part : gpu.parts) {
       out << "  " << std::setw(11) << table_bytes(part.bytes) << "  " << std::left << std::setw(16)

@@ -50,7 +50,10 @@ struct Outcome {
   std::vector<std::string> notes;
 };
 
-/// The law through a figure of two values, or nothing without a second value.
+/// The nearest measured value whose peak is made alike, but not right beside; nullptr: there is none.
+const std::pair<const Value, Trial>* comparable(const Outcome& outcome, Value value, const Trial& trial);
+
+/// The law through a figure of this value and of the comparable one. role "": what is live in all.
 std::optional<Law> law_of(const Outcome& outcome, Value value, const Trial& trial, const std::string& role);
 
 void text(const Outcome& outcome, std::ostream& out);

@@ -8,7 +8,8 @@ namespace {
 
 /// What does not grow with a batch.
 bool is_constant(const std::string& role) {
-  return role == "parameter" || role == "gradient" || role == "optimizer_state" || role == "buffer";
+  return role == "parameter" || role == "gradient" || role == "optimizer_state" || role == "buffer" ||
+         role == "workspace";
 }
 
 }  // namespace
@@ -39,9 +40,9 @@ void Search::measure_first() {
     if (is_constant(role)) constant += amount.first;
   Bytes room = 0;
   for (const Gpu& gpu : gpus_) room = std::max(room, gpu.room());
-  // As if the first value were 1 and all the rest grew in proportion: too much of it where the first value is larger,
-  // or where some of the rest is constant, and then the line through both says more.
-  const Bytes growing = std::max<Bytes>(first.used_bytes - std::min(constant, first.used_bytes), 1);
+  // As if the first value were 1 and all the rest of what is live grew in proportion. What lies too far off costs
+  // nothing: the line through both is the better for it.
+  const Bytes growing = std::max<Bytes>(first.peak_live_bytes - std::min(constant, first.peak_live_bytes), 1);
   const double times = room > constant ? static_cast<double>(room - constant) / static_cast<double>(growing) : 1;
   constexpr double farthest = 256;
   Index second = static_cast<Index>(std::clamp(times - 1, 1.0, farthest));

@@ -85,7 +85,11 @@ void add_trace(const trace::TraceFile& trace, Trial& trial, std::map<int, std::p
     AnalyseOptions options = analyse_options();
     options.max_allocations = 0;
     options.source_text = false;
-    for (const BreakdownEntry& entry : analyse(trace, options).peak_breakdown) {
+    const Report report = analyse(trace, options);
+    trial.trains = trial.steps > 0 || std::any_of(report.sites.begin(), report.sites.end(), [](const SiteReport& site) {
+                     return site.phase == "backward";
+                   });
+    for (const BreakdownEntry& entry : report.peak_breakdown) {
       if (entry.device != account.device) continue;
       auto& [bytes, blocks] = trial.roles[entry.role];
       bytes += entry.bytes;

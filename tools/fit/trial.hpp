@@ -30,6 +30,7 @@ struct TrialRequest {
 struct Trial {
   bool out_of_memory = false;  // the figures are then those up to that moment
   std::uint32_t steps = 0;
+  bool trains = false;           // a backward pass was seen, or a step of an optimizer
   bool rising = false;           // the last step made the peak, after two others
   Bytes peak_live_bytes = 0;     // of tensors; of all memory in a program without a caching allocator
   Bytes peak_reserved_bytes = 0;  // by the caching allocator
