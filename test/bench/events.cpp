@@ -4,8 +4,11 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+
+#include "contract/layout.hpp"
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -226,3 +229,6 @@ EXPORT void* bench_call_deeper(int more, void* function) {
       &call);
   return call.result;
 }
+
+/// Where the word that switches recording lies in a trace, for ab.py.
+EXPORT std::uint64_t bench_offset_of_switch() { return offsetof(vramtrack::trace::Header, dormant); }
