@@ -433,7 +433,9 @@ class Maker {
         const std::string path = utf8::sanitise(path_of(held_, sharer, sharers.size() > few));
         if (told.size() > most_sharers || !told.insert(path).second) continue;
         const auto [at, added] = rows.try_emplace(path, static_cast<std::uint32_t>(result_.rows.size()));
-        if (added) {
+        if (added && held_.is_namespace(sharer)) {
+          add_name(path);  // a module or frame: what it keeps stands in rows of its own
+        } else if (added) {
           Group group{{sharer}, {}, {}, no_node, held_.retained[sharer], held_.retained_count[sharer]};
           add_row(group, std::nullopt, true);
           result_.rows.back().path = path;

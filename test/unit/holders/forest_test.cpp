@@ -155,3 +155,25 @@ TEST_CASE("a list that is emptied now and then has a bound") {
 }
 
 }  // namespace vramtrack::holders
+
+TEST_CASE("a module or a frame that holds together with others has no bytes of its own: they stand in its variables") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), model = made.object("__main__.Model"), outputs = made.list();
+  const std::uint32_t frame = made.frame("step"), gradients = made.list();
+  made.edge(main, model, GraphEdgeKind::global, "model");
+  made.edge(main, outputs, GraphEdgeKind::global, "outputs");
+  made.edge(frame, gradients, GraphEdgeKind::local, "gradients");
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    const std::uint32_t shared = made.tensor(1 << 20, i, 0);
+    made.edge(model, shared, GraphEdgeKind::attribute, "weight" + std::to_string(i));
+    made.edge(gradients, shared, GraphEdgeKind::index, std::uint64_t{i});
+    made.edge(outputs, made.tensor(4 << 20, i, 0), GraphEdgeKind::index, std::uint64_t{i});
+  }
+  const Forest forest = forest_of(made, 0);
+  Bytes roots = 0;
+  for (const HolderReport& row : forest.rows) roots += row.parent ? 0 : row.retained_bytes;
+  CHECK(roots == Bytes{6} * (5 << 20));  // each block once
+  const HolderReport* row = find(forest, "__main__.outputs");
+  REQUIRE(row != nullptr);
+  CHECK(row->retained_bytes == Bytes{6} * (4 << 20));
+}
