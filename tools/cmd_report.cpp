@@ -97,7 +97,7 @@ int cmd_report(const Arguments& arguments) {
   if (html) options.format = "html";
   const Format& format = find_format(options.format);
   finish_common(options);
-  options.analyse.history = options.format == "html";
+  options.analyse.page = options.format == "html";
   if (options.inputs.size() > 1 && options.format != "text") {
     throw UsageError("--format " + options.format + " takes one input; join several with `vramtrack merge`");
   }
@@ -132,7 +132,7 @@ int cmd_flamegraph(const Arguments& arguments) {
   add_common(app, options);
   parse(app, arguments);
   finish_common(options);
-  options.analyse.history = true;
+  options.analyse.page = true;
   const Report report = load(input, options.analyse);
   write_output(options.output, [&](std::ostream& out) { render::flamegraph(report, out); });
   return 0;

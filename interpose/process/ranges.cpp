@@ -11,6 +11,8 @@
 
 #include "interpose/core/clock.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/core/thread_id.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/fact_writer.hpp"
@@ -60,6 +62,51 @@ int pop() noexcept {
   return t_depth > 0 ? --t_depth : -1;
 }
 
+constexpr std::uint32_t most_named = 10000;  // marks, and phases, of a process
+constexpr std::size_t most_name_bytes = 512;
+thread_local std::uint32_t t_phases_left_out = 0;  // open on this thread, beyond the limit: inside all that are kept
+
+/// What lives now: in tensors where PyTorch hands out memory, else in what CUDA does.
+std::uint64_t live_bytes() noexcept {
+  constexpr std::uint32_t room = 128;
+  ledger::Total totals[room];
+  std::uint64_t tensors = 0, cuda = 0;
+  bool has_tensors = false;
+  const std::uint32_t count = ledger::totals(totals, room);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (totals[i].layer == static_cast<std::uint8_t>(trace::Layer::tensor)) {
+      has_tensors = true;
+      tensors += totals[i].live_bytes;
+    } else if (totals[i].kind == static_cast<std::uint8_t>(trace::Kind::all)) {
+      cuda += totals[i].live_bytes;
+    }
+  }
+  return has_tensors ? tensors : cuda;
+}
+
+/// The beginning of a phase, or the end of the innermost.
+void write_phase(const char* name) noexcept {
+  const HookScope scope;
+  if (!scope.outermost() || !tracing()) return;
+  const SavedErrno keep;
+  static std::atomic<std::uint32_t> count{0};
+  if (name != nullptr && count.fetch_add(1, std::memory_order_relaxed) >= most_named) {
+    ++t_phases_left_out;
+    return;
+  }
+  if (name == nullptr && t_phases_left_out > 0) {
+    --t_phases_left_out;
+    return;
+  }
+  trace::FactWriter fact(4096);
+  fact.begin_list();
+  fact.begin_list();
+  fact.number(ticks());
+  fact.number(thread_id());
+  if (name != nullptr) fact.text({name, ::strnlen(name, most_name_bytes)});
+  fact.write("phases[]");
+}
+
 // NVTX 3's injection interface (nvtxDetail/nvtxTypes.h): a table of pointers to the pointers that the headers call.
 struct CallbackTable {
   std::size_t bytes;
@@ -72,22 +119,31 @@ constexpr unsigned int push_id = 9, pop_id = 11;
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-EXPORT void vramtrack_phase_push(const char* name) { open(name); }
-EXPORT void vramtrack_phase_pop() { close(); }
+/// Phases are ranges whose times are kept as well: the note `phases[]`, [[ticks, thread, name]] where one begins,
+/// [[ticks, thread]] where the innermost of that thread ends.
+EXPORT void vramtrack_phase_push(const char* name) {
+  open(name);
+  write_phase(name);
+}
 
-/// A moment with a name: the note `marks[]`, [[ticks, name]].
+EXPORT void vramtrack_phase_pop() {
+  close();
+  write_phase(nullptr);
+}
+
+/// A moment with a name: the note `marks[]`, [[ticks, name, live bytes]].
 EXPORT void vramtrack_mark(const char* name) {
   const HookScope scope;
   if (name == nullptr || !scope.outermost() || !tracing()) return;
   const SavedErrno keep;
   static std::atomic<std::uint32_t> count{0};
-  if (count.fetch_add(1, std::memory_order_relaxed) >= 10000) return;
-  constexpr std::size_t most_bytes = 512;  // of a name
+  if (count.fetch_add(1, std::memory_order_relaxed) >= most_named) return;
   trace::FactWriter fact(4096);
   fact.begin_list();
   fact.begin_list();
   fact.number(ticks());
-  fact.text({name, ::strnlen(name, most_bytes)});
+  fact.text({name, ::strnlen(name, most_name_bytes)});
+  fact.number(live_bytes());
   fact.write("marks[]");
 }
 

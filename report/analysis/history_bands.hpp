@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "report/model/model.hpp"
@@ -21,8 +22,9 @@ struct BandLimits {
 
 /// Bands of device memory, for each device: of the tensor layer where it has one, else of the cuda layer. Each
 /// bucket shows the moment at which the device held most within it, so that the bands add up to a level that was
-/// really reached. One pass over the events.
+/// really reached. One pass over the events. `labels`: the report's sites, for the sums by role and phase of the tensor
+/// layer.
 std::vector<HistoryBands> history_bands(trace::HistoryReader& history, const trace::TraceFile& trace,
-                                        const BandLimits& limits = {});
+                                        std::span<const SiteReport> labels, const BandLimits& limits = {});
 
 }  // namespace vramtrack

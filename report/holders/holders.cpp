@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "report/holders/forest.hpp"
 #include "report/holders/known_holders.hpp"
@@ -266,11 +267,14 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
   const std::vector<trace::Block>& live = event != nullptr ? event->blocks : trace.blocks;
   const Join join(trace, live);
   SourceLines source(source_text, trace.owner);
+  std::unordered_set<std::uint32_t> listed;  // not those left out by --min-size
+  for (const SiteReport& site : report.sites) listed.insert(site.id);
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     const HeldGraph held = hold(*graph, blocks);
     HolderMoment moment;
     moment.moment = trace::name_of(graph->moment());
+    if (graph->moment() == GraphMoment::out_of_memory) moment.oom = graph->record.number;
     moment.step = graph->record.step;
     moment.time = trace.seconds(graph->record.time);
     moment.held_bytes = held.retained[held.root];
@@ -279,6 +283,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },
         [&](std::uint32_t site) { return file_of(report, site); });
     for (HolderReport& row : forest.rows) {
+      std::erase_if(row.sites, [&](std::uint32_t site) { return !listed.contains(site); });
       know_by_birth(report, row);
       place_by_call(report, row);
     }

@@ -9,7 +9,9 @@
 #include "report/analysis/advice.hpp"
 #include "report/analysis/breakdown.hpp"
 #include "report/analysis/device_ledger.hpp"
+#include "report/analysis/fragmentation.hpp"
 #include "report/analysis/hook_facts.hpp"
+#include "report/analysis/named_times.hpp"
 #include "report/analysis/process_facts.hpp"
 #include "report/analysis/site_judge.hpp"
 #include "report/analysis/tensor_facts.hpp"
@@ -69,7 +71,12 @@ class Analysis {
     add_ooms();
     add_losses();
     stacks_.finish();
-    if (!at_peak()) holders::add_holders(report_, trace_, n_, options_.source_text);
+    report_.marks = named_marks(report_, trace_);
+    report_.phases = named_phases(report_, trace_);
+    if (!at_peak()) {  // of the peak no single blocks are known
+      holders::add_holders(report_, trace_, n_, options_.source_text);
+      report_.fragmentation = fragmentation(trace_, report_, blocks_of_site_, owners_);
+    }
     findings::settle_bounded_sites(report_);
     report_.findings = findings::find_all(report_);
     mark_growing_graphs();
@@ -347,13 +354,13 @@ class Analysis {
   std::vector<std::string> owners_;  // of each site
 };
 
-/// Who ran out of memory wants to know what filled the device then: at exit it may be gone. The problems of the first
+constexpr std::size_t most_oom_moments = 4;  // that a page offers
+
+/// Who ran out of memory wants to know what filled the device then: at exit it may be gone. The problems of an
 /// out-of-memory event, in the place of what the end knows of it.
-void add_findings_of_oom(Report& report, const trace::TraceFile& trace, AnalyseOptions options) {
-  options.at = "oom";
-  options.oom = trace.ooms.front().record.n;
+void add_findings_of_oom(Report& report, std::vector<Finding> of_oom, std::uint32_t n) {
   std::vector<Finding>& found = report.findings;
-  for (Finding& finding : Analysis(trace, options).run().findings) {
+  for (Finding& finding : of_oom) {
     const bool is_event = finding.code == "out-of-memory";
     if (finding.severity == "info") continue;
     if (is_event) std::erase_if(found, [](const Finding& known) { return known.code == "out-of-memory"; });
@@ -361,7 +368,7 @@ void add_findings_of_oom(Report& report, const trace::TraceFile& trace, AnalyseO
       return other.code == finding.code && other.file == finding.file && other.variable == finding.variable;
     });
     if (known) continue;
-    finding.evidence["at"] = "oom:" + std::to_string(options.oom);
+    finding.evidence["at"] = "oom:" + std::to_string(n);
     if (!is_event) finding.message += " Seen when memory ran out.";
     found.push_back(std::move(finding));
   }
@@ -372,7 +379,22 @@ void add_findings_of_oom(Report& report, const trace::TraceFile& trace, AnalyseO
 
 Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) {
   Report report = Analysis(trace, options).run();
-  if (options.at == "exit" && !trace.ooms.empty()) add_findings_of_oom(report, trace, options);
+  if (options.at != "exit") return report;
+  const std::size_t moments = options.page ? most_oom_moments : 1;  // the problems are those of the first event
+  for (std::size_t i = 0; i < std::min(trace.ooms.size(), moments); ++i) {
+    AnalyseOptions at_oom = options;
+    at_oom.at = "oom";
+    at_oom.oom = trace.ooms[i].record.n;
+    Report then = Analysis(trace, at_oom).run();
+    if (i == 0) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);
+    if (!options.page) continue;
+    report.ooms[i].breakdown = std::move(then.breakdown);
+    // The end has it as one look of many: this is the event's own.
+    std::erase_if(report.moments, [&](const HolderMoment& moment) { return moment.oom == at_oom.oom; });
+    for (HolderMoment& moment : then.moments)
+      if (moment.oom == at_oom.oom) report.moments.push_back(std::move(moment));
+  }
+  std::ranges::stable_sort(report.moments, {}, &HolderMoment::time);
   return report;
 }
 

@@ -25,21 +25,18 @@ bool looks_like_json(const files::Descriptor& file) {
 }
 
 Report load_trace(const std::string& path, const AnalyseOptions& options) {
-  trace::TraceFile trace;
-  std::vector<HistoryBands> history;
   try {
-    trace = trace::read_trace(path, options.whose);
-    if (trace.has_history && options.history) {
+    const trace::TraceFile trace = trace::read_trace(path, options.whose);
+    Report report = analyse(trace, options);
+    if (trace.has_history && options.page) {
       trace::HistoryReader events(path);
-      history = history_bands(events, trace);
+      report.history = history_bands(events, trace, report.sites);
     }
+    return report;
   } catch (const trace::TraceError& error) {
     const bool known = error.offset() != trace::TraceError::no_offset;
     throw InputError(error.path(), known ? std::optional(error.offset()) : std::nullopt, error.problem(), error.fix());
   }
-  Report report = analyse(trace, options);
-  report.history = std::move(history);
-  return report;
 }
 
 }  // namespace

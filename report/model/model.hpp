@@ -28,7 +28,6 @@ inline constexpr const char* schema_name = "vramtrack-report/1";
   ;
 #include "report/model/report.def"
 
-
 /// Where a block lies in the address space of the device.
 inline std::uint64_t place_of(const AllocationReport& block) {
   return block.mapped_at != 0 ? block.mapped_at : block.address;
@@ -36,7 +35,8 @@ inline std::uint64_t place_of(const AllocationReport& block) {
 
 /// The holders of one moment at which they were looked at.
 struct HolderMoment {
-  std::string moment;  // exit | out_of_memory | request | look
+  std::string moment;     // exit | out_of_memory | request | look
+  std::uint32_t oom = 0;  // of out_of_memory: OomReport::n
   std::uint32_t step = 0;
   double time = 0;  // seconds
   Bytes held_bytes = 0;
@@ -49,13 +49,20 @@ struct HistoryBand {
   std::vector<Bytes> bytes;
 };
 
+/// What all call sites of one role, or of one phase, held over time.
+struct HistorySum {
+  std::string name;
+  std::vector<Bytes> bytes;
+};
+
 struct HistoryBands {
   std::string layer;
   int device = 0;
   double start = 0, interval = 0;  // seconds: bucket i begins at start + i * interval
   std::vector<std::uint32_t> steps;
-  std::vector<Bytes> total_bytes;  // of all sites
-  std::vector<HistoryBand> bands;  // the largest sites; what is missing to the total belongs to the others
+  std::vector<Bytes> total_bytes;         // of all sites
+  std::vector<HistoryBand> bands;         // the largest sites; what is missing to the total belongs to the others
+  std::vector<HistorySum> roles, phases;  // of all sites, by what most of each one's bytes are; they add up
 };
 
 /// What a merged report says of its processes.
@@ -87,6 +94,9 @@ struct Report {
   std::vector<BreakdownEntry> breakdown;       // of the report's moment; largest first
   std::vector<BreakdownEntry> peak_breakdown;  // of the peak
   std::vector<Advice> advice;                  // for the peak; the largest saving first
+  std::vector<Mark> marks;                     // in order of time
+  std::vector<Phase> phases;                   // by begin
+  std::vector<Fragmentation> fragmentation;    // of devices with a caching allocator
   std::optional<Doors> doors;
   std::optional<Audit> audit;
   LossReport losses;

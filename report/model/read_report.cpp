@@ -128,9 +128,15 @@ void check_references(Report& report, const Node& root) {
     const HolderReport& holder = report.holders.rows[i];
     if (!holder.parent) report.holders.held_bytes += holder.retained_bytes;
     if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail("holders are not in order of their ids");
+    for (const std::uint32_t site : holder.sites)
+      if (ids.count(site) == 0) root.fail("holder " + std::to_string(i) + " names site " + std::to_string(site));
     for (const std::uint32_t other : holder.also_held_by)
       if (other >= report.holders.rows.size()) root.fail("holder " + std::to_string(i) + " names one that is not there");
   }
+  for (const Fragmentation& device : report.fragmentation)
+    for (const PinGroup& group : device.pinned_by)
+      if (group.holder_id && *group.holder_id >= report.holders.rows.size())
+        root.fail("a pinned segment names a holder that is not there");
   for (const AllocationReport& allocation : report.allocations) {
     if (allocation.tensor && allocation.tensor->holder_id &&
         *allocation.tensor->holder_id >= report.holders.rows.size())

@@ -90,6 +90,10 @@ void write_sites(std::string& out, const Report& report, StringTable& strings, S
     const std::optional<FrameId> frame = own_frame(report, site);
     return frame ? static_cast<std::int64_t>(*frame) : std::int64_t{-1};
   });
+  object.column("use", sites, [&](Site site) { return strings(site.role); });
+  object.column("phase", sites, [&](Site site) { return strings(site.phase); });
+  object.column("module", sites, [&](Site site) { return strings(site.module.value_or("")); });
+  object.column("range", sites, [&](Site site) { return strings(site.range.value_or("")); });
   object.column("main", sites, [&](Site site) { return is_main_layer(report, site) ? 1 : 0; });
   object.column("backward", sites, [&](Site site) {
     return site.backward_of ? static_cast<std::int64_t>(tree.insert(*site.backward_of)) : std::int64_t{-1};

@@ -36,4 +36,10 @@ std::string dump(const Json& json);
 void write_frames(std::string& out, const Report& report, StringTable& strings);
 void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree);
 
+/// What pins the segments of each device.
+Json page_fragmentation(const Report& report);
+
+/// The report page's holders, of each moment at which they were looked at.
+void write_holders(std::string& out, const Report& report, StringTable& strings);
+
 }  // namespace vramtrack::render

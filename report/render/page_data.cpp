@@ -34,6 +34,7 @@ Json ooms_json(const Report& report, StackTree& tree) {
                     {"reserved_bytes", oom.reserved_bytes},
                     {"node", tree.insert(oom.stack)},
                     {"sites", std::move(sites)},
+                    {"breakdown", Json::parse(json_text_of(oom.breakdown))},
                     {"rank", oom.rank}});
   }
   return rows;
@@ -142,6 +143,10 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
   object.column("name", blocks, fact([](const TensorFacts& tensor) { return tensor.name; }));
   object.column("role", blocks, fact([](const TensorFacts& tensor) { return tensor.role; }));
   object.column("holder", blocks, fact([](const TensorFacts& tensor) { return tensor.holder; }));
+  object.column("held", blocks, [](Block block) {
+    const bool known = block->tensor && block->tensor->holder_id;
+    return known ? static_cast<std::int64_t>(*block->tensor->holder_id) : std::int64_t{-1};
+  });
   object.close();
 }
 
@@ -157,6 +162,19 @@ void write_timeline(std::string& out, const std::vector<TimelineEntry>& timeline
   object.column("reserved", timeline,
                 [](Entry entry) { return entry.reserved_bytes ? static_cast<double>(*entry.reserved_bytes) : -1.0; });
   object.close();
+}
+
+void write_sums(std::string& out, const std::vector<HistorySum>& sums) {
+  out += '[';
+  for (const HistorySum& sum : sums) {
+    if (out.back() != '[') out += ',';
+    ObjectWriter one(out);
+    one.key("name") += dump(Json(sum.name));
+    one.key("count") += std::to_string(sum.bytes.size());
+    one.column("bytes", sum.bytes, [](Bytes bytes) { return bytes; });
+    one.close();
+  }
+  out += ']';
 }
 
 void write_history(std::string& out, const std::vector<HistoryBands>& history) {
@@ -182,6 +200,8 @@ void write_history(std::string& out, const std::vector<HistoryBands>& history) {
       one.close();
     }
     bands += ']';
+    write_sums(object.key("roles"), plot.roles);
+    write_sums(object.key("phases"), plot.phases);
     object.close();
   }
   out += ']';
@@ -211,11 +231,15 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("peak_breakdown") += json_text_of(report.peak_breakdown);
   object.key("advice") += json_text_of(report.advice);
   object.key("ooms") += dump(ooms_json(report, tree));
+  object.key("marks") += json_text_of(report.marks);
+  object.key("phases") += json_text_of(report.phases);
+  object.key("fragmentation") += dump(page_fragmentation(report));
   object.key("losses") += json_text_of(report.losses);
   object.key("ranks") += dump(ranks_json(report.ranks));
   object.key("omitted") += json_text_of(report.allocations_omitted);
   write_blocks(object.key("blocks"), report, strings);  // first: the longest columns get the shortest string numbers
   write_sites(object.key("sites"), report, strings, tree);
+  write_holders(object.key("holders"), report, strings);
   write_frames(object.key("frames"), report, strings);
   write_timeline(object.key("timeline"), report.timeline, strings);
   write_history(object.key("history"), report.history);

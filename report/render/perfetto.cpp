@@ -221,6 +221,7 @@ void TraceBuilder::write_events() {
     write_instant(oom.time, "out of memory on " + device_name(oom.device) + ": " + std::to_string(oom.requested_bytes) +
                                 " bytes requested");
   }
+  for (const Mark& mark : report_.marks) write_instant(mark.time, mark.name);
   for (const Total& total : report_.totals) {
     if (total.peak_bytes == 0) continue;
     write_instant(total.peak_at_time, "peak of " + total.layer + " " + total.kind + " on " + device_name(total.device) +

@@ -149,7 +149,9 @@ void text(const Report& report, std::ostream& out, const TextOptions& options) {
   write_holders(page);
   write_breakdown(page);
   write_advice(page);
+  write_fragmentation(page);
   write_table(page);
+  write_named(page);
   write_losses(page);
   write_audit(page);
   write_footer(page);

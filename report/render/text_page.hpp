@@ -38,6 +38,12 @@ void write_holders(const TextPage& page);
 /// Whether a site or a holder grew, told by a finding or not.
 bool holds_more_and_more(const Report& report);
 
+/// What keeps free memory of the caching allocator from being given back, where that is much.
+void write_fragmentation(const TextPage& page);
+
+/// The marks and phases that the program set.
+void write_named(const TextPage& page);
+
 /// The call sites that hold the memory.
 void write_table(const TextPage& page);
 

@@ -45,7 +45,7 @@ TEST_CASE("bands add up to the level that the replay finds in each bucket") {
   t.run(60'000, 30, 2);
   const trace::TraceFile file = t.read();
   trace::HistoryReader reader(t.path);
-  const auto plots = history_bands(reader, file, {200, 1000});
+  const auto plots = history_bands(reader, file, {}, {200, 1000});
   const auto lines = trace::replay_timelines(reader, file, 200);
   REQUIRE(plots.size() == 2);
   REQUIRE(lines.size() == 2);
@@ -70,8 +70,8 @@ TEST_CASE("only the largest sites have a band, the total counts all") {
   t.run(20'000, 50, 1);
   const trace::TraceFile file = t.read();
   trace::HistoryReader reader(t.path);
-  const auto all = history_bands(reader, file, {64, 1000});
-  const auto some = history_bands(reader, file, {64, 10});
+  const auto all = history_bands(reader, file, {}, {64, 1000});
+  const auto some = history_bands(reader, file, {}, {64, 10});
   REQUIRE(some.size() == 1);
   REQUIRE(some[0].bands.size() == 10);
   CHECK(some[0].total_bytes == all[0].total_bytes);
@@ -90,7 +90,7 @@ TEST_CASE("a trace without a history has no bands") {
   TemporaryTrace t;
   add_block(512, 512);
   trace::HistoryReader reader(t.path);
-  CHECK(history_bands(reader, t.read()).empty());
+  CHECK(history_bands(reader, t.read(), {}).empty());
 }
 
 TEST_CASE("a long history becomes a few bands") {
@@ -98,10 +98,38 @@ TEST_CASE("a long history becomes a few bands") {
   t.run(1'000'000, 400, 1);
   const trace::TraceFile file = t.read();
   trace::HistoryReader reader(t.path);
-  const auto plots = history_bands(reader, file);
+  const auto plots = history_bands(reader, file, {});
   REQUIRE(plots.size() == 1);
   CHECK(plots[0].bands.size() == 40);
   std::uint64_t events = 0;
   reader.for_each_event([&](const trace::HistoryEvent&) { ++events; });
   CHECK(events + reader.dropped_events() == 1'000'000);  // a loop without work is faster than the history's writer
+}
+
+TEST_CASE("roles and phases of all sites add up to the total") {
+  HistoryTrace t;
+  t.run(20'000, 50, 1);
+  const trace::TraceFile file = t.read();
+  std::vector<SiteReport> labels;
+  for (std::uint32_t i = 0; i < file.sites.size(); ++i) {
+    SiteReport label;
+    label.id = i;
+    label.role = i % 3 == 0 ? "activation" : i % 3 == 1 ? "gradient" : "";
+    label.phase = i % 2 == 0 ? "forward" : "backward";
+    labels.push_back(label);
+  }
+  trace::HistoryReader reader(t.path);
+  const auto plots = history_bands(reader, file, labels, {64, 10});
+  REQUIRE(plots.size() == 1);
+  CHECK(plots[0].roles.size() == 3);
+  CHECK(plots[0].roles[2].name == "unknown");
+  CHECK(plots[0].phases.size() == 2);
+  CHECK(plots[0].bands.size() == 10);
+  for (std::size_t bucket = 0; bucket < 64; ++bucket) {
+    Bytes roles = 0, phases = 0;
+    for (const HistorySum& sum : plots[0].roles) roles += sum.bytes[bucket];
+    for (const HistorySum& sum : plots[0].phases) phases += sum.bytes[bucket];
+    REQUIRE(roles == plots[0].total_bytes[bucket]);
+    REQUIRE(phases == plots[0].total_bytes[bucket]);
+  }
 }
