@@ -1,6 +1,6 @@
 // Pieces that several views draw the same way: a site's line, its verdict, a role with its colour, a share bar.
-import { ROLES, siteParts } from "./data.js";
-import { choice, h, name, swatch } from "./dom.js";
+import { ROLES, roleOf, siteParts } from "./data.js";
+import { choice, ground, h, name, swatch } from "./dom.js";
 import { bytes, shorten } from "./format.js";
 
 export const VERDICTS = {
@@ -21,6 +21,18 @@ export function deviceChoice(model, store, shown) {
 export const verdict = (text) => h(`span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`, { title: VERDICTS[text] }, text === "growing" ? "▲ growing" : text || "–");
 
 export const role = (index) => h("span.role", null, swatch(ROLES[index][0]), ROLES[index][1]);
+
+/** A bar of what something consists of: [[role, bytes]]. */
+export function parts(roles) {
+  const bar = h("span.roles", { title: roles.map(([key, size]) => `${roleOf(key).text} ${bytes(size)}`).join("\n") });
+  for (const [key, size] of roles) {
+    const part = h("i");
+    part.style.flexGrow = String(size);
+    part.style.background = ground(roleOf(key).key);
+    bar.append(part);
+  }
+  return bar;
+}
 
 export function siteCell(model, site) {
   if (site < 0) return h("span.muted", null, "site not known");

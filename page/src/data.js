@@ -15,6 +15,13 @@ export const ROLES = [
 ];
 export const ROLE_KEYS = ROLES.map(([key]) => key);
 
+const AS_ROLE = new Map(ROLES.map(([key, text]) => [key, { key, text }]));
+// What only the parts of a moment and the labels of call sites say.
+AS_ROLE.set("activation", AS_ROLE.get("saved_for_backward")).set("temporary", { key: "other", text: "temporaries" });
+
+/** Colour key and words of a role as the report names it. */
+export const roleOf = (role) => AS_ROLE.get(role) ?? AS_ROLE.get("unknown");
+
 const LETTER = new Uint8Array(128);
 [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].forEach((c, i) => (LETTER[c.charCodeAt(0)] = i));
 
@@ -70,7 +77,7 @@ export function decodeStacks(raw) {
     evidence: Int32Array, live: Float64Array, count_live: Float64Array, largest: Float64Array, own_peak: Float64Array, peak: Float64Array, count_peak: Float64Array,
     allocated: Float64Array, count_allocated: Float64Array, first: Float64Array, last: Float64Array,
     per_step: Float64Array, per_second: Float64Array, spanned: Float64Array, node: Int32Array, line: Int32Array,
-    main: Uint8Array, backward: Int32Array,
+    main: Uint8Array, backward: Int32Array, use: Int32Array, phase: Int32Array, module: Int32Array, range: Int32Array,
   });
   model.siteById = new Map();
   for (let i = 0; i < model.sites.count; ++i) model.siteById.set(model.sites.id[i], i);
@@ -86,7 +93,7 @@ export function decode(text) {
   model.blocks = columns(raw.blocks, {
     bytes: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, stream: Float64Array, site: Int32Array,
     time: Float64Array, step: Float64Array, thread: Float64Array, shape: Int32Array, dtype: Int32Array, name: Int32Array,
-    role: Int32Array, holder: Int32Array,
+    role: Int32Array, holder: Int32Array, held: Int32Array,
   });
   model.blocks.address = addresses(raw.blocks);
   for (let i = 0; i < model.blocks.count; ++i) model.blocks.time[i] *= raw.blocks.time_unit;
@@ -115,7 +122,7 @@ export function addressText(model, block) {
 }
 
 // A block's role as an index into ROLES (when the agent saw no tensor in it: a workspace if its site is kept as a cache,
-// else unknown), and each site's role: that of most of its bytes.
+// else unknown), and each site's role: that of most of its bytes, of one without blocks what its blocks were for.
 function addRoles(model, strings) {
   const { blocks, sites } = model;
   const { count, bytes, role, site } = blocks;
@@ -126,7 +133,8 @@ function addRoles(model, strings) {
   const ofString = new Uint8Array(strings.length).fill(unknown);
   ROLE_KEYS.forEach((key, index) => (ofString[strings.indexOf(key)] = index)); // at -1: no element, nothing happens
   const roles = (blocks.roleIndex = new Uint8Array(count));
-  const most = (sites.role = verdict.map((text) => (text === cache ? workspace : unknown)));
+  const meant = Int32Array.from(strings, (text) => ROLE_KEYS.indexOf(roleOf(text).key));
+  const most = (sites.role = verdict.map((text, i) => (text === cache ? workspace : sites.use[i] >= 0 && meant[sites.use[i]] >= 0 ? meant[sites.use[i]] : unknown)));
   const sums = new Float64Array(sites.count * kinds);
   const highest = new Float64Array(sites.count);
   const start = (blocks.ofSite = new Int32Array(sites.count + 1)); // of each site's blocks in blocks.bySite

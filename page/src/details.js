@@ -3,6 +3,8 @@ import { BACKWARD, ROLES, addressText, frameParts, siteParts, stackOf } from "./
 import { bytes, count, exactBytes, percent, plural, seconds, shorten, show } from "./format.js";
 import { announce, fill, h, name } from "./dom.js";
 import { role, siteCell, verdict } from "./cells.js";
+import { holdersOfSite, showHolder } from "./holder_details.js";
+import { chooseHolder, mainHolders, selectedHolder } from "./holders_data.js";
 
 export function detailsView(root, model, store, scope, flame) {
   const { sites, blocks } = model;
@@ -11,10 +13,12 @@ export function detailsView(root, model, store, scope, flame) {
     const site = store.get("site");
     const block = store.get("block");
     const known = site >= 0 && site < sites.count;
+    const chosen = selectedHolder(model, store);
     if (block >= 0 && block < blocks.count) showBlock(block, blocks.site[block]);
     else if (known) showSite(site);
+    else if (chosen?.row >= 0) showHolder(root, model, store, chosen, rows, actions);
     else if (store.get("tab") === "flame" && flame()?.node > 0) showFrame(flame());
-    else fill(root, h("h2", null, "Details"), h("p.note", null, "Select a call site, a tensor, a frame of the flame graph or a block of the segment map: its numbers and its full stack stand here. All views follow the same selection."));
+    else fill(root, h("h2", null, "Details"), h("p.note", null, "Select a call site, a tensor, a holder, a frame of the flame graph or a block of the segment map: its numbers and its full stack stand here. All views follow the same selection."));
   }
 
   const rows = (list) => h("dl", null, list.filter(Boolean).map(([key, value, title]) => [h("dt", null, key), h("dd", { title }, value)]));
@@ -22,7 +26,7 @@ export function detailsView(root, model, store, scope, flame) {
   const actions = (site, text) => h("p.actions", null,
     h("button.quiet", { type: "button", onclick: (event) => copy(event.target, text()) }, "Copy"),
     h("button.quiet", { type: "button", onclick: (event) => copy(event.target, location.href) }, "Copy link"),
-    h("button.quiet", { type: "button", onclick: () => store.set({ site: -1, block: -1, node: "" }) }, "Close"));
+    h("button.quiet", { type: "button", onclick: () => store.set({ site: -1, block: -1, node: "", holder: "" }) }, "Close"));
 
   function showSite(site) {
     const parts = siteParts(model, site);
@@ -41,9 +45,10 @@ export function detailsView(root, model, store, scope, flame) {
         growing ? ["Grows", h("b.growing", null, sites.per_step[site] > 0 ? `+${bytes(sites.per_step[site])} per step` : `+${bytes(sites.per_second[site])} per second`)] : null,
         ["Layer", `${model.text(sites.layer[site]) === "tensor" ? "tensors" : "CUDA memory"}, ${show(model.text(sites.kind[site]))}, ${model.deviceName(sites.device[site])}`],
         ["Owner", name(shorten(model.text(sites.owner[site]), 120))],
+        ...[["Module", "module"], ["Phase", "phase"], ["Your phase or range", "range"]].map(([title, column]) => (model.text(sites[column][site]) ? [title, name(shorten(model.text(sites[column][site]), 120))] : null)),
         ["Seen", `${seconds(sites.first[site])} – ${seconds(sites.last[site])}`],
       ]),
-      actions(site, () => siteText(site)), biggest(site), stacks(site));
+      actions(site, () => siteText(site)), holders(site), biggest(site), stacks(site));
   }
 
   function showBlock(block, site) {
@@ -54,13 +59,24 @@ export function detailsView(root, model, store, scope, flame) {
         ["Size", h("b", null, bytes(blocks.bytes[block])), exactBytes(blocks.bytes[block])],
         known ? ["Tensor", name(`${shorten(fact("shape"), 80)}  ${shorten(fact("dtype"), 40)}`)] : null,
         blocks.layer[block] === model.tensorLayer ? ["Role", role(blocks.roleIndex[block])] : null,
-        known ? ["Held by", fact("holder") ? h("code", null, name(show(fact("holder")))) : h("span.muted", null, "no Python name leads to it")] : null,
+        known ? ["Held by", fact("holder") ? heldBy(block, fact("holder")) : h("span.muted", null, "no Python name leads to it")] : null,
         ["Address", h("code", null, addressText(model, block))],
         ["Allocated", `${seconds(blocks.time[block])}${model.steps.count ? `, step ${count(blocks.step[block])}` : ""}, thread ${blocks.thread[block]}, stream ${blocks.stream[block]}`],
         ["Device", `${model.deviceName(blocks.device[block])}, ${show(fact("kind"))}`],
       ]),
       actions(site, () => `${addressText(model, block)} ${bytes(blocks.bytes[block])} ${fact("name")} ${fact("shape")} ${fact("dtype")}\n${site >= 0 ? siteText(site) : ""}`),
       site >= 0 ? [h("h3", null, "Its call site"), h("button.link", { type: "button", onclick: () => store.set({ block: -1 }) }, siteCell(model, site)), stacks(site)] : null);
+  }
+
+  function heldBy(block, holder) {
+    const text = h("code", null, name(show(holder)));
+    const moment = blocks.held[block] < 0 ? null : mainHolders(model);
+    return moment ? h("button.link", { type: "button", onclick: () => store.set({ tab: "holders", ...chooseHolder(moment, blocks.held[block]) }) }, text) : text;
+  }
+
+  function holders(site) {
+    const list = holdersOfSite(model, site);
+    return list.length ? [h("h3", null, "Held by"), h("ul.growers", null, list.map(({ moment, row }) => h("li", null, h("button.link", { type: "button", onclick: () => store.set({ tab: "holders", ...chooseHolder(moment, row) }) }, h("b", null, bytes(moment.rows.retained[row])), " ", name(shorten(model.text(moment.rows.path[row]), 120))))))] : null;
   }
 
   function showFrame({ flame: tree, node }) {

@@ -1,8 +1,11 @@
 // Keyboard of the page and the help that lists it. Keys typed into a field are the field's.
 import { $ } from "./dom.js";
 
+const DIGITS = [..."1234567890"]; // of the tabs, from the left
+
 export function installKeys(store, tabs) {
   const help = $("help");
+  $("help-tabs").textContent = DIGITS[tabs.length - 1];
   const dialog = (open) => (open && !help.open ? help.showModal() : help.close());
   $("help-open").addEventListener("click", () => dialog(true));
   help.addEventListener("click", (event) => event.target === help && help.close());
@@ -16,7 +19,7 @@ export function installKeys(store, tabs) {
         store.set({ query: "" });
         search.blur();
       } else if (!help.open) {
-        store.set({ site: -1, block: -1, node: "" });
+        store.set({ site: -1, block: -1, node: "", holder: "" });
       }
       return;
     }
@@ -26,9 +29,10 @@ export function installKeys(store, tabs) {
       search.select();
     } else if (event.key === "?") {
       dialog(!help.open);
-    } else if (/^[1-9]$/.test(event.key) && tabs[Number(event.key) - 1]) {
-      store.set({ tab: tabs[Number(event.key) - 1].key });
-      document.getElementById(`tab-${tabs[Number(event.key) - 1].key}`).focus();
+    } else if (tabs[DIGITS.indexOf(event.key)]) {
+      const { key } = tabs[DIGITS.indexOf(event.key)];
+      store.set({ tab: key });
+      $(`tab-${key}`).focus();
     } else if (event.key === "[" || event.key === "]") {
       store.set({ at: event.key === "[" ? "peak" : "now" });
     } else {

@@ -13,6 +13,7 @@ import { flameView } from "./flame.js";
 import { nodeOfKey } from "./flame_tree.js";
 import { sitesView } from "./sites.js";
 import { peakView } from "./peak.js";
+import { holdersView } from "./holders.js";
 import { ranksView } from "./ranks.js";
 import { tensorsView } from "./tensors.js";
 import { segmentsView } from "./segments_view.js";
@@ -25,6 +26,7 @@ const TABS = [
   ["findings", "Findings", findingsView],
   ["ranks", "Ranks", ranksView], // of a merged report
   ["peak", "What it is made of", peakView],
+  ["holders", "Holders", holdersView],
   ["flame", "Flame graph", flameView],
   ["sites", "Call sites", sitesView],
   ["tensors", "Tensors", tensorsView],
@@ -38,7 +40,8 @@ guarded(() => {
   const model = decode($("data").textContent);
   const hasTensors = model.tensorLayer >= 0 && model.totals.some((t) => t.layer === "tensor" && t.allocated_count > 0);
   const first = model.tab || (model.findings.length ? "findings" : "flame");
-  const views = TABS.filter(([key]) => (key !== "ranks" || model.ranks) && (key !== "peak" || model.breakdown.length || model.peak_breakdown.length));
+  const has = { ranks: model.ranks, peak: model.breakdown.length || model.peak_breakdown.length, holders: model.holders.length };
+  const views = TABS.filter(([key]) => !(key in has) || has[key]);
   const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all", ...momentOf(worstOf(model)) }, views.map(([key]) => key));
   const scope = new Scope(model, store);
   header($("what"), model);
@@ -54,7 +57,7 @@ guarded(() => {
   function update(changed) {
     scopeBar($("scope"), model, store, scope, hasTensors);
     // First, for the views measure the room that this leaves them.
-    document.body.classList.toggle("bare", store.get("site") < 0 && store.get("block") < 0 && !store.get("node"));
+    document.body.classList.toggle("bare", store.get("site") < 0 && store.get("block") < 0 && !store.get("node") && !/\d$/.test(store.get("holder")));
     document.body.classList.toggle("wide", ["about", "ledger"].includes(store.get("tab")));
     for (const view of always) view.update(changed);
     tabs.update(changed);

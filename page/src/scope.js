@@ -147,7 +147,7 @@ export class Scope {
     const nodeHit = new Uint8Array(tree.count);
     for (let node = 1; node < tree.count; ++node) nodeHit[node] = nodeHit[tree.parent[node]] | frameHit[tree.frame[node]];
     for (let i = 0; i < sites.count; ++i) {
-      this.matches[i] = nodeHit[sites.node[i]] | (sites.backward[i] >= 0 ? nodeHit[sites.backward[i]] : 0) | hit[sites.owner[i]] | hit[sites.verdict[i]] | hit[sites.kind[i]];
+      this.matches[i] = nodeHit[sites.node[i]] | (sites.backward[i] >= 0 ? nodeHit[sites.backward[i]] : 0) | hit[sites.owner[i]] | hit[sites.verdict[i]] | hit[sites.kind[i]] | hit[sites.module[i]] | hit[sites.range[i]];
     }
   }
 

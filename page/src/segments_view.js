@@ -4,6 +4,7 @@ import { ROLES, addressText, siteParts } from "./data.js";
 import { bytes, percent, plural, shorten } from "./format.js";
 import { deviceChoice } from "./cells.js";
 import { colour, fill, fitCanvas, h, hideTip, legendKey, name, showTip } from "./dom.js";
+import { showPins } from "./pins.js";
 import { findSegments, niceRow, place } from "./segments.js";
 
 const ROW = 18;
@@ -17,7 +18,8 @@ export function segmentsView(root, model, store, scope) {
   const words = h("p.lead");
   const legend = h("p.legend");
   const note = h("p.note");
-  root.append(words, bar, legend, area, note);
+  const pins = h("section");
+  root.append(words, bar, legend, area, note, pins);
   const view = { key: "", segments: [], rowBytes: 0, rows: 0 };
 
   const device = () => (store.get("device") !== "all" ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? 0));
@@ -30,6 +32,7 @@ export function segmentsView(root, model, store, scope) {
       view.total = view.segments.reduce((sum, s) => sum + s.bytes, 0);
       view.rowBytes = niceRow(view.total);
       describe();
+      showPins(pins, model, store, device());
     }
     arrange();
   }

@@ -11,6 +11,7 @@ const DEFAULTS = {
   site: -1, // selected site, by its index
   block: -1, // selected block, by its index
   node: "", // selected flame frame: key of its path
+  holder: "", // selected holder: "moment/row"; see holders_data.js
   query: "",
   by: "caller", // flame: caller | leaf
   unit: "bytes", // flame: bytes | count
@@ -46,6 +47,8 @@ export class Store {
   }
 
   set(patch) {
+    // A holder is one of a moment: with another moment it is no longer what is meant.
+    if (patch.at !== undefined && patch.at !== this.values.at) patch = { holder: "", ...patch };
     const changed = new Set();
     for (const [key, value] of Object.entries(patch)) {
       if (this.values[key] !== value) {

@@ -7,7 +7,8 @@ const ROW = 28;
 /**
  * columns: [{key, title, hint, width (CSS track), number: bool, value(row) -> sort key, cell(row) -> Node or text}]
  * options: label, sort (column key), onSelect(row), empty() -> text; for long tables count (rows are 0 to count - 1) and
- * version() -> changes when the values do
+ * version() -> changes when the values do. A tree is in the order of setRows and has tree(row) -> {level, open (null: no
+ * parts)}, onToggle(row, open: undefined for the other of the two) and parent(row).
  */
 export class Table {
   constructor(root, columns, options) {
@@ -22,7 +23,7 @@ export class Table {
     this.spacer = h("div.spacer", { role: "presentation" });
     this.body = h("div.rows", { role: "rowgroup", tabindex: "0", "aria-label": `${options.label}: rows` }, this.spacer);
     this.note = h("p.note", { "aria-live": "polite" });
-    this.grid = h("div.table", { role: "grid", "aria-label": options.label, "aria-colcount": columns.length }, h("div", { role: "rowgroup" }, this.header), this.body);
+    this.grid = h("div.table", { role: options.tree ? "treegrid" : "grid", "aria-label": options.label, "aria-colcount": columns.length }, h("div", { role: "rowgroup" }, this.header), this.body);
     this.grid.style.setProperty("--tracks", columns.map((c) => c.width).join(" "));
     this.grid.style.setProperty("--least", columns.reduce((sum, c) => sum + least(c.width), 0) + "px");
     root.append(h("div.scroll", null, this.grid), this.note);
@@ -37,6 +38,7 @@ export class Table {
 
   drawHeader() {
     fill(this.header, this.columns.map((column) => {
+      if (this.options.tree) return h(column.number ? "div.th.number" : "div.th", { role: "columnheader", title: column.hint }, column.title);
       const active = this.sort.key === column.key;
       return h(column.number ? "div.th.number" : "div.th", { role: "columnheader", title: column.hint, "aria-sort": active ? (this.sort.down ? "descending" : "ascending") : "none" },
         h("button", { type: "button", onclick: () => this.sortBy(column) }, typeof column.title === "function" ? column.title() : column.title, h("span.arrow", { "aria-hidden": "true" }, active ? (this.sort.down ? " ▾" : " ▴") : "")));
@@ -63,7 +65,9 @@ export class Table {
 
   arrange() {
     const total = this.options.count ?? 0;
-    if (this.rows.length < 2000 || this.rows.length > total) {
+    if (this.options.tree) {
+      // in the order that was given
+    } else if (this.rows.length < 2000 || this.rows.length > total) {
       this.rows = this.sorted(this.rows);
     } else {
       // A search changes which rows are shown, not their order: sort all of them once.
@@ -128,13 +132,24 @@ export class Table {
       element.id = `${this.options.id}-${index}`;
       element.setAttribute("aria-rowindex", String(index + 2));
       element.setAttribute("aria-selected", row === this.selected ? "true" : "false");
+      this.setLevel(element, row);
       fill(element, this.columns.map((column) => h(column.number ? "div.td.number" : "div.td", { role: "gridcell" }, column.cell(row))));
     }
   }
 
+  setLevel(element, row) {
+    if (!this.options.tree) return;
+    const { level, open } = this.options.tree(row);
+    element.setAttribute("aria-level", String(level));
+    if (open === null) element.removeAttribute("aria-expanded");
+    else element.setAttribute("aria-expanded", String(open));
+  }
+
   clicked(event) {
     const row = event.target.closest(".tr");
-    if (row) this.choose(Number(row.dataset.index));
+    if (!row) return;
+    if (event.target.closest(".twist")) this.options.onToggle(Number(row.dataset.row));
+    else this.choose(Number(row.dataset.index));
   }
 
   choose(index) {
@@ -155,11 +170,24 @@ export class Table {
   key(event) {
     const page = Math.max(1, Math.floor(this.height / ROW) - 1);
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -1e9, End: 1e9 };
+    const index = this.rows.indexOf(this.selected);
+    if (this.options.tree && index >= 0 && this.treeKey(event.key)) return event.preventDefault();
     if (!(event.key in moves) || this.rows.length === 0) return;
     event.preventDefault();
-    const index = this.rows.indexOf(this.selected);
     const next = Math.max(0, Math.min(this.rows.length - 1, (index < 0 ? -1 : index) + moves[event.key]));
     this.choose(index < 0 && event.key === "ArrowUp" ? 0 : next);
+  }
+
+  /** Right opens a row and goes into it, left closes it and goes up. */
+  treeKey(key) {
+    const { tree, onToggle, parent } = this.options;
+    if (key !== "ArrowRight" && key !== "ArrowLeft") return false;
+    const [row, wish] = [this.selected, key === "ArrowRight"];
+    const { open } = tree(row);
+    if (open === !wish) onToggle(row, wish);
+    else if (wish && open) this.choose(this.rows.indexOf(row) + 1);
+    else if (!wish && parent(row) >= 0) this.choose(this.rows.indexOf(parent(row)));
+    return true;
   }
 }
 

@@ -5,6 +5,7 @@ import { fill, h, name } from "./dom.js";
 import { role, share, siteCell, verdict } from "./cells.js";
 import { Table } from "./table.js";
 import { download } from "./download.js";
+import { holderBranch, selectedHolder } from "./holders_data.js";
 
 export function tensorsView(root, model, store, scope) {
   const { blocks, sites } = model;
@@ -36,6 +37,7 @@ export function tensorsView(root, model, store, scope) {
     const [every, ranged, least] = [device === "all", scope.moment() === "range", store.get("layer") === "tensor" ? 0 : -1];
     const [role, judged] = [ROLE_KEYS.indexOf(store.get("roles")), store.get("verdict") ? of("verdict") : null];
     const only = store.get("only") ? store.get("site") : -1;
+    const kept = store.get("only") && only < 0 ? heldOnly() : null;
     const matches = scope.blockMatches;
     const shown = new Int32Array(blocks.count);
     let [number, total, hidden] = [0, 0, 0];
@@ -44,7 +46,7 @@ export function tensorsView(root, model, store, scope) {
       if (blocks.layer[i] !== layer || (every ? blocks.device[i] < least : blocks.device[i] !== Number(device))) continue;
       if (ranged && (time[i] < from || time[i] > to)) continue;
       total += 1;
-      if ((matches && !matches[i]) || (role >= 0 && roleIndex[i] !== role) || (judged !== null && sites.verdict[site[i]] !== judged) || (only >= 0 && site[i] !== only)) {
+      if ((matches && !matches[i]) || (role >= 0 && roleIndex[i] !== role) || (judged !== null && sites.verdict[site[i]] !== judged) || (only >= 0 && site[i] !== only) || (kept && !kept[blocks.held[i]])) {
         hidden += size[i];
         continue;
       }
@@ -58,12 +60,19 @@ export function tensorsView(root, model, store, scope) {
     table.setRows(shown.subarray(0, number), total, notes.join(" "));
   }
 
+  /** The rows of the selected holder and below it, when blocks point to them. */
+  function heldOnly() {
+    const chosen = selectedHolder(model, store);
+    return chosen?.row >= 0 && chosen.moment.main ? holderBranch(chosen.moment, chosen.row) : null;
+  }
+
   function toolbar() {
+    const holder = store.get("site") < 0 && heldOnly();
     const select = h("select", { "aria-label": "Role", onchange: (event) => store.set({ roles: event.target.value }) },
       h("option", { value: "" }, "All roles"), ROLES.map(([key, text]) => h("option", { value: key, selected: store.get("roles") === key }, text)));
     const verdicts = h("select", { "aria-label": "Verdict", onchange: (event) => store.set({ verdict: event.target.value }) },
       h("option", { value: "" }, "All verdicts"), ["growing", "steady", "recent", "cache", "one-off"].map((key) => h("option", { value: key, selected: store.get("verdict") === key }, key)));
-    const only = h("label.check", null, h("input", { type: "checkbox", checked: Boolean(store.get("only")), disabled: store.get("site") < 0, onchange: (event) => store.set({ only: event.target.checked }) }), "only the selected call site");
+    const only = h("label.check", null, h("input", { type: "checkbox", checked: Boolean(store.get("only")), disabled: store.get("site") < 0 && !holder, onchange: (event) => store.set({ only: event.target.checked }) }), `only the selected ${holder ? "holder" : "call site"}`);
     fill(bar, select, verdicts, only, h("button.quiet", { type: "button", onclick: () => save(model, table.rows) }, "Save as CSV"));
   }
 

@@ -1,10 +1,14 @@
 // Memory over time, one plot for a device: live, cached, other owners; marks for peak, OOM and steps. A drag selects a
 // range, a click a moment; both are shared with the other views.
 import uPlot from "uplot";
-import { bandAt, bandColour, bandName, bandWords, bandsOf } from "./bands.js";
+import { bandAt, bandColour, bandName, bandWords, bandsOf, splitsOf } from "./bands.js";
 import { bytes, count, plural, seconds } from "./format.js";
 import { deviceChoice } from "./cells.js";
 import { choice, colour, fill, h, hatch, legendKey, name } from "./dom.js";
+import { Named } from "./named.js";
+
+const HEIGHT = 170;
+const SPLITS = { roles: ["By role", "What the memory was for, by what each call site mostly holds"], phases: ["By phase", "In which part of a step it was allocated"], bands: ["By call site", "What each call site held over time, from the event history"] };
 
 /** Columns over one time axis: tensors live, reserved by the allocator, all CUDA memory, step. */
 function series(model, device) {
@@ -54,8 +58,11 @@ export function timelineView(root, model, store, scope) {
   const box = h("div.plot", { role: "img" });
   const readout = h("p.readout"); // a row of its own: nothing moves while its words change under the pointer
   const foot = h("p.note");
-  root.append(head, readout, box, foot);
-  const view = { whole: false, bySite: false, steps: null, device: null, plot: null, bands: null };
+  const named = new Named(model);
+  const list = h("div.named");
+  root.append(head, readout, box, foot, list);
+  fill(list, named.list((time) => choose(time)));
+  const view = { whole: false, by: "", steps: null, device: null, plot: null, bands: null };
   const device = () => (store.get("device") !== "all" && Number(store.get("device")) >= 0 ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? -1));
   const total = () => model.ledger.find((entry) => entry.device === view.device)?.total_bytes ?? 0;
   const peak = () => model.totals.filter((t) => t.device === view.device && t.layer === (view.data.tensors ? "tensor" : "cuda")).sort((a, b) => b.peak_bytes - a.peak_bytes)[0];
@@ -63,7 +70,7 @@ export function timelineView(root, model, store, scope) {
   function build() {
     view.device = device();
     view.data = series(model, view.device);
-    view.bands = view.bySite ? bandsOf(model, view.device) : null;
+    view.bands = view.by ? bandsOf(model, view.device, view.by) : null;
     view.plot?.destroy();
     view.plot = null;
     box.replaceChildren();
@@ -84,8 +91,8 @@ export function timelineView(root, model, store, scope) {
     const fillOf = (make) => (plot) => make(plot.ctx);
     view.plot = new uPlot({
       width: Math.max(300, box.clientWidth),
-      height: 170,
-      padding: [16, 26, 0, 0],
+      height: HEIGHT + named.height,
+      padding: [16 + named.height, 26, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
       scales: { x: { time: false, range: (_, low, high) => (view.steps && view.span ? view.span : [low, high]) }, y: { range: [0, top] } },
@@ -116,10 +123,13 @@ export function timelineView(root, model, store, scope) {
       ctx.stroke();
       const room = ctx.measureText(text).width;
       ctx.textAlign = "left";
-      ctx.fillText(text, Math.max(left, Math.min(x - room / 2, left + width - room)), top - 3 * ratio);
+      ctx.fillText(text, Math.max(left, Math.min(x - room / 2, left + width - room)), top - (3 + named.height) * ratio);
     };
     if (view.bands) names(plot, c, ratio);
     stepTicks(plot, c, ratio);
+    ctx.save();
+    named.draw(plot, ratio);
+    ctx.restore();
     ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     const p = peak();
     const ooms = model.ooms.filter((oom) => oom.device === view.device);
@@ -179,13 +189,13 @@ export function timelineView(root, model, store, scope) {
     const y = (value) => plot.valToPos(value, "y", true);
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     for (const layer of view.bands.layers) {
-      if (layer.site < 0) continue;
+      const text = bandName(model, layer, 44);
+      if (!text) continue;
       const room = (i) => (view.bands.time[i] < plot.scales.x.min || view.bands.time[i] > plot.scales.x.max ? 0 : layer.bytes[i]);
       const at = layer.bytes.reduce((best, _, i) => (room(i) > room(best) ? i : best), 0);
       const top = y(layer.top[at]);
       const bottom = Math.min(y(layer.top[at] - room(at)), bbox.top + bbox.height - 14 * ratio); // the steps' numbers are below
       if (bottom - top < 13 * ratio) continue;
-      const text = bandName(model, layer, 44);
       const x = Math.max(bbox.left + 4 * ratio, Math.min(plot.valToPos(view.bands.time[at], "x", true), bbox.left + bbox.width - ctx.measureText(text).width - 6 * ratio));
       rimmed(ctx, text, x, (top + bottom) / 2 + 7 * ratio, c.ink, c.panel, ratio);
     }
@@ -202,11 +212,12 @@ export function timelineView(root, model, store, scope) {
     return low;
   };
 
-  function values(index) {
+  function values(index, time) {
     const { data } = view;
     const out = [h("b", null, seconds(data.time[index])), model.steps.count ? ` step ${count(data.step[index])}` : ""];
     if (data.tensors) out.push(legendKey("tensor", `tensors ${bytes(data.live[index])}`), legendKey("cached", `cached ${bytes(data.reserved[index] - data.live[index])}`));
     const other = data.all[index] - data.reserved[index];
+    if (time !== undefined) out.push(named.at(time, 4 * (view.plot.posToVal(1, "x") - view.plot.posToVal(0, "x"))));
     if (other || !data.tensors) out.push(legendKey("other", `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(other)}`));
     return out;
   }
@@ -224,12 +235,14 @@ export function timelineView(root, model, store, scope) {
       const hit = pointed(plot);
       if (hit) return fill(readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.count - view.bands.layers.length + 1)));
     }
-    showHead(index === null || index === undefined ? null : indexAt(plot.posToVal(plot.cursor.left, "x")));
+    if (index === null || index === undefined) return showHead(null);
+    const time = plot.posToVal(plot.cursor.left, "x");
+    showHead(indexAt(time), time);
   }
 
-  function showHead(index) {
+  function showHead(index, time) {
     const moment = store.get("to") >= 0 && store.get("to") === store.get("from") ? indexAt(store.get("to")) : view.data.time.length - 1;
-    fill(readout, values(index ?? moment), index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null);
+    fill(readout, values(index ?? moment, time), index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null);
   }
 
   function picked(plot) {
@@ -246,12 +259,17 @@ export function timelineView(root, model, store, scope) {
     }
     const time = plot.posToVal(plot.cursor.left, "x");
     const hit = view.bands && pointed(plot);
-    if (hit) store.set({ site: hit.layer.site, block: -1 });
+    if (hit?.layer.site >= 0) store.set({ site: hit.layer.site, block: -1 });
     const p = peak();
     const near = (other) => Math.abs(plot.valToPos(other, "x") - plot.cursor.left) < 7;
     const oom = model.ooms.find((one) => one.device === view.device && near(one.time));
-    store.set({ at: oom ? `oom:${oom.n}` : p && near(p.peak_at_time) ? "peak" : model.history?.length ? "moment" : "now", from: round(time), to: round(time) });
+    choose(time, oom ? `oom:${oom.n}` : p && near(p.peak_at_time) ? "peak" : null);
     event.preventDefault();
+  }
+
+  /** A moment; what was alive then is known where there is a history. */
+  function choose(time, at) {
+    store.set({ at: at ?? (model.history?.length ? "moment" : "now"), from: round(time), to: round(time) });
   }
 
   const round = (time) => Math.round(time * 1000) / 1000;
@@ -266,12 +284,12 @@ export function timelineView(root, model, store, scope) {
     view.quiet = false;
     fill(head, h("h2", null, "Memory over time"), deviceChoice(model, store, view.device), h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
       from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: ["range", "moment"].includes(store.get("at")) ? "now" : store.get("at") }) }, "Clear") : null,
-      model.history?.length ? choice("Layers", [[false, "Totals"], [true, "By call site", "What each call site held over time, from the event history"]], view.bySite, (bySite) => { view.bySite = bySite; build(); }) : null,
+      splitsOf(model, view.device).length ? choice("Layers", [["", "Totals"], ...splitsOf(model, view.device).map((by) => [by, ...SPLITS[by]])], view.by, (by) => { view.by = by; build(); }) : null,
       view.span ? choice("Time", [[true, "Steps", "From the first step to the last"], [false, "Whole run"]], view.steps, (steps) => { view.steps = steps; build(); }) : null,
       total() ? choice("Scale", [[false, "Fit"], [true, "Whole device", `Up to its ${bytes(total())}`]], view.whole, (whole) => { view.whole = whole; build(); }) : null);
     showHead(null);
     const hint = from < 0 ? `${model.history?.length ? "Click a moment: flame graph and call sites then show what was alive. " : ""}Drag to select a time: flame graph and tables then show what was allocated in it and is still alive.` : "";
-    fill(foot, `${plural((view.bands ?? view.data).time.length, "point")}. `, view.bands ? `The ${view.bands.layers.length - 1} largest call sites and all others; a click on a layer selects its site. ` : "", hint);
+    fill(foot, `${plural((view.bands ?? view.data).time.length, "point")}. `, view.by === "bands" ? `The ${view.bands.layers.length - 1} largest call sites and all others; a click on a layer selects its site. ` : "", hint);
   }
 
   return {
@@ -279,7 +297,7 @@ export function timelineView(root, model, store, scope) {
       if (!view.plot || changed.has("device") || changed.has("theme")) build();
       else if (["from", "to", "at"].some((key) => changed.has(key))) showSelection();
     },
-    resize: () => view.plot?.setSize({ width: Math.max(300, box.clientWidth), height: 170 }),
+    resize: () => view.plot?.setSize({ width: Math.max(300, box.clientWidth), height: HEIGHT + named.height }),
   };
 }
 

@@ -13,6 +13,7 @@ import random
 
 MIB = 1 << 20
 GIB = 1 << 30
+LAYERS = 12
 
 HOSTILE = [
     "</script><script>window.hacked=1</script>",
@@ -142,7 +143,7 @@ def training(report, arena):
     top = launch(report)
     model = "/home/ada/nano/model.py"
     train = report.py("train", "/home/ada/nano/train.py", 71, "logits, loss = model(x, y)")
-    layers = 12
+    layers = LAYERS
     weights = [("attn.c_attn", 31, (2304, 768)), ("attn.c_proj", 33, (768, 768)), ("mlp.c_fc", 58, (3072, 768)),
                ("mlp.c_proj", 60, (768, 3072))]
     for part, line, shape in weights:
@@ -293,6 +294,57 @@ def timeline(report, live, peak, reserved, cuda):
     return entries[:options.points]
 
 
+def holder(report, rows, parent, path, kind, held, blocks, **values):
+    row = {"id": len(rows), "parent": parent, "path": path, "variable": path.split(".", 1)[-1], "type": "builtins.list", "kind": kind, "file": "/home/ada/nano/train.py",
+           "line": 83, "retained_bytes": held, "own_bytes": held, "blocks": blocks, "count": 1, "elements": blocks, "first_time": 2.6, "last_time": report.options.duration,
+           "first_step": 1, "last_step": report.options.steps, "bytes_per_step": None, "bytes_per_second": None, "verdict": "steady", "evidence": "", "also_held_by": [],
+           "roles": {"python": held}, "sites": [], "garbage": False, "cycle": None, "known": None, "fix": None}
+    row.update(values)
+    rows.append(row)
+    if parent is not None:
+        rows[parent]["own_bytes"] -= held
+    return row["id"]
+
+
+def holders(report, leak):
+    """Who holds it: the model and its layers, the optimizer, the leak; and more names until the asked number is reached."""
+    rows, blocks = [], [b for b in report.blocks if b["layer"] == "tensor" and b["tensor"]]
+
+    def keep(parent, path, kind, own, **values):
+        at = holder(report, rows, parent, path, kind, sum(b["bytes"] for b in own), len(own), sites=sorted({b["site"] for b in own})[:8], **values)
+        for block in own:
+            block["tensor"]["holder_id"] = at
+        return at
+
+    kept = [b for b in blocks if b["site"] == leak["id"]]
+    losses = keep(None, "__main__.losses", "global", kept, verdict="growing", bytes_per_step=12582912.0, evidence="one in each step",
+                  roles={"saved_for_backward": sum(b["bytes"] for b in kept)})
+    keep(losses, "__main__.losses[]", "item", kept, verdict="growing", bytes_per_step=12582912.0, type="torch.Tensor", count=len(kept))
+    parameters = [b for b in blocks if b["tensor"]["role"] == "parameter"]
+    model = keep(None, "__main__.model", "global", parameters, type="model.GPT", line=92)
+    for index in range(LAYERS):
+        own = [b for b in parameters if f".h.{index}." in b["tensor"]["name"]]
+        keep(model, f"__main__.model.transformer.h[{index}]", "module", own, type="model.Block", roles={"parameter": sum(b["bytes"] for b in own)})
+    keep(None, "__main__.optimizer", "global", [b for b in blocks if b["tensor"]["role"] == "optimizer_state"], type="torch.optim.adamw.AdamW", also_held_by=[model])
+    if report.options.hostile:
+        for text in HOSTILE:
+            holder(report, rows, None, text, "global", 40 * MIB, 1, type=text, file=f"/tmp/{text}.py", variable=text, evidence=text, known=text, fix=text)
+    while len(rows) < report.options.holders:
+        n = len(rows)
+        holder(report, rows, None if n % 7 == 0 else n - n % 7, f"__main__.caches['user{n}']", "item", 4096 if n % 7 else 7 * 4096, 1)
+    return rows
+
+
+def breakdown(report, moment):
+    """By role, module and phase; adds up to what the sites held."""
+    rows = []
+    for index, site in enumerate(s for s in report.sites if s["layer"] == "tensor"):
+        role, phase = [("parameter", "other"), ("activation", "forward"), ("gradient", "backward"), ("temporary", "backward")][index % 4]
+        rows.append({"device": 0, "role": role, "module": None if index % 5 == 0 else f"transformer.h.{index % 6}.{'attn' if index % 2 else 'mlp'}", "range": None, "phase": phase,
+                     "bytes": site[moment], "blocks": site["live_count"]})
+    return [row for row in rows if row["bytes"]]
+
+
 def totals_of(report, options):
     groups = {}
     for site in report.sites:
@@ -323,6 +375,7 @@ def build(options):
         site["at_peak_count"] = site["live_count"]
         if index % 5 == 4:
             site["peak_bytes"] += 4096
+    held = holders(report, leak)
     order = sorted(report.sites, key=lambda s: (-s["live_bytes"], s["stack"]))
     report.blocks.sort(key=lambda b: (-b["bytes"], b["site"]))
     device = 24 * GIB if not options.big_device else 80 * GIB
@@ -346,7 +399,8 @@ def build(options):
                     "cached_bytes": reserved - live, "largest_free_cached_block_bytes": biggest_hole,
                     "owners": [{"owner": o, "bytes": b} for o, b in owners.items()], "context_and_other_bytes": 512 * MIB}],
         "steps": {"count": options.steps, "source": "optimizer"},
-        "sites": order, "allocations": report.blocks,
+        "breakdown": breakdown(report, "live_bytes"), "peak_breakdown": breakdown(report, "at_peak_bytes"),
+        "sites": order, "allocations": report.blocks, "holders_at": "exit", "holders": held,
         "allocations_omitted": {"count": 0, "bytes": 0},
         "frames": report.frames,
         "timeline": timeline(report, live, peak, reserved, cuda),
@@ -401,6 +455,7 @@ def parse(arguments=None):
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--duration", type=float, default=151.0)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--holders", type=int, default=0, help="at least so many")
     parser.add_argument("--oom", action="store_true")
     parser.add_argument("--calm", action="store_true", help="no problems found")
     parser.add_argument("--hostile", action="store_true")

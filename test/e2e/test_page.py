@@ -10,41 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from browser import Browser
 from conftest import ROOT, VRAMTRACK
+from pages import browser, clean, page_of, synthetic_report  # noqa: F401
 
-GENERATOR = ROOT / "test" / "corpus" / "synthetic_report.py"
-sys.path.insert(0, str(GENERATOR.parent))
-import synthetic_report  # noqa: E402
-
-TABS = ["findings", "flame", "sites", "tensors", "segments", "ledger", "about"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page_of(vramtrack, tmp_path):
-    """page_of("--oom", ...) -> (path of the page, the report it was made from)."""
-
-    def make(*options, command="report"):
-        report = synthetic_report.build(synthetic_report.parse(list(options)))
-        source, page = tmp_path / "report.json", tmp_path / f"page-{command}.html"
-        source.write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
-        arguments = ["report", source, "--format", "html"] if command == "report" else ["flamegraph", source]
-        done = vramtrack(*arguments, "-o", page)
-        assert done.returncode == 0, done.stderr
-        return page, report
-
-    return make
-
-
-def clean(page):
-    assert page.problems == []
-    assert page.requests == []
+TABS = ["findings", "peak", "holders", "flame", "sites", "tensors", "segments", "ledger", "about"]
 
 
 def test_every_tab_opens_without_an_error_or_a_request(browser, page_of):
