@@ -50,6 +50,7 @@ class Adviser {
       (lasting(part->share.role) ? lasting_ : passing_) += part->share.bytes;
     }
     find_other_heights(parts, device);
+    find_outputs();
   }
 
   std::vector<Advice> run() {
@@ -158,6 +159,26 @@ class Adviser {
         largest(wanted));
   }
 
+  static bool passes(const PeakPart& part) { return !lasting(part.share.role) && part.share.role != "gradient"; }
+  static std::string layer_of(const PeakPart& part) { return repeated_part(part.share.module.value_or("")); }
+
+  /// What each layer hands on, its last block; layers of one kind are given as much.
+  void find_outputs() {
+    std::map<std::string, double> last;
+    for (const PeakPart* part : parts_) {
+      const std::string layer = layer_of(*part);
+      const double time = report_.sites[part->site].last_time;
+      if (part->phase != "forward" || !passes(*part) || layer.empty() || time <= last[layer]) continue;
+      last[layer] = time;
+      outputs_[layer] = part->share.bytes / std::max<std::uint64_t>(1, part->share.blocks);
+    }
+  }
+
+  Bytes output_of(const std::string& layer) const {
+    const auto found = outputs_.find(layer);
+    return found == outputs_.end() ? 0 : found->second;
+  }
+
   void graph_without_backward() {
     const auto wanted = [](const PeakPart& part) { return part.graph_unused; };
     const Bytes bytes = sum(wanted), used = sum([](const PeakPart& part) {
@@ -166,8 +187,15 @@ class Adviser {
     const PeakPart* const most = largest(wanted);
     // In a step that has a backward pass, some lines save nothing for it.
     if (most == nullptr || raised_in_ != "forward" || bytes < used) return;
-    // What one operator reads and writes is needed without a graph, too.
-    const Bytes needed = 2 * report_.sites[most->site].largest_bytes;
+    // What one operator reads and writes is needed without a graph, too, and within a layer what that was given: the
+    // frames that call it hold it.
+    Bytes needed = 0;
+    for (const PeakPart* part : parts_)
+      if (wanted(*part)) {
+        const std::string layer = layer_of(*part);
+        const Bytes given = layer == part->share.module ? 0 : output_of(layer);
+        needed = std::max(needed, 2 * report_.sites[part->site].largest_bytes + given);
+      }
     add("no-grad", bytes > needed ? bytes - needed : 0, "computed",
         "A forward pass keeps a graph that no backward pass ever uses",
         "Run it under torch.no_grad() or torch.inference_mode().", most);
@@ -190,20 +218,16 @@ class Adviser {
   void checkpoint_modules() {
     if (raised_in_ != "forward" && raised_in_ != "backward") return;
     struct Layer {
-      Bytes saved = 0, output = 0;
-      double last = -1;
+      Bytes saved = 0;
+      double last = 0;
     };
     std::map<std::string, std::map<std::string, Layer>> groups;  // "blocks" -> "blocks.3" -> it
     for (const PeakPart* part : parts_) {
-      if (part->share.role != "activation" || !part->share.module || part->phase != "forward") continue;
-      const std::string layer = repeated_part(*part->share.module);
-      if (layer.empty()) continue;
+      const std::string layer = layer_of(*part);
+      if (layer.empty() || part->share.role != "activation" || part->phase != "forward") continue;
       Layer& known = groups[layer.substr(0, layer.rfind('.') == std::string::npos ? 0 : layer.rfind('.'))][layer];
       known.saved += part->share.bytes;
-      const SiteReport& site = report_.sites[part->site];
-      if (site.last_time <= known.last) continue;
-      known.last = site.last_time;
-      known.output = part->share.bytes / std::max<std::uint64_t>(1, part->share.blocks);
+      known.last = std::max(known.last, report_.sites[part->site].last_time);
     }
     for (const auto& [name, layers] : groups) {
       if (layers.size() < 2) continue;
@@ -211,13 +235,17 @@ class Adviser {
       double last = 0;
       for (const auto& [path, layer] : layers) {
         last = std::max(last, layer.last);
-        const Bytes inside = layer.saved - std::min(layer.saved, layer.output);
+        const Bytes inside = layer.saved - std::min(layer.saved, output_of(path));
         all += inside;
         most = std::max(most, inside);
       }
-      // What comes after the layers, such as the loss, is gone when one of them is computed again.
+      // What comes after the layers, such as the loss, is gone when one of them is computed again; but not what the
+      // backward pass makes, where the peak is in that of a layer.
+      const bool in_layer = sum([](const PeakPart& part) {
+                              return part.phase == "backward" && passes(part) && !layer_of(part).empty();
+                            }) > 0;
       const Bytes of_loss = sum([&, end = last](const PeakPart& part) {
-        return !lasting(part.share.role) && part.share.role != "gradient" && report_.sites[part.site].last_time > end;
+        return passes(part) && report_.sites[part.site].last_time > end && !(in_layer && part.phase == "backward");
       });
       const Bytes again = most > of_loss ? most - of_loss : 0;
       add("checkpoint", all - std::min(all, again), "computed",
@@ -242,7 +270,8 @@ class Adviser {
   const Report& report_;
   std::vector<const PeakPart*> parts_;
   Bytes peak_ = 0, lasting_ = 0, passing_ = 0, step_height_ = 0;
-  std::string raised_in_;  // the phase of the allocation that made the peak
+  std::map<std::string, Bytes> outputs_;  // by layer
+  std::string raised_in_;                 // the phase of the allocation that made the peak
   std::vector<Advice> found_;
 };
 

@@ -49,16 +49,18 @@ def test_roles_at_the_peak_are_what_the_script_counts(traced, case):
 ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
 
 
-@pytest.mark.parametrize("code", ["checkpoint", "smaller-batch", "gradients-in-evaluation", "no-grad", "loaded-checkpoint"])
-def test_advice_saves_what_it_says(traced, tmp_path, code):
+@pytest.mark.parametrize("case", ["checkpoint", "checkpoint-images", "smaller-batch", "optimizer-temporaries",
+                                  "gradients-in-evaluation", "no-grad", "no-grad-images", "loaded-checkpoint"])
+def test_advice_saves_what_it_says(traced, tmp_path, case):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())
-    run = traced([sys.executable, script, code])
+    code = case.removesuffix("-images")
+    run = traced([sys.executable, script, case])
     assert run.code == 0, run.stderr
     before = int(run.stdout)
     advice = [a for a in run.report()["advice"] if a["code"] == code]
     assert len(advice) == 1, run.report()["advice"]
-    after = int(traced([sys.executable, script, code, "followed"], "--no-trace").stdout)
+    after = int(traced([sys.executable, script, case, "followed"], "--no-trace").stdout)
     saved = before - after
     assert abs(advice[0]["saves_bytes"] - saved) <= max(0.05 * before, 10 << 20), (advice[0], before, after)
 

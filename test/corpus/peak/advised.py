@@ -31,6 +31,40 @@ class Model(nn.Module):
         return self.head(x)
 
 
+class Residual(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+        self.conv2, self.norm2 = nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+
+    def forward(self, x):
+        return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+
+
+class Images(nn.Module):
+    def __init__(self, recompute):
+        super().__init__()
+        self.stem, self.blocks = nn.Conv2d(3, 64, 3, padding=1), nn.ModuleList(Residual(64) for _ in range(6))
+        self.head, self.recompute = nn.Linear(64, 10), recompute
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=False) if self.recompute else block(x)
+        return self.head(x.mean((2, 3)))
+
+
+def train_images(batch, recompute=False):
+    model = Images(recompute).cuda()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(batch, 3, 64, 64, device="cuda")).square().mean().backward()
+        optimizer.step()
+    optimizer.zero_grad()
+    return model
+
+
 def train(d, layers, batch, steps=3, fused=False, early=True, recompute=False):
     model = Model(d, layers, recompute).cuda()
     optimizer = torch.optim.AdamW(model.parameters(), fused=fused or None)  # False would mean a loop over the parameters
@@ -49,6 +83,13 @@ def train(d, layers, batch, steps=3, fused=False, early=True, recompute=False):
 def main():
     if CASE == "checkpoint":
         train(256, 8, 4096, recompute=FOLLOWED)
+    elif CASE == "checkpoint-images":
+        train_images(16, recompute=FOLLOWED)
+    elif CASE == "no-grad-images":
+        model = train_images(4).eval()
+        with torch.set_grad_enabled(not FOLLOWED):
+            for _ in range(3):
+                score = model(torch.randn(32, 3, 64, 64, device="cuda")).mean()
     elif CASE == "smaller-batch":
         train(256, 8, 2048 if FOLLOWED else 4096)
     elif CASE == "optimizer-temporaries":
