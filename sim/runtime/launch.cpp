@@ -106,14 +106,13 @@ cudaError_t copy_symbol(const void* symbol, size_t offset, void* host, size_t by
 
 /// PyTorch registers its kernels long before it asks who the other ranks are.
 void play_rank() {
-  static const bool asked = [] {
-    void* const driver = dlopen("libcuda.so.1", RTLD_NOW);
-    const auto play = reinterpret_cast<void (*)()>(driver == nullptr ? nullptr : dlsym(driver, "vramtrack_sim_play_rank"));
-    if (play != nullptr) play();
-    return true;
-  }();
-  (void)asked;
+  if (!one_of_many()) return;
+  void* const driver = dlopen("libcuda.so.1", RTLD_NOW);
+  const auto play =
+      reinterpret_cast<void (*)()>(driver == nullptr ? nullptr : dlsym(driver, "vramtrack_sim_play_rank"));
+  if (play != nullptr) play();
 }
+std::once_flag g_rank;
 
 char g_fat_binary;  // registration handles are never looked into
 
@@ -122,7 +121,7 @@ char g_fat_binary;  // registration handles are never looked into
 extern "C" {
 
 void** __cudaRegisterFatBinary(void*) {
-  if (one_of_many()) play_rank();
+  std::call_once(g_rank, play_rank);
   return reinterpret_cast<void**>(&g_fat_binary);
 }
 void __cudaRegisterFatBinaryEnd(void**) {}

@@ -9,6 +9,8 @@ using namespace vramtrack::sim;
 
 namespace {
 
+void give_up() { std::fprintf(stderr, "vramtrack-sim: the other ranks cannot be played in this Python\n"); }
+
 /// In the main thread, between two instructions of the program.
 int enter(void*) {
   const PythonApi& api = *python_api();
@@ -19,8 +21,7 @@ int enter(void*) {
   constexpr int file_input = 257;
   const std::string text(world_source());
   PyThing* const code = api.compile(text.c_str(), "<vramtrack-sim>", file_input);
-  if (code == nullptr || api.eval(code, globals, globals) == nullptr)
-    std::fprintf(stderr, "vramtrack-sim: the other ranks cannot be played in this Python\n");
+  if (code == nullptr || api.eval(code, globals, globals) == nullptr) give_up();
   return 0;
 }
 
@@ -28,5 +29,5 @@ int enter(void*) {
 
 extern "C" void vramtrack_sim_play_rank() {
   const PythonApi* const api = python_api();
-  if (api != nullptr && api->is_initialized()) api->add_pending_call(enter, nullptr);
+  if (api != nullptr && api->is_initialized() && api->add_pending_call(enter, nullptr) != 0) give_up();
 }

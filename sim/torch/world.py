@@ -16,7 +16,10 @@ class WhenImported:
 
         def load_and_play(module):
             load(module)
-            play(module)
+            try:
+                play(module)
+            except Exception as error:  # a PyTorch that is made otherwise; the program's import must not fail
+                print("vramtrack-sim: the other ranks cannot be played with this PyTorch:", error, file=sys.stderr)
 
         spec.loader.exec_module = load_and_play
         return spec

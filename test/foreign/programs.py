@@ -109,7 +109,9 @@ class Ran:
                 options += ("--sim-world", str(program["world"]))
             if program.get("compute"):
                 options += ("--sim-compute",)
-            environment = {**os.environ, "PYTHONPATH": name, "WITNESS": name, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+            environment = {**os.environ, "PYTHONPATH": name, "WITNESS": name, "OMP_NUM_THREADS": "1"}
+            for cache in "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR":  # the second run compiles what the first did
+                environment[cache] = str(place / cache)
             done = subprocess.run(
                 [BUILD / "bin" / "vramtrack", "run", f"--sim={program.get('sim', '24GiB')}", "-o", place / "out", *options, "--",
                  *words_of(program["command"], python)],
