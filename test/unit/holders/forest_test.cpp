@@ -154,8 +154,6 @@ TEST_CASE("a list that is emptied now and then has a bound") {
   CHECK(row->kind == "local");
 }
 
-}  // namespace vramtrack::holders
-
 TEST_CASE("a module or a frame that holds together with others has no bytes of its own: they stand in its variables") {
   MadeGraph made;
   const std::uint32_t main = made.main_module(), model = made.object("__main__.Model"), outputs = made.list();
@@ -177,3 +175,5 @@ TEST_CASE("a module or a frame that holds together with others has no bytes of i
   REQUIRE(row != nullptr);
   CHECK(row->retained_bytes == Bytes{6} * (4 << 20));
 }
+
+}  // namespace vramtrack::holders
