@@ -26,6 +26,14 @@ struct FieldRule {
   bool merged_only = false;             // in merged reports alone
   bool lines = false;                   // its elements stand on a line each
 
+  /// The same rule but for one member.
+  template <class Member, class Value>
+  constexpr FieldRule with(Member FieldRule::*member, Value value) const {
+    FieldRule changed = *this;
+    changed.*member = value;
+    return changed;
+  }
+
   constexpr FieldRule one_of(std::string_view all) const { return with(&FieldRule::words, all); }
   constexpr FieldRule at_least(std::int64_t value) const { return with(&FieldRule::least, std::optional(value)); }
   constexpr FieldRule at_most_elements(std::size_t count) const { return with(&FieldRule::most_elements, count); }
@@ -36,14 +44,6 @@ struct FieldRule {
   constexpr FieldRule later() const { return with(&FieldRule::is_late, true); }
   constexpr FieldRule in_merged_reports() const { return with(&FieldRule::merged_only, true).later(); }
   constexpr FieldRule by_lines() const { return with(&FieldRule::lines, true); }
-
- private:
-  template <class Member, class Value>
-  constexpr FieldRule with(Member FieldRule::*member, Value value) const {
-    FieldRule changed = *this;
-    changed.*member = value;
-    return changed;
-  }
 };
 
 inline constexpr FieldRule plain;
