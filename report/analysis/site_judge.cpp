@@ -36,6 +36,26 @@ bool is_of_model(const std::optional<TensorFacts>& facts) {
 
 }  // namespace
 
+ActivityClock activity_clock(const trace::TraceFile& trace, const trace::TimelineSeries& series) {
+  ActivityClock clock;
+  const trace::Account& account = trace.accounts[series.account];
+  std::uint64_t last = 0;  // event
+  for (const trace::Site& site : trace.sites)
+    if (site.used != 0 && site.layer == account.layer && site.device == account.device)
+      last = std::max({last, site.last_time, site.freed_count > 0 ? site.last_free_time : 0});
+  const std::uint64_t start = trace.header.clock.start_ticks, interval = std::max<std::uint64_t>(series.interval, 1);
+  std::uint64_t before = start;  // until when the clock is set
+  for (const trace::TimelinePoint& point : series.points) {
+    if (point.time < start) continue;
+    const std::uint64_t begin = start + (point.time - start) / interval * interval;
+    const std::uint64_t end = last > begin ? std::min(begin + interval, last) : begin + interval;
+    if (begin > before) clock.add(trace.seconds(begin), 0);
+    before = std::max(before, end);
+    clock.add(trace.seconds(before), point.events);
+  }
+  return clock;
+}
+
 SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
                      const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until)
     : trace_(trace), report_(report), tensors_(tensors), blocks_(blocks) {
@@ -47,8 +67,7 @@ SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const 
     if (series.account >= trace.accounts.size()) continue;
     const trace::Account& account = trace.accounts[series.account];
     if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
-    ActivityClock& clock = activity_[{account.layer, account.device}].clock;
-    for (const trace::TimelinePoint& point : series.points) clock.add(trace.seconds(point.time), point.events);
+    activity_[{account.layer, account.device}].clock = activity_clock(trace, series);
   }
   for (const trace::Site& site : trace.sites) {
     if (site.used != 1) continue;

@@ -14,6 +14,10 @@
 
 namespace vramtrack {
 
+/// The clock of an account's time series: its events lie evenly in the interval that each point stands for, not in the
+/// idle time before.
+ActivityClock activity_clock(const trace::TraceFile& trace, const trace::TimelineSeries& series);
+
 class SiteJudge {
  public:
   /// All must outlive this. `blocks`: the live ones of the moment that is shown, by site; `until`: its ticks, where it

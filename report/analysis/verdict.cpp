@@ -12,6 +12,7 @@ namespace {
 // about 1/n; one in every k-th step 1/m for its m blocks; an exponential look-alike (random replacement, saturating
 // cache) has more than 0.5 once it is older than two of its time constants.
 constexpr double most_uneven = 0.34;
+constexpr double shortest_idle = 10;    // seconds
 constexpr std::size_t least_steps = 4;  // with births that are neither the first step's nor the last two's
 
 /// How evenly positions (ascending) lie in [begin, end].
@@ -165,14 +166,15 @@ class Judge {
     }
     std::sort(births.begin(), births.end());
     const std::uint64_t others = temporaries(first, last);
-    if (others < count) return {};
+    if (4 * others < 3 * count) return {};  // one for each; the time series tells their number roughly
     const double begin = births.front(), end = activity(clock_.now), length = end - begin;
     const double pause = longest_pause(births);
     // Few survivors of a buffer that is replaced at random may lie far apart, and are no older for it.
     const double reach = std::min(pause, 0.15 * length);
     if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), reach, first)) return {};
     if (end - births.back() > std::max(0.05 * length, pause)) return {};
-    if (clock_.now - last > 2 * (last - first)) return {};  // it stopped long ago, and nothing else went on either
+    // It stopped long ago, and nothing else went on either. A short wait may be that of a busy machine.
+    if (clock_.now - last > 2 * (last - first) + shortest_idle) return {};
     if (unevenness(births, begin, end) > most_uneven) return {};
 
     Verdict result = verdict("growing", "");

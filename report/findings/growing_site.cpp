@@ -336,6 +336,10 @@ Findings growing_site(const Report& report) {
   for (const HolderReport& row : report.holders.rows)
     if (row.garbage && !row.parent && !grew_before_it_was_lost(report.holders, row))
       sites.insert(row.sites.begin(), row.sites.end());  // reference-cycle speaks of it
+  for (const HolderMoment& moment : report.moments)
+    for (const HolderReport& row : moment.rows)
+      if (row.verdict == "growing" && 2 * row.graph_bytes > row.retained_bytes)
+        sites.insert(row.sites.begin(), row.sites.end());  // history-accumulation does
   from_grown(report, grown, holders, found, told, sites);
   from_sites(report, holders, found, told, sites);
   return found;

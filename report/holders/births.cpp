@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "report/analysis/site_judge.hpp"
+
 namespace vramtrack::holders {
 
 namespace {
@@ -21,8 +23,7 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
     : trace_(trace), now_(now), steps_(steps) {
   for (const trace::TimelineSeries& series : trace.timelines) {
     if (series.account >= trace.accounts.size() || !is_tensor_account(trace.accounts[series.account])) continue;
-    Activity& activity = devices_[trace.accounts[series.account].device];
-    for (const trace::TimelinePoint& point : series.points) activity.clock.add(trace.seconds(point.time), point.events);
+    devices_[trace.accounts[series.account].device].clock = activity_clock(trace, series);
   }
   for (const trace::Account& account : trace.accounts)
     if (is_tensor_account(account)) devices_[account.device].freed += account.freed_count;
@@ -32,6 +33,10 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
 
   std::map<std::uint16_t, Span> spans;  // by label
   for (const trace::Site& site : trace.sites) {
+    if (const auto at = devices_.find(site.device);
+        site.used != 0 && site.layer == tensor_layer && at != devices_.end())
+      at->second.last = std::max({at->second.last, trace.seconds(site.last_time),
+                                  site.freed_count > 0 ? trace.seconds(site.last_free_time) : 0});
     const trace::Stack* stack = site.used == 0 ? nullptr : trace.stack(site.stack);
     if (stack == nullptr || stack->module == 0) continue;
     const double begin = trace.seconds(site.first_time), end = trace.seconds(site.last_time);
@@ -114,7 +119,8 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   const auto found = devices_.find(device);
   static const Activity none;
   const Activity& activity = found == devices_.end() ? none : found->second;
-  return vramtrack::judge(history, {steps_, now_, activity.freed, &activity.clock, &activity.births});
+  const double now = std::min(now_, activity.last);
+  return vramtrack::judge(history, {steps_, now, activity.freed, &activity.clock, &activity.births});
 }
 
 }  // namespace vramtrack::holders

@@ -27,6 +27,7 @@ class BirthJudge {
     ActivityClock clock;
     std::vector<double> births;
     std::uint64_t freed = 0;
+    double last = 0;  // time of the last allocation or free
   };
   struct Span {
     double begin, end;

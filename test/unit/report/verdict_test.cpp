@@ -319,6 +319,16 @@ struct Loop {
 TEST_CASE("a model, a data set or a cache that is being filled is not growing: nothing comes and goes meanwhile") {
   CHECK(Loop(200, 0).verdict() == "steady");  // whatever was freed before: 100,000 blocks
   CHECK(Loop(200, 3).verdict() == "growing");
+  CHECK(Loop(200, 1).verdict() == "growing");  // one for each but the last
+}
+
+TEST_CASE("a short wait before the last event is that of a busy machine") {
+  Loop loop(200, 2);  // 2 s
+  const auto after = [&](double wait) {
+    return judge(loop.history, {0, loop.history.last_time + wait, 100000, &loop.activity, &loop.births}).verdict;
+  };
+  CHECK(after(8) == "growing");
+  CHECK(after(60) == "steady");
 }
 
 TEST_CASE("one pass over the layers of a model is not growing without a step clock") {

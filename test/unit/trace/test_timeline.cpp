@@ -114,5 +114,5 @@ TEST_CASE("a ledger's time series reaches the file") {
   }
   CHECK(largest == 1000);
   CHECK(events == 3);
-  CHECK(file.seconds_of(file.timelines[0].interval) == Approx(0.001).epsilon(0.1));
+  CHECK(file.seconds_of(file.timelines[0].interval) == Approx(0.001 / 64).epsilon(0.1));
 }
