@@ -161,7 +161,7 @@ int run_install(void*) {
 int run_look(void*) {
   const PythonApi* api = python_api();
   if (api != nullptr && python_usable(*api)) {
-    look_now("height");
+    if (look_budget() != 0) look_now("height");
     look_at_roles(nullptr);
   }
   g_look_pending.store(false);
@@ -180,7 +180,8 @@ void* install_later(void*) {
   return nullptr;
 }
 
-/// Looks may take 150 ms of a process's life, and one hundredth of it after that.
+/// Looks may take 150 ms of a process's life, and one hundredth of it after that. Those at steps come all the same:
+/// there are as many as the logarithm of the steps, and what they tell must not depend on how busy the machine is.
 std::uint64_t allowed_for_looks() noexcept { return 150'000'000 + (monotonic_ns() - g_start_ns) / 100; }
 
 /// Calls a function of the agent with one argument (a reference that is given away; nullptr: none could be made) and adds
@@ -234,7 +235,7 @@ void schedule() noexcept {
 
 void look_now(const char* why) noexcept {
   const PythonApi* api = python_api();
-  if (api == nullptr || g_globals == nullptr || look_budget() == 0) return;
+  if (api == nullptr || g_globals == nullptr) return;
   timed_look(*api, "on_look", api->new_string(why, static_cast<std::ptrdiff_t>(::strlen(why))), g_look_ns);
 }
 

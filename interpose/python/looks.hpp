@@ -7,7 +7,7 @@
 
 namespace vramtrack::agent {
 
-/// A look at the running frames, if there is time for it; `why` goes to the agent's on_look().
+/// A look at the running frames; `why` goes to the agent's on_look().
 void look_now(const char* why) noexcept;
 
 /// What blocks are for: at an optimizer's first steps, or, without one, at a new height.

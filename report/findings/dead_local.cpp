@@ -81,14 +81,17 @@ Findings from_graph(const Report& report, const Findings& known) {
 
 Findings dead_local(const Report& report) {
   std::map<std::tuple<std::string, std::string, std::string>, Dead> largest;
-  const auto add = [&](const Json& moment, Bytes least_live) {
+  const auto add = [&](const Json& moment, Bytes peak) {
     if (!moment.is_object() || !moment.contains("dead") || !moment["dead"].is_array()) return;
     // A look runs a moment after the height that asked for it, when temporaries may be gone again.
     const Bytes live = std::max(value<Bytes>(moment, "live", 0), value<Bytes>(moment, "height", 0));
-    if (live < least_live) return;
+    const bool at_peak = live >= peak / 10 * 7;
+    // A look at a step tells of the peaks of all later ones, too, where the variable stays as it is.
+    const bool in_training = value<std::string>(moment, "why", "") != "height";
     for (const Json& entry : moment["dead"]) {
       const auto bytes = value<Bytes>(entry, "b", 0);
-      if (bytes < least_bytes || bytes < live / 10) continue;
+      const bool stays = in_training && value<bool>(entry, "stays", false) && bytes >= peak / 10;
+      if (bytes < least_bytes || bytes < live / 10 || !(at_peak || stays)) continue;
       Dead& known = largest[{value<std::string>(entry, "f", ""), value<std::string>(entry, "fn", ""),
                              value<std::string>(entry, "v", "")}];
       if (known.entry.is_null() || value<Bytes>(known.entry, "b", 0) < bytes)
@@ -99,7 +102,7 @@ Findings dead_local(const Report& report) {
   if (at_oom) {
     if (const Json* moment = note(report, "dead_locals")) add(*moment, 0);
   } else if (const Json* looks = note(report, "looks[]"); looks != nullptr && looks->is_array()) {
-    for (const Json& look : *looks) add(look, peak_bytes(report) / 10 * 7);
+    for (const Json& look : *looks) add(look, peak_bytes(report));
   }
   Findings found;
   for (const auto& [key, dead] : largest) found.push_back(describe(dead, at_oom));

@@ -1,7 +1,7 @@
 # Running frames: reading their locals without leaving anything behind, telling the user's code from libraries, and
 # finding locals that hold memory although nothing reads them again.
 
-import itertools
+import collections
 import os
 import sys
 
@@ -150,19 +150,20 @@ def dead_locals(frames, tensor_bytes, alone):
     """Locals that hold memory, that the bytecode never reads again, and whose object nothing else holds.
 
     `tensor_bytes(value)` gives the device bytes of a tensor or 0; `alone(tensor)` says that neither a view nor the
-    autograd graph shares its memory. Only such a local may be told to be freed by `del`."""
+    autograd graph shares its memory. Only such a local may be told to be freed by `del`. Of each it is said whether it
+    stays so until its function ends: no later statement gives the name another value."""
     found = []
     baseline = _baseline()
     if baseline is None:
         return found
-    for position, (frame, thread) in enumerate(frames):
+    for frame, _ in frames:
         code = frame.f_code
         if not is_user_file(code.co_filename):
             continue
         live = liveness_of(code)
         if live is None or (live.module and frame.f_globals is not frame.f_locals):
             continue
-        read_later = live.live_after(frame.f_lasti)
+        read_later, set_later = live.live_after(frame.f_lasti), live.changed_after(frame.f_lasti)
         values = frame_locals(frame)
         if live.module:  # the namespace itself holds the object, our copy holds it again
             values = {name: values[name] for name in live.names if name in values}
@@ -178,33 +179,50 @@ def dead_locals(frames, tensor_bytes, alone):
                 total = 0
             value = None
             if total and not read_in_statement(code.co_filename, frame.f_lineno, name):
-                found.append((total, count, name, frame, thread, live.module))
+                found.append((total, count, name, frame, name not in set_later, live.module))
         values.clear()
     found.sort(key=lambda item: -item[0])
     return found
 
 
 def _bytes_alone(value, tensor_bytes, alone):
-    """(bytes, tensors) that go when the only reference to `value` goes: a tensor, or a flat list, tuple or dict."""
+    """(bytes, tensors) that go when the only reference to `value` goes: those of a tensor, or of all tensors below an
+    object each of which, with everything on the way, is held once."""
     size = tensor_bytes(value)
     if size:
         return (size, 1) if alone(value) else (0, 0)
-    kind = type(value)
-    if kind is dict:
-        items = list(itertools.islice(value.values(), 10000))
-    elif kind is list or kind is tuple:
-        items = list(value[:10000])
-    else:
-        return 0, 0
+    collector = real_gc()
     total = count = 0
-    seen = set()
-    for position in range(len(items)):
-        # references: the container, `items`, getrefcount's argument
-        if id(items[position]) in seen or sys.getrefcount(items[position]) > 3:
-            continue
-        seen.add(id(items[position]))
-        size = tensor_bytes(items[position])
-        if size and alone(items[position]):
-            total += size
-            count += 1
+    left = _MOST_BELOW
+    todo = [value] if collector.is_tracked(value) else []
+    while todo:
+        owner = todo.pop()
+        left -= _length(owner)
+        if left < 0:
+            return 0, 0
+        parts = collector.get_referents(owner)
+        for position in range(len(parts)):
+            # references: the owner's, that of `parts`, getrefcount's argument
+            if sys.getrefcount(parts[position]) > 3:
+                continue
+            size = tensor_bytes(parts[position])
+            if size:
+                if alone(parts[position]):
+                    total += size
+                    count += 1
+            elif collector.is_tracked(parts[position]):
+                todo.append(parts[position])
+        parts.clear()
     return total, count
+
+
+_MOST_BELOW = 30000  # objects that are looked at for one local
+
+
+def _length(o):
+    """How many parts an object may have: containers can have millions."""
+    line = type.__dict__["__mro__"].__get__(type(o))
+    for kind in (dict, list, tuple, set, frozenset, collections.deque):
+        if kind in line:
+            return kind.__len__(o) + 8
+    return 8

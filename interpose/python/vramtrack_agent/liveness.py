@@ -1,6 +1,6 @@
-# Which locals of a frame the bytecode may still read. Pure: code objects in, names out. CPython 3.9 to 3.14.
-# Backward may-liveness over the instructions, with jumps, fall-through and exception edges. "Dead" is a promise, so
-# everything unknown is called live.
+# Which locals of a frame the bytecode may still read or set. Pure: code objects in, names out. CPython 3.9 to 3.14.
+# Backward over the instructions, with jumps, fall-through and exception edges. "Dead" is a promise, so everything unknown
+# is called live.
 
 import dis
 
@@ -25,12 +25,20 @@ _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 
 
 class Liveness:
-    """Per code object: instruction offsets and, for each, the set (a bit mask) of names live after it."""
+    """Per code object: instruction offsets and, for each, the sets (bit masks) of names that may be read after it before
+    they are set, and of those that may be set or deleted after it."""
 
-    __slots__ = ("names", "offsets", "after", "module")
+    __slots__ = ("names", "offsets", "after", "set_after", "module")
 
     def live_after(self, lasti):
         """Names that may be read after the instruction at byte offset `lasti` (which may point into its cache)."""
+        return self._names(self.after, lasti)
+
+    def changed_after(self, lasti):
+        """Names that may be set or deleted after it."""
+        return self._names(self.set_after, lasti)
+
+    def _names(self, masks, lasti):
         low, high = 0, len(self.offsets)
         while low < high:
             middle = (low + high) // 2
@@ -40,7 +48,7 @@ class Liveness:
                 high = middle
         if low == 0:
             return set(self.names)  # not started: nothing is known
-        mask = self.after[low - 1]
+        mask = masks[low - 1]
         return {name for bit, name in enumerate(self.names) if mask >> bit & 1}
 
 
@@ -91,29 +99,34 @@ def analyse_code(code, exception_edges=True):
         except (RuntimeError, KeyError):
             return None
 
-    live_in = [0] * len(instructions)
-    after = [0] * len(instructions)
-    changed = True
-    while changed:
-        changed = False
-        for i in range(len(instructions) - 1, -1, -1):
-            out = 0
-            for s in successors[i]:
-                out |= live_in[s]
-            raised = 0
-            for h in handlers[i]:
-                raised |= live_in[h]
-            after[i] = out | raised
-            into = reads[i] | (out & ~writes[i]) | raised
-            if into != live_in[i]:
-                live_in[i] = into
-                changed = True
-
     result = Liveness()
     result.names, result.module = names, module
     result.offsets = [ins.offset for ins in instructions]
-    result.after = after
+    result.after = _flow_back(successors, handlers, reads, writes)
+    result.set_after = _flow_back(successors, handlers, writes, [0] * len(writes))
     return result
+
+
+def _flow_back(successors, handlers, uses, ends):
+    """For each instruction the uses that may follow it: those of an instruction, and those after it but for `ends`."""
+    before = [0] * len(uses)
+    after = [0] * len(uses)
+    changed = True
+    while changed:
+        changed = False
+        for i in range(len(uses) - 1, -1, -1):
+            out = 0
+            for s in successors[i]:
+                out |= before[s]
+            raised = 0
+            for h in handlers[i]:
+                raised |= before[h]
+            after[i] = out | raised
+            into = uses[i] | (out & ~ends[i]) | raised
+            if into != before[i]:
+                before[i] = into
+                changed = True
+    return after
 
 
 def _function_effect(ins, name_of):

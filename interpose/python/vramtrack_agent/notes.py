@@ -56,11 +56,11 @@ def take_look(why):
 
 
 def _dead_entry(item):
-    total, count, name, frame, thread, module = item
+    total, count, name, frame, stays, module = item
     code = frame.f_code
     return {"v": name, "b": total, "c": count, "fn": frame_name(frame), "f": code.co_filename,
             "l": growth_line(code.co_filename, code.co_name, code.co_firstlineno, name)[0] or frame.f_lineno,
-            "at": frame.f_lineno, "module": bool(module)}
+            "at": frame.f_lineno, "stays": stays, "module": bool(module)}
 
 
 class Group:

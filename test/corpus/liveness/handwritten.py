@@ -1,4 +1,5 @@
-"""Functions with exact expectations: each `P("a b")` says which bound locals are dead at that call."""
+"""Functions with exact expectations: each `P("a b")` says which bound locals are dead at that call, each `S("a b")` which of
+them stay as they are until the function ends."""
 
 import os
 import sys
@@ -9,18 +10,23 @@ _known = {}
 
 
 def P(expected=""):
-    frame = sys._getframe(1)
+    return _check(sys._getframe(1), expected, lambda live, lasti: set(live.names) - live.live_after(lasti))
+
+
+def S(expected=""):
+    return _check(sys._getframe(1), expected, lambda live, lasti:
+                  set(live.names) - live.live_after(lasti) - live.changed_after(lasti))
+
+
+def _check(frame, expected, names):
     code = frame.f_code
     if code not in _known:
         _known[code] = _analyse(code)
     live = _known[code]
     bound = frame.f_locals
-    dead = set()
-    if live is not None:
-        after = live.live_after(frame.f_lasti)
-        dead = {name for name in live.names if name in bound and name not in after}
-    if dead != set(expected.split()):
-        _mismatches.append("%s line %d: expected %s, found %s" % (code.co_name, frame.f_lineno, expected.split(), sorted(dead)))
+    found = set() if live is None else {name for name in names(live, frame.f_lasti) if name in bound}
+    if found != set(expected.split()):
+        _mismatches.append("%s line %d: expected %s, found %s" % (code.co_name, frame.f_lineno, expected.split(), sorted(found)))
     return 1
 
 
@@ -61,7 +67,7 @@ def run(analyse):
     global _analyse
     _analyse = analyse
     for number, text in enumerate(_sources()):
-        names = {"P": P, "F": F, "Swallow": Swallow, "N": number}
+        names = {"P": P, "S": S, "F": F, "Swallow": Swallow, "N": number}
         exec(compile(text, "handwritten %d" % number, "exec"), names)
         _finish(names["f"]())
     return _mismatches

@@ -142,6 +142,20 @@ TEST_CASE("a dead local counts near the peak only, and from a tenth of what is i
   CHECK(codes(report).empty());
 }
 
+TEST_CASE("a local that stays dead until its function ends was so at the peak of a later step, too") {
+  const auto seen = [](const char* why, bool stays) {
+    Report report = with_peak(Bytes{2000} << 20);
+    Json one = look(4, Json::array(),
+                    Json::array({{{"v", "x"}, {"b", Bytes{300} << 20}, {"f", "/x/a.py"}, {"l", 3}, {"stays", stays}}}));
+    one["why"] = why;
+    report.notes["looks[]"] = Json::array({one});
+    return codes(report);
+  };
+  CHECK(seen("step", true) == std::vector<std::string>{"dead-local"});
+  CHECK(seen("step", false).empty());
+  CHECK(seen("height", true).empty());  // its function may have ended before the peak
+}
+
 TEST_CASE("two children that drew from one state, not from two") {
   Report report;
   const auto worker = [](int pid, const char* state, const char* change) {
