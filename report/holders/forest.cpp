@@ -123,7 +123,7 @@ class Maker {
       else if (part != child)
         sharers.insert(part);
     }
-    const bool is_top_level = held_.is_namespace(top);
+    const bool is_top_level = held_.is_namespace(top) && !held_.has(top, trace::graph_suspended);
     if (sharers.empty()) {
       add(groups, (is_top_level ? path_of(held_, child, true) : blank_step(held_, child)) + "|" + type_of(child),
           child);

@@ -11,6 +11,10 @@ bool HeldGraph::is_namespace(std::uint32_t node) const {
   return kind == GraphNodeKind::module || kind == GraphNodeKind::frame || kind == GraphNodeKind::interpreter;
 }
 
+bool is_module_table(const std::string& name) {
+  return name == "_parameters" || name == "_buffers" || name == "_modules";
+}
+
 namespace {
 
 using Edges = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
@@ -33,8 +37,13 @@ std::uint32_t cost_of_root(const GraphNode& node) {
 }
 
 std::uint32_t cost_of_edge(const trace::HeapGraph& graph, const GraphEdge& edge) {
+  // A parameter is its module's, although an optimizer is nearer to it.
+  const std::uint64_t flags = graph.nodes[edge.from].flags;
+  if ((flags & trace::graph_optimizer) != 0) return 40;
   switch (edge.kind) {
     case GraphEdgeKind::attribute:
+      if ((flags & trace::graph_nn_module) != 0 && is_module_table(graph.string(edge.label))) return 1;
+      [[fallthrough]];
     case GraphEdgeKind::key:
     case GraphEdgeKind::local:
     case GraphEdgeKind::global:

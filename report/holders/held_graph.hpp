@@ -51,6 +51,9 @@ struct HeldGraph {
   bool is_namespace(std::uint32_t node) const;
 };
 
+/// Whether an attribute is one of the dicts in which a torch.nn.Module keeps what it has: nobody writes its name.
+bool is_module_table(const std::string& name);
+
 /// `blocks`: the live ones of that moment; a storage that is in none of them counts with what the graph says of it.
 HeldGraph hold(const trace::HeapGraph& graph, const std::vector<HeldBlock>& blocks);
 

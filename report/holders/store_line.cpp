@@ -197,13 +197,17 @@ bool is_meant(const Tokens& tokens, std::size_t at, const StoreQuestion& questio
   return behind_dot || at == 0;  // `x = []` in the class's own body
 }
 
+bool defines(const Statement& statement, std::string_view function) {
+  const Tokens& tokens = statement.tokens;
+  const std::size_t def = tokens[0] == "async" ? 1 : 0;
+  return tokens.size() > def + 1 && tokens[def] == "def" && tokens[def + 1] == function;
+}
+
 /// How likely it is that a statement makes the name hold more: 0 not at all, from 4 on it adds to it.
 int score(const Statement& statement, const StoreQuestion& question, bool& takes) {
   const Tokens& tokens = statement.tokens;
   int best = 0;
-  const std::size_t def = tokens[0] == "async" ? 1 : 0;
-  if (tokens.size() > def + 1 && tokens[def] == "def" && tokens[def + 1] == question.name && question.of_class.empty())
-    best = 2;
+  if (question.of_class.empty() && defines(statement, question.name)) best = 2;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (!is_meant(tokens, i, question)) continue;
     bool subscript = false;
@@ -275,7 +279,9 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   for (std::size_t i = scope.first; i < scope.second; ++i) {
     bool takes = false;
     const std::size_t function = function_of(all, i);
-    const int here = score(all[i], question, takes);
+    // A decorated function that holds memory is a cache: it grows by being called.
+    const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
+    const int here = cache ? 4 : score(all[i], question, takes);
     if (here >= 4) adding.insert(function);
     if (takes) taking.insert(function);
     if (here >= best && here > 0) {

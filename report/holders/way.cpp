@@ -28,10 +28,6 @@ std::string without_numbers(const std::string& text) {
   return result;
 }
 
-bool is_module_table(const std::string& name) {
-  return name == "_parameters" || name == "_buffers" || name == "_modules";
-}
-
 bool is_key(GraphEdgeKind kind) {
   return kind == GraphEdgeKind::key || kind == GraphEdgeKind::key_number || kind == GraphEdgeKind::key_other;
 }
@@ -56,6 +52,11 @@ std::string root_name(const HeldGraph& held, std::uint32_t at) {
     default:
       return held.text(node.type_name).empty() ? name : unqualified(held.text(node.type_name));
   }
+}
+
+bool is_thread_local(const HeldGraph& held, std::uint32_t node) {
+  const std::string& type = held.text(held.node(node).type_name);
+  return type == "_thread._local" || type == "threading.local";
 }
 
 /// Text of the step along an edge, before which `text` stands already.
@@ -116,6 +117,12 @@ std::string path_of(const HeldGraph& held, std::uint32_t node, bool blank) {
     const GraphEdge& edge = held.graph->edges[held.way_edge[way[i]]];
     const bool last = i + 1 == way.size();
     const std::string& label = held.text(static_cast<std::uint32_t>(edge.label));
+    if (is_thread_local(held, edge.from)) {  // its table, then the thread's own one, whose keys are its attributes
+      const bool in_table = i + 1 < way.size() && is_key(held.graph->edges[held.way_edge[way[i + 1]]].kind);
+      if (in_table) ++i;
+      before_table = text.size();
+      continue;
+    }
     if (before_table != std::string::npos && is_key(edge.kind)) {  // module._modules['a'] is module.a
       text.resize(before_table);
       text += "." + (edge.kind == GraphEdgeKind::key ? label : held.graph->label(edge));

@@ -1,4 +1,7 @@
 // "Who holds it": the top of the tree of holders, and the words for a report without a problem.
+#include <algorithm>
+#include <map>
+
 #include "report/model/sites.hpp"
 #include "report/render/text_page.hpp"
 #include "report/support/units.hpp"
@@ -19,21 +22,53 @@ std::string line_of(const HolderReport& row, std::size_t depth) {
   return text;
 }
 
+/// The rows, those of one name joined: a model has rows of its own for what others hold with it, too. A row's place is
+/// its id.
+std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
+  std::vector<HolderReport> rows;
+  std::vector<std::uint32_t> place(all.size());  // by id
+  std::map<std::pair<std::optional<std::uint32_t>, std::string>, std::uint32_t> known;
+  for (const HolderReport& row : all) {
+    std::optional<std::uint32_t> parent = row.parent;
+    if (parent && *parent < place.size()) parent = place[*parent];
+    const auto [at, added] = known.try_emplace({parent, row.path}, static_cast<std::uint32_t>(rows.size()));
+    if (row.id < place.size()) place[row.id] = at->second;
+    if (added) {
+      rows.push_back(row);
+      rows.back().id = at->second;
+      rows.back().parent = parent;
+    } else {
+      HolderReport& same = rows[at->second];
+      same.retained_bytes += row.retained_bytes;
+      same.own_bytes += row.own_bytes;
+      same.blocks += row.blocks;
+      if (row.verdict == "growing") same.verdict = row.verdict;
+    }
+  }
+  return rows;
+}
+
 /// Rows below `parent`, the most bytes first; those that only repeat what is above are passed over.
-void write_below(const TextPage& page, const HolderReport* parent, std::size_t depth, std::size_t& lines) {
+void write_below(const TextPage& page, const std::vector<HolderReport>& rows, const HolderReport* parent,
+                 std::size_t depth, std::size_t& lines) {
+  std::vector<const HolderReport*> below;
+  for (const HolderReport& row : rows)
+    if (row.parent == (parent ? std::optional(parent->id) : std::nullopt)) below.push_back(&row);
+  std::stable_sort(below.begin(), below.end(),
+                   [](const auto* a, const auto* b) { return a->retained_bytes > b->retained_bytes; });
   std::size_t shown = 0;
-  for (const HolderReport& row : page.report.holders.rows) {
-    if (row.parent != (parent ? std::optional(parent->id) : std::nullopt)) continue;
+  for (const HolderReport* at : below) {
+    const HolderReport& row = *at;
     if (lines == most_lines || (parent && shown == most_below)) return;
     if (20 * row.retained_bytes < page.report.holders.held_bytes) continue;
     if (parent && row.retained_bytes == parent->retained_bytes && row.own_bytes == 0) {
-      write_below(page, &row, depth, lines);
+      write_below(page, rows, &row, depth, lines);
       continue;
     }
     ++shown;
     ++lines;
     page.out << cut_end(utf8::printable(line_of(row, depth)), page.width) << '\n';
-    if (depth < most_depth) write_below(page, &row, depth + 1, lines);
+    if (depth < most_depth) write_below(page, rows, &row, depth + 1, lines);
   }
 }
 
@@ -54,7 +89,7 @@ void write_holders(const TextPage& page) {
            << page.styled(style::bold, moment.moment == "look" ? "Who held it, when most was alive" : "Who holds it")
            << '\n';
   std::size_t lines = 0;
-  write_below(page, nullptr, 0, lines);
+  write_below(page, joined(moment.rows), nullptr, 0, lines);
 }
 
 }  // namespace vramtrack::render

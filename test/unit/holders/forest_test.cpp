@@ -106,7 +106,9 @@ TEST_CASE("a model and its optimizer hold the parameters together") {
   made.edge(main, sgd, GraphEdgeKind::global, "optimizer");
   const std::uint32_t weight = made.tensor(1 << 20);
   made.graph.nodes[weight].flags |= trace::graph_parameter;
-  made.edge(model, weight, GraphEdgeKind::attribute, "weight");
+  const std::uint32_t body = made.object("torch.nn.Linear");  // so that the optimizer is nearer to the parameter
+  made.edge(model, body, GraphEdgeKind::attribute, "body");
+  made.edge(body, weight, GraphEdgeKind::attribute, "weight");
   made.edge(sgd, weight, GraphEdgeKind::attribute, "param");
   made.edge(sgd, made.tensor(2 << 20), GraphEdgeKind::attribute, "momentum");
   const Forest forest = forest_of(made, 0);

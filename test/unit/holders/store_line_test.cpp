@@ -115,6 +115,14 @@ kept[0] = train(3)
   CHECK_FALSE(statement_names(made, 12, "train"));
 }
 
+TEST_CASE("a decorated function that holds memory grows by being called") {
+  constexpr std::string_view made =
+      "class Encoder:\n    @cache\n    def encode(self):\n        return 1\n\n    def plain(self):\n        return 2\n";
+  CHECK(store_line(made, {"encode", "Encoder", {}, 0}).line == 3);
+  CHECK(store_line(made, {"encode", "Encoder", {}, 0}).grows);
+  CHECK_FALSE(store_line(made, {"plain", "Encoder", {}, 0}).grows);
+}
+
 TEST_CASE("a function is stored by its definition") {
   CHECK(store_line("x = 1\ndef helper(part):\n    helper(part)\n", {"helper", {}, "helper", 0}).line == 2);
 }
