@@ -1,5 +1,5 @@
-"""Runs every program of test/corpus/field under `vramtrack run --sim`: trouble that others reported in public, rebuilt
-(docs/findings/field-cases.md). A guilty program must yield its finding with the right file, line and name, its
+"""Runs every program of test/corpus/field under `vramtrack run --sim`: trouble that others reported in public, rebuilt, and
+what is of kinds that no report was found of (docs/findings/field-cases.md). A guilty program must yield its finding with the right file, line and name, its
 repaired twin none of the leak codes."""
 
 import json
@@ -12,8 +12,7 @@ from test_findings import LEAK_CODES, run
 
 PROGRAMS = sorted(path.parent for path in (ROOT / "test" / "corpus" / "field").glob("*/guilty.py"))
 # What is not answered yet (docs/findings/field-cases.md): of these only that nothing false is said.
-NOT_YET = {"answers-keep-kv-cache", "asyncio-task-results", "atexit-callbacks", "futures-kept", "queue-without-limit",
-           "raw-cuda-malloc", "running-activity", "suspended-streams", "tensors-as-keys"}
+NOT_YET = {"atexit-callbacks", "memory-bank-cat", "queue-without-limit"}
 MARK = re.compile(r"# <- ([\w|-]+): (.+)$")
 
 
@@ -36,6 +35,5 @@ def test_program_from_the_field(folder, tmp_path):
     assert folder.name in NOT_YET or any(f["code"] in codes and f["file"] == str(guilty) and f["line"] == line and
                name in f"{f['variable']} {source[line - 1].split('#')[0] if not f['variable'] else ''}"
                for f in found), told
-    if folder.name != "running-activity":
-        assert [place for _, place, *_ in told] == [line] * len(told), told  # and nothing is told twice or of others
+    assert [place for _, place, *_ in told] == [line] * len(told), told  # and nothing is told twice or of others
     assert not (accused := finding_of(folder / "innocent.py", tmp_path / "innocent")), accused
