@@ -26,7 +26,8 @@ bool is_compiled_module(std::string_view file) noexcept {
 
 template <typename Predicate>
 std::optional<FrameId> first(const Report& report, const std::vector<FrameId>& stack, Predicate wanted) {
-  const auto found = std::find_if(stack.begin(), stack.end(), [&](FrameId id) { return wanted(report.frames[id]); });
+  const auto found = std::find_if(stack.begin(), stack.end(),
+                                  [&](FrameId id) { return id < report.frames.size() && wanted(report.frames[id]); });
   if (found == stack.end()) return std::nullopt;
   return *found;
 }
