@@ -53,13 +53,17 @@ std::string container(const std::string& chain) {
 
 /// Length per step, or 0 when it does not grow throughout.
 double pace(const std::vector<Holder>& seen) {
-  // Two observations suffice when it had one for nearly every step from the start.
   if (seen.size() < 2 || is_bounded(seen.back())) return 0;
-  if (seen.size() == 2 && (seen[0].count * 3 < seen[0].step * 2 || seen[0].step < 4)) return 0;
-  for (std::size_t i = 1; i < seen.size(); ++i)
+  int rises = 0;
+  for (std::size_t i = 1; i < seen.size(); ++i) {
     if (seen[i].count < seen[i - 1].count ||
         (seen[i].step > seen[i - 1].step + 1 && seen[i].count == seen[i - 1].count))
       return 0;
+    rises += seen[i].count > seen[i - 1].count;
+  }
+  // One rise suffices when it had a tensor for nearly every step from the start. Else it may be a tensor that another
+  // look found in a frame first.
+  if (rises < 2 && (seen[0].count * 3 < seen[0].step * 2 || seen[0].step < 4)) return 0;
   const double steps = static_cast<double>(seen.back().step) - seen.front().step;
   return steps <= 0 ? 0 : static_cast<double>(seen.back().count - seen.front().count) / steps;
 }

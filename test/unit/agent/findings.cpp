@@ -305,6 +305,17 @@ TEST_CASE("without steps a growing site is a finding only where one container ho
   CHECK(codes(grown_in_time("evaluate() local outputs[#]", 64 << 10)).empty());  // not worth a word
 }
 
+TEST_CASE("a list of parameters in which one look finds two more is not growing after every step") {
+  Report report = with_peak(1000 << 20);
+  report.steps = 3;
+  report.notes["looks[]"] = Json::array(
+      {look(0, {holder(23, 0, 0, 0, 0)}), look(1, {holder(23, 0, 0, 0, 0)}), look(2, {holder(25, 0, 0, 0, 0)})});
+  CHECK(codes(report).empty());
+  report.notes["looks[]"] = Json::array(
+      {look(0, {holder(23, 0, 0, 0, 0)}), look(1, {holder(24, 0, 0, 0, 0)}), look(2, {holder(25, 0, 0, 0, 0)})});
+  CHECK(codes(report) == std::vector<std::string>{"growing-site"});
+}
+
 TEST_CASE("a tensor that is made anew, longer, in every step is a growing site, one of limited size is not") {
   const auto with = [](bool adds, bool limited, std::vector<int> mebibytes) {
     Report report = with_peak(Bytes{100} << 20);
