@@ -101,6 +101,25 @@ def test_inference_from_a_json_file(fit, tmp_path):
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+BY_HAND = """
+import torch
+from torch import nn
+model = nn.Sequential(nn.Linear(512, 2048), nn.ReLU(), nn.Linear(2048, 512)).cuda()
+while True:  # only `fit` ends it
+    model.zero_grad()
+    model(torch.empty(4096, 512, device="cuda")).square().mean().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.1 * parameter.grad
+"""
+
+
+def test_parameters_that_are_updated_by_hand(fit):
+    report = found(fit("--format", "json", "--", PYTHON, "-c", BY_HAND))
+    (result,) = report["results"]
+    assert result["fits"] and any("though the program trains" in note for note in report["notes"])
+
+
 def test_a_program_that_fails_for_another_reason(fit):
     done = fit("--", PYTHON, "-c", "import sys; print('warming up', file=sys.stderr); sys.exit('no such data set')")
     assert done.returncode == 1 and done.stdout == ""

@@ -96,6 +96,11 @@ TEST_CASE("an allocator that gives its cache back at the limit") {
   }
 }
 
+TEST_CASE("most of the first value's memory is workspaces and the allocator's slack") {
+  World world{[](double v) { return 440 + 19.6 * v; }, 1.12, 1.03, 420};
+  check(world, {device(1)}, 64, 8);
+}
+
 TEST_CASE("the value does nothing, or runs out on every device") {
   check({[](double) { return 900.0; }, 1, 1, 300}, {device(8), device(0.5)}, 1024, 16);
   check({[](double v) { return v < 3 ? 300.0 : 1e9; }, 1, 1, 250}, {device(8)}, 1024, 26);
