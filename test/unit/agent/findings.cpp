@@ -307,7 +307,7 @@ TEST_CASE("without steps a growing site is a finding only where one container ho
 
 TEST_CASE("a list of parameters in which one look finds two more is not growing after every step") {
   Report report = with_peak(1000 << 20);
-  report.steps = 3;
+  report.steps.count = 3;
   report.notes["looks[]"] = Json::array(
       {look(0, {holder(23, 0, 0, 0, 0)}), look(1, {holder(23, 0, 0, 0, 0)}), look(2, {holder(25, 0, 0, 0, 0)})});
   CHECK(codes(report).empty());
