@@ -85,12 +85,13 @@ std::vector<Part> parts_of(const Outcome& outcome, Value value, const Trial& tri
 
 /// One more run where no value was measured whose peak is made like that of the largest one: how it grows could not be
 /// said.
-void measure_for_law(const Answer& answer, Runner& runner, Outcome& outcome) {
+void measure_for_law(Answer& answer, Runner& runner, Outcome& outcome) {
   const Index near = answer.largest * 3 / 4;
   if (!answer.at_largest || near == answer.largest) return;
   const auto at = [&](Index index) { return outcome.vary.at(static_cast<std::size_t>(index)); };
   if (comparable(outcome, at(answer.largest), *answer.at_largest) != nullptr || outcome.measured.contains(at(near)))
     return;
+  ++answer.runs;
   if (Trial trial = runner(near, std::nullopt); !trial.out_of_memory) outcome.measured.emplace(at(near), std::move(trial));
 }
 
@@ -195,10 +196,10 @@ Outcome find_what_fits(const FitOptions& options) {
   request.compute = options.compute;
   Runner runner(gpus, outcome.vary, request);
   Search search(gpus, static_cast<Index>(outcome.vary.count()), std::ref(runner));
-  const std::vector<Answer> answers = search.find();
+  std::vector<Answer> answers = search.find();
   for (const auto& [index, trial] : search.measured())
     outcome.measured.emplace(outcome.vary.at(static_cast<std::size_t>(index)), trial);
-  for (const Answer& answer : answers) measure_for_law(answer, runner, outcome);
+  for (Answer& answer : answers) measure_for_law(answer, runner, outcome);
   for (std::size_t i = 0; i < gpus.size(); ++i) outcome.gpus.push_back(outcome_of(gpus[i], answers[i], outcome));
   outcome.runs = runner.runs();
   add_notes(outcome);

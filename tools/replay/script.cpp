@@ -18,9 +18,10 @@ with open(sys.argv[1], "rb") as file:
     words.frombytes(file.read())
 blocks, oom = {}, None
 streams, pools = [torch.cuda.default_stream()], [None]
+has_pools = hasattr(torch.cuda, "use_mem_pool")  # since 2.5
 
 def alloc(size, place):
-    stream, pool = place & 0xffffffff, place >> 32
+    stream, pool = place & 0xffffffff, place >> 32 if has_pools else 0
     while len(streams) <= stream:
         streams.append(torch.cuda.Stream())
     while len(pools) <= pool:
