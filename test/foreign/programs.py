@@ -109,7 +109,8 @@ class Ran:
                 options += ("--sim-world", str(program["world"]))
             if program.get("compute"):
                 options += ("--sim-compute",)
-            environment = {**os.environ, "PYTHONPATH": name, "WITNESS": name, "OMP_NUM_THREADS": "1"}
+            paths = [name, *(str(folder / path) for path in program.get("paths", []))]
+            environment = {**os.environ, "PYTHONPATH": ":".join(paths), "WITNESS": name, "OMP_NUM_THREADS": "1"}
             for cache in "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR":  # the second run compiles what the first did
                 environment[cache] = str(place / cache)
             done = subprocess.run(
