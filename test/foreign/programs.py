@@ -87,7 +87,8 @@ def make_text(path):
 
 def make(what, folder):
     kind, _, place = what.partition(":")
-    {"mnist": make_mnist, "images": make_images, "text": make_text}[kind](folder / place)
+    whole = {"train": 60000, "t10k": 10000}
+    {"mnist": make_mnist, "whole-mnist": lambda folder: make_mnist(folder, whole), "images": make_images, "text": make_text}[kind](folder / place)
 
 
 # ---- a run
