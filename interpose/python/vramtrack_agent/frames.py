@@ -146,12 +146,14 @@ def _frames_holding(frames, value):
     return sum(held is value for frame, _ in frames for held in frame_locals(frame).values())
 
 
-def dead_locals(frames, tensor_bytes, alone):
+def dead_locals(frames, tensor_bytes, alone, deep):
     """Locals that hold memory, that the bytecode never reads again, and whose object nothing else holds.
 
     `tensor_bytes(value)` gives the device bytes of a tensor or 0; `alone(tensor)` says that neither a view nor the
     autograd graph shares its memory. Only such a local may be told to be freed by `del`. Of each it is said whether it
-    stays so until its function ends: no later statement gives the name another value."""
+    stays so until its function ends: no later statement gives the name another value. `deep`: of those, objects of any
+    kind count, else tensors and flat containers only: after training its optimizer is done with, too, which is nobody's
+    mistake."""
     found = []
     baseline = _baseline()
     if baseline is None:
@@ -174,27 +176,28 @@ def dead_locals(frames, tensor_bytes, alone):
             if counts[name] > baseline:
                 continue
             value = values[name]
-            total, count = _bytes_alone(value, tensor_bytes, alone)
+            stays = name not in set_later
+            total, count = _bytes_alone(value, tensor_bytes, alone, deep and stays)
             if total and sys.version_info >= (3, 14) and _frames_holding(frames, value) > 1:
                 total = 0
             value = None
             if total and not read_in_statement(code.co_filename, frame.f_lineno, name):
-                found.append((total, count, name, frame, name not in set_later, live.module))
+                found.append((total, count, name, frame, stays, live.module))
         values.clear()
     found.sort(key=lambda item: -item[0])
     return found
 
 
-def _bytes_alone(value, tensor_bytes, alone):
-    """(bytes, tensors) that go when the only reference to `value` goes: those of a tensor, or of all tensors below an
-    object each of which, with everything on the way, is held once."""
+def _bytes_alone(value, tensor_bytes, alone, deep):
+    """(bytes, tensors) that go when the only reference to `value` goes: those of a tensor, of a flat list, tuple or
+    dict, or, `deep`, of all tensors below an object each of which, with everything on the way, is held once."""
     size = tensor_bytes(value)
     if size:
         return (size, 1) if alone(value) else (0, 0)
     collector = real_gc()
     total = count = 0
     left = _MOST_BELOW
-    todo = [value] if collector.is_tracked(value) else []
+    todo = [value] if collector.is_tracked(value) and (deep or type(value) in (dict, list, tuple)) else []
     while todo:
         owner = todo.pop()
         left -= _length(owner)
@@ -210,7 +213,7 @@ def _bytes_alone(value, tensor_bytes, alone):
                 if alone(parts[position]):
                     total += size
                     count += 1
-            elif collector.is_tracked(parts[position]):
+            elif deep and collector.is_tracked(parts[position]):
                 todo.append(parts[position])
         parts.clear()
     return total, count

@@ -28,7 +28,7 @@ def take_look(why):
     modules = None
     with guard(torch):
         frames = all_frames()
-        dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone)[:5]]
+        dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone, why != "height")[:5]]
         walk = Walk(access, max_objects=60000, seconds=0.03, wide=False)
         walk.hide(globals())
         add_frame_roots(walk, frames, user_only=True)
@@ -309,7 +309,7 @@ def oom_analysis(n, device, requested):
     with guard(torch):
         access = Access(torch)
         frames = all_frames()
-        dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone)[:8]]
+        dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone, True)[:8]]
         _each(lambda: note_segments(torch), lambda: _full_analysis(n, frames, dead), frames.clear,
               lambda: capture_graph(MOMENT_out_of_memory, n))
 
