@@ -111,6 +111,16 @@ def make_plan(name, overload):
     return (opaque, begins, limit, results, bool(mutated), kinds, p)
 
 
+def raw(keys):
+    """The bits of a set of dispatch keys. PyTorch before 2.5 has no name for them: one word, behind the pointer that
+    stands first in the object."""
+    if hasattr(keys, "raw_repr"):
+        return keys.raw_repr()
+    ctypes = sys.modules["ctypes"]
+    content = ctypes.c_void_p.from_address(id(keys) + object.__basicsize__).value
+    return ctypes.c_uint64.from_address(content).value
+
+
 def facts():
     """What values.cpp must know of tensors and keys; see TensorFacts."""
     K, S = C.DispatchKey, C.DispatchKeySet
@@ -119,10 +129,10 @@ def facts():
         found = 0
         for key in names.split():
             if hasattr(K, key):
-                found |= S(getattr(K, key)).raw_repr()
+                found |= raw(S(getattr(K, key)))
         return found
 
-    backends = S(K.Dense).raw_repr() - 1  # the low bits name devices, the rest what a key does
+    backends = raw(S(K.Dense)) - 1  # the low bits name devices, the rest what a key does
     odd = keys("Python Functionalize FuncTorchBatched FuncTorchGradWrapper Sparse SparseCsr Quantized NestedTensor"
                " ZeroTensor BatchedNestedTensor SparseCUDA SparseCPU SparseCsrCUDA QuantizedCUDA NestedTensorCUDA")
     excluded = keys("AutogradFunctionality AutogradCPU AutogradCUDA AutogradOther ADInplaceOrView AutocastCPU"
@@ -136,8 +146,8 @@ def facts():
     with NoFunction():
         sample = torch.empty((89, 97), dtype=torch.float32, device=CPU)
     globals()["sample"] = sample  # it must outlive the C++ side's look at it
-    return (sample._cdata, 89 * 97, C._dispatch_keys(sample).raw_repr(), S(K.CUDA).raw_repr(), odd & ~backends,
-            S(K.BackendSelect).raw_repr() & ~backends, excluded & ~backends)
+    return (sample._cdata, 89 * 97, raw(C._dispatch_keys(sample)), raw(S(K.CUDA)), odd & ~backends,
+            raw(S(K.BackendSelect)) & ~backends, excluded & ~backends)
 
 
 def lay(x):
