@@ -62,7 +62,9 @@ class Worker:
         if not gpu or "--no-trace" not in options:
             sim = [] if gpu else ["--sim"]
             command = [VRAMTRACK, "run", *sim, "--quiet", "-o", folder, *options, "--", *command]
-        environment = dict(os.environ, VRAMTRACK_BENCH_EVENTS=str(BUILD / "lib" / "libvramtrack_bench_events.so"))
+        # Simulated kernels compute nothing here: what a step costs is the host's part of it.
+        environment = dict(os.environ, VRAMTRACK_SIM_VALUES="0",
+                           VRAMTRACK_BENCH_EVENTS=str(BUILD / "lib" / "libvramtrack_bench_events.so"))
         self.configuration = configuration
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

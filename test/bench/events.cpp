@@ -231,4 +231,6 @@ EXPORT void* bench_call_deeper(int more, void* function) {
 }
 
 /// Where the word that switches recording lies in a trace, for ab.py.
-EXPORT std::uint64_t bench_offset_of_switch() { return offsetof(vramtrack::trace::Header, dormant); }
+EXPORT std::uint64_t bench_offset_of_switch() {
+  return sizeof(vramtrack::trace::ExtentHeader) + offsetof(vramtrack::trace::Header, dormant);
+}
