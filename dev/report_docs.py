@@ -53,12 +53,12 @@ def made():
 
 def main():
     check = sys.argv[1:] == ["--check"]
-    outdated = [path for path, text in made().items() if not path.exists() or path.read_text() != text]
-    for path in outdated:
+    outdated = {path: text for path, text in made().items() if not path.exists() or path.read_text() != text}
+    for path, text in outdated.items():
         if check:
             print(f"{path.relative_to(ROOT)} is out of date: run dev/report_docs.py", file=sys.stderr)
         else:
-            path.write_text(made()[path])
+            path.write_text(text)
     return int(check and bool(outdated))
 
 

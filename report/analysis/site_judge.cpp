@@ -36,13 +36,18 @@ bool is_of_model(const std::optional<TensorFacts>& facts) {
 
 }  // namespace
 
+std::uint64_t last_event(const trace::TraceFile& trace, std::uint8_t layer, std::int16_t device) {
+  std::uint64_t last = 0;
+  for (const trace::Site& site : trace.sites)
+    if (site.used == 1 && site.layer == layer && site.device == device)
+      last = std::max({last, site.last_time, site.freed_count > 0 ? site.last_free_time : 0});
+  return last;
+}
+
 ActivityClock activity_clock(const trace::TraceFile& trace, const trace::TimelineSeries& series) {
   ActivityClock clock;
   const trace::Account& account = trace.accounts[series.account];
-  std::uint64_t last = 0;  // event
-  for (const trace::Site& site : trace.sites)
-    if (site.used != 0 && site.layer == account.layer && site.device == account.device)
-      last = std::max({last, site.last_time, site.freed_count > 0 ? site.last_free_time : 0});
+  const std::uint64_t last = last_event(trace, account.layer, account.device);
   const std::uint64_t start = trace.header.clock.start_ticks, interval = std::max<std::uint64_t>(series.interval, 1);
   std::uint64_t before = start;  // until when the clock is set
   for (const trace::TimelinePoint& point : series.points) {
@@ -69,17 +74,15 @@ SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const 
     if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
     activity_[{account.layer, account.device}].clock = activity_clock(trace, series);
   }
-  for (const trace::Site& site : trace.sites) {
-    if (site.used != 1) continue;
-    double& last = activity_[{site.layer, site.device}].last;
-    last = std::max(last, trace.seconds(site.last_time));
-    if (site.freed_count > 0) last = std::max(last, trace.seconds(site.last_free_time));
-  }
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     std::vector<double>& births = activity_[{trace.sites[i].layer, trace.sites[i].device}].births;
     for (const trace::Block* block : blocks[i]) births.push_back(trace.seconds(block->time));
   }
-  for (auto& [place, activity] : activity_) std::sort(activity.births.begin(), activity.births.end());
+  for (auto& [place, activity] : activity_) {
+    std::sort(activity.births.begin(), activity.births.end());
+    if (const std::uint64_t last = last_event(trace, place.first, place.second); last != 0)
+      activity.last = trace.seconds(last);
+  }
   if (!until) return;
   for (auto& [place, activity] : activity_) activity.last = std::min(activity.last, trace.seconds(*until));
 }

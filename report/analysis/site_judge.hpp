@@ -14,6 +14,9 @@
 
 namespace vramtrack {
 
+/// When the last allocation or free of a layer and device was, in ticks; 0: there was none.
+std::uint64_t last_event(const trace::TraceFile& trace, std::uint8_t layer, std::int16_t device);
+
 /// The clock of an account's time series: its events lie evenly in the interval that each point stands for, not in the
 /// idle time before.
 ActivityClock activity_clock(const trace::TraceFile& trace, const trace::TimelineSeries& series);

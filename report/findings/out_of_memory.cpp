@@ -99,6 +99,9 @@ bool is_model_memory(const HolderReport& row) {
   return 2 * model > row.retained_bytes;
 }
 
+/// Held by a name in Python, and no model, gradient or optimizer state: what the program could let go.
+bool can_go(const HolderReport& row) { return row.kind != "cxx" && !row.garbage && !is_model_memory(row); }
+
 /// What the pass that was running had saved for its backward pass so far: nobody keeps it by mistake.
 bool is_running_pass(const Report& report, const HolderReport& row) {
   const auto saved = row.roles.find("saved_for_backward");
@@ -159,11 +162,9 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
     if (!row.parent && row.kind == "cxx") {
       const auto [at, fresh] = cxx.emplace(row.path, row);
       at->second.count = 1;
-      if (!fresh) at->second.retained_bytes += row.retained_bytes;
-      if (!fresh) at->second.blocks += row.blocks;
+      if (!fresh) join(at->second, row);
     }
-    if (row.kind == "cxx" || row.garbage || is_model_memory(row)) continue;
-    if (row.count > 1 && row.kind != "attribute") continue;  // elements of a container: that is the one to name
+    if (!can_go(row) || (row.count > 1 && row.kind != "attribute")) continue;  // elements of a container: that is the one to name
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);
     const bool larger = row.retained_bytes > most;
@@ -182,7 +183,7 @@ void tell_holder(const Report& report, Finding& finding) {
   const HolderMoment& moment = report.holders;
   Json holders = Json::array();
   for (const HolderReport& row : moment.rows) {
-    if (row.kind == "cxx" || row.garbage || is_model_memory(row) || row.count > 1) continue;
+    if (!can_go(row) || row.count > 1) continue;
     holders.push_back(
         {{"holder", row.path}, {"variable", row.variable}, {"bytes", row.retained_bytes}, {"tensors", row.blocks}});
     if (holders.size() == 5) break;

@@ -29,14 +29,14 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
     if (is_tensor_account(account)) devices_[account.device].freed += account.freed_count;
   for (const HeldBlock& block : blocks)
     if (block.time >= 0) devices_[block.device].births.push_back(block.time);
-  for (auto& [device, activity] : devices_) std::sort(activity.births.begin(), activity.births.end());
+  for (auto& [device, activity] : devices_) {
+    std::sort(activity.births.begin(), activity.births.end());
+    if (const std::uint64_t last = last_event(trace, tensor_layer, device); last != 0)
+      activity.last = trace.seconds(last);
+  }
 
   std::map<std::uint16_t, Span> spans;  // by label
   for (const trace::Site& site : trace.sites) {
-    if (const auto at = devices_.find(site.device);
-        site.used != 0 && site.layer == tensor_layer && at != devices_.end())
-      at->second.last = std::max({at->second.last, trace.seconds(site.last_time),
-                                  site.freed_count > 0 ? trace.seconds(site.last_free_time) : 0});
     const trace::Stack* stack = site.used == 0 ? nullptr : trace.stack(site.stack);
     if (stack == nullptr || stack->module == 0) continue;
     const double begin = trace.seconds(site.first_time), end = trace.seconds(site.last_time);

@@ -33,6 +33,14 @@ inline std::uint64_t place_of(const AllocationReport& block) {
   return block.mapped_at != 0 ? block.mapped_at : block.address;
 }
 
+/// Adds what another row of the same name keeps.
+inline void join(HolderReport& row, const HolderReport& other) {
+  row.retained_bytes += other.retained_bytes;
+  row.own_bytes += other.own_bytes;
+  row.blocks += other.blocks;
+  if (other.verdict == "growing") row.verdict = other.verdict;
+}
+
 /// The holders of one moment at which they were looked at.
 struct HolderMoment {
   std::string moment;     // exit | out_of_memory | request | look

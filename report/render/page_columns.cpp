@@ -58,6 +58,12 @@ void write_frames(std::string& out, const Report& report, StringTable& strings) 
   object.close();
 }
 
+SiteIndex site_index(const Report& report) {
+  SiteIndex index;
+  for (const SiteReport& site : report.sites) index.emplace(site.id, static_cast<std::int64_t>(index.size()));
+  return index;
+}
+
 void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree) {
   using Site = const SiteReport&;
   const std::vector<SiteReport>& sites = report.sites;

@@ -36,6 +36,10 @@ std::string dump(const Json& json);
 void write_frames(std::string& out, const Report& report, StringTable& strings);
 void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree);
 
+/// Where a site stands in the page's columns, by its id.
+using SiteIndex = std::unordered_map<std::uint32_t, std::int64_t>;
+SiteIndex site_index(const Report& report);
+
 /// What pins the segments of each device.
 Json page_fragmentation(const Report& report);
 

@@ -18,26 +18,29 @@ Json optional_json(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-Json ooms_json(const Report& report, StackTree& tree) {
-  Json rows = Json::array();
+void write_ooms(std::string& out, const Report& report, StackTree& tree) {
+  out += '[';
   for (const OomReport& oom : report.ooms) {
+    if (out.back() != '[') out += ',';
     Json sites = Json::array();  // id, bytes, blocks, id, bytes, blocks, ...
     for (const SiteAmount& amount : oom.sites) {
       sites.insert(sites.end(), {amount.site, amount.live_bytes, amount.live_count});
     }
-    rows.push_back({{"n", oom.n},
-                    {"time", oom.time},
-                    {"device", oom.device},
-                    {"layer", oom.layer},
-                    {"requested_bytes", oom.requested_bytes},
-                    {"live_bytes", oom.live_bytes},
-                    {"reserved_bytes", oom.reserved_bytes},
-                    {"node", tree.insert(oom.stack)},
-                    {"sites", std::move(sites)},
-                    {"breakdown", Json::parse(json_text_of(oom.breakdown))},
-                    {"rank", oom.rank}});
+    ObjectWriter one(out);
+    one.key("n") += std::to_string(oom.n);
+    append_number(one.key("time"), oom.time);
+    one.key("device") += std::to_string(oom.device);
+    one.key("layer") += dump(Json(oom.layer));
+    one.key("requested_bytes") += std::to_string(oom.requested_bytes);
+    one.key("live_bytes") += std::to_string(oom.live_bytes);
+    one.key("reserved_bytes") += std::to_string(oom.reserved_bytes);
+    one.key("node") += std::to_string(tree.insert(oom.stack));
+    one.key("sites") += dump(sites);
+    one.key("breakdown") += json_text_of(oom.breakdown);
+    one.key("rank") += dump(Json(oom.rank));
+    one.close();
   }
-  return rows;
+  out += ']';
 }
 
 /// A merged report's processes, and the places where they differ most.
@@ -96,10 +99,7 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
     return std::tuple(a->device, std::string_view(a->layer), place_of(*a)) <
            std::tuple(b->device, std::string_view(b->layer), place_of(*b));
   });
-  std::unordered_map<std::uint32_t, std::int64_t> site_index;
-  for (const SiteReport& site : report.sites) {
-    site_index.emplace(site.id, static_cast<std::int64_t>(site_index.size()));
-  }
+  const SiteIndex sites = site_index(report);
   using Block = const AllocationReport*;
   ObjectWriter object(out);
   object.key("count") += std::to_string(blocks.size());
@@ -124,8 +124,8 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
   object.column("device", blocks, [](Block block) { return block->device; });
   object.column("stream", blocks, [](Block block) { return block->stream; });
   object.column("site", blocks, [&](Block block) {
-    const auto place = site_index.find(block->site);
-    return place == site_index.end() ? std::int64_t{-1} : place->second;
+    const auto place = sites.find(block->site);
+    return place == sites.end() ? std::int64_t{-1} : place->second;
   });
   // Whole multiples of a unit that divides the run in 100,000 to 1,000,000.
   const double unit = std::pow(10.0, std::ceil(std::log10(std::max(report.process.duration, 1e-3))) - 6);
@@ -230,7 +230,7 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("breakdown") += json_text_of(report.breakdown);
   object.key("peak_breakdown") += json_text_of(report.peak_breakdown);
   object.key("advice") += json_text_of(report.advice);
-  object.key("ooms") += dump(ooms_json(report, tree));
+  write_ooms(object.key("ooms"), report, tree);
   object.key("marks") += json_text_of(report.marks);
   object.key("phases") += json_text_of(report.phases);
   object.key("fragmentation") += dump(page_fragmentation(report));

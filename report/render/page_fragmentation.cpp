@@ -1,19 +1,16 @@
 // What pins the caching allocator's segments, for the page's segment map.
-#include <unordered_map>
-
 #include "report/render/page_columns.hpp"
 
 namespace vramtrack::render {
 
 Json page_fragmentation(const Report& report) {
-  std::unordered_map<std::uint32_t, std::size_t> sites;
-  for (std::size_t i = 0; i < report.sites.size(); ++i) sites.emplace(report.sites[i].id, i);
+  const SiteIndex sites = site_index(report);
   Json devices = Json::array();
   for (const Fragmentation& device : report.fragmentation) {
     Json groups = Json::array();
     for (const PinGroup& group : device.pinned_by) {
       const auto site = group.site ? sites.find(*group.site) : sites.end();
-      groups.push_back({{"site", site == sites.end() ? -1 : static_cast<std::int64_t>(site->second)},
+      groups.push_back({{"site", site == sites.end() ? -1 : site->second},
                         {"mixed", !group.site},
                         {"holder", group.holder_id ? static_cast<std::int64_t>(*group.holder_id) : -1},
                         {"segments", group.segments},

@@ -1,12 +1,8 @@
 // The holders of each moment that the page can show, in columns; read by page/src/holders_data.js.
-#include <unordered_map>
-
 #include "report/render/page_columns.hpp"
 
 namespace vramtrack::render {
 namespace {
-
-using SiteIndex = std::unordered_map<std::uint32_t, std::size_t>;
 
 double known_or(const std::optional<double>& value) { return value ? std::round(*value) : -1; }
 
@@ -60,8 +56,7 @@ void write_rows(ObjectWriter& object, const std::vector<HolderReport>& rows, con
 }  // namespace
 
 void write_holders(std::string& out, const Report& report, StringTable& strings) {
-  SiteIndex sites;
-  for (std::size_t i = 0; i < report.sites.size(); ++i) sites.emplace(report.sites[i].id, i);
+  const SiteIndex sites = site_index(report);
   const auto is_main = [&](const HolderMoment& moment) {
     return moment.moment == report.holders.moment && moment.time == report.holders.time;
   };

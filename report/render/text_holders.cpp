@@ -38,11 +38,7 @@ std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
       rows.back().id = at->second;
       rows.back().parent = parent;
     } else {
-      HolderReport& same = rows[at->second];
-      same.retained_bytes += row.retained_bytes;
-      same.own_bytes += row.own_bytes;
-      same.blocks += row.blocks;
-      if (row.verdict == "growing") same.verdict = row.verdict;
+      join(rows[at->second], row);
     }
   }
   return rows;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <atomic>
+#include <string>
 #include <utility>
 
 namespace vramtrack::sim {
@@ -97,6 +98,13 @@ PythonScope::~PythonScope() {
   if (m_collected) m_api.gc_enable();
   m_api.restore_error(m_type, m_value, m_trace);
   m_api.gil_release(m_gil);
+}
+
+bool run_program(const PythonApi& api, std::string_view source, PyThing* globals) {
+  api.dict_set(globals, "__builtins__", api.builtins());
+  constexpr int file_input = 257;
+  PyThing* const code = api.compile(std::string(source).c_str(), "<vramtrack-sim>", file_input);
+  return code != nullptr && api.eval(code, globals, globals) != nullptr;
 }
 
 void hand_over_error(const PythonApi& api) {

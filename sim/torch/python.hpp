@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 namespace vramtrack::sim {
 
@@ -64,6 +65,9 @@ struct PythonApi {
 
 /// The API of the interpreter in this process, or nullptr when there is none. Cached once found; any thread.
 const PythonApi* python_api();
+
+/// Runs a program of the simulation's own in `globals`, which gets the builtins. False with an error set. Needs the GIL.
+bool run_program(const PythonApi& api, std::string_view source, PyThing* globals);
 
 /// `function`: torch._C._dynamo.eval_frame.set_eval_frame, kept for ever, or nullptr. From now on a PythonScope switches
 /// the frame compiler off: below a function that is being compiled, it would compile ours. Needs the GIL.

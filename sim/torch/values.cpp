@@ -127,16 +127,11 @@ PyThing* shared(const PythonApi& api, PyThing* object) { return api.incref(objec
 bool load(Values& all) {
   const PythonApi& api = *all.python;
   PyThing* const globals = api.new_dict();
-  api.dict_set(globals, "__builtins__", api.builtins());
   api.dict_set(globals, "wrote", api.new_function(&g_wrote, nullptr, nullptr));
   api.dict_set(globals, "settle", api.new_function(&g_settle, nullptr, nullptr));
   api.dict_set(globals, "answer", api.new_function(&g_answer, nullptr, nullptr));
   api.dict_set(globals, "everything", api.new_bool(all.everything));
-  constexpr int file_input = 257;
-  const std::string text(compute_source());
-  PyThing* const code = api.compile(text.c_str(), "<vramtrack-sim>", file_input);
-  PyThing* const done = code == nullptr ? nullptr : api.eval(code, globals, globals);
-  if (done == nullptr) return false;
+  if (!run_program(api, compute_source(), globals)) return false;
   all.begin = api.dict_get(globals, "begin");
   all.finish = api.dict_get(globals, "finish");
   all.plan = api.dict_get(globals, "plan");

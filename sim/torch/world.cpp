@@ -1,6 +1,5 @@
 // One rank of many (--sim-world): lets world.py into the interpreter, before PyTorch asks who the other ranks are.
 #include <cstdio>
-#include <string>
 
 #include "sim/torch/python.hpp"
 #include "sim/torch/world_source.hpp"
@@ -16,12 +15,7 @@ int enter(void*) {
   const PythonApi& api = *python_api();
   const PythonScope python(api);
   if (!python) return 0;
-  PyThing* const globals = api.new_dict();
-  api.dict_set(globals, "__builtins__", api.builtins());
-  constexpr int file_input = 257;
-  const std::string text(world_source());
-  PyThing* const code = api.compile(text.c_str(), "<vramtrack-sim>", file_input);
-  if (code == nullptr || api.eval(code, globals, globals) == nullptr) give_up();
+  if (!run_program(api, world_source(), api.new_dict())) give_up();
   return 0;
 }
 

@@ -91,8 +91,7 @@ def test_a_handler_that_jumps_out(programs, tmp_path):
         lost = "recording stopped: a signal handler jumped out of the recording of an event" in done.stderr
         text = dump(tmp_path / str(n))
         # Either no lock was held at any jump, and both threads were recorded to the end, or it was said.
-        assert lost or int(re.search(r"^account \d+ layer=cuda device=0 kind=all live_bytes=\d+ live_count=(\d+)", text,
-                                     re.M)[1]) >= 2000
+        assert lost or hosts.account(text)[1] >= 2000
 
 
 def test_allocations_of_handlers_are_recorded_or_counted(programs, tmp_path):
@@ -100,7 +99,7 @@ def test_allocations_of_handlers_are_recorded_or_counted(programs, tmp_path):
     assert done.returncode == 0, done.stderr
     own, handlers = map(int, done.stdout.split())
     text = dump(tmp_path)
-    count = int(re.search(r"^account \d+ layer=cuda device=0 kind=all live_bytes=\d+ live_count=(\d+)", text, re.M)[1])
+    _, count = hosts.account(text)
     assert handlers > 10
     assert count + losses(text)["dropped_events"] == own + handlers
 

@@ -56,11 +56,9 @@ def account(text):
     return int(found[1]), int(found[2])
 
 
-def block_sizes(text):
-    return [int(size) for size in re.findall(r"^block address=\S+ bytes=(\d+)", text, re.M)]
-
-
-def site_sums(text):
-    """(bytes, blocks) that the sites of the CUDA layer say are live, added up."""
-    found = re.findall(r"^site .* live_bytes=(\d+) live_count=(\d+)", text, re.M)
-    return sum(int(size) for size, _ in found), sum(int(count) for _, count in found)
+def live(text):
+    """(live bytes, live blocks) of the CUDA layer by each of the trace's three books."""
+    blocks = [int(size) for size in re.findall(r"^block address=\S+ bytes=(\d+)", text, re.M)]
+    sites = re.findall(r"^site .* live_bytes=(\d+) live_count=(\d+)", text, re.M)
+    return {"account": account(text), "blocks": (sum(blocks), len(blocks)),
+            "sites": (sum(int(size) for size, _ in sites), sum(int(count) for _, count in sites))}

@@ -51,9 +51,7 @@ def kill_once(program, folder, number, threads, options):
         wrong += [f"it said {text!r}" for text in said.read().splitlines()]
     sizes, counts = books(log, threads)
     text = hosts.dump(out)
-    blocks = hosts.block_sizes(text)
-    for what, (size, count) in {"account": hosts.account(text), "blocks": (sum(blocks), len(blocks)),
-                                "sites": hosts.site_sums(text)}.items():
+    for what, (size, count) in hosts.live(text).items():
         if not (sizes[0] <= size <= sizes[1] and counts[0] <= count <= counts[1]):
             wrong.append(f"{what}: {size} bytes in {count}, books {sizes} in {counts}")
     return wrong + [f"lost {count} {name}" for name, count in hosts.losses(text).items() if count]

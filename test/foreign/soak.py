@@ -36,9 +36,7 @@ def survey(folder, seconds, threads, options=None):
         if late > early * 21 // 20 + SLACK_KIB and not (options and index == 2):
             wrong.append(f"{name} grew from {early} to {late} KiB in {reports[-1][0] - reports[SETTLED][0]} events")
     text = hosts.dump(out)
-    blocks = hosts.block_sizes(text)
-    for what, seen in {"account": hosts.account(text), "blocks": (sum(blocks), len(blocks)),
-                       "sites": hosts.site_sums(text)}.items():
+    for what, seen in hosts.live(text).items():
         if seen != truth:
             wrong.append(f"{what}: {seen}, the program's own books {truth}")
     return reports[-1][0], wrong + [f"lost {count} {name}" for name, count in hosts.losses(text).items() if count]
