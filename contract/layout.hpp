@@ -69,6 +69,7 @@ enum class RecordType : std::uint32_t {
   note = 6,
   module_gone = 7,
   label = 8,
+  context = 9,
   heap_graph = 16,  // HeapGraphRecord (heap_graph.hpp)
 };
 
@@ -377,6 +378,18 @@ struct LabelRecord {
   std::uint32_t reserved;
   std::uint64_t address;  // of the module's object
 };
+
+/// A CUDA context came into being, or went. What it takes from the device is known to the driver alone.
+struct ContextRecord {
+  std::uint64_t time;
+  std::uint64_t handle;  // of one that the program made; 0: the device's primary context
+  std::uint32_t stack;   // of the call that made it; no_stack when it went
+  std::uint32_t thread;
+  std::int16_t device;
+  std::uint8_t begins;  // 1: it came into being, 0: it went
+  std::uint8_t reserved[5];
+};
+static_assert(sizeof(ContextRecord) == 32);
 
 struct OomRecord {  // then: Block[blocks], the live set of both layers at that moment (flags: 1 = truncated)
   std::uint32_t n;  // from 1

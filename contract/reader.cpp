@@ -183,6 +183,9 @@ class Reader {
       case RecordType::oom:
         good = oom(payload);
         break;
+      case RecordType::context:
+        good = context(payload);
+        break;
       case RecordType::note:
         good = note(payload);
         break;
@@ -291,6 +294,12 @@ class Reader {
     if (!oom.blocks.empty())
       std::memcpy(oom.blocks.data(), payload.data() + sizeof(OomRecord), oom.blocks.size() * sizeof(Block));
     out_.ooms.push_back(std::move(oom));
+    return true;
+  }
+
+  bool context(Bytes payload) {
+    if (payload.size() < sizeof(ContextRecord)) return false;
+    out_.contexts.push_back(read_at<ContextRecord>(payload));
     return true;
   }
 

@@ -99,6 +99,7 @@ struct TraceFile {
   std::vector<Block> blocks;  // live ones, in the order of their slots; `site` is always a used site
   std::vector<TimelineSeries> timelines;
   std::vector<Oom> ooms;          // by n
+  std::vector<ContextRecord> contexts;  // as written
   std::vector<Note> notes;        // as written; see note()
   std::vector<HeapGraph> graphs;  // who held what, at each recorded moment, as written
   std::uint64_t torn_records = 0;

@@ -70,10 +70,11 @@ void print_other(const Collected& other) {
   if (report.process.rank) who += ", rank " + std::to_string(*report.process.rank);
   const std::string command = utf8::joined(report.process.command);
   if (!command.empty()) who += ", " + utf8::shorten_middle(utf8::printable(command), 60);
-  std::cerr << "also traced: " << who << ", peak " << human_bytes(peak_bytes(report)) << ", " << other.path.string()
-            << '\n';
+  const Bytes peak = peak_bytes(report);
+  std::cerr << "also traced: " << who << (peak == 0 ? ", no allocation" : ", peak " + human_bytes(peak)) << ", "
+            << other.path.string() << '\n';
   for (const Finding& finding : report.findings) {
-    if (finding.severity == "info") continue;
+    if (finding.severity == "info" && finding.code != "idle-context") continue;
     std::cerr << "  " << finding.code;
     if (finding.file && finding.line)
       std::cerr << "  " << utf8::printable(fs::path(*finding.file).filename().string()) << ':' << *finding.line;

@@ -16,7 +16,15 @@ namespace {
 
 SpinLock g_lock;
 AddressMap<contexts::Owned> g_owned;
-AddressMap<std::uint32_t> g_created;  // contexts made by cuCtxCreate (not primary) -> references
+
+struct Created {
+  std::uint32_t references = 0;
+  std::int16_t device = -1;
+};
+AddressMap<Created> g_created;  // contexts made by cuCtxCreate (not primary)
+
+constexpr int most_devices = 64;
+std::atomic<std::uint64_t> g_primaries{0};  // devices, a bit each, whose primary context was recorded and lives
 
 std::atomic<std::uint32_t> g_deaths{0};
 std::atomic<std::uint32_t> g_dying{0};
@@ -102,6 +110,13 @@ bool primary_active(int device) noexcept {
   return state == nullptr || state(device, &flags, &active) != CUDA_SUCCESS || active != 0;
 }
 
+/// After a call that may have ended it: only the last release and a reset do, so the driver is asked.
+void note_primary_end(int device) noexcept {
+  if (device < 0 || device >= most_devices || primary_active(device)) return;
+  const std::uint64_t bit = std::uint64_t{1} << device;
+  if ((g_primaries.fetch_and(~bit) & bit) != 0) record_context_gone(static_cast<std::int16_t>(device), 0);
+}
+
 }  // namespace
 
 namespace contexts {
@@ -156,6 +171,7 @@ void reset() noexcept {
   g_lock.reset();
   g_owned.forget();
   g_created.forget();
+  g_primaries.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace contexts
@@ -164,8 +180,13 @@ int Special::context_create(CUcontext* out) const noexcept {
   const HookScope scope;
   const int result = call_.real();
   if (result == success && out != nullptr) {
-    const LockGuard guard(g_lock);
-    g_created.insert(address(*out), 1);
+    const SavedErrno keep;
+    const std::int16_t device = current_device();  // of the context just made, which is current now
+    {
+      const LockGuard guard(g_lock);
+      g_created.insert(address(*out), {1, device});
+    }
+    record_context(device, address(*out), call_.start);
   }
   return result;
 }
@@ -175,7 +196,7 @@ int Special::context_attach(CUcontext* out) const noexcept {
   const int result = call_.real();
   if (result == success && out != nullptr) {
     const LockGuard guard(g_lock);
-    if (std::uint32_t* references = g_created.find(address(*out))) ++*references;
+    if (Created* created = g_created.find(address(*out))) ++created->references;
   }
   return result;
 }
@@ -186,8 +207,13 @@ int Special::context_destroy(std::uint64_t context) const noexcept {
   const int result = call_.real();
   if (result == success && scope.outermost()) {
     sweep_context(death, context);
-    const LockGuard guard(g_lock);
-    g_created.erase(context);
+    Created gone;
+    {
+      const LockGuard guard(g_lock);
+      if (const Created* created = g_created.find(context)) gone = *created;
+      g_created.erase(context);
+    }
+    if (gone.references != 0) record_context_gone(gone.device, context);
   }
   return result;
 }
@@ -196,13 +222,23 @@ int Special::context_detach(std::uint64_t context) const noexcept {
   bool last = false;
   {
     const LockGuard guard(g_lock);
-    std::uint32_t* references = g_created.find(context);
-    last = references == nullptr || *references <= 1;
-    if (!last) --*references;
+    Created* created = g_created.find(context);
+    last = created == nullptr || created->references <= 1;
+    if (!last) --created->references;
   }
   if (last) return context_destroy(context);
   const HookScope scope;
   return call_.real();
+}
+
+// The runtime retains it within the first call that needs it, so this is mostly not the outermost hook.
+int Special::primary_retain(int device) const noexcept {
+  const HookScope scope;
+  const int result = call_.real();
+  if (result != success || device < 0 || device >= most_devices) return result;
+  const std::uint64_t bit = std::uint64_t{1} << device;
+  if ((g_primaries.fetch_or(bit) & bit) == 0) record_context(static_cast<std::int16_t>(device), 0, call_.start);
+  return result;
 }
 
 int Special::device_reset() const noexcept {
@@ -211,7 +247,10 @@ int Special::device_reset() const noexcept {
   const std::uint64_t primary = primary_of(device);
   const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost()) sweep_primary(death, device, primary);
+  if (result == success && scope.outermost()) {
+    sweep_primary(death, device, primary);
+    note_primary_end(device);
+  }
   return result;
 }
 
@@ -220,7 +259,10 @@ int Special::primary_reset(int device) const noexcept {
   const std::uint64_t primary = primary_of(static_cast<std::int16_t>(device));
   const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost()) sweep_primary(death, static_cast<std::int16_t>(device), primary);
+  if (result == success && scope.outermost()) {
+    sweep_primary(death, static_cast<std::int16_t>(device), primary);
+    note_primary_end(device);
+  }
   return result;
 }
 
@@ -230,8 +272,10 @@ int Special::primary_release(int device) const noexcept {
   const std::uint64_t primary = primary_of(static_cast<std::int16_t>(device));
   const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost() && !primary_active(device))
+  if (result == success && scope.outermost() && !primary_active(device)) {
     sweep_primary(death, static_cast<std::int16_t>(device), primary);
+    note_primary_end(device);
+  }
   return result;
 }
 
@@ -242,8 +286,10 @@ int Special::green_destroy() const noexcept {
   const std::uint64_t primary = device < 0 ? 0 : primary_of(device);
   const Death death;
   const int result = call_.real();
-  if (result == success && scope.outermost() && device >= 0 && !primary_active(device))
+  if (result == success && scope.outermost() && device >= 0 && !primary_active(device)) {
     sweep_primary(death, device, primary);
+    note_primary_end(device);
+  }
   return result;
 }
 

@@ -79,11 +79,12 @@ class Special {
   int vmm_map(std::uint64_t pointer, Bytes bytes, CUmemGenericAllocationHandle handle) const noexcept;
   int vmm_unmap(std::uint64_t pointer, Bytes bytes) const noexcept;
 
-  // contexts.cpp: what dies with a context
+  // contexts.cpp: where a context comes from, and what dies with it
   int context_create(CUcontext* out) const noexcept;
   int context_attach(CUcontext* out) const noexcept;
   int context_destroy(std::uint64_t context) const noexcept;
   int context_detach(std::uint64_t context) const noexcept;
+  int primary_retain(int device) const noexcept;
   int device_reset() const noexcept;
   int primary_reset(int device) const noexcept;
   int primary_release(int device) const noexcept;

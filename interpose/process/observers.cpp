@@ -23,8 +23,9 @@ void out_of_memory(std::uint32_t n) noexcept {
   agent::note_oom(n);
 }
 
-void freezing() noexcept {
+void freezing(bool first) noexcept {
   const HookScope scope;  // the driver calls below are not the host's
+  if (first) cuda_facts::write_once();
   cuda_facts::write_memory(0);
 }
 

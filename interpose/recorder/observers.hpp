@@ -16,8 +16,8 @@ struct Observers {
   void (*driver_is_up)() noexcept;
   /// Out-of-memory event `n` of the trace has been written, in this thread, inside the call that failed.
   void (*out_of_memory)(std::uint32_t n) noexcept;
-  /// The exit moment: the driver can still be asked.
-  void (*freezing)() noexcept;
+  /// The exit moment: the driver can still be asked. `first`: it never was, since nothing was allocated.
+  void (*freezing)(bool first) noexcept;
   /// This process turned out to be a forked child for which no fork handler ran (clone, _Fork).
   void (*forked)() noexcept;
 };

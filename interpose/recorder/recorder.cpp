@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "contract/dormant.hpp"
+#include "interpose/core/clock.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/hot_thread.hpp"
 #include "interpose/core/lock.hpp"
@@ -15,6 +16,7 @@
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/core/signal_context.hpp"
+#include "interpose/core/thread_id.hpp"
 #include "interpose/recorder/observers.hpp"
 #include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
@@ -93,6 +95,13 @@ VRAMTRACK_COLD bool recording_slow() noexcept {
 // A first CUDA allocation has succeeded; the caching allocator's own events may come under its lock and do not count.
 VRAMTRACK_COLD void write_facts() noexcept {
   if (g_facts_due.exchange(false)) observers.driver_is_up();
+}
+
+void append_context(std::int16_t device, std::uint64_t handle, std::uint32_t stack, bool begins) noexcept {
+  trace::Writer* const writer = trace::active();
+  if (writer == nullptr) return;
+  const trace::ContextRecord record{ticks(), handle, stack, thread_id(), device, begins, {}};
+  writer->append(trace::RecordType::context, &record, sizeof record, nullptr, 0);
 }
 
 std::uint64_t live_on(std::int16_t device) noexcept {
@@ -176,6 +185,18 @@ void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::
   if (n != 0) observers.out_of_memory(n);
 }
 
+void record_context(std::int16_t device, std::uint64_t handle, const CaptureStart& start) noexcept {
+  if (!recording()) return;
+  const SavedErrno keep;
+  append_context(device, handle, stacks::capture(start).stack, true);
+}
+
+void record_context_gone(std::int16_t device, std::uint64_t handle) noexcept {
+  if (!tracing()) return;
+  const SavedErrno keep;
+  append_context(device, handle, trace::no_stack, false);
+}
+
 namespace reported_call {
 
 void begin() noexcept { t_reported = {}; }
@@ -209,7 +230,7 @@ bool tracing() noexcept {
 void freeze() noexcept {
   if (tracing()) {
     const SavedErrno keep;
-    observers.freezing();
+    observers.freezing(g_facts_due.exchange(false));
   }
   freeze_quietly();
 }

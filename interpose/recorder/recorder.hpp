@@ -54,6 +54,10 @@ void take_back(const ledger::Removed& removed) noexcept;
 void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::uint64_t live, std::uint64_t reserved,
                 const CaptureStart& start) noexcept;
 
+/// A context came into being on this device (the primary one: handle 0), by the call that `start` tells; or it went.
+void record_context(std::int16_t device, std::uint64_t handle, const CaptureStart& start) noexcept;
+void record_context_gone(std::int16_t device, std::uint64_t handle) noexcept;
+
 /// A call that CUPTI reports and no hook is around. A hook may still be within it: a library that carries its own
 /// runtime (cuBLAS, NCCL, CuPy) calls the driver through pointers that we handed out. Both see the same memory come or
 /// go, and it is recorded once. Of the calling thread; from the call's begin to its end.

@@ -30,6 +30,7 @@ void DeviceNumbers::apply(Report& report) {
   for (AllocationReport& allocation : report.allocations) renumber(allocation.device);
   for (TimelineEntry& point : report.timeline) renumber(point.device);
   for (OomReport& oom : report.ooms) renumber(oom.device);
+  for (ContextReport& context : report.contexts) renumber(context.device);
 }
 
 }  // namespace vramtrack

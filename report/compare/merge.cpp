@@ -77,6 +77,7 @@ struct Merger::State {
   void add_totals(const Report& report);
   void add_ledger(const Report& report);
   void add_ooms(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
+  void add_contexts(const Report& report, std::size_t rank);
   std::vector<std::uint32_t> add_sites(const Report& report, std::size_t rank);
   void add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
   void add_losses(const Report& report);
@@ -154,6 +155,16 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
       oom_sites += oom.sites.size();
     }
     merged.ooms.push_back(std::move(oom));
+  }
+}
+
+void Merger::State::add_contexts(const Report& report, std::size_t rank) {
+  for (ContextReport context : report.contexts) {
+    context.rank = merged.ranks.names[rank];
+    context.stack = stack(report, context.stack);
+    context.time += offset;
+    if (context.ended_time) *context.ended_time += offset;
+    merged.contexts.push_back(std::move(context));
   }
 }
 
@@ -323,6 +334,10 @@ void Merger::State::count_from_start() {
   merged.process.duration = end - start;
   for (Total& total : merged.totals) total.peak_at_time -= start;
   for (OomReport& oom : merged.ooms) oom.time -= start;
+  for (ContextReport& context : merged.contexts) {
+    context.time -= start;
+    if (context.ended_time) *context.ended_time -= start;
+  }
   for (SiteReport& site : merged.sites) {
     site.first_time -= start;
     site.last_time -= start;
@@ -362,6 +377,7 @@ void Merger::add(Report report, const std::string& input) {
   state.add_ledger(report);
   const std::vector<std::uint32_t> sites = state.add_sites(report, rank);
   state.add_ooms(report, rank, sites);
+  state.add_contexts(report, rank);
   state.add_findings(report, rank, sites);
   state.add_losses(report);
   state.timeline.add(report.timeline, state.offset);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array all = {out_of_memory, history_accumulation, growing_site,        dead_local,
                             long_bptt,     large_layer,          cache_not_leak,      library_memory,
-                            workspace,     reference_cycle,      duplicate_worker_rng};
+                            workspace,     reference_cycle,      duplicate_worker_rng, idle_context};
 
 /// What keeps graphs and other tensors, too, is told once: by the finding that knows about the graphs.
 void tell_once(Findings& found) {

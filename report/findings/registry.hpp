@@ -20,6 +20,7 @@ Findings large_layer(const Report& report);
 Findings cache_not_leak(const Report& report);
 Findings library_memory(const Report& report);
 Findings workspace(const Report& report);
+Findings idle_context(const Report& report);
 Findings reference_cycle(const Report& report);
 Findings duplicate_worker_rng(const Report& report);
 

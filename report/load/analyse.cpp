@@ -69,6 +69,7 @@ class Analysis {
     add_ledger();
     report_.timeline = timeline(trace_);
     add_ooms();
+    add_contexts();
     add_losses();
     stacks_.finish();
     report_.marks = named_marks(report_, trace_);
@@ -284,6 +285,24 @@ class Analysis {
       result.stack = stacks_.resolve(record.stack).frames;
       result.sites = amounts(oom.blocks);
       report_.ooms.push_back(std::move(result));
+    }
+  }
+
+  void add_contexts() {
+    std::map<std::pair<int, std::uint64_t>, std::size_t> alive;  // by device and handle
+    for (const trace::ContextRecord& record : trace_.contexts) {
+      const auto key = std::pair<int, std::uint64_t>(record.device, record.handle);
+      if (record.begins == 0) {
+        if (const auto known = alive.extract(key)) report_.contexts[known.mapped()].ended_time = trace_.seconds(record.time);
+        continue;
+      }
+      alive[key] = report_.contexts.size();
+      ContextReport& context = report_.contexts.emplace_back();
+      context.device = record.device;
+      context.primary = record.handle == 0;
+      context.time = trace_.seconds(record.time);
+      context.thread = record.thread;
+      context.stack = stacks_.resolve(record.stack).frames;
     }
   }
 

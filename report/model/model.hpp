@@ -98,6 +98,7 @@ struct Report {
   std::vector<TimelineEntry> timeline;
   std::vector<HistoryBands> history;  // only of a trace with --history; not in the JSON report
   std::vector<OomReport> ooms;
+  std::vector<ContextReport> contexts;
   std::vector<Finding> findings;
   std::vector<BreakdownEntry> breakdown;       // of the report's moment; largest first
   std::vector<BreakdownEntry> peak_breakdown;  // of the peak

@@ -232,6 +232,12 @@ void dump_rest(const TraceFile& trace, Text& out) {
     out.field("blocks", oom.blocks.size()).end();
     dump_blocks(trace, oom.blocks, "oom_block " + std::to_string(r.n), out);
   }
+  for (const ContextRecord& r : trace.contexts) {
+    out.record(r.begins != 0 ? "context" : "context_gone").field("device", r.device).hex("handle", r.handle);
+    out.field("time", trace.seconds(r.time)).field("thread", r.thread);
+    if (r.begins != 0) dump_stack_id(out, "stack", r.stack);
+    out.end();
+  }
   for (const Note& note : trace.notes)
     out.record("note")
         .field("key", escaped(note.key))

@@ -15,6 +15,7 @@
 #include "contract/mapped_input.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/process_facts.hpp"
+#include "report/compare/context_bytes.hpp"
 #include "report/compare/merged_timeline.hpp"
 #include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
@@ -69,6 +70,7 @@ void complete_end(Process& process, const ChildEnd* end, const fs::path& trace, 
 
 void add_run_findings(std::vector<Report>& reports, pid_t main_pid, const std::vector<findings::Leftover>& leftovers) {
   std::vector<Finding> found = findings::run_findings(leftovers, reports);
+  for (Finding& finding : findings::tell_idle_contexts(reports, main_pid)) found.push_back(std::move(finding));
   auto main = std::find_if(reports.begin(), reports.end(), [&](const Report& r) { return r.process.pid == main_pid; });
   if (main == reports.end()) main = reports.begin();
   main->findings.insert(main->findings.end(), found.begin(), found.end());
@@ -194,6 +196,7 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
       reports.resize(collected.size());
     }
   }
+  share_out_contexts(reports);
   if (!reports.empty()) add_run_findings(reports, end.pid, leftovers);
   for (std::size_t i = 0; i < reports.size(); ++i) {
     collected[i].report = std::move(reports[i]);

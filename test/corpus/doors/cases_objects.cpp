@@ -205,6 +205,21 @@ void releases(const char* name, Release release) {
   expect_live(name, made.pool, bytes, "pool");
   PLAIN(cudaSetDevice)(0);
 }
+CASE(cuDevicePrimaryCtxRetain, {
+  // Retained once more: the first release frees nothing.
+  CUcontext context = nullptr;
+  PLAIN(cuDevicePrimaryCtxReset_v2)(1);
+  PLAIN(cuDevicePrimaryCtxRetain)(&context, 1);
+  CALL("retain", DOOR(cuDevicePrimaryCtxRetain)(&context, 1));
+  PLAIN(cuCtxPushCurrent_v2)(context);
+  const InContext made = fill();
+  PLAIN(cuCtxPopCurrent_v2)(&context);
+  PLAIN(cuDevicePrimaryCtxRelease_v2)(1);
+  PLAIN(cuDevicePrimaryCtxRelease_v2)(1);
+  expect_dead(name, made);
+  expect_live(name, made.pool, bytes, "pool");
+  PLAIN(cudaSetDevice)(0);
+})
 CASE(cuDevicePrimaryCtxRelease, { releases(name, DOOR(cuDevicePrimaryCtxRelease)); })
 CASE(cuDevicePrimaryCtxRelease_v2, { releases(name, DOOR(cuDevicePrimaryCtxRelease_v2)); })
 CASE(cuGreenCtxDestroy, { CALL("null", DOOR(cuGreenCtxDestroy)(nullptr)); })

@@ -1,0 +1,131 @@
+"""CUDA contexts: who made them, where, and what they take. The oracle is the simulated device, which was told what a
+context costs."""
+
+import json
+import os
+import subprocess
+import textwrap
+
+import pytest
+from conftest import PYTHON, VRAMTRACK
+
+MIB = 1 << 20
+
+WORKERS = """
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    class Numbers(Dataset):
+        def __len__(self):
+            return 32
+
+        def __getitem__(self, i):
+            return torch.full((4,), float(i))
+
+    def set_up(worker=None):
+        {guard}torch.cuda.set_device(0)
+
+    if __name__ == "__main__":
+        set_up()
+        loader = DataLoader(Numbers(), batch_size=8, num_workers=2, worker_init_fn=set_up,
+                            multiprocessing_context="spawn")
+        total = torch.zeros(4, device="cuda")
+        for batch in loader:
+            total += batch.cuda().sum(0)
+"""
+
+
+def run(tmp_path, program, *, name="program.py", context="300MiB"):
+    (tmp_path / name).write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [VRAMTRACK, "run", "--sim", "-o", "out", "--", PYTHON, name],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "VRAMTRACK_SIM_CONTEXT": context},
+    )
+    assert done.returncode == 0, done.stderr
+    reports = [json.loads(path.read_text()) for path in sorted((tmp_path / "out").glob("*.json"))]
+    return done, reports
+
+
+def place(report, context):
+    frames = [report["frames"][i] for i in context["stack"]]
+    return next((f["file"].rsplit("/", 1)[-1], f["line"]) for f in frames if f["file"].endswith("program.py"))
+
+
+def test_workers_that_only_hold_a_context(tmp_path):
+    done, reports = run(tmp_path, WORKERS.format(guard=""))
+    line = 1 + next(i for i, text in enumerate((tmp_path / "program.py").read_text().split("\n")) if "set_device" in text)
+    parent = [report for report in reports if any(total["allocated_count"] for total in report["totals"])]
+    workers = [report for report in reports if report not in parent]
+    assert len(parent) == 1 and len(workers) == 2, done.stderr
+    for report in reports:
+        (context,) = report["contexts"]
+        assert context["primary"] and context["device"] == 0 and context["ended_time"] is None
+        assert place(report, context) == ("program.py", line)
+        assert abs(context["bytes"] - 300 * MIB) <= 2 * MIB
+    for report in workers:
+        (finding,) = report["findings"]
+        assert (finding["code"], finding["severity"], finding["line"]) == ("idle-context", "info", line)
+        assert finding["bytes"] == report["contexts"][0]["bytes"]
+    (finding,) = [f for f in parent[0]["findings"] if f["code"] == "idle-context"]
+    assert sorted(finding["evidence"]["pids"]) == sorted(report["process"]["pid"] for report in workers)
+    assert finding["line"] == line and abs(finding["bytes"] - 600 * MIB) <= 4 * MIB
+    summary = " ".join(done.stderr.split())
+    assert f"program.py:{line}" in summary and "300 MiB until its process ends" in summary, done.stderr
+    assert done.stderr.count("no allocation, ") == 2
+
+
+def test_workers_that_leave_the_gpu_alone(tmp_path):
+    done, reports = run(tmp_path, WORKERS.format(guard="if worker is None: "))
+    assert len(reports) == 1 and len(reports[0]["contexts"]) == 1, done.stderr
+    assert "idle-context" not in done.stderr and not [f for f in reports[0]["findings"] if f["code"] == "idle-context"]
+
+
+def test_a_context_and_nothing_else(tmp_path):
+    done, (report,) = run(tmp_path, "import torch\ntorch.cuda.synchronize()\n")
+    assert place(report, report["contexts"][0]) == ("program.py", 2)
+    assert [f["code"] for f in report["findings"]] == ["idle-context"]
+    assert "No problem found" in done.stderr and "program.py:2" in done.stderr
+    assert report["environment"]["simulated"] and report["environment"]["devices"][0]["total_bytes"] > 0
+
+
+DRIVER = """
+    import ctypes
+    cuda = ctypes.CDLL("libcuda.so.1")
+    context = ctypes.c_void_p()
+    ok = lambda result: None if result == 0 else exit(f"failed: {result}")
+    ok(cuda.cuInit(0))
+    ok(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0))
+    ok(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0))  # the same one
+    ok(cuda.cuDevicePrimaryCtxRelease_v2(0))
+    ok(cuda.cuDevicePrimaryCtxRelease_v2(0))                     # the last user: it goes
+    ok(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0))  # a second one
+    ok(cuda.cuCtxCreate_v2(ctypes.byref(context), 0, 0))         # one beside it
+    ok(cuda.cuCtxDestroy_v2(context))
+"""
+
+
+def test_contexts_come_and_go(tmp_path):
+    _, (report,) = run(tmp_path, DRIVER)
+    seen = [(place(report, c)[1], c["primary"], c["ended_time"] is None) for c in report["contexts"]]
+    assert seen == [(7, True, False), (11, True, True), (12, False, False)]
+    times = [c["time"] for c in report["contexts"]]
+    assert times == sorted(times) and all(c["ended_time"] is None or c["ended_time"] >= c["time"] for c in report["contexts"])
+    assert [f["code"] for f in report["findings"]] == ["idle-context"]
+
+
+@pytest.mark.parametrize("ended", ["context_gone", "context "])
+def test_dump_shows_contexts(tmp_path, ended):
+    run(tmp_path, DRIVER)
+    (trace,) = (tmp_path / "out").glob("*.vtrace")
+    lines = subprocess.run([VRAMTRACK, "dump", trace], capture_output=True, text=True, check=True).stdout.split("\n")
+    assert sum(line.startswith(ended) for line in lines) == {"context_gone": 2, "context ": 3}[ended]
+
+
+def test_merged_reports_name_the_ranks(tmp_path):
+    _, reports = run(tmp_path, WORKERS.format(guard=""))
+    subprocess.run([VRAMTRACK, "merge", *(tmp_path / "out").glob("*.json"), "-o", "all.json"], cwd=tmp_path, check=True,
+                   capture_output=True)
+    merged = json.loads((tmp_path / "all.json").read_text())
+    assert len(merged["contexts"]) == 3
+    assert sorted(c["rank"] for c in merged["contexts"]) == sorted(merged["rank_names"])
