@@ -3,12 +3,12 @@
 
 #include <atomic>
 
+#include "interpose/core/lock.hpp"
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/address_map.hpp"
 #include "interpose/cuda/originals.hpp"
 #include "interpose/cuda/special.hpp"
 #include "interpose/recorder/recorder.hpp"
-#include "interpose/core/lock.hpp"
-#include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack::hooks {
 

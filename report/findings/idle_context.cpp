@@ -15,7 +15,8 @@ namespace {
 constexpr const char* fix =
     "If the process does not need the GPU, keep CUDA calls out of what it runs: worker_init_fn, dataset and collate "
     "function of a DataLoader (there `torch.utils.data.get_worker_info()` is None in the parent only), and code at the "
-    "top of a module, which a spawned process runs again. CUDA_VISIBLE_DEVICES=\"\" in its environment hides the GPU from "
+    "top of a module, which a spawned process runs again. CUDA_VISIBLE_DEVICES=\"\" in its environment hides the GPU "
+    "from "
     "it.";
 
 std::vector<const ContextReport*> lasting_contexts(const Report& report) {
@@ -100,8 +101,8 @@ Findings tell_idle_contexts(std::vector<Report>& reports, std::int64_t main_pid)
     finding.bytes = group.bytes;
     std::string pids;
     for (const std::int64_t pid : group.pids) pids += (pids.empty() ? "" : ", ") + std::to_string(pid);
-    finding.message = who + " on " + devices_of(contexts) + " and allocated nothing there: pid " + pids + ". A context takes " +
-                      about(group.bytes / count) + " until its process ends" +
+    finding.message = who + " on " + devices_of(contexts) + " and allocated nothing there: pid " + pids +
+                      ". A context takes " + about(group.bytes / count) + " until its process ends" +
                       (count > 1 && group.bytes > 0 ? ", " + human_bytes(group.bytes) + " together." : ".") +
                       made_at(finding, *group.first, *contexts.front());
     finding.fix = fix;

@@ -293,7 +293,8 @@ class Analysis {
     for (const trace::ContextRecord& record : trace_.contexts) {
       const auto key = std::pair<int, std::uint64_t>(record.device, record.handle);
       if (record.begins == 0) {
-        if (const auto known = alive.extract(key)) report_.contexts[known.mapped()].ended_time = trace_.seconds(record.time);
+        if (const auto known = alive.extract(key))
+          report_.contexts[known.mapped()].ended_time = trace_.seconds(record.time);
         continue;
       }
       alive[key] = report_.contexts.size();

@@ -126,7 +126,7 @@ def test_failing_to_record_is_said_in_words(tmp_path):
     blocked.write_text("")
     preload = [BUILD / "lib" / "libvramtrack.so", *((BUILD / "lib" / "sim" / n) for n in (BUILD / "lib" / "sim" / "preload.txt").read_text().split())]
     env = {**os.environ, "LD_PRELOAD": ":".join(map(str, preload)), "VRAMTRACK_SIM": "1GiB", "VRAMTRACK_OUT": str(tmp_path / "out")}
-    limited = SCRIPT.replace("kept =", "cuda.cudaFree(None); import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\nkept =")
+    limited = SCRIPT.replace("kept =", "ctypes.CDLL(\"libcuda.so.1\").cuInit(0); import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\nkept =")
     done = subprocess.run([PYTHON, "-c", limited], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "File too large" in done.stderr and "(error" not in done.stderr, done.stderr
     assert list((tmp_path / "out").iterdir()) == []

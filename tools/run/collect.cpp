@@ -156,7 +156,8 @@ void Collector::tell_refused() const {
     if (++told > most) break;
     std::cerr << "vramtrack: " << utf8::printable(path.string()) << ' ' << why << ": left out\n";
   }
-  if (refused_.size() > most) std::cerr << "vramtrack: " << refused_.size() - most << " more such files were left out\n";
+  if (refused_.size() > most)
+    std::cerr << "vramtrack: " << refused_.size() - most << " more such files were left out\n";
 }
 
 void Collector::poll() {

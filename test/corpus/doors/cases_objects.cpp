@@ -206,15 +206,12 @@ void releases(const char* name, Release release) {
   PLAIN(cudaSetDevice)(0);
 }
 CASE(cuDevicePrimaryCtxRetain, {
-  // Retained once more: the first release frees nothing.
   CUcontext context = nullptr;
-  PLAIN(cuDevicePrimaryCtxReset_v2)(1);
-  PLAIN(cuDevicePrimaryCtxRetain)(&context, 1);
   CALL("retain", DOOR(cuDevicePrimaryCtxRetain)(&context, 1));
   PLAIN(cuCtxPushCurrent_v2)(context);
   const InContext made = fill();
   PLAIN(cuCtxPopCurrent_v2)(&context);
-  PLAIN(cuDevicePrimaryCtxRelease_v2)(1);
+  PLAIN(cuDevicePrimaryCtxReset_v2)(1);
   PLAIN(cuDevicePrimaryCtxRelease_v2)(1);
   expect_dead(name, made);
   expect_live(name, made.pool, bytes, "pool");
