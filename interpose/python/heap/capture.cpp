@@ -176,10 +176,14 @@ Object* scan(Object*, Object* all) noexcept {
   if (api == nullptr) return python.build_bool(0);
   const Arguments arguments{*api, all};
   Walk walk(*api, Limits());
+  const auto class_or_none = [&](Object* o) { return (type_flags(type_of(o)) & flag_type) != 0 ? o : nullptr; };
   walk.tensor_type = arguments[1];
-  Object* const result = python.new_tuple(3);
-  Object* lists[3];
-  for (std::ptrdiff_t i = 0; result != nullptr && i < 3; ++i) python.tuple_set(result, i, lists[i] = api->list_new(0));
+  walk.node_type = class_or_none(arguments[2]);
+  walk.function_type = class_or_none(arguments[3]);
+  constexpr std::ptrdiff_t sorts = 4;
+  Object* const result = python.new_tuple(sorts);
+  Object* lists[sorts];
+  for (std::ptrdiff_t i = 0; result != nullptr && i < sorts; ++i) python.tuple_set(result, i, lists[i] = api->list_new(0));
   if (result == nullptr || python.error_occurred() != nullptr) return result;
   Object* const objects = arguments[0];
   for (std::ptrdiff_t i = 0; i < var_size(objects); ++i) {
@@ -188,6 +192,7 @@ Object* scan(Object*, Object* all) noexcept {
     Object* const list = (bits & TypeInfo::tensor) != 0       ? lists[0]
                          : (bits & TypeInfo::suspended) != 0  ? lists[1]
                          : (bits & TypeInfo::cuda_graph) != 0 ? lists[2]
+                         : (bits & TypeInfo::graph_node) != 0 ? lists[3]
                                                               : nullptr;
     if (list != nullptr && api->list_append(list, o) != 0) break;
   }

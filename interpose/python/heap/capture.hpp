@@ -5,8 +5,9 @@
 
 namespace vramtrack::agent::heap {
 
-/// native_graph_scan(objects, torch.Tensor): (tensors, suspended generators and coroutines, CUDA graphs and memory
-/// pools) in a list of objects; False where this interpreter cannot be walked.
+/// native_graph_scan(objects, torch.Tensor, AccumulateGrad, _FunctionBase): (tensors, suspended generators and
+/// coroutines, CUDA graphs and memory pools, autograd nodes) in a list of objects; False where this interpreter cannot
+/// be walked. The two classes stand for PyTorch's own nodes and for custom functions; None: not known.
 Object* scan(Object* self, Object* arguments) noexcept;
 
 /// native_graph(moment, number, objects, tensors, edges, frames, parts, roots, hidden, kept, settings): walks, prunes,

@@ -52,6 +52,9 @@ TypeInfo& Walk::type_info(Object* type) noexcept {
   if (below(tensor_type)) info.bits |= TypeInfo::tensor;
   if (below(nn_module_type)) info.bits |= TypeInfo::nn_module;
   if (below(optimizer_type)) info.bits |= TypeInfo::optimizer;
+  // PyTorch's own nodes have a class for each operation and one way through them all.
+  if (below(function_type) || (node_type != nullptr && type_traverse(type) == type_traverse(node_type)))
+    info.bits |= TypeInfo::graph_node;
   if (type == api_.generator_type || type == api_.coroutine_type || type == api_.async_generator_type)
     info.bits |= TypeInfo::suspended;
   for (Object* base = type; base != nullptr; base = type_base(base)) {

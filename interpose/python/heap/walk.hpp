@@ -21,6 +21,7 @@ struct TypeInfo {
     deque = 8,
     cuda_graph = 16,  // a CUDA graph or memory pool, which own memory that no tensor shows
     suspended = 32,   // generators and coroutines
+    graph_node = 64,  // a node of an autograd graph that Python refers to
   };
   std::uint32_t bits;
   trace::GraphString name;  // set by the writer
@@ -137,6 +138,8 @@ class Walk {
   std::uint64_t omitted_nodes = 0;
   std::size_t kept_nodes = 0;
   Object* tensor_type = nullptr;  // torch.Tensor and its like, set before run(); borrowed
+  Object* node_type = nullptr;      // any class of PyTorch's own graph nodes, and that of custom functions
+  Object* function_type = nullptr;
   Object* nn_module_type = nullptr;
   Object* optimizer_type = nullptr;
 

@@ -63,15 +63,19 @@ class Facts:
 
     def take(self, moment, number, nodes, objects):
         torch = self.torch
-        found = native_graph_scan(objects, torch.Tensor)
+        functions = getattr(torch._C, "_functions", None)
+        found = native_graph_scan(objects, torch.Tensor, getattr(functions, "AccumulateGrad", None),
+                                  getattr(torch._C, "_FunctionBase", None))
         if not found:
             return False
-        tensors, suspended, pools = found
+        tensors, suspended, pools, nodes = found
+        for node in nodes:
+            self._meet(node)
         self._gather(tensors)
         self._add_frames()
         self._add_suspended(suspended)
         self._add_pools(pools)
-        self.kept.extend((tensors, suspended, pools, self.nodes, found))
+        self.kept.extend((tensors, suspended, pools, nodes, self.nodes, found))
         settings = (int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9), nodes, _state["main"] and
                     os.path.abspath(_state["main"]), os.path.dirname(os.__file__) + os.sep, sys.modules, torch.Tensor,
                     self.access.module, self.access.optimizer, self.flags, self._note())
