@@ -68,14 +68,14 @@ class Facts:
                                   getattr(torch._C, "_FunctionBase", None))
         if not found:
             return False
-        tensors, suspended, pools, nodes = found
-        for node in nodes:
+        tensors, suspended, pools, of_graphs = found
+        for node in of_graphs:
             self._meet(node)
         self._gather(tensors)
         self._add_frames()
         self._add_suspended(suspended)
         self._add_pools(pools)
-        self.kept.extend((tensors, suspended, pools, nodes, self.nodes, found))
+        self.kept.extend((tensors, suspended, pools, of_graphs, self.nodes, found))
         settings = (int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9), nodes, _state["main"] and
                     os.path.abspath(_state["main"]), os.path.dirname(os.__file__) + os.sep, sys.modules, torch.Tensor,
                     self.access.module, self.access.optimizer, self.flags, self._note())
