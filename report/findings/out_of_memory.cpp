@@ -115,7 +115,8 @@ std::string shares_of(const Report& report, const OomReport& oom, Finding& findi
   std::map<std::string, Bytes> by_role;
   for (const BreakdownEntry& entry : report.breakdown)
     if (entry.device == oom.device) by_role[entry.role] += entry.bytes;
-  // What no name in Python reaches goes to a share of its own, whatever it was made for. A graph that C++ holds is that.
+  // What no name in Python reaches goes to a share of its own, whatever it was made for. A graph that C++ holds is
+  // that.
   Bytes unnamed = 0;
   for (const HolderReport& row : report.holders.rows) {
     if (row.parent || (row.kind != "cxx" && !row.garbage)) continue;
@@ -146,8 +147,8 @@ std::string shares_of(const Report& report, const OomReport& oom, Finding& findi
   share(rest, "in use for a moment");
   share(workspaces, "of workspaces");
   share(cached, "in the allocator's cache in pieces of at most " + human_bytes(largest_piece));
-  finding.evidence["shares"] = {{"named", named},     {"model", model},           {"graphs", graphs},
-                                {"unnamed", unnamed}, {"temporaries", rest},      {"workspaces", workspaces},
+  finding.evidence["shares"] = {{"named", named},     {"model", model},      {"graphs", graphs},
+                                {"unnamed", unnamed}, {"temporaries", rest}, {"workspaces", workspaces},
                                 {"cached", cached}};
   return shares.empty() ? shares : " Of it: " + shares + ".";
 }
@@ -164,15 +165,18 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       at->second.count = 1;
       if (!fresh) join(at->second, row);
     }
-    if (!can_go(row) || (row.count > 1 && row.kind != "attribute")) continue;  // elements of a container: that is the one to name
+    if (!can_go(row) || (row.count > 1 && row.kind != "attribute"))
+      continue;  // elements of a container: that is the one to name
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);
     const bool larger = row.retained_bytes > most;
-    if (larger || (over == freeable && 10 * row.retained_bytes >= 9 * freeable->retained_bytes)) freeable = &row;
+    if (larger || (freeable != nullptr && over == freeable && 10 * row.retained_bytes >= 9 * freeable->retained_bytes))
+      freeable = &row;
     if (larger) most = row.retained_bytes;
   }
-  const auto largest = std::max_element(
-      cxx.begin(), cxx.end(), [](const auto& a, const auto& b) { return a.second.retained_bytes < b.second.retained_bytes; });
+  const auto largest = std::max_element(cxx.begin(), cxx.end(), [](const auto& a, const auto& b) {
+    return a.second.retained_bytes < b.second.retained_bytes;
+  });
   if (largest != cxx.end() && (freeable == nullptr || largest->second.retained_bytes > freeable->retained_bytes))
     return largest->second;
   return freeable == nullptr ? std::nullopt : std::optional(*freeable);
@@ -199,6 +203,11 @@ void tell_holder(const Report& report, Finding& finding) {
         "compute in bfloat16 (torch.autocast): less is saved for backward then.";
     return;
   }
+  if (main->type == "frame" && main->kind == "library") {  // an argument of a call that runs: no variable of the user's
+    finding.message +=
+        " " + main->path + ", which was running, had " + human_bytes(main->retained_bytes) + " as its input.";
+    return;
+  }
   finding.variable = main->variable.empty() ? main->path : main->variable;
   finding.message += " `" + *finding.variable + "`" +
                      (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
@@ -211,12 +220,31 @@ void tell_holder(const Report& report, Finding& finding) {
   if (!main->fix.empty()) finding.fix = main->fix;
 }
 
-/// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones.
+/// Whether models, their gradients, the optimizers and the workspaces, which no batch makes smaller, had nearly all.
+bool model_fills(const Report& report, const OomReport& oom) {
+  Bytes model = 0, workspaces = 0;
+  for (const BreakdownEntry& entry : report.breakdown) {
+    if (entry.device != oom.device) continue;
+    const std::string& role = entry.role;
+    if (role == "workspace") workspaces += entry.bytes;
+    if (role == "parameter" || role == "gradient" || role == "buffer" || role == "optimizer_state")
+      model += entry.bytes;
+  }
+  return 2 * model >= oom.live_bytes && 5 * (model + workspaces) >= 4 * oom.live_bytes;
+}
+
+/// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones,
+/// and a model that fills the device alone is not helped by a smaller batch.
 std::string advice(const Report& report, const OomReport& oom) {
   const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
   if (oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes)
     return "The allocator has " + human_bytes(cached) +
            " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
+  if (report.at == "oom" && model_fills(report, oom))
+    return "The model, its gradients and the optimizer's state fill the device; a smaller batch changes little. Keep "
+           "them "
+           "in fewer bytes (bfloat16 parameters, an 8-bit optimizer or one with less state), shard them over several "
+           "devices (FSDP, ZeRO), or keep them in host memory.";
   bool trains = report.steps.count > 0;
   for (const AllocationReport& allocation : report.allocations)
     trains = trains || (allocation.tensor && allocation.tensor->role == "gradient");

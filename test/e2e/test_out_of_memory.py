@@ -37,6 +37,18 @@ for rows in (1000, 2000, 4000, 8000):
         optimizer.step()
         optimizer.zero_grad()
 """
+OPTIMIZER = """
+import torch, torch.nn as nn
+model = nn.Sequential(*[nn.Linear(1024, 1024) for _ in range(8)]).cuda()
+optimizer = torch.optim.Adam(model.parameters())
+model(torch.randn(8, 1024, device="cuda")).square().mean().backward()
+optimizer.step()
+"""
+INPUT = """
+import torch, torch.nn as nn
+model = nn.Sequential(nn.Linear(1024, 4096), nn.ReLU()).cuda()
+model(torch.randn(16384, 1024, device="cuda"))
+"""
 
 
 @pytest.fixture
@@ -70,3 +82,16 @@ def test_a_pass_that_does_not_fit_is_nobodys_variable(of_the_moment):
     assert finding["variable"] is None and "The pass that was running had saved" in finding["message"], finding["message"]
     assert "checkpoint" in finding["fix"] and "smaller batch" in finding["fix"]
     assert finding["evidence"]["shares"]["graphs"] > oom["live_bytes"] / 2
+
+
+def test_a_model_that_fills_the_device_alone(of_the_moment):
+    """No holder could let go, and no batch is to blame."""
+    oom, finding = of_the_moment(OPTIMIZER, "150MiB")
+    assert finding["variable"] is None and "smaller batch changes little" in finding["fix"], finding
+    shares = finding["evidence"]["shares"]
+    assert 5 * (shares["model"] + shares["workspaces"]) >= 4 * oom["live_bytes"]
+
+
+def test_the_input_of_a_running_call_is_nobodys_variable(of_the_moment):
+    _, finding = of_the_moment(INPUT, "200MiB")
+    assert finding["variable"] is None and "Linear.forward(), which was running, had 64.0 MiB" in finding["message"], finding
