@@ -230,7 +230,7 @@ bool model_fills(const Report& report, const OomReport& oom) {
     if (role == "parameter" || role == "gradient" || role == "buffer" || role == "optimizer_state")
       model += entry.bytes;
   }
-  return 2 * model >= oom.live_bytes && 5 * (model + workspaces) >= 4 * oom.live_bytes;
+  return oom.live_bytes > 0 && 2 * model >= oom.live_bytes && 5 * (model + workspaces) >= 4 * oom.live_bytes;
 }
 
 /// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones,
@@ -240,6 +240,12 @@ std::string advice(const Report& report, const OomReport& oom) {
   if (oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes)
     return "The allocator has " + human_bytes(cached) +
            " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
+  for (const LedgerEntry& entry : report.ledger)
+    if (entry.device == oom.device && entry.total_bytes > 0 && oom.requested_bytes > entry.total_bytes)
+      return "No " + human_bytes(entry.total_bytes) +
+             " device can give that in one piece, empty or not: look at the size of this one tensor, and make it in "
+             "parts "
+             "or in a smaller type.";
   if (report.at == "oom" && model_fills(report, oom))
     return "The model, its gradients and the optimizer's state fill the device; a smaller batch changes little. Keep "
            "them "

@@ -92,6 +92,11 @@ def test_a_model_that_fills_the_device_alone(of_the_moment):
     assert 5 * (shares["model"] + shares["workspaces"]) >= 4 * oom["live_bytes"]
 
 
+def test_a_tensor_larger_than_the_device(of_the_moment):
+    _, finding = of_the_moment('import torch\ntorch.empty(3 << 30, dtype=torch.uint8, device="cuda")\n', "1GiB")
+    assert finding["fix"].startswith("No 1.00 GiB device can give that"), finding
+
+
 def test_the_input_of_a_running_call_is_nobodys_variable(of_the_moment):
     _, finding = of_the_moment(INPUT, "200MiB")
     assert finding["variable"] is None and "Linear.forward(), which was running, had 64.0 MiB" in finding["message"], finding
