@@ -22,9 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     trace::replay_live(history, file, ~0ull);
     AnalyseOptions options;
     options.symbols = options.source_text = false;  // the files that a trace names are none of its business here
-    const Report report = analyse(file, options);
-    render::text(report, out, {});
-    render::json(report, out);
+    for (const char* const moment : {"exit", "peak", "oom"}) {
+      options.at = moment;
+      options.oom = file.ooms.empty() ? 1 : file.ooms.front().record.n;
+      if (options.at == "oom" && file.ooms.empty()) continue;
+      const Report report = analyse(file, options);
+      render::text(report, out, {});
+      render::json(report, out);
+    }
   } catch (const trace::TraceError&) {
   } catch (const InputError&) {
   }
