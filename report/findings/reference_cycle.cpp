@@ -2,6 +2,7 @@
 // The agent computed it as the collector does: unreachable from every root, every reference accounted for.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
@@ -68,6 +69,26 @@ Findings from_graph(const Report& report) {
   return found;
 }
 
+/// "Node.child -> Child.parent -> Node" as its references, wherever the loop is entered.
+std::set<std::string> references_of(const std::string& cycle) {
+  constexpr std::string_view arrow = " -> ";
+  std::set<std::string> references;
+  for (std::size_t begin = 0; begin <= cycle.size();) {
+    const std::size_t end = std::min(cycle.find(arrow, begin), cycle.size());
+    references.insert(cycle.substr(begin, end - begin));
+    begin = end + arrow.size();
+  }
+  return references;
+}
+
+bool is_told(const Findings& found, const std::string& loop) {
+  const std::set<std::string> wanted = references_of(loop);
+  return std::any_of(found.begin(), found.end(), [&](const Finding& one) {
+    const std::set<std::string> told = references_of(value<std::string>(one.evidence, "cycle", ""));
+    return std::includes(told.begin(), told.end(), wanted.begin(), wanted.end());
+  });
+}
+
 }  // namespace
 
 Findings reference_cycle(const Report& report) {
@@ -80,7 +101,7 @@ Findings reference_cycle(const Report& report) {
     const auto tensors = value<std::uint64_t>(cycle, "n", 0);
     if (bytes < least_bytes && tensors < least_tensors) continue;
     const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
-    if (told && value<std::string>(cycle, "f", "").empty()) continue;
+    if (told && (value<std::string>(cycle, "f", "").empty() || is_told(found, loop))) continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
           return (one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0)) ||
                  one.variable == value<std::string>(cycle, "v", "");
