@@ -61,6 +61,10 @@ ActivityClock activity_clock(const trace::TraceFile& trace, const trace::Timelin
   return clock;
 }
 
+namespace {
+constexpr std::size_t least_host_births = 30;  // no model lies there, whose layers could be as many
+}  // namespace
+
 SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
                      const std::vector<std::vector<const trace::Block*>>& blocks, std::optional<std::uint64_t> until)
     : trace_(trace), report_(report), tensors_(tensors), blocks_(blocks) {
@@ -87,6 +91,16 @@ SiteJudge::SiteJudge(const trace::TraceFile& trace, const Report& report, const 
   for (auto& [place, activity] : activity_) activity.last = std::min(activity.last, trace.seconds(*until));
 }
 
+/// Host memory that CUDA knows goes with the work on a device: the busiest one's events tell whether the run goes on.
+const SiteJudge::Activity& SiteJudge::activity_of(const trace::Site& site) const {
+  static const Activity none;
+  const auto own = activity_.find({site.layer, site.device});
+  if (site.device >= 0) return own == activity_.end() ? none : own->second;
+  const auto busiest = std::max_element(activity_.begin(), activity_.end(),
+                                        [](const auto& a, const auto& b) { return a.second.freed < b.second.freed; });
+  return busiest == activity_.end() ? none : busiest->second;
+}
+
 bool SiteJudge::is_workspace(const SiteReport& site) const {
   return vramtrack::is_workspace(report_, site.stack, site.largest_bytes);
 }
@@ -106,6 +120,7 @@ void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
   history.last_free_time = trace_.seconds(site.last_free_time);
   history.freed_late = site.freed_late;
   history.first_step = site.first_step;
+  const bool on_host = site.device < 0;
   // Where PyTorch hands nothing out (PYTORCH_NO_CUDA_MEMORY_CACHING), what it takes is the tensors themselves.
   const bool hands_out = activity_.contains({static_cast<decltype(site.layer)>(trace::Layer::tensor), site.device});
   if (result.layer == "cuda" && result.owner == "torch" && site.device >= 0 && hands_out) {
@@ -113,10 +128,10 @@ void SiteJudge::judge(const trace::Site& site, SiteReport& result) const {
   } else if (is_math_library(result.owner) || is_workspace(result)) {
     history.purpose = Purpose::workspace;
   }
-  const auto found = activity_.find({site.layer, site.device});
-  const Activity none, &activity = found == activity_.end() ? none : found->second;
-  Verdict verdict =
-      vramtrack::judge(history, {report_.steps.count, activity.last, activity.freed, &activity.clock, &activity.births});
+  if (on_host) history.least_births = least_host_births;
+  const Activity& activity = activity_of(site);
+  Verdict verdict = vramtrack::judge(
+      history, {report_.steps.count, activity.last, activity.freed, &activity.clock, &activity.births});
   result.verdict = std::move(verdict.verdict);
   result.growth = verdict.growth;
   result.evidence = std::move(verdict.evidence);

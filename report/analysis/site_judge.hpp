@@ -43,6 +43,8 @@ class SiteJudge {
     std::vector<double> births;  // of the live blocks, ascending
   };
 
+  const Activity& activity_of(const trace::Site& site) const;
+
   const trace::TraceFile& trace_;
   const Report& report_;
   const TensorIndex& tensors_;

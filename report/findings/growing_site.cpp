@@ -164,9 +164,9 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
     finding.message += " The tensors are views: they show " + human_bytes(row.shown_bytes) +
                        " and keep all of what they are cut from.";
   finding.fix = !row.fix.empty() ? row.fix
-                : views                ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
-                        : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
-                          "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
+                : views          ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
+                                 : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
+                                   "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
   finding.evidence = {{"holder", row.path},
                       {"retained_bytes", row.retained_bytes},
                       {"blocks", row.blocks},
@@ -178,7 +178,8 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
 
 void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders,
                   const std::vector<Grown>& grown, Findings& found, std::set<std::string>& told) {
-  const std::set<std::string> grew_in_time = report.steps.count > 0 ? std::set<std::string>() : containers_that_grew(report);
+  const std::set<std::string> grew_in_time =
+      report.steps.count > 0 ? std::set<std::string>() : containers_that_grew(report);
   for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
@@ -274,8 +275,9 @@ Finding describe_site(const Report& report, const SiteReport& site) {
   finding.bytes = site.live_bytes;
   const Frame* frame = point_at(finding, report, site);
   const std::string where = frame != nullptr ? place(frame->file, frame->line) : "an unknown place";
-  finding.message = plural(site.live_count, "block") + ", " + human_bytes(site.live_bytes) + " in all, allocated at " +
-                    where + " are still alive";
+  finding.message = plural(site.live_count, "block") + ", " + human_bytes(site.live_bytes) +
+                    (site.kind == "host_pinned" ? " of pinned host memory" : " in all") + ", allocated at " + where +
+                    " are still alive";
   finding.evidence["blocks"] = site.live_count;
   finding.evidence["steps_spanned"] = site.growth.steps_spanned;
   if (site.growth.bytes_per_step) finding.evidence["bytes_per_step"] = *site.growth.bytes_per_step;
@@ -318,7 +320,9 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
     }
     finding.message += ": " + site.evidence + ".";
     finding.fix =
-        chain.empty()
+        site.kind == "host_pinned" ? "Copy what you keep into plain memory (`.clone()`), or use a fixed number of "
+                                     "pinned buffers again and again."
+        : chain.empty()
             ? "Find the object of a library or of C++ code that keeps them: release it, or give it a bound."
             : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
               "or a container of fixed size.";
