@@ -115,12 +115,14 @@ class Judge {
     if (!goes_on || !reaches_back(begin, history_.first_step, pause, first_time)) return {};
     const double uneven = unevenness(middle, begin, end);
     if (uneven > most_uneven) return {};
+    const double share = static_cast<double>(steps_.size()) / (all.back() - begin + 1);
+    // A model that gets another layer, or whose layers are trained one after the other, grows in stages.
+    if (2 * history_.of_model >= survivors_.size() && share < 0.5) return {};
 
     Verdict result = verdict("growing", "");
     const double span = (middle.back() - middle.front()) * (1 + 1.0 / static_cast<double>(middle.size() - 1));
     result.growth.bytes_per_step = static_cast<double>(middle_bytes) / span;
     result.growth.bytes_per_second = per_second();
-    const double share = static_cast<double>(steps_.size()) / (all.back() - begin + 1);
     result.evidence = number(static_cast<double>(survivors_.size())) + " blocks alive that were born in " +
                       number(static_cast<double>(steps_.size())) + " different steps, " + number(begin) + " to " +
                       number(all.back()) + " of " + number(last) + ", evenly spread (" +

@@ -81,7 +81,7 @@ std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {
   return count;
 }
 
-Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container) const {
+Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model) const {
   SiteHistory history;
   std::map<std::uint32_t, std::uint64_t> sites;
   std::int16_t device = 0;
@@ -100,6 +100,7 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   const auto by_time = [](const Birth& a, const Birth& b) { return a.time < b.time; };
   const Birth& first = *std::min_element(history.survivors.begin(), history.survivors.end(), by_time);
   history.allocated_count = history.survivors.size();
+  if (of_model) history.of_model = history.survivors.size();
   history.first_time = first.time;
   history.first_step = first.step;
   const Birth& last = *std::max_element(history.survivors.begin(), history.survivors.end(), by_time);

@@ -19,8 +19,9 @@ class BirthJudge {
   /// `now` and `steps`: of the moment of the graph. `blocks`: all that live then. `trace` must outlive this.
   BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, const std::vector<HeldBlock>& blocks);
 
-  /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container.
-  Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container) const;
+  /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container;
+  /// `of_model`: a model in use consists of them, or they go with its parameters, and it may grow in stages.
+  Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model = false) const;
 
  private:
   struct Activity {

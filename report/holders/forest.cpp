@@ -227,6 +227,10 @@ class Maker {
       row.known = known->what;
       row.fix = known->fix;
     }
+    if (row.fix.empty() && held_.is_held_unseen(named) && held_.graph->moment() == trace::GraphMoment::exit)
+      row.fix =
+          "No object of Python refers to it, but its reference count says that something does: look for the call that "
+          "hands it to a library or an extension (DLPack, ctypes, C++), and for the one that gives it back.";
     result_.rows.push_back(std::move(row));
     nodes_.push_back(named);
     sharers_.push_back(std::move(group.sharers));
@@ -247,6 +251,7 @@ class Maker {
     if (root.kind == GraphNodeKind::cxx_root) {
       return held_.text(root.name).find("IPC") != std::string::npos ? "ipc" : "cxx";
     }
+    if (held_.is_held_unseen(way.front())) return "cxx";
     if (held_.is(node, GraphNodeKind::graph_node)) return "graph";
     if (held_.has(node, trace::graph_nn_module)) return "module";
     if (held_.way_edge[node] == no_node) return held_.has(node, trace::graph_user_code) ? "attribute" : "library";
@@ -311,7 +316,7 @@ class Maker {
     const bool model = held_.has(group.nodes.front(), trace::graph_nn_module) ||
                        held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group) ||
                        std::ranges::all_of(group.nodes, [&](std::uint32_t node) { return is_part_of_model(node); });
-    Verdict verdict = births_.judge(elements, of_container && !model);
+    Verdict verdict = births_.judge(elements, of_container && !model, is_state_of_model(group.nodes.front()));
     std::map<std::uint32_t, Bytes> sites;
     bool first = true;
     for (const std::vector<HeldBlock>& element : elements)
@@ -348,6 +353,26 @@ class Maker {
         if (role == "parameter" || role == "buffer" || role == "gradient" || role == "optimizer_state") model += bytes;
       });
     return 2 * model >= all && group.nodes.size() == 1 && !holds_models(group.nodes.front());
+  }
+
+  /// What an optimizer keeps for parameters that others hold, too: their model is in use. Of those of a model that was
+  /// given up the optimizer is the only holder.
+  bool is_state_of_model(std::uint32_t node) const {
+    const std::vector<std::uint32_t> way = way_to(held_, node);
+    const auto optimizer =
+        std::ranges::find_if(way, [&](std::uint32_t at) { return held_.has(at, trace::graph_optimizer); });
+    if (optimizer == way.end()) return false;
+    Bytes all = 0, parameters = 0;
+    each_storage(*optimizer, [&](std::uint32_t storage) {
+      const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
+      all += bytes;
+      for (const std::uint32_t before : held_.predecessors.of(storage))
+        if (held_.has(before, trace::graph_requires_grad)) {
+          parameters += bytes;
+          break;
+        }
+    });
+    return 10 * parameters < all;
   }
 
   bool is_part_of_model(std::uint32_t node) const {
@@ -391,7 +416,8 @@ class Maker {
 
   /// A cycle is named by the reference that a reader of the code can break.
   void set_cycle(std::uint32_t node, HolderReport& row) const {
-    if (held_.is_node(node) && !held_.has(node, trace::graph_user_code)) row.library = held_.text(held_.node(node).file);
+    if (held_.is_node(node) && !held_.has(node, trace::graph_user_code))
+      row.library = held_.text(held_.node(node).file);
     const Cycle cycle = describe_cycle(held_, node);
     if (cycle.text.empty()) return;
     row.cycle = utf8::sanitise(cycle.text);

@@ -136,9 +136,11 @@ class Builder {
     bool any = false;
     for (std::size_t i = finished.size(); i-- > 0;) {
       if (reached[finished[i]]) continue;
-      edges_.push_back({held_.garbage, finished[i]});
+      // What nothing that was seen refers to is no cycle: native code has the reference, or a statement that runs.
+      const bool unseen = held_.is_held_unseen(finished[i]) && held_.predecessors.of(finished[i]).empty();
+      edges_.push_back({unseen ? held_.root : held_.garbage, finished[i]});
       mark(finished[i], reached);
-      any = true;
+      any = any || !unseen;
     }
     if (any) edges_.push_back({held_.root, held_.garbage});
   }
@@ -231,7 +233,8 @@ class Builder {
       queue.push({price, to});
     };
     for (const std::uint32_t node : held_.successors.of(held_.root))
-      if (held_.is_node(node)) offer(node, cost_of_root(graph_.nodes[node]), no_node, no_node);
+      if (held_.is_node(node))
+        offer(node, held_.is_held_unseen(node) ? 1u << 29 : cost_of_root(graph_.nodes[node]), no_node, no_node);
     for (const std::uint32_t node : held_.successors.of(held_.garbage))
       if (held_.is_node(node)) offer(node, 1u << 30, no_node, no_node);
     while (!queue.empty()) {

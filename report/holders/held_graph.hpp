@@ -44,6 +44,8 @@ struct HeldGraph {
   bool has(std::uint32_t node, std::uint64_t flag) const {
     return is_node(node) && (graph->nodes[node].flags & flag) != 0;
   }
+  /// By something that is no Python object, as far as its references are counted.
+  bool is_held_unseen(std::uint32_t node) const { return has(node, trace::graph_unseen_holder); }
   bool is(std::uint32_t node, trace::GraphNodeKind kind) const {
     return is_node(node) && graph->nodes[node].kind == kind;
   }
