@@ -68,13 +68,32 @@ void write_below(const TextPage& page, const std::vector<HolderReport>& rows, co
   }
 }
 
+/// Whether it took a part of what was allocated from the first half of the run to its end, and let none go. Not enough
+/// to call it a leak: a model or a data set that is loaded does the same.
+bool went_on_filling(const Report& report, const HolderReport& row) {
+  constexpr std::uint64_t few = 10;
+  if (row.parent || row.blocks < few || row.limited || row.verdict == "recent") return false;
+  Bytes model = 0;
+  for (const char* role : {"parameter", "gradient", "buffer", "optimizer_state"})
+    if (const auto at = row.roles.find(role); at != row.roles.end()) model += at->second;
+  if (2 * model > row.retained_bytes || 4 * row.retained_bytes < report.holders.held_bytes) return false;
+  double first = row.first_time, last = row.last_time;
+  for (const SiteReport& site : report.sites) {
+    if (site.layer != "tensor") continue;
+    first = std::min(first, site.first_time);
+    last = std::max(last, site.last_time);
+  }
+  const double run = last - first;
+  return row.first_time - first <= run / 2 && last - row.last_time <= run / 10;
+}
+
 }  // namespace
 
 bool holds_more_and_more(const Report& report) {
   for (const SiteReport& site : report.sites)
     if (site.verdict == "growing" && is_main_layer(report, site)) return true;
   for (const HolderReport& row : report.holders.rows)
-    if (row.verdict == "growing" && !row.limited) return true;
+    if ((row.verdict == "growing" && !row.limited) || went_on_filling(report, row)) return true;
   return false;
 }
 
