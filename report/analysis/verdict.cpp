@@ -174,7 +174,9 @@ class Judge {
     // Few survivors of a buffer that is replaced at random may lie far apart, and are no older for it.
     const double reach = std::min(pause, 0.15 * length);
     if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), reach, first)) return {};
-    if (end - births.back() > std::max(0.05 * length, pause)) return {};
+    // The youngest of a container is often a variable's, too, and then none of these: one more pause.
+    constexpr std::size_t many = 16;
+    if (end - births.back() > std::max(0.05 * length, count < many ? pause : 1.8 * pause)) return {};
     // It stopped long ago, and nothing else went on either. A short wait may be that of a busy machine.
     if (clock_.now - last > 2 * (last - first) + shortest_idle) return {};
     if (unevenness(births, begin, end) > most_uneven) return {};
