@@ -24,6 +24,10 @@ std::vector<Leftover> leftover_processes(const std::string& run_id);
 /// `reports`, matched by pid) shows live device memory.
 std::vector<Finding> run_findings(const std::vector<Leftover>& leftovers, const std::vector<Report>& reports);
 
+/// Where a process of the run gave memory to another that keeps it: says so in the findings of both, and leaves the
+/// warning to the one that can let it go.
+void join_shared_memory(std::vector<Report>& reports);
+
 /// Renews the `idle-context` findings of the reports, whose contexts' bytes are known by now, and returns those of the
 /// run: what the processes other than `main_pid` say of themselves, joined by the line that made their contexts.
 std::vector<Finding> tell_idle_contexts(std::vector<Report>& reports, std::int64_t main_pid);

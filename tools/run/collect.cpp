@@ -198,6 +198,7 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
     }
   }
   share_out_contexts(reports);
+  findings::join_shared_memory(reports);
   if (!reports.empty()) add_run_findings(reports, end.pid, leftovers);
   for (std::size_t i = 0; i < reports.size(); ++i) {
     collected[i].report = std::move(reports[i]);

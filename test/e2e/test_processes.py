@@ -1,5 +1,5 @@
-"""CUDA contexts: who made them, where, and what they take. The oracle is the simulated device, which was told what a
-context costs."""
+"""What the processes of one run say together: who made a CUDA context and what it takes (the oracle is the simulated
+device, which was told what one costs), and who keeps the memory that another gave it."""
 
 import json
 import os
@@ -131,3 +131,53 @@ def test_merged_reports_name_the_ranks(tmp_path):
     merged = json.loads((tmp_path / "all.json").read_text())
     assert len(merged["contexts"]) == 3
     assert sorted(c["rank"] for c in merged["contexts"]) == sorted(merged["rank_names"])
+
+
+SHARED = """
+    import torch
+    import torch.multiprocessing as mp
+
+    def act(queue, done):
+        model = torch.nn.Linear(512, 512).cuda()
+        with torch.no_grad():
+            for _ in range(60):
+                queue.put(model(torch.randn(512, 512, device="cuda")).relu())
+        done.wait()
+
+    class Learner:
+        def __init__(self):
+            self.history = []
+
+        def learn(self, states):
+            loss = states.square().mean().item()
+            self.history.append((loss, {kept}))
+
+    if __name__ == "__main__":
+        context = mp.get_context("spawn")
+        queue, done = context.SimpleQueue(), context.Event()
+        actor = context.Process(target=act, args=(queue, done))
+        actor.start()
+        learner = Learner()
+        for _ in range(60):
+            learner.learn(queue.get())
+        done.set()
+        actor.join()
+"""
+
+
+def test_the_taker_of_shared_memory_is_to_blame(tmp_path):
+    done, reports = run(tmp_path, SHARED.format(kept="states"))
+    main = next(report for report in reports if "program.py" in " ".join(report["process"]["command"]))
+    actor = next(report for report in reports if report is not main)
+    (kept,) = [f for f in main["findings"] if f["severity"] == "warning"]
+    assert kept["code"] == "growing-site" and "history" in kept["variable"]
+    assert kept["evidence"]["producer_pid"] == actor["process"]["pid"]
+    (given,) = [f for f in actor["findings"] if f["code"] == "growing-site"]
+    assert given["severity"] == "info" and given["evidence"]["consumer_pid"] == main["process"]["pid"]
+    assert kept["variable"] in given["message"] and f"program.py:{kept['line']}" in given["message"]
+    assert done.stderr.index(kept["variable"]) < done.stderr.index("also traced")
+
+
+def test_a_taker_that_keeps_numbers(tmp_path):
+    _, reports = run(tmp_path, SHARED.format(kept="states.shape"))
+    assert not [f for report in reports for f in report["findings"] if f["severity"] != "info"]
