@@ -129,8 +129,8 @@ bool growth_went_on(const Report& report, std::uint32_t step) {
   if (series == nullptr || !series->is_array() || series->size() < 4) return true;
   const auto at = [&](std::size_t i) {
     const Json& row = (*series)[i];
-    const auto step = get(row, fact::step_live::step), blocks = get(row, fact::step_live::blocks);
-    return step && blocks ? std::pair{static_cast<double>(*step), static_cast<double>(*blocks)} : std::pair{0.0, 0.0};
+    const auto end = get(row, fact::step_live::step), blocks = get(row, fact::step_live::blocks);
+    return end && blocks ? std::pair{static_cast<double>(*end), static_cast<double>(*blocks)} : std::pair{0.0, 0.0};
   };
   std::size_t here = 0;
   while (here + 1 < series->size() && at(here).first < step) ++here;

@@ -93,7 +93,12 @@ assert entry["__name__"] == "vramtrack_agent.install" and callable(entry["on_loo
 notes = space["_file"]("notes")
 assert notes.take_look.__code__.co_filename == "<vramtrack notes>"
 assert notes.native.MOMENT_look == 3 and notes.native is entry["native"]
-assert "mine" not in notes.__builtins__ and "len" in notes.__builtins__
+assert "mine" not in notes.__builtins__
+def names(code):
+    return set(code.co_names).union(*(names(part) for part in code.co_consts if hasattr(part, "co_code")))
+used = set().union(*(names(compile(open(path).read(), path, "exec")) for path in sys.argv[2:]))
+used = {name for name in used if hasattr(builtins, name) and not name.startswith("__")}
+assert len(used) > 30 and not used - set(notes.__builtins__), used - set(notes.__builtins__)
 assert not [name for name in sys.modules if name.startswith("vramtrack")]
 assert notes.__dict__ in space["_own_spaces"]()
 from_process = space["_file"]("process")
@@ -102,5 +107,5 @@ assert from_process.is_own(notes.take_look.__code__) and not from_process.is_own
 
 
 def test_the_loader_puts_nothing_where_a_script_would_meet_it():
-    subprocess.run([sys.executable, "-c", LOADED, str(PACKAGE)], check=True, cwd="/")
+    subprocess.run([sys.executable, "-c", LOADED, str(PACKAGE), *map(str, FILES)], check=True, cwd="/")
     assert not hasattr(builtins, "mine")

@@ -28,7 +28,7 @@ def _own_builtins() -> dict[str, Any]:
     for name, value in list(vars(builtins).items()):
         kind = type(value)
         if kind is type(len):
-            own = value.__self__ is builtins
+            own = type(value.__self__) is types.ModuleType  # not a method of one of its objects; `open` is _io's
         elif kind is type:
             own = value.__module__ == "builtins"
         else:
