@@ -12,7 +12,9 @@ build_tree -DVRAMTRACK_TESTS=ON -DVRAMTRACK_WERROR=ON
 
 say "unit tests (ctest)"
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" -L unit --no-tests=error
-say "end-to-end tests (pytest)"
 cd "$root"
+say "unit tests of the agent (pytest)"
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider test/agent
+say "end-to-end tests (pytest)"
 VRAMTRACK_BUILD=$build PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -rs -p no:cacheprovider -n "$(nproc)" test/e2e "$@"
 say "all tests passed"

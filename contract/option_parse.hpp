@@ -40,6 +40,12 @@ constexpr std::uint64_t unit_bytes(std::string_view unit) noexcept {
 
 }  // namespace detail
 
+/// "2": the number, at most 9; whatever else is on: 1.
+constexpr unsigned parse_count(std::string_view text) noexcept {
+  if (!parse_flag(text)) return 0;
+  return text.size() == 1 && detail::is_digit(text[0]) ? static_cast<unsigned>(text[0] - '0') : 1;
+}
+
 inline constexpr std::uint64_t most_bytes = 1'000'000'000'000'000'000;  // 10^18: sums of a few still fit
 
 /// "1048576", "64KiB", "1.5 MiB", "10mb" -> whole bytes, rounded down. False, and `bytes` as it was, when it is no

@@ -10,6 +10,7 @@
 #include <cuda_runtime_api.h>
 #include <cupti.h>
 
+#include "contract/notes.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
@@ -64,10 +65,11 @@ std::atomic<std::uint64_t> g_seen{0};
 void note_without_figures(const char* why_unavailable) noexcept {
   trace::FactWriter fact;
   fact.begin_map();
-  fact.field("source", "cupti");
-  fact.field("complete", false);
-  why_unavailable == nullptr ? fact.null_field("unavailable") : fact.field("unavailable", why_unavailable);
-  fact.write("audit");
+  fact.field(fact::audit::source, "cupti");
+  fact.field(fact::audit::complete, false);
+  why_unavailable == nullptr ? fact.null_field(fact::audit::unavailable)
+                             : fact.field(fact::audit::unavailable, why_unavailable);
+  fact.write(trace::note_key::audit);
 }
 
 /// Says why there is no second witness, once, and in the trace.
@@ -292,16 +294,17 @@ bool enable_all(const Api& api) noexcept {
 }
 
 /// The entries of a tally as a list; returns the sum of their counts.
-std::uint64_t write(trace::FactWriter& fact, const char* key, const Tally& tally, bool with_bytes) noexcept {
+std::uint64_t write(trace::FactWriter& fact, fact::Field<fact::Type::parts> of, const Tally& tally,
+                    bool with_bytes) noexcept {
   std::uint64_t sum = 0;
-  fact.begin_list(key);
+  fact.begin_list(of);
   for (const Calls& calls : tally) {
     const char* name = calls.name.load(std::memory_order_acquire);
     if (name == nullptr) break;
     fact.begin_map();
-    fact.field("function", name);
-    fact.field("count", calls.count.load());
-    if (with_bytes) fact.field("bytes", calls.bytes.load());
+    fact.field(fact::calls::function, name);
+    fact.field(fact::calls::count, calls.count.load());
+    if (with_bytes) fact.field(fact::calls::bytes, calls.bytes.load());
     fact.end();
     sum += calls.count.load();
   }
@@ -363,17 +366,18 @@ void finish() noexcept {
   const std::uint64_t graph_peak = cuda_facts::graph_peak_bytes();
   trace::FactWriter fact;
   fact.begin_map();
-  fact.field("source", "cupti");
-  fact.field("complete", true);
-  fact.field("version", g_version);
-  fact.field("allocations", g_seen.load());
-  fact.field("handed_over", g_handed_over.load());
-  fact.field("recorded", g_host_options.cupti);
-  const std::uint64_t missed = write(fact, "missed_functions", g_missed, true);
-  fact.field("missed", missed);
-  if (g_graph_memory.load(std::memory_order_relaxed) || graph_peak != 0) write(fact, "explained", g_launches, false);
-  fact.field("graph_peak_bytes", graph_peak);
-  fact.write("audit");
+  fact.field(fact::audit::source, "cupti");
+  fact.field(fact::audit::complete, true);
+  fact.field(fact::audit::version, g_version);
+  fact.field(fact::audit::allocations, g_seen.load());
+  fact.field(fact::audit::handed_over, g_handed_over.load());
+  fact.field(fact::audit::recorded, g_host_options.cupti);
+  const std::uint64_t missed = write(fact, fact::audit::missed_functions, g_missed, true);
+  fact.field(fact::audit::missed, missed);
+  if (g_graph_memory.load(std::memory_order_relaxed) || graph_peak != 0)
+    write(fact, fact::audit::explained, g_launches, false);
+  fact.field(fact::audit::graph_peak_bytes, graph_peak);
+  fact.write(trace::note_key::audit);
 }
 
 void reset() noexcept {

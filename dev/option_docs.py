@@ -18,7 +18,7 @@ ROW = re.compile(
     r'^OPTION\((?P<type>\w+), (?P<member>\w+), "(?P<names>[^"]*)", "(?P<bare>[^"]*)", "(?P<variable>\w+)",'
     r' (?P<default>[^,]+), (?P<reader>host|tools|both), "(?P<help>[^"]*)"\)$'
 )
-METAVARIABLES = {"Flag": "", "Size": "SIZE", "SizeOrNone": "SIZE", "Text": "TEXT"}
+METAVARIABLES = {"Flag": "", "Size": "SIZE", "SizeOrNone": "SIZE", "Text": "TEXT", "Count": ""}
 
 
 class Option(NamedTuple):

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <set>
 
+#include "report/support/log.hpp"
 #include "tools/command.hpp"
 #include "tools/formats.hpp"
 #include "tools/input_files.hpp"
@@ -107,6 +108,7 @@ int cmd_report(const Arguments& arguments) {
       const Report report = load_input(input, options);
       if (ooms) write_ooms(report, input, options);
       leaking = leaking || (!fail_on_leak.empty() && leaks(report, leak_bytes));
+      const log::Step step("write " + options.format);
       if (format.render == nullptr) {
         if (!options.output.empty() && options.output != "-") options.text.colour = false;
         render::text(report, out, options.text);

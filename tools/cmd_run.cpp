@@ -14,6 +14,7 @@
 
 #include "report/findings/run_findings.hpp"
 #include "report/render/render.hpp"
+#include "report/support/log.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/command.hpp"
@@ -184,6 +185,7 @@ int cmd_run(const Arguments& arguments) {
   // A closed stderr or a limit on file sizes must not change the exit code; the child had what we were given.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  log::open(options.verbose);  // not before: a log that nobody reads must not end the launcher by a signal
   const std::vector<findings::Leftover> leftovers = wait_for_leftovers(run_id);
   const std::vector<Collected> collected = collector.finish(end, leftovers);
   print_summary(collected, folder, leftovers, options);

@@ -3,9 +3,11 @@
 #include <sys/auxv.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 #include "contract/option_parse.hpp"
+#include "report/support/log.hpp"
 
 namespace vramtrack::tools {
 namespace {
@@ -50,6 +52,15 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 
 void parse(CLI::App& app, const Arguments& arguments) {
   app.allow_extras();
+  // Of `run` it is an option like the others (contract/options.def), and its log begins later.
+  unsigned verbosity = 0;
+  const bool has_own = app.get_option_no_throw("--verbose") != nullptr;
+  if (!has_own) {
+    if (const char* text = std::getenv("VRAMTRACK_LOG")) verbosity = option::parse_count(text);
+    app.add_flag_function(
+        "-v,--verbose", [&](std::int64_t given) { verbosity = static_cast<unsigned>(given); },
+        "say on standard error what is read, looked for and skipped, and how long it takes; -vv says more");
+  }
   try {
     app.parse(Arguments(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
   } catch (const CLI::Success& help) {
@@ -64,6 +75,7 @@ void parse(CLI::App& app, const Arguments& arguments) {
     if (extra.starts_with("-") && !near.empty()) message += "; did you mean " + near + "?";
     throw UsageError(message + " (see `" + app.get_name() + " --help`)");
   }
+  log::open(verbosity);
 }
 
 std::uint64_t parse_size(const std::string& text, const std::string& name) {

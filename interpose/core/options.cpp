@@ -19,6 +19,8 @@ Arena g_arena;
 
 void read_Flag(bool& option, const char*, const char* text) noexcept { option = option::parse_flag(text); }
 
+void read_Count(unsigned& option, const char*, const char* text) noexcept { option = option::parse_count(text); }
+
 void read_Text(const char*& option, const char*, const char* text) noexcept {
   const std::size_t bytes = std::strlen(text) + 1;
   if (bytes == 1) return;

@@ -11,6 +11,7 @@ struct Options {
   using Size = std::uint64_t;
   using SizeOrNone = const char*;  // "" or a size as it was written
   using Text = const char*;
+  using Count = unsigned;
 #define OPTION(type, member, names, bare, variable, fallback, reader, help) type member = fallback;
 #include "contract/options.def"
 #undef OPTION

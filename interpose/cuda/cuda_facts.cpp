@@ -28,8 +28,8 @@ int runtime_version() noexcept {
   return 0;
 }
 
-void optional(trace::FactWriter& fact, const char* name, int value) noexcept {
-  value <= 0 ? fact.null_field(name) : fact.field(name, static_cast<std::uint64_t>(value));
+void optional(trace::FactWriter& fact, fact::Field<fact::Type::number> of, int value) noexcept {
+  value <= 0 ? fact.null_field(of) : fact.field(of, static_cast<std::uint64_t>(value));
 }
 
 int device_count() noexcept {
@@ -99,10 +99,10 @@ void write_once() noexcept {
   auto* get_uuid = VRAMTRACK_DRIVER(cuDeviceGetUuid_v2);
   trace::FactWriter fact;
   fact.begin_map();
-  optional(fact, "runtime", runtime_version());
-  optional(fact, "driver", driver);
-  fact.field("simulated", *g_host_options.sim != 0);
-  fact.begin_list("devices");
+  optional(fact, fact::cuda::runtime, runtime_version());
+  optional(fact, fact::cuda::driver, driver);
+  fact.field(fact::cuda::simulated, *g_host_options.sim != 0);
+  fact.begin_list(fact::cuda::devices);
   const int count = device_count();
   for (int device = 0; device < count; ++device) {
     char name[64] = "";
@@ -110,12 +110,12 @@ void write_once() noexcept {
     if (get_name != nullptr) get_name(name, sizeof name, device);
     if (get_total != nullptr) get_total(&total, device);
     fact.begin_map();
-    fact.field("index", static_cast<std::uint64_t>(device));
-    fact.field("name", name);
-    fact.field("total_bytes", total);
+    fact.field(fact::device::index, static_cast<std::uint64_t>(device));
+    fact.field(fact::device::name, name);
+    fact.field(fact::device::total_bytes, total);
     if (CUuuid uuid; get_uuid != nullptr && get_uuid(&uuid, device) == CUDA_SUCCESS) {
       char text[37];
-      fact.field("uuid", uuid_text(uuid, text));
+      fact.field(fact::device::uuid, uuid_text(uuid, text));
     }
     fact.end();
   }
@@ -134,9 +134,9 @@ void write_memory(std::uint32_t n) noexcept {
     std::size_t free_bytes = 0, total = 0;
     if (!context.current() || get(&free_bytes, &total) != CUDA_SUCCESS) continue;
     fact.begin_map();
-    fact.field("device", static_cast<std::uint64_t>(device));
-    fact.field("free_bytes", free_bytes);
-    fact.field("total_bytes", total);
+    fact.field(fact::memory_info::device, static_cast<std::uint64_t>(device));
+    fact.field(fact::memory_info::free_bytes, free_bytes);
+    fact.field(fact::memory_info::total_bytes, total);
     framework_pool.describe(device, fact);
     fact.end();
     any = true;

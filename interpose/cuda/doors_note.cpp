@@ -10,6 +10,7 @@
 
 #include <string_view>
 
+#include "contract/notes.hpp"
 #include "interpose/cuda/cuda_headers.hpp"
 
 #include "interpose/core/options.hpp"
@@ -29,8 +30,8 @@ std::string_view path_of(const char* soname) noexcept {
 }
 
 template <class Wanted>
-void list_rows(trace::FactWriter& fact, std::string_view key, Wanted wanted) noexcept {
-  fact.begin_list(key);
+void list_rows(trace::FactWriter& fact, fact::Field<fact::Type::texts> of, Wanted wanted) noexcept {
+  fact.begin_list(of);
   for (std::size_t i = 0; i < row_count; ++i)
     if (const Row row = static_cast<Row>(i); wanted(row)) fact.text(info(row).name);
   fact.end();
@@ -41,15 +42,15 @@ void list_rows(trace::FactWriter& fact, std::string_view key, Wanted wanted) noe
 void write_doors_note() noexcept {
   trace::FactWriter fact;
   fact.begin_map();
-  fact.begin_list("runtimes");
+  fact.begin_list(fact::doors::runtimes);
   for (const char* soname : {"libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13"})
     if (const std::string_view path = path_of(soname); !path.empty()) fact.text(path);
   fact.end();
-  fact.field("driver", path_of("libcuda.so.1"));
-  list_rows(fact, "by_name", called_by_name);
-  list_rows(fact, "by_look_up", [](Row row) { return real_of_pointer(row, 0) != nullptr; });
-  fact.field("unwrapped", unwrapped());
-  fact.write("doors");
+  fact.field(fact::doors::driver, path_of("libcuda.so.1"));
+  list_rows(fact, fact::doors::by_name, called_by_name);
+  list_rows(fact, fact::doors::by_look_up, [](Row row) { return real_of_pointer(row, 0) != nullptr; });
+  fact.field(fact::doors::unwrapped, unwrapped());
+  fact.write(trace::note_key::doors);
 }
 
 void tell_doctor() noexcept {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "contract/notes.hpp"
 #include "interpose/core/clock.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/thread_id.hpp"
@@ -101,10 +102,10 @@ void write_phase(const char* name) noexcept {
   trace::FactWriter fact(4096);
   fact.begin_list();
   fact.begin_list();
-  fact.number(ticks());
-  fact.number(thread_id());
-  if (name != nullptr) fact.text({name, ::strnlen(name, most_name_bytes)});
-  fact.write("phases[]");
+  fact.item(fact::phases::ticks, ticks());
+  fact.item(fact::phases::thread, thread_id());
+  if (name != nullptr) fact.item(fact::phases::name, {name, ::strnlen(name, most_name_bytes)});
+  fact.write(trace::note_key::phases);
 }
 
 // NVTX 3's injection interface (nvtxDetail/nvtxTypes.h): a table of pointers to the pointers that the headers call.
@@ -141,10 +142,10 @@ EXPORT void vramtrack_mark(const char* name) {
   trace::FactWriter fact(4096);
   fact.begin_list();
   fact.begin_list();
-  fact.number(ticks());
-  fact.text({name, ::strnlen(name, most_name_bytes)});
-  fact.number(live_bytes());
-  fact.write("marks[]");
+  fact.item(fact::marks::ticks, ticks());
+  fact.item(fact::marks::name, {name, ::strnlen(name, most_name_bytes)});
+  fact.item(fact::marks::live_bytes, live_bytes());
+  fact.write(trace::note_key::marks);
 }
 
 EXPORT int nvtxRangePushA(const char* name) {

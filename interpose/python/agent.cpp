@@ -45,7 +45,7 @@ std::atomic<std::int64_t> g_events{0};              // its allocations and frees
 std::atomic<std::int64_t> g_next_blocks{0};
 std::atomic<std::int64_t> g_next_event{32};
 std::uint64_t g_start_ns = 0;
-Object* g_globals = nullptr;  // the agent's namespace; owned, never freed
+Object* g_globals = nullptr;  // the namespace of install.py, whose functions are called by name
 __thread std::uint32_t t_last_oom = 0;
 
 /// GIL held from construction to destruction; keeps the script's pending exception, errno, and its trace function out
@@ -116,33 +116,35 @@ bool call(const PythonApi& api, const char* name, Object* arguments) noexcept {
   return truth;
 }
 
-/// Makes the namespace and runs install.py in it. A Python error is left set.
-bool make_namespace(const PythonApi& api) noexcept {
-  const Source* source = find_source("install");
-  Object* globals = api.new_dict();
+/// Makes the package: runs loader.py in a namespace of its own, which leaves that of install.py there. A Python error
+/// is left set.
+bool make_package(const PythonApi& api) noexcept {
+  const Source* source = find_source("loader");
+  Object* globals = api.new_dict();  // owned, never freed: it owns the package
   if (source == nullptr || globals == nullptr) return false;
   api.dict_set(globals, "__builtins__", api.builtins());
-  if (Object* name = api.new_string("_vramtrack_agent", 16)) {
-    api.dict_set(globals, "__name__", name);
-    api.decref(name);
+  constexpr std::string_view name = "vramtrack_agent.loader";
+  if (Object* text = api.new_string(name.data(), static_cast<std::ptrdiff_t>(name.size()))) {
+    api.dict_set(globals, "__name__", text);
+    api.decref(text);
   }
   if (!add_natives(api, globals)) return false;
   constexpr int file_input = 257;  // Py_file_input
-  Object* code = api.compile(source->text, "<vramtrack install>", file_input);
+  Object* code = api.compile(source->text, "<vramtrack loader>", file_input);
   if (code == nullptr) return false;
   Object* result = api.eval(code, globals, globals);
   api.decref(code);
   if (result == nullptr) return false;
   api.decref(result);
-  g_globals = globals;
-  return true;
+  g_globals = api.dict_get(globals, "entry");
+  return g_globals != nullptr;
 }
 
 void install(const PythonApi& api) noexcept {
   State expected = g_state.load();
   if (expected == State::installed || expected == State::off) return;
   PythonScope scope(api);
-  const bool ready = g_globals != nullptr || make_namespace(api);
+  const bool ready = g_globals != nullptr || make_package(api);
   const bool complete = ready && call(api, "install", nullptr);
   if (api.error_occurred() != nullptr) {  // cannot work here (a very old or very new interpreter): the rest goes on
     api.clear_error();

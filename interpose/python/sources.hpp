@@ -1,4 +1,4 @@
-// The agent's Python files as text, made by CMake from agent/py/*.py.
+// The agent's Python files as text, made by CMake from vramtrack_agent/*.py.
 #pragma once
 
 #include <cstddef>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "contract/notes.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/recorder/recorder.hpp"
@@ -135,15 +136,15 @@ void note_step_live() noexcept {
   trace::FactWriter fact;
   const auto put_state = [&](const LiveState& state) noexcept {
     fact.begin_list();
-    fact.number(state.step);
-    fact.number(state.bytes);
-    fact.number(state.blocks);
+    fact.item(fact::step_live::step, state.step);
+    fact.item(fact::step_live::bytes, state.bytes);
+    fact.item(fact::step_live::blocks, state.blocks);
     fact.end();
   };
   fact.begin_list();
   for (std::size_t i = 0; i < g_boundary_count; ++i) put_state(g_boundaries[i]);
   if (g_boundaries[g_boundary_count - 1].step != g_last_boundary.step) put_state(g_last_boundary);
-  fact.write("step_live");
+  fact.write(trace::note_key::step_live);
 }
 
 void reset_steps() noexcept {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "contract/notes.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/trace/fact_writer.hpp"
@@ -167,13 +168,13 @@ void note_worker_rng() noexcept {
     inherited.hex(child.inherited);
     trace::FactWriter fact;
     fact.begin_map();
-    fact.field("pid", child.pid);
-    fact.field("change", names[change - 1]);
-    fact.field("inherited", inherited.text());
-    fact.field("draws", child.draws.load(std::memory_order_relaxed));
-    fact.field("l", child.line);
-    fact.field("f", g_files[child.file]);
-    fact.write("worker_rng[]");
+    fact.field(fact::worker_rng::pid, child.pid);
+    fact.field(fact::worker_rng::change, names[change - 1]);
+    fact.field(fact::worker_rng::inherited, inherited.text());
+    fact.field(fact::worker_rng::draws, child.draws.load(std::memory_order_relaxed));
+    fact.field(fact::worker_rng::l, child.line);
+    fact.field(fact::worker_rng::f, g_files[child.file]);
+    fact.write(trace::note_key::worker_rng);
   }
 }
 

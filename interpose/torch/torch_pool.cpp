@@ -127,9 +127,9 @@ void describe_pool(int device, trace::FactWriter& fact) noexcept {
   if (!attribute(device, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, reserved) ||
       !attribute(device, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, used))
     return;
-  fact.begin_map("torch_pool");
-  fact.field("reserved_bytes", reserved);
-  fact.field("used_bytes", used);
+  fact.begin_map(fact::memory_info::torch_pool);
+  fact.field(fact::pool::reserved_bytes, reserved);
+  fact.field(fact::pool::used_bytes, used);
   fact.end();
 }
 

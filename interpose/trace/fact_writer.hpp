@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "contract/fact_encoding.hpp"
+#include "contract/facts.hpp"
 
 namespace vramtrack::trace {
 
@@ -35,19 +36,23 @@ class FactWriter {
   void flag(bool value) noexcept { byte(value ? fact::on : fact::off); }
   void null() noexcept { byte(fact::null); }
 
-  void field(std::string_view name, std::string_view value) noexcept { key(name), text(value); }
-  void field(std::string_view name, const char* value) noexcept { field(name, std::string_view(value)); }
+  // Fields of contract/facts.def, with the type that they have there. Of a map:
+  void field(fact::Field<fact::Type::text> of, std::string_view value) noexcept { key(of.name), text(value); }
+  void field(fact::Field<fact::Type::flag> of, std::same_as<bool> auto value) noexcept { key(of.name), flag(value); }
   template <std::unsigned_integral T>
-  void field(std::string_view name, T value) noexcept {
-    key(name);
-    if constexpr (std::same_as<T, bool>)
-      flag(value);
-    else
-      number(value);
+  requires(!std::same_as<T, bool>) void field(fact::Field<fact::Type::number> of, T value) noexcept {
+    key(of.name), number(value);
   }
-  void null_field(std::string_view name) noexcept { key(name), null(); }
-  void begin_list(std::string_view name) noexcept { key(name), begin_list(); }
-  void begin_map(std::string_view name) noexcept { key(name), begin_map(); }
+  template <fact::Type type>
+  void null_field(fact::Field<type> of) noexcept {
+    key(of.name), null();
+  }
+  void begin_list(fact::Field<fact::Type::texts> of) noexcept { key(of.name), begin_list(); }
+  void begin_list(fact::Field<fact::Type::parts> of) noexcept { key(of.name), begin_list(); }
+  void begin_map(fact::Field<fact::Type::part> of) noexcept { key(of.name), begin_map(); }
+  // Of a row, one after the other from position 0:
+  void item(fact::Field<fact::Type::number>, std::uint64_t value) noexcept { number(value); }
+  void item(fact::Field<fact::Type::text>, std::string_view value) noexcept { text(value); }
 
   bool complete() const noexcept { return !full_; }
   /// Closes what is open. The bytes are this object's.

@@ -14,6 +14,8 @@ class Vramtrack(CMakePackage):
     depends_on("ninja", type="build")
     depends_on("nlohmann-json@3.11:", type="build")
     depends_on("cli11@2.1:", type="build")
+    depends_on("spdlog@1.10:", type="build")
+    depends_on("fmt@9:", type="build")
     depends_on("cuda@13:", type="build")  # its headers; nothing of it is linked
     depends_on("elfutils@0.188:")
     depends_on("zlib-api")

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "report/model/fact_fields.hpp"
+
 namespace vramtrack {
 namespace {
 
@@ -45,16 +47,10 @@ Bytes largest_hole(std::vector<Range> segments, std::vector<Range> used) {
   return largest;
 }
 
-std::optional<Bytes> bytes_in(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_number_unsigned()) return std::nullopt;
-  return found->get<Bytes>();
-}
-
 const Json* info_of(const Json& memory_info, int device) {
   if (!memory_info.is_array()) return nullptr;
   for (const Json& info : memory_info) {
-    if (info.is_object() && info.value("device", -1) == device) return &info;
+    if (info.is_object() && get(info, fact::memory_info::device) == static_cast<std::uint64_t>(device)) return &info;
   }
   return nullptr;
 }
@@ -62,9 +58,10 @@ const Json* info_of(const Json& memory_info, int device) {
 /// What the cudaMallocAsync pool of PyTorch holds beyond the blocks in use: cached, as its own memory_reserved()
 /// counts.
 Bytes unused_in_torch_pool(const Json& info) {
-  const auto pool = info.find("torch_pool");
-  if (pool == info.end() || !pool->is_object()) return 0;
-  const std::optional<Bytes> reserved = bytes_in(*pool, "reserved_bytes"), used = bytes_in(*pool, "used_bytes");
+  const Json* pool = get(info, fact::memory_info::torch_pool);
+  if (pool == nullptr) return 0;
+  const std::optional<Bytes> reserved = get(*pool, fact::pool::reserved_bytes),
+                             used = get(*pool, fact::pool::used_bytes);
   return reserved && used && *used <= *reserved ? *reserved - *used : 0;
 }
 
@@ -132,7 +129,8 @@ std::vector<LedgerEntry> device_ledger(const std::vector<LedgerBlock>& blocks, c
       return a.bytes != b.bytes ? a.bytes > b.bytes : a.owner < b.owner;
     });
     if (info != nullptr) {
-      const std::optional<Bytes> free = bytes_in(*info, "free_bytes"), total = bytes_in(*info, "total_bytes");
+      const std::optional<Bytes> free = get(*info, fact::memory_info::free_bytes);
+      const std::optional<Bytes> total = get(*info, fact::memory_info::total_bytes);
       if (total) entry.total_bytes = *total;
       if (free && total && *free <= *total) {
         entry.driver_used_bytes = *total - *free;

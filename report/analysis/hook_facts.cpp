@@ -1,51 +1,27 @@
 #include "report/analysis/hook_facts.hpp"
 
+#include "contract/notes.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/support/units.hpp"
-#include "report/support/utf8.hpp"
 
 namespace vramtrack {
 namespace {
 
-const Json* object_in(const Report& report, const char* key) {
-  const auto found = report.notes.find(key);
+const Json* fact_in(const Report& report, std::string_view key) {
+  const auto found = report.notes.find(std::string(key));
   return found != report.notes.end() && found->second.is_object() ? &found->second : nullptr;
 }
 
-std::uint64_t number_in(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+std::optional<std::string> text_of(const Json& fact, fact::Field<fact::Type::text> field) {
+  std::optional<std::string> text = get(fact, field);
+  return text && text->empty() ? std::nullopt : text;
 }
 
-bool flag_in(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_boolean() && found->get<bool>();
-}
-
-std::optional<std::string> text_in(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_string()) return std::nullopt;
-  std::string text = utf8::sanitise(found->get<std::string>());
-  return text.empty() ? std::nullopt : std::optional(std::move(text));
-}
-
-std::vector<std::string> texts_in(const Json& json, const char* key) {
-  std::vector<std::string> texts;
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_array()) return texts;
-  for (const Json& text : *found) {
-    if (text.is_string()) texts.push_back(utf8::sanitise(text.get<std::string>()));
-  }
-  return texts;
-}
-
-std::vector<CalledFunction> functions_in(const Json& json, const char* key) {
+std::vector<CalledFunction> functions_of(const Json& fact, fact::Field<fact::Type::parts> field) {
   std::vector<CalledFunction> functions;
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_array()) return functions;
-  for (const Json& function : *found) {
-    if (!function.is_object()) continue;
-    functions.push_back(
-        {text_in(function, "function").value_or("?"), number_in(function, "count"), number_in(function, "bytes")});
+  for (const Json* call : get(fact, field)) {
+    functions.push_back({text_of(*call, fact::calls::function).value_or("?"),
+                         get(*call, fact::calls::count).value_or(0), get(*call, fact::calls::bytes).value_or(0)});
   }
   return functions;
 }
@@ -68,27 +44,29 @@ std::string explanation(const Audit& audit) {
 }  // namespace
 
 std::optional<Doors> doors_of(const Report& report) {
-  const Json* json = object_in(report, "doors");
-  if (json == nullptr) return std::nullopt;
-  return Doors{texts_in(*json, "runtimes"), text_in(*json, "driver"), texts_in(*json, "by_name"),
-               texts_in(*json, "by_look_up"), number_in(*json, "unwrapped")};
+  namespace doors = fact::doors;
+  const Json* fact = fact_in(report, trace::note_key::doors);
+  if (fact == nullptr) return std::nullopt;
+  return Doors{get(*fact, doors::runtimes), text_of(*fact, doors::driver), get(*fact, doors::by_name),
+               get(*fact, doors::by_look_up), get(*fact, doors::unwrapped).value_or(0)};
 }
 
 std::optional<Audit> audit_of(const Report& report) {
-  const Json* json = object_in(report, "audit");
-  if (json == nullptr) return std::nullopt;
-  Audit audit;
-  audit.unavailable = text_in(*json, "unavailable");
-  audit.complete = flag_in(*json, "complete");
-  audit.handed_over = flag_in(*json, "handed_over");
-  audit.version = number_in(*json, "version");
-  audit.allocations = number_in(*json, "allocations");
-  audit.missed = number_in(*json, "missed");
-  audit.recorded = flag_in(*json, "recorded");
-  audit.missed_functions = functions_in(*json, "missed_functions");
-  audit.explained = functions_in(*json, "explained");
-  audit.graph_peak_bytes = number_in(*json, "graph_peak_bytes");
-  return audit;
+  namespace audit = fact::audit;
+  const Json* fact = fact_in(report, trace::note_key::audit);
+  if (fact == nullptr) return std::nullopt;
+  Audit made;
+  made.unavailable = text_of(*fact, audit::unavailable);
+  made.complete = get(*fact, audit::complete).value_or(false);
+  made.handed_over = get(*fact, audit::handed_over).value_or(false);
+  made.version = get(*fact, audit::version).value_or(0);
+  made.allocations = get(*fact, audit::allocations).value_or(0);
+  made.missed = get(*fact, audit::missed).value_or(0);
+  made.recorded = get(*fact, audit::recorded).value_or(false);
+  made.missed_functions = functions_of(*fact, audit::missed_functions);
+  made.explained = functions_of(*fact, audit::explained);
+  made.graph_peak_bytes = get(*fact, audit::graph_peak_bytes).value_or(0);
+  return made;
 }
 
 std::string audit_line(const Audit& audit) {

@@ -3,30 +3,29 @@
 #include <algorithm>
 #include <map>
 
-#include "report/support/utf8.hpp"
+#include "contract/notes.hpp"
+#include "report/model/fact_fields.hpp"
 
 namespace vramtrack {
 namespace {
 
-/// The entries of a note that adds up: lists that begin with a moment.
+/// The rows of a note that adds up, with the moment that each has.
 template <class Take>
-void each_entry(const Report& report, const trace::TraceFile& trace, const char* key, Take&& take) {
-  const auto note = report.notes.find(key);
+void each_row(const Report& report, const trace::TraceFile& trace, std::string_view key,
+              fact::Field<fact::Type::number> ticks, Take&& take) {
+  const auto note = report.notes.find(std::string(key));
   if (note == report.notes.end() || !note->second.is_array()) return;
-  for (const Json& entry : note->second)
-    if (entry.is_array() && entry.size() >= 2 && entry[0].is_number_unsigned())
-      take(trace.seconds(entry[0].get<std::uint64_t>()), entry);
+  for (const Json& row : note->second)
+    if (const auto at = row.is_array() ? get(row, ticks) : std::nullopt) take(trace.seconds(*at), row);
 }
 
 }  // namespace
 
 std::vector<Mark> named_marks(const Report& report, const trace::TraceFile& trace) {
   std::vector<Mark> marks;
-  each_entry(report, trace, "marks[]", [&](double time, const Json& entry) {
-    if (!entry[1].is_string()) return;
-    Mark mark{time, utf8::sanitise(entry[1].get<std::string>()), std::nullopt};
-    if (entry.size() > 2 && entry[2].is_number_unsigned()) mark.live_bytes = entry[2].get<Bytes>();
-    marks.push_back(std::move(mark));
+  each_row(report, trace, trace::note_key::marks, fact::marks::ticks, [&](double time, const Json& row) {
+    if (std::optional<std::string> name = get(row, fact::marks::name))
+      marks.push_back({time, std::move(*name), get(row, fact::marks::live_bytes)});
   });
   std::ranges::stable_sort(marks, {}, &Mark::time);
   return marks;
@@ -35,13 +34,13 @@ std::vector<Mark> named_marks(const Report& report, const trace::TraceFile& trac
 std::vector<Phase> named_phases(const Report& report, const trace::TraceFile& trace) {
   std::vector<Phase> phases;
   std::map<std::uint64_t, std::vector<std::size_t>> open;  // by thread, the innermost last
-  each_entry(report, trace, "phases[]", [&](double time, const Json& entry) {
-    if (!entry[1].is_number_unsigned()) return;
-    std::vector<std::size_t>& inside = open[entry[1].get<std::uint64_t>()];
-    if (entry.size() > 2 && entry[2].is_string()) {
+  each_row(report, trace, trace::note_key::phases, fact::phases::ticks, [&](double time, const Json& row) {
+    const std::optional<std::uint64_t> thread = get(row, fact::phases::thread);
+    if (!thread) return;
+    std::vector<std::size_t>& inside = open[*thread];
+    if (std::optional<std::string> name = get(row, fact::phases::name)) {
       inside.push_back(phases.size());
-      phases.push_back(
-          {utf8::sanitise(entry[2].get<std::string>()), entry[1].get<std::uint32_t>(), time, std::nullopt});
+      phases.push_back({std::move(*name), static_cast<std::uint32_t>(*thread), time, std::nullopt});
     } else if (!inside.empty()) {  // else it began before the trace did
       phases[inside.back()].end = time;
       inside.pop_back();

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "contract/notes.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/read_fact.hpp"
 #include "report/support/utf8.hpp"
 
@@ -56,26 +57,28 @@ std::optional<std::string> string_in(const Json& json, const char* name) {
 }
 
 /// 13000 -> "13.0"
-std::optional<std::string> cuda_version(const Json& json, const char* name) {
-  if (!json.is_object()) return std::nullopt;
-  const auto found = json.find(name);
-  if (found == json.end() || !found->is_number_integer() || found->get<int>() <= 0) return std::nullopt;
-  const int version = found->get<int>();
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+std::optional<std::string> cuda_version(std::optional<std::uint64_t> version) {
+  if (!version || *version == 0) return std::nullopt;
+  return std::to_string(*version / 1000) + "." + std::to_string(*version % 1000 / 10);
 }
 
-void add_devices(const Json& list, const char* total_key, std::vector<Device>& devices) {
+void add_device(const Json& fact, std::optional<Bytes> total, std::vector<Device>& devices) {
+  const std::optional<std::uint64_t> index = get(fact, fact::device::index);
+  if (!index) return;
+  Device device;
+  device.index = static_cast<int>(*index);
+  device.name = get(fact, fact::device::name).value_or("");
+  device.total_bytes = total.value_or(0);
+  device.uuid = get(fact, fact::device::uuid);
+  devices.push_back(std::move(device));
+}
+
+/// As the first libraries wrote them, in a note of their own.
+void add_early_devices(const Json& list, std::vector<Device>& devices) {
+  constexpr fact::Field<fact::Type::number> total{"total", 0};
   if (!list.is_array()) return;
-  for (const Json& item : list) {
-    if (!item.is_object() || !item.contains("index") || !item["index"].is_number_integer()) continue;
-    Device device;
-    device.index = item["index"].get<int>();
-    device.name = string_in(item, "name").value_or("");
-    if (item.contains(total_key) && item[total_key].is_number_integer())
-      device.total_bytes = item[total_key].get<Bytes>();
-    device.uuid = string_in(item, "uuid");
-    devices.push_back(std::move(device));
-  }
+  for (const Json& item : list)
+    if (item.is_object()) add_device(item, get(item, total), devices);
 }
 
 }  // namespace
@@ -148,15 +151,16 @@ Process process_facts(const trace::TraceFile& trace) {
 Environment environment_facts(const trace::TraceFile& trace) {
   Environment environment;
   const Json cuda = json_note(trace, key::cuda);
-  environment.cuda_runtime = cuda_version(cuda, "runtime");
-  environment.cuda_driver = cuda_version(cuda, "driver");
-  if (cuda.is_object() && cuda.contains("simulated") && cuda["simulated"].is_boolean()) {
-    environment.simulated = cuda["simulated"].get<bool>();
+  if (cuda.is_object()) {
+    environment.cuda_runtime = cuda_version(get(cuda, fact::cuda::runtime));
+    environment.cuda_driver = cuda_version(get(cuda, fact::cuda::driver));
+    environment.simulated = get(cuda, fact::cuda::simulated).value_or(environment.simulated);
+    for (const Json* device : get(cuda, fact::cuda::devices))
+      add_device(*device, get(*device, fact::device::total_bytes), environment.devices);
   }
-  if (cuda.is_object() && cuda.contains("devices")) add_devices(cuda["devices"], "total_bytes", environment.devices);
-  if (environment.devices.empty()) add_devices(json_note(trace, "devices"), "total", environment.devices);
+  if (environment.devices.empty()) add_early_devices(json_note(trace, "devices"), environment.devices);
 
-  const Json python = json_note(trace, "python");  // the agent's
+  const Json python = json_note(trace, key::python);  // the agent's
   environment.python = string_in(python, "version");
   environment.torch = string_in(python, "torch");
   return environment;

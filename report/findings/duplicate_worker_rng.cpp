@@ -2,28 +2,31 @@
 // The states were compared in the children (interpose/python/worker_random.hpp); workers that reseed are innocent.
 #include <map>
 
+#include "contract/notes.hpp"
 #include "report/findings/registry.hpp"
+#include "report/model/fact_fields.hpp"
 
 namespace vramtrack::findings {
 
 Findings duplicate_worker_rng(const Report& report) {
-  const Json* workers = note(report, "worker_rng[]");
+  namespace rng = fact::worker_rng;
+  const Json* workers = note(report, std::string(trace::note_key::worker_rng));
   if (workers == nullptr || !workers->is_array()) return {};
   std::map<std::string, std::vector<const Json*>> by_state;
   for (const Json& worker : *workers)
-    if (worker.is_object() && value<std::string>(worker, "change", "") == "drawn")
-      by_state[value<std::string>(worker, "inherited", "")].push_back(&worker);
+    if (worker.is_object() && get(worker, rng::change) == "drawn")
+      by_state[get(worker, rng::inherited).value_or("")].push_back(&worker);
   Findings found;
   for (const auto& [state, same] : by_state) {
     if (same.size() < 2) continue;
     Finding finding = make("duplicate-worker-rng", "warning", "Worker processes drew identical random numbers");
     const Json& first = *same.front();
-    if (const auto file = value<std::string>(first, "f", ""); !file.empty()) finding.file = file;
-    if (const int line = value<int>(first, "l", 0); line > 0) finding.line = line;
+    if (const auto file = get(first, rng::f); file && !file->empty()) finding.file = file;
+    if (const auto line = get(first, rng::l).value_or(0); line > 0) finding.line = static_cast<int>(line);
     Json pids = Json::array(), draws = Json::array();
     for (const Json* worker : same) {
-      pids.push_back(value<std::int64_t>(*worker, "pid", 0));
-      draws.push_back(value<std::uint64_t>(*worker, "draws", 0));
+      pids.push_back(get(*worker, rng::pid).value_or(0));
+      draws.push_back(get(*worker, rng::draws).value_or(0));
     }
     finding.variable = "numpy.random";
     finding.message =

@@ -4,6 +4,8 @@
 #include <map>
 #include <tuple>
 
+#include "contract/notes.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/sites.hpp"
 
 namespace vramtrack::findings {
@@ -123,12 +125,12 @@ Bytes peak_bytes(const Report& report) {
 }
 
 bool growth_went_on(const Report& report, std::uint32_t step) {
-  const Json* series = note(report, "step_live");
+  const Json* series = note(report, std::string(trace::note_key::step_live));
   if (series == nullptr || !series->is_array() || series->size() < 4) return true;
   const auto at = [&](std::size_t i) {
-    const Json& point = (*series)[i];
-    return point.is_array() && point.size() >= 3 ? std::pair{point[0].get<double>(), point[2].get<double>()}
-                                                 : std::pair{0.0, 0.0};
+    const Json& row = (*series)[i];
+    const auto end = get(row, fact::step_live::step), blocks = get(row, fact::step_live::blocks);
+    return end && blocks ? std::pair{static_cast<double>(*end), static_cast<double>(*blocks)} : std::pair{0.0, 0.0};
   };
   std::size_t here = 0;
   while (here + 1 < series->size() && at(here).first < step) ++here;

@@ -1,6 +1,7 @@
 #include "report/load/analyse.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 
 #include "contract/dormant.hpp"
@@ -22,6 +23,7 @@
 #include "report/model/input_error.hpp"
 #include "report/model/read_fact.hpp"
 #include "report/model/sites.hpp"
+#include "report/support/log.hpp"
 #include "report/support/utf8.hpp"
 #include "report/symbolize/stack_resolver.hpp"
 
@@ -49,6 +51,7 @@ class Analysis {
   }
 
   Report run() {
+    std::optional<log::Step> step("facts, at " + options_.at);
     report_.at = options_.at;
     report_.process = process_facts(trace_);
     report_.environment = environment_facts(trace_);
@@ -64,6 +67,7 @@ class Analysis {
     report_.audit = audit_of(report_);
     report_.totals = totals_of(trace_);
     if (oom_ != nullptr) set_totals_from_blocks();
+    step.emplace("call sites and the names of their stacks");
     add_sites();
     add_allocations();
     add_ledger();
@@ -72,12 +76,14 @@ class Analysis {
     add_contexts();
     add_losses();
     stacks_.finish();
+    step.emplace("holders");
     report_.marks = named_marks(report_, trace_);
     report_.phases = named_phases(report_, trace_);
     if (!at_peak()) {  // of the peak no single blocks are known
       holders::add_holders(report_, trace_, n_, options_.source_text);
       report_.fragmentation = fragmentation(trace_, report_, blocks_of_site_, owners_);
     }
+    step.emplace("findings");
     findings::settle_bounded_sites(report_);
     report_.findings = findings::find_all(report_);
     mark_growing_graphs();
@@ -185,7 +191,10 @@ class Analysis {
     // At the peak single blocks are not known; those alive at the end stand for them: verdicts are about the run.
     judge.judge(site, result);
     breakdown.label(site, index, judge.is_workspace(result), result);
-    if (result.live_bytes >= options_.min_size) report_.sites.push_back(std::move(result));
+    if (result.live_bytes >= options_.min_size)
+      report_.sites.push_back(std::move(result));
+    else
+      log::trace("skipped: call site ", index, ": ", result.live_bytes, " bytes, less than --min-size");
   }
 
   void add_allocations() {

@@ -10,6 +10,7 @@
 #include "report/analysis/history_bands.hpp"
 #include "report/model/read_report.hpp"
 #include "report/support/files.hpp"
+#include "report/support/log.hpp"
 
 namespace vramtrack {
 namespace {
@@ -24,9 +25,19 @@ bool looks_like_json(const files::Descriptor& file) {
   return first != text.npos && text[first] == '{';
 }
 
+trace::TraceFile read_trace(const std::string& path, const AnalyseOptions& options) {
+  const log::Step step("read " + path);
+  trace::TraceFile trace = trace::read_trace(path, options.whose);
+  log::debug("trace: ", path, ": ", trace.sites.size(), " call sites, ", trace.stacks.size(), " stacks, ",
+             trace.blocks.size(), " live blocks, ", trace.modules.size(), " modules, ", trace.notes.size(), " notes, ",
+             trace.torn_records, " torn records");
+  for (const std::string& warning : trace.warnings) log::debug("skipped: ", path, ": ", warning);
+  return trace;
+}
+
 Report load_trace(const std::string& path, const AnalyseOptions& options) {
   try {
-    const trace::TraceFile trace = trace::read_trace(path, options.whose);
+    const trace::TraceFile trace = read_trace(path, options);
     Report report = analyse(trace, options);
     if (trace.has_history && options.page) {
       trace::HistoryReader events(path);
@@ -44,7 +55,10 @@ Report load_trace(const std::string& path, const AnalyseOptions& options) {
 Report load(const std::string& path, const AnalyseOptions& options) {
   const files::Descriptor file = files::open_regular(path);
   if (!file || !looks_like_json(file)) return load_trace(path, options);
+  const log::Step step("read " + path);
   Report report = read_report(files::read_rest(file, std::numeric_limits<std::size_t>::max()), path);
+  log::debug("report: ", path, ": ", report.sites.size(), " call sites, ", report.allocations.size(), " blocks, at ",
+             report.at);
   const bool oom_asked = options.at == "oom" && report.at == "oom";
   if (options.at != "exit" && options.at != report.at && !oom_asked) {
     throw InputError(path, std::nullopt, "shows the moment \"" + report.at + "\", not \"" + options.at + "\"",

@@ -22,6 +22,8 @@ class DebugLines {
   /// when no unit covers the address.
   std::vector<NativeFrame> find(std::uint64_t address);
 
+  std::size_t unit_count() const noexcept { return units_.size(); }
+
  private:
   struct UnitRange {
     std::uint64_t begin, end;

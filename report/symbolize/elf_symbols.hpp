@@ -19,6 +19,7 @@ class ElfSymbols {
   /// After the last add, before the first find.
   void sort();
 
+  std::size_t size() const noexcept { return symbols_.size(); }
   bool empty() const noexcept { return symbols_.empty(); }
 
   /// The (mangled) name of the function that covers `address`; "" when none does. An address between two functions

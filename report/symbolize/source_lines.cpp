@@ -1,6 +1,10 @@
 #include "report/symbolize/source_lines.hpp"
 
+#include <cerrno>
+#include <cstring>
+
 #include "report/support/files.hpp"
+#include "report/support/log.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack {
@@ -16,7 +20,12 @@ const SourceLines::Text& SourceLines::open(const std::string& file) {
   const auto [at, added] = files_.try_emplace(file);
   Text& text = at->second;
   if (!added || bytes_ > most_bytes || file.empty() || file.front() != '/') return text;
-  text.content = files::read_rest(files::open_regular_for(file, reader_), most_file_bytes);
+  const files::Descriptor opened = files::open_regular_for(file, reader_);
+  if (!opened)
+    log::debug("skipped: source file ", file, ": ", std::strerror(errno));
+  else
+    text.content = files::read_rest(opened, most_file_bytes);
+  if (opened) log::trace("source file: ", file, ": ", text.content.size(), " bytes");
   bytes_ += text.content.size();
   for (std::size_t i = 0; i < text.content.size(); i = text.content.find('\n', i) + 1) {
     text.starts.push_back(static_cast<std::uint32_t>(i));

@@ -15,6 +15,8 @@
 #include <string_view>
 
 #include "report/support/files.hpp"
+#include "report/support/log.hpp"
+#include "report/symbolize/debug_files.hpp"
 
 namespace vramtrack {
 namespace fs = std::filesystem;
@@ -87,12 +89,7 @@ std::optional<std::uint64_t> stamp_of(const std::string& path, const std::string
   facts.string(VRAMTRACK_VERSION);
   facts.number(std::getenv("VRAMTRACK_DEBUGINFOD") != nullptr);
   facts.number(status.st_size);
-  const fs::path file(path), folder = file.parent_path();
-  const std::string name = file.filename().string() + ".debug";
-  const fs::path places[] = {"/usr/lib/debug/.build-id/" + build_id.substr(0, 2) + "/" + build_id.substr(2) + ".debug",
-                             folder / name, folder / ".debug" / name, "/usr/lib/debug" + folder.string() + "/" + name,
-                             "/usr/lib/debug" + path};
-  for (const fs::path& place : places) {
+  for (const fs::path& place : debug_file_places(path, build_id, "")) {
     const bool there = stat(place.c_str(), &status) == 0;
     facts.number(there ? status.st_size : -1);
     if (there) facts.number(status.st_mtim.tv_sec);
@@ -163,7 +160,9 @@ SymbolCache::Module& SymbolCache::open(const std::string& path, const std::strin
       frame.inlined = in.number<std::uint8_t>() != 0;
     }
   }
-  if (in.at_end()) module.entries = std::move(entries);
+  if (!in.at_end()) return module;
+  module.entries = std::move(entries);
+  log::debug("library: ", path, ": ", module.entries.size(), " names of earlier runs, from ", file_of(build_id));
   return module;
 }
 

@@ -11,10 +11,12 @@
 #include <optional>
 
 #include "report/model/sites.hpp"
+#include "report/support/files.hpp"
+#include "report/support/log.hpp"
+#include "report/symbolize/debug_files.hpp"
 #include "report/symbolize/debug_lines.hpp"
 #include "report/symbolize/demangle.hpp"
 #include "report/symbolize/elf_symbols.hpp"
-#include "report/support/files.hpp"
 
 namespace vramtrack {
 namespace {
@@ -23,19 +25,10 @@ char* g_debug_path = nullptr;  // libdwfl's default: beside the file, .debug/, /
 
 constexpr Dwfl_Callbacks callbacks = {
     .find_elf = dwfl_build_id_find_elf,
-    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .find_debuginfo = find_debug_file,
     .section_address = dwfl_offline_section_address,
     .debuginfo_path = &g_debug_path,
 };
-
-std::string hex_of(const unsigned char* bytes, int count) {
-  std::string text;
-  for (int i = 0; i < count; ++i) {
-    text += "0123456789abcdef"[bytes[i] >> 4];
-    text += "0123456789abcdef"[bytes[i] & 15];
-  }
-  return text;
-}
 
 Elf_Scn* section_of_type(Elf* elf, std::uint32_t type) {
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
@@ -139,6 +132,17 @@ Symbolizer::Symbolizer(std::string cache_folder, uid_t reader) : cache_(std::mov
 
 Symbolizer::~Symbolizer() = default;
 
+void Symbolizer::log_module(const std::string& path, const Module& module) {
+  if (module.usable)
+    log::debug("library: ", path, ": ", module.symbols.size(), " symbols, ",
+               module.lines != nullptr ? "lines of " + std::to_string(module.lines->unit_count()) + " units"
+                                       : "no line information");
+  if (!module.note.empty())
+    log::debug("skipped: ", module.note);
+  else if (!module.usable)
+    log::debug("skipped: ", path.empty() ? "code without a file" : path, ": no file to read names from");
+}
+
 std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, const std::string& build_id) const {
   auto loaded = std::make_shared<Module>();
   Module& module = *loaded;
@@ -163,10 +167,7 @@ std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, co
     module.note = path + " cannot be read as an ELF file: its functions have no names";
     return loaded;
   }
-  const unsigned char* bits = nullptr;
-  GElf_Addr where = 0;
-  const int count = dwfl_module_build_id(module.module, &bits, &where);
-  const std::string on_disk = count > 0 ? hex_of(bits, count) : std::string();
+  const std::string on_disk = build_id_of(module.module);
   if (!build_id.empty() && on_disk != build_id) {
     module.note = path + " has changed since the run (build-id " + (on_disk.empty() ? "none" : on_disk) + ", was " +
                   build_id + "): its functions have no names";
@@ -198,7 +199,10 @@ Symbolizer::Module& Symbolizer::open(const std::string& path, const std::string&
   constexpr std::size_t most = 512;  // a fleet of many different builds: those in use are kept by their users
   if (all.size() >= most) all.clear();
   std::shared_ptr<Module>& known = all[key];
-  if (known == nullptr) known = load(path, build_id);
+  if (known == nullptr) {
+    known = load(path, build_id);
+    log_module(path, *known);
+  }
   slot = known;
   if (!slot->note.empty()) notes_.push_back(slot->note);
   return *slot;

@@ -40,6 +40,7 @@ class Symbolizer {
   Module& open(const std::string& path, const std::string& build_id);
   std::vector<NativeFrame> look_up(Module& module, std::uint64_t address);
 
+  static void log_module(const std::string& path, const Module& module);
   std::shared_ptr<Module> load(const std::string& path, const std::string& build_id) const;
 
   std::unordered_map<std::string, std::shared_ptr<Module>> modules_;

@@ -1,8 +1,7 @@
-"""docs/extending.md holds: a row in one table is all that a hook, an option or a field of the report takes. Each is added in
+"""docs/extending.md holds: a row in one table is all that a hook, an option, a fact or a field of the report takes. Each is added in
 a copy of the tree, and what is made of the table is compiled there as the build compiles it."""
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -69,6 +68,40 @@ def test_an_option(tree):
         shutil.copy(ROOT / name, tree / name)
     subprocess.run([tree / "dev" / "option_docs.py"], check=True)
     assert "`--ring SIZE`" in (tree / "docs/running.md").read_text()
+
+
+def test_a_fact(tree):
+    """Written and read by its row; another type than the row's does not compile."""
+    add_row(tree, "contract/facts.def", 'FACT(cwd, "cwd",', 'FACT(numa, "numa", map, "exit", "where the process ran")\n'
+            'FACT_FIELD(numa, 0, node, number, "that it ran on")')
+    writer, reader = tree / "interpose/process/session.cpp", tree / "report/analysis/process_facts.cpp"
+    source = writer.read_text()
+    write = """
+#include "interpose/trace/fact_writer.hpp"
+void write_numa(VALUE node) {
+  vramtrack::trace::FactWriter fact;
+  fact.begin_map();
+  fact.field(fact::numa::node, node);
+  fact.write(vramtrack::trace::note_key::numa);
+}
+""".replace("fact::numa", "vramtrack::fact::numa")
+    writer.write_text(source + write.replace("VALUE", "unsigned"))
+    reader.write_text(reader.read_text() + """
+std::optional<std::uint64_t> numa_node(const vramtrack::trace::TraceFile& trace) {
+  return get(vramtrack::json_note(trace, vramtrack::trace::note_key::numa), vramtrack::fact::numa::node);
+}
+""")
+    compile_in(tree, "interpose/process/session.cpp")
+    compile_in(tree, "report/analysis/process_facts.cpp")
+    writer.write_text(source + write.replace("VALUE", "const char*"))
+    with pytest.raises(AssertionError, match="numa::node|no matching function"):
+        compile_in(tree, "interpose/process/session.cpp")
+    shutil.copytree(ROOT / "dev", tree / "dev")
+    (tree / "docs").mkdir()
+    shutil.copy(ROOT / "docs/trace-format.md", tree / "docs")
+    subprocess.run([tree / "dev" / "fact_docs.py"], check=True)
+    text = (tree / "docs/trace-format.md").read_text()
+    assert "| `numa` | map | exit | where the process ran |" in text and "| `numa` | `node` | number | that it ran on |" in text
 
 
 def test_a_hook(tree):

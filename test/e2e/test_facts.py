@@ -1,8 +1,30 @@
 """What the traced process says of itself reaches the report, however much it is."""
 
 import json
+import re
+import subprocess
+import sys
 
-from conftest import PYTHON
+from conftest import PYTHON, ROOT
+
+
+def test_the_documents_are_made_of_the_table():
+    done = subprocess.run([sys.executable, ROOT / "dev" / "fact_docs.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_keys_stand_in_the_table_alone():
+    """A writer or reader that spells a key or a field by hand would not notice that the table says something else."""
+    table = (ROOT / "contract" / "facts.def").read_text()
+    keys = set(re.findall(r'^FACT\(\w+, "([^"]+)", (?:map|list|rows)', table, re.M))
+    assert len(keys) >= 7
+    found = []
+    for folder in ("interpose", "cupti", "report", "tools"):
+        for path in (ROOT / folder).rglob("*.cpp"):
+            text = path.read_text()
+            found += [(path.name, key) for key in keys if re.search(rf'(write|note|notes\.find|json_note)\([^)]*"{re.escape(key)}"', text)]
+    assert not found
+
 
 DEVICES = """
 import ctypes

@@ -5,8 +5,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "contract/notes.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/hook_facts.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/read_fact.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
@@ -20,23 +22,20 @@ namespace {
 constexpr std::size_t indent = 26;
 
 /// 13000 -> "13.0"
-std::string cuda_version(const nlohmann::json& version) {
-  if (!version.is_number_unsigned()) return "?";
-  const auto number = version.get<unsigned>();
+std::string cuda_version(std::uint64_t number) {
   return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
 }
 
-void show_devices(const nlohmann::json& facts) {
+void show_devices(const Json& facts) {
   if (!facts.is_object()) return;
-  const auto runtime = facts.find("runtime"), driver = facts.find("driver"), devices = facts.find("devices");
-  std::string text = "driver " + (driver == facts.end() ? "?" : cuda_version(*driver));
-  if (runtime != facts.end() && !runtime->is_null()) text += ", runtime " + cuda_version(*runtime);
+  const auto runtime = get(facts, fact::cuda::runtime), driver = get(facts, fact::cuda::driver);
+  std::string text = "driver " + (driver ? cuda_version(*driver) : "?");
+  if (runtime) text += ", runtime " + cuda_version(*runtime);
   say(Verdict::ok, "CUDA", text);
-  if (devices == facts.end() || !devices->is_array()) return;
-  for (const nlohmann::json& device : *devices) {
-    if (!device.is_object()) continue;
-    say(Verdict::ok, "device " + std::to_string(device.value("index", 0)),
-        utf8::printable(device.value("name", "")) + ", " + human_bytes(device.value("total_bytes", std::uint64_t{0})));
+  for (const Json* device : get(facts, fact::cuda::devices)) {
+    say(Verdict::ok, "device " + std::to_string(get(*device, fact::device::index).value_or(0)),
+        utf8::printable(get(*device, fact::device::name).value_or("")) + ", " +
+            human_bytes(get(*device, fact::device::total_bytes).value_or(0)));
   }
 }
 
@@ -71,7 +70,7 @@ void show_trace(const fs::path& path) {
     if (note.n == 0) report.notes[note.key] = read_fact(note.value);
   }
   std::cout << "\nprocess " << trace.header.pid << '\n';
-  show_devices(report.notes["cuda"]);
+  show_devices(report.notes[std::string(trace::note_key::cuda)]);
   if (const std::optional<Doors> doors = doors_of(report)) {
     list("runtime", doors->runtimes);
     say(doors->driver ? Verdict::ok : Verdict::note, "driver", doors->driver.value_or("none was loaded"));

@@ -20,6 +20,7 @@
 #include "report/findings/findings.hpp"
 #include "report/render/render.hpp"
 #include "report/support/files.hpp"
+#include "report/support/log.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/command.hpp"
@@ -78,6 +79,7 @@ void add_run_findings(std::vector<Report>& reports, pid_t main_pid, const std::v
 }
 
 void write_json(const Report& report, const fs::path& path) {
+  const log::Step step("write " + path.string());
   files::replace_file(path.string(), [&](std::ostream& out) { render::json(report, out); });
 }
 
@@ -180,6 +182,8 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
   folder_changed_ = {};
   scan();
   tell_refused();
+  for (const auto& [path, started] : older_)
+    if (!seen_.contains(path)) log::debug("skipped: ", path.string(), ": it was there before this run");
   std::vector<Seen> order;
   for (const auto& [path, seen] : seen_) order.push_back(seen);
   std::sort(order.begin(), order.end(), [](const Seen& a, const Seen& b) { return a.started_ticks < b.started_ticks; });

@@ -9,7 +9,7 @@ namespace vramtrack::tools {
 namespace {
 
 // The names of this table's columns in C++.
-enum class Type { Flag, Size, SizeOrNone, Text };
+enum class Type { Flag, Size, SizeOrNone, Text, Count };
 enum class Reader { host, tools, both };
 
 struct Row {
@@ -43,7 +43,7 @@ Arguments split_command(const Arguments& arguments, std::vector<std::string>& co
     bool takes_next = false;
     for (const Row& row : rows) {
       if (!has_name(row, word)) continue;
-      takes_next = row.type != Type::Flag && row.bare.empty();
+      takes_next = row.type != Type::Flag && row.type != Type::Count && row.bare.empty();
       if (!row.bare.empty()) word.append("=").append(row.bare);
       break;
     }
@@ -54,6 +54,8 @@ Arguments split_command(const Arguments& arguments, std::vector<std::string>& co
 }
 
 void read_Flag(bool& option, const std::string&, const std::string& text) { option = option::parse_flag(text); }
+
+void read_Count(unsigned& option, const std::string&, const std::string& text) { option = option::parse_count(text); }
 
 void read_Text(std::string& option, const std::string&, const std::string& text) {
   if (!text.empty()) option = text;
@@ -85,6 +87,11 @@ void check_world(const RunOptions& options) {
 /// `names`: of the command line. `value` is what the environment said.
 void add(CLI::App& app, const char* names, bool& value, const char* help) { app.add_flag(names, value, help); }
 
+void add(CLI::App& app, const char* names, unsigned& count, const char* help) {
+  app.add_flag_function(
+      names, [&count](std::int64_t given) { count = static_cast<unsigned>(given); }, help);
+}
+
 template <typename Read>
 void add(CLI::App& app, const char* names, Read read, const char* help, const std::string& shown) {
   const std::string name = std::string(names).substr(std::string_view(names).rfind("--"));
@@ -97,6 +104,7 @@ void add(CLI::App& app, const char* names, Read read, const char* help, const st
 std::string shown(const std::string& value) { return value; }
 std::string shown(std::uint64_t value) { return value == 0 ? "" : std::to_string(value); }
 
+std::string exported(unsigned value) { return std::to_string(value); }
 std::string exported(bool value) { return value ? "1" : ""; }
 std::string exported(const std::string& value) { return value; }
 std::string exported(std::uint64_t value) { return std::to_string(value); }
@@ -117,6 +125,7 @@ RunOptions parse_run_options(const Arguments& arguments) {
       "Reports: DIR/vramtrack-<pid>.json, and .oom-<N>.json for each out-of-memory event.\n"
       "Exit code: CMD's; 128+N if signal N ended it; 77 with --fail-on-leak and a leak.");
 #define ADD_Flag(member, names, help) add(app, names, options.member, help)
+#define ADD_Count(member, names, help) add(app, names, options.member, help)
 #define ADD_VALUE(type, member, names, help)                                                                          \
   add(                                                                                                                \
       app, names, [&](const std::string& name, const std::string& text) { read_##type(options.member, name, text); }, \
@@ -129,6 +138,7 @@ RunOptions parse_run_options(const Arguments& arguments) {
 #include "contract/options.def"
 #undef OPTION
 #undef ADD_Flag
+#undef ADD_Count
 #undef ADD_VALUE
 #undef ADD_Text
 #undef ADD_Size

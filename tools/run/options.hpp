@@ -15,6 +15,7 @@ struct RunOptions {
   using Size = std::uint64_t;
   using SizeOrNone = std::string;  // "" or a size as it was written
   using Text = std::string;
+  using Count = unsigned;
 #define OPTION(type, member, names, bare, variable, fallback, reader, help) type member = fallback;
 #include "contract/options.def"
 #undef OPTION

@@ -1,23 +1,40 @@
 # The graph of who holds whom (contract/heap_graph.hpp): gathers what only PyTorch knows, then hands all to the native
-# walk, which does the rest without running any Python code. EDGE_x, MOMENT_x and GRAPH_x come from the native side.
+# walk, which does the rest without running any Python code. native.EDGE_x, native.MOMENT_x and native.GRAPH_x are
+# contract/heap_graph.def.
 #
 # What is gathered is a list of tuples per kind. The analysis' own references are counted natively, so that they do not
 # look like holders; nothing of it may outlive the call.
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-import types
+
+from . import native
+from .code_files import is_user_file
+from .dead import liveness_of
+from .frames import all_frames, frame_locals, frame_name, real_gc
+from .graph import saved_names, sequence_number
+from .process import is_own, ours, process
+from .tensors import Access, dtype_name, guard
+from .threads import has_gil
+from .ways import ATOMS, SUSPENDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any
 
 _SAVED_LIMIT = 400000  # references of autograd graphs that are followed
 
 
-def capture_graph(moment, number=0, seconds=3.0, nodes=1000000):
+def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int = 1000000) -> bool:
     """Takes the graph and writes it, in at most about so many seconds of processor time. True when it was stored; a note
     says why where it was not."""
     torch = sys.modules["torch"]
     if "t" in getattr(sys, "abiflags", "") or not has_gil():
-        native_note("agent_error[]", '["no holders are recorded: this Python has no GIL"]', 0)
+        native.note("agent_error[]", '["no holders are recorded: this Python has no GIL"]', 0)
         return False
     objects = real_gc().get_objects()  # before anything of the analysis is there
     facts = Facts(torch, seconds)
@@ -31,41 +48,61 @@ def capture_graph(moment, number=0, seconds=3.0, nodes=1000000):
 _look = {"cost": 0.3, "left": 16}  # of a graph at a look: processor time that the last one took, how many may come
 
 
-def capture_look():
+def capture_look() -> None:
     """A graph while the script runs, for a process that does not come to its end. Only when there is time for it: a walk
     is one piece, and looks have one hundredth of the process's time."""
-    budget = native_look_budget() / 1e9
+    budget = native.look_budget() / 1e9
     if _look["left"] == 0 or budget < 1.5 * _look["cost"]:
         return
     _look["left"] -= 1
     start = time.thread_time()
-    capture_graph(MOMENT_look, seconds=budget, nodes=20000)
+    capture_graph(native.MOMENT_look, seconds=budget, nodes=20000)
     _look["cost"] = time.thread_time() - start
 
 
 class Facts:
     """What PyTorch knows and the interpreter does not: rows for the native walk."""
 
-    def __init__(self, torch, seconds):
+    def __init__(self, torch: Any, seconds: float) -> None:
         self.torch, self.access = torch, Access(torch)
         self.seconds, self.end = seconds, time.thread_time() + seconds
-        self.tensors, self.edges, self.frames, self.parts = [], [], [], []
-        self.nodes, self.kept, self.known, self.visited = [], [], set(), set()
+        self.tensors: list[Any] = []
+        self.edges: list[Any] = []
+        self.frames: list[Any] = []
+        self.parts: list[Any] = []
+        self.nodes: list[Any] = []
+        self.kept: list[Any] = []
+        self.known: set[Any] = set()
+        self.visited: set[Any] = set()
         self.flags = 0
-        of = self.access._getter
+        of = self.access.getter
         self.is_view, self.base, self.device = self.access.tensor._is_view, of("_base"), self.access.tensor.get_device
         self.uses = None if self.access.transforming else getattr(self.access.tensor, "_use_count", None)
-        self.shapes, self.dtypes = {}, {}
+        self.shapes: dict[Any, Any] = {}
+        self.dtypes: dict[Any, Any] = {}
 
-    def clear(self):
-        for part in (self.tensors, self.edges, self.frames, self.parts, self.nodes, self.kept, self.known, self.visited):
+    def clear(self) -> None:
+        for part in (
+            self.tensors,
+            self.edges,
+            self.frames,
+            self.parts,
+            self.nodes,
+            self.kept,
+            self.known,
+            self.visited,
+        ):
             part.clear()
 
-    def take(self, moment, number, nodes, objects):
+    def take(self, moment: int, number: int, nodes: int, objects: list[Any]) -> bool:
         torch = self.torch
         functions = getattr(torch._C, "_functions", None)
-        found = native_graph_scan(objects, torch.Tensor, getattr(functions, "AccumulateGrad", None),
-                                  getattr(torch._C, "_FunctionBase", None))
+        found = native.graph_scan(
+            objects,
+            torch.Tensor,
+            getattr(functions, "AccumulateGrad", None),
+            getattr(torch._C, "_FunctionBase", None),
+        )
         if not found:
             return False
         tensors, suspended, pools, of_graphs = found
@@ -76,13 +113,33 @@ class Facts:
         self._add_suspended(suspended)
         self._add_pools(pools)
         self.kept.extend((tensors, suspended, pools, of_graphs, self.nodes, found))
-        settings = (int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9), nodes, _state["main"] and
-                    os.path.abspath(_state["main"]), os.path.dirname(os.__file__) + os.sep, sys.modules, torch.Tensor,
-                    self.access.module, self.access.optimizer, self.flags, self._note())
-        return native_graph(moment, number, objects, self.tensors, self.edges, self.frames, self.parts,
-                            list(sys.modules.values()), [globals(), self.__dict__], self.kept, settings)
+        settings = (
+            int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9),
+            nodes,
+            process.main and os.path.abspath(process.main),
+            os.path.dirname(os.__file__) + os.sep,
+            sys.modules,
+            torch.Tensor,
+            self.access.module,
+            self.access.optimizer,
+            self.flags,
+            self._note(),
+        )
+        return native.graph(
+            moment,
+            number,
+            objects,
+            self.tensors,
+            self.edges,
+            self.frames,
+            self.parts,
+            list(sys.modules.values()),
+            [*native.own_spaces(), self.__dict__],
+            self.kept,
+            settings,
+        )
 
-    def _note(self):
+    def _note(self) -> str:
         torch = self.torch
         try:
             if torch.is_autocast_enabled() and torch.is_autocast_cache_enabled():
@@ -91,19 +148,20 @@ class Facts:
             pass
         return ""
 
-    def _late(self):
+    def _late(self) -> bool:
         if time.thread_time() < self.end:
             return False
-        self.flags |= GRAPH_out_of_time
+        self.flags |= native.GRAPH_out_of_time
         return True
 
     # ---- tensors ----
 
-    def _gather(self, tensors):
+    def _gather(self, tensors: list[Any]) -> None:
         own = self.uses(self.torch.empty(0)) if self.uses is not None else 0
         adopt = self.access.adopt
-        for tensor in tensors if adopt is not None else ():
-            adopt(tensor)
+        if adopt is not None:
+            for tensor in tensors:
+                adopt(tensor)
         for at, tensor in enumerate(tensors):
             if at & 255 == 0 and self._late():
                 break
@@ -115,9 +173,9 @@ class Facts:
             self._add_node(self.nodes[done], own)
             done += 1
         if done < len(self.nodes):
-            self.flags |= GRAPH_out_of_time
+            self.flags |= native.GRAPH_out_of_time
 
-    def _add_tensor(self, tensor, own):
+    def _add_tensor(self, tensor: Any, own: int) -> None:
         """A row for a tensor that has memory on a device or a graph, and what it refers to in C++."""
         access, key = self.access, id(tensor)
         if key in self.known:
@@ -131,34 +189,34 @@ class Facts:
             node = None if leaf else access.graph(tensor)
             if not address and node is None:
                 return
-            flags = GRAPH_leaf if leaf else 0
+            flags = native.GRAPH_leaf if leaf else 0
             if access.requires_grad(tensor):
-                flags |= GRAPH_requires_grad
+                flags |= native.GRAPH_requires_grad
             shape, dtype, size, device, base = "", "", 0, -1, None
             if address:
                 shape, dtype = self._texts(tensor)
                 size = access.nbytes(tensor) if access.nbytes is not None else access.bytes(tensor)
                 device = self.device(tensor)
             if self.is_view(tensor):
-                flags |= GRAPH_view
+                flags |= native.GRAPH_view
                 base = self.base(tensor)
             holders = self.uses(tensor) - own if self.uses is not None else -1
             self.tensors.append((tensor, address, size, device, flags, shape, dtype, holders))
         except ours():
             return
         if base is not None:
-            self.edges.append((tensor, base, EDGE_base, 0, 0))
+            self.edges.append((tensor, base, native.EDGE_base, 0, 0))
             self._add_tensor(base, own)
         if node is not None:
-            self.edges.append((tensor, node, EDGE_grad_fn, 0, 0))
+            self.edges.append((tensor, node, native.EDGE_grad_fn, 0, 0))
             self._meet(node)
-        elif flags & GRAPH_requires_grad and address:
+        elif flags & native.GRAPH_requires_grad and address:
             gradient = access.grad(tensor)
             if gradient is not None:
-                self.edges.append((tensor, gradient, EDGE_grad, 0, 0))
+                self.edges.append((tensor, gradient, native.EDGE_grad, 0, 0))
                 self._add_tensor(gradient, own)
 
-    def _texts(self, tensor):
+    def _texts(self, tensor: Any) -> tuple[str, str]:
         shape, dtype = self.access.shape(tensor), self.access.dtype(tensor)
         text = self.shapes.get(shape)
         if text is None:
@@ -170,43 +228,40 @@ class Facts:
 
     # ---- autograd graphs ----
 
-    def _meet(self, node):
+    def _meet(self, node: Any) -> None:
         if id(node) not in self.visited:
             self.visited.add(id(node))
             self.nodes.append(node)  # holds it: a node's identity is only stable while it is referenced
 
-    def _add_node(self, node, own):
-        number = _sequence(node)
+    def _add_node(self, node: Any, own: int) -> None:
+        number = sequence_number(node)
         step = 0
         if number is None or number >= 1 << 62:
             number = 0
         else:
-            step = native_step_of(number) + 1
+            step = native.step_of(number) + 1
         self.parts.append((node, number, step))
         try:
             for index, (following, _) in enumerate(node.next_functions):
                 if following is not None:
-                    self.edges.append((node, following, EDGE_next_function, index, 0))
+                    self.edges.append((node, following, native.EDGE_next_function, index, 0))
                     self._meet(following)
         except ours():
             pass
         kind = type(node).__name__
         if kind == "AccumulateGrad":
             variable = node.variable
-            self.edges.append((node, variable, EDGE_variable, 0, 0))
+            self.edges.append((node, variable, native.EDGE_variable, 0, 0))
             self._add_tensor(variable, own)
             return
-        names = _raw_names.get(kind)
-        if names is None:
-            names = _raw_names[kind] = tuple(n for n in dir(type(node)) if n.startswith("_raw_saved_"))
-        for name in names:
+        for name in saved_names(node, kind):
             try:
                 value = getattr(node, name)
                 for one in value if type(value) is tuple else (value,):
                     saved = one.data
                     if saved is None:
                         continue
-                    self.edges.append((node, saved, EDGE_saved, name[11:], 0))
+                    self.edges.append((node, saved, native.EDGE_saved, name[11:], 0))
                     if self.access.kind(saved) == "t":
                         self._add_tensor(saved, own)
             except ours():
@@ -214,57 +269,81 @@ class Facts:
 
     # ---- frames ----
 
-    def _add_frames(self):
-        depths = {}
+    def _add_frames(self) -> None:
+        depths: dict[Any, Any] = {}
         for frame, thread in all_frames():
             depth = depths[thread] = depths.get(thread, -1) + 1
             code = frame.f_code
             function = bool(code.co_flags & 1)
-            flags = GRAPH_root | (0 if function else GRAPH_module_frame)
-            self.frames.append((frame, thread, depth, flags, frame_name(frame), code.co_filename, frame.f_lineno or 0,
-                                code.co_firstlineno))
-            self.edges.append((frame, frame.f_globals, EDGE_slot, "globals", 0))
+            flags = native.GRAPH_root | (0 if function else native.GRAPH_module_frame)
+            self.frames.append(
+                (
+                    frame,
+                    thread,
+                    depth,
+                    flags,
+                    frame_name(frame),
+                    code.co_filename,
+                    frame.f_lineno or 0,
+                    code.co_firstlineno,
+                )
+            )
+            self.edges.append((frame, frame.f_globals, native.EDGE_slot, "globals", 0))
             if function:
                 self._add_locals(frame, frame, code)
             elif frame.f_locals is frame.f_globals:
                 self._add_unread_globals(frame, code)
 
-    def _never_read_again(self, frame, code):
+    def _never_read_again(self, frame: FrameType, code: CodeType) -> set[str]:
         """Names of a frame of the user's own code that it does not read after this point."""
         live = liveness_of(code) if is_user_file(code.co_filename) else None
         if live is None:
-            return ()
+            return set()
         later = live.live_after(frame.f_lasti)
         return {name for name in live.names if name not in later}
 
-    def _add_unread_globals(self, frame, code):
+    def _add_unread_globals(self, frame: FrameType, code: CodeType) -> None:
         """The module holds its variables; that its code is done with some of them is known of its frame only."""
         for name in self._never_read_again(frame, code):
             value = frame.f_globals.get(name)
-            if value is not None and id(type(value)) not in _ATOMS:
-                self.edges.append((frame, value, EDGE_local, name, GRAPH_never_read_again | GRAPH_borrowed))
+            if value is not None and id(type(value)) not in ATOMS:
+                self.edges.append(
+                    (frame, value, native.EDGE_local, name, native.GRAPH_never_read_again | native.GRAPH_borrowed)
+                )
 
-    def _add_locals(self, holder, frame, code):
+    def _add_locals(self, holder: Any, frame: FrameType, code: CodeType) -> None:
         dead = self._never_read_again(frame, code)
         values = frame_locals(frame, 1)
         for name, value in values.items():
-            if id(type(value)) not in _ATOMS:
-                self.edges.append((holder, value, EDGE_local, name, GRAPH_never_read_again if name in dead else 0))
+            if id(type(value)) not in ATOMS:
+                self.edges.append(
+                    (holder, value, native.EDGE_local, name, native.GRAPH_never_read_again if name in dead else 0)
+                )
         values.clear()
 
-    def _add_suspended(self, suspended):
+    def _add_suspended(self, suspended: list[Any]) -> None:
         for o in suspended[:5000]:
-            frame = getattr(o, _SUSPENDED[type(o)])
-            if frame is None or frame.f_code.co_filename.startswith("<vramtrack"):
+            frame = getattr(o, SUSPENDED[type(o)])
+            if frame is None or is_own(frame.f_code):
                 continue
             code = frame.f_code
-            self.frames.append((o, 0, 0, GRAPH_suspended, frame_name(frame), code.co_filename, frame.f_lineno or 0,
-                                code.co_firstlineno))
+            self.frames.append(
+                (
+                    o,
+                    0,
+                    0,
+                    native.GRAPH_suspended,
+                    frame_name(frame),
+                    code.co_filename,
+                    frame.f_lineno or 0,
+                    code.co_firstlineno,
+                )
+            )
             self._add_locals(o, frame, code)
 
     # ---- memory that no tensor shows ----
 
-    def _add_pools(self, pools):
+    def _add_pools(self, pools: list[Any]) -> None:
         """CUDA graphs and memory pools: the segments that are theirs alone."""
         if not pools:
             return
@@ -279,4 +358,6 @@ class Facts:
                 continue
             for segment in snapshot:
                 if tuple(segment.get("segment_pool_id", ())) == key and any(key):
-                    self.edges.append((pool, segment["address"], EDGE_held, "segment", GRAPH_segment_edge))
+                    self.edges.append(
+                        (pool, segment["address"], native.EDGE_held, "segment", native.GRAPH_segment_edge)
+                    )

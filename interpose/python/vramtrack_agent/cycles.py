@@ -1,18 +1,30 @@
 # Tensors that only a reference cycle keeps alive: unreachable from every root, and every reference to the objects
 # around them comes from among those objects. The same arithmetic as the collector's, on the unreached part only.
 
+from __future__ import annotations
+
 import collections
 import sys
 import types
 
+from .code_files import is_user_file, module_file
+from .frames import frame_name
+from .process import ours
 
-def in_parts(objects, size=4096):
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Iterator
+
+    from .tensors import Access
+
+
+def in_parts(objects: list[Any], size: int = 4096) -> Iterator[list[Any]]:
     """Lists of some objects each, to ask the collector about many at a time."""
     for start in range(0, len(objects), size):
-        yield objects[start:start + size]
+        yield objects[start : start + size]
 
 
-def can_be_met(access, tensors, wanted, objects, collector):
+def can_be_met(access: Access, tensors: list[Any], wanted: set[int], objects: list[Any], collector: Any) -> set[int]:
     """Those of the ids `wanted` that a walk can meet: a Python object refers to the tensor, or it is a gradient. The
     others are kept by C++ alone (saved for backward), and no walk needs to look for them."""
     found = set()
@@ -24,7 +36,15 @@ def can_be_met(access, tensors, wanted, objects, collector):
     return found & wanted
 
 
-def garbage_tensors(tensors, wanted, reached, objects, lists, collector, limit=500000):
+def garbage_tensors(
+    tensors: list[Any],
+    wanted: set[int],
+    reached: set[int],
+    objects: list[Any],
+    lists: Iterable[list[Any]],
+    collector: Any,
+    limit: int = 500000,
+) -> list[tuple[Any, tuple[str, str, str, str]]]:
     """[(tensor, (loop, closing attribute, class, way to the tensor))] for those tensors with an id in `wanted` that are
     garbage. `lists`: those of the analysis; what they hold is not held by the script."""
     lost = [t for t in tensors if id(t) in wanted]
@@ -32,7 +52,7 @@ def garbage_tensors(tensors, wanted, reached, objects, lists, collector, limit=5
     if not lost or len(suspects) > limit:
         return []
     referents = collector.get_referents
-    counts = collections.Counter()  # id -> references from among the suspects, and from the analysis
+    counts: Any = collections.Counter()  # id -> references from among the suspects, and from the analysis
     for part in in_parts(list(suspects.values())):
         counts.update(map(id, referents(*part)))
     for held in (objects, lost, *lists):
@@ -43,16 +63,18 @@ def garbage_tensors(tensors, wanted, reached, objects, lists, collector, limit=5
     counts = None
     alive = set(frontier)
     while frontier:  # whatever a live object refers to is alive
-        below = set()
+        below: set[Any] = set()
         for part in in_parts(frontier):
             below.update(map(id, referents(*[suspects[key] for key in part])))
         frontier = [key for key in below if key in suspects and key not in alive]
         alive.update(frontier)
     garbage = suspects.keys() - alive
-    children = {key: [id(x) for x in referents(suspects[key]) if id(x) in garbage] for key in suspects if key in garbage}
-    parents = {}
-    for key, below in children.items():
-        for child in below:
+    children = {
+        key: [id(x) for x in referents(suspects[key]) if id(x) in garbage] for key in suspects if key in garbage
+    }
+    parents: dict[int, list[int]] = {}
+    for key, inner in children.items():
+        for child in inner:
             parents.setdefault(child, []).append(key)
     found = []
     for tensor in lost:
@@ -67,16 +89,18 @@ def garbage_tensors(tensors, wanted, reached, objects, lists, collector, limit=5
     return found
 
 
-def _cycle_above(key, parents, children, alive):
+def _cycle_above(
+    key: int, parents: dict[int, list[int]], children: dict[int, list[int]], alive: set[int]
+) -> tuple[list[int], list[int]] | None:
     """A path from an object back to itself, followed by the way from it to `key`: ids in order, or None."""
-    seen = {key: None}
+    seen: dict[int, int | None] = {key: None}
     queue = [key]
     for at in queue:
         loop = _path(at, at, children, alive)
         if loop:
             way = [at]
-            while seen[way[-1]] is not None:
-                way.append(seen[way[-1]])
+            while (above := seen[way[-1]]) is not None:
+                way.append(above)
             return loop, way
         for parent in parents.get(at, ()):
             if parent not in seen:
@@ -87,15 +111,15 @@ def _cycle_above(key, parents, children, alive):
     return None
 
 
-def _path(start, goal, children, alive):
-    seen = {start: None}
+def _path(start: int, goal: int, children: dict[int, list[int]], alive: set[int]) -> list[int] | None:
+    seen: dict[int, int | None] = {start: None}
     queue = [start]
     for at in queue:
         for child in children.get(at, ()):
             if child == goal:
                 way = [at]
-                while seen[way[-1]] is not None:
-                    way.append(seen[way[-1]])
+                while (before := seen[way[-1]]) is not None:
+                    way.append(before)
                 way.reverse()
                 return way + [goal]
             if child not in seen and child not in alive and len(seen) < 5000:
@@ -104,7 +128,9 @@ def _path(start, goal, children, alive):
     return None
 
 
-def _chain_text(suspects, loop_and_way, referents):
+def _chain_text(
+    suspects: dict[int, Any], loop_and_way: tuple[list[int], list[int]], referents: Callable[..., list[Any]]
+) -> tuple[str, str, str, str]:
     """What to say of a loop and of the way from it to the tensor: (loop as text, `Class.attribute` that closes it,
     class, way as text). Where an instance refers to its own __dict__, the two count as one step."""
     loop, way = loop_and_way
@@ -127,7 +153,7 @@ def _chain_text(suspects, loop_and_way, referents):
     return text, closing or text.partition(" -> ")[0], owner, path
 
 
-def _steps_text(steps, most=8):
+def _steps_text(steps: list[tuple[Any, str, Any]], most: int = 8) -> str:
     """`Trial.step_function -> method`; frames by their function."""
     text = []
     for source, name, _ in steps[:most]:
@@ -138,7 +164,7 @@ def _steps_text(steps, most=8):
     return " -> ".join(text + ["..."] * (len(steps) > most))
 
 
-def _class_of_user(o):
+def _class_of_user(o: Any) -> bool:
     t = type(o)
     if t.__module__ == "__main__":
         return True
@@ -146,7 +172,7 @@ def _class_of_user(o):
     return bool(file) and is_user_file(file)
 
 
-def _named_steps(path):
+def _named_steps(path: list[Any]) -> list[tuple[Any, str, Any]]:
     """[(source, attribute name or "", target)] along a path of objects."""
     steps = []
     i = 0

@@ -1,17 +1,34 @@
 # The facts of every tensor, as the text of one note. There may be hundreds of thousands: the text is put together here
 # from parts that repeat (shapes, types, the container that holds many), which costs a fifth of a JSON encoder.
 
+from __future__ import annotations
+
 import json
+
+from .json_text import without_lone_surrogates
+from .tensors import dtype_name
+from .ways import INDEX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .holders import Walk
+    from .roles import Roles
+    from .graph import Saved
+    from .tensors import Access
 
 
 class HolderText:
     """Holder chains as JSON text; what leads to a container is made once for all its elements."""
 
-    def __init__(self, walk):
+    def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        self.containers = {}  # position -> text up to the index, None where the whole has to be made each time
+        self.containers: dict[
+            Any, Any
+        ] = {}  # position -> text up to the index, None where the whole has to be made each time
 
-    def of(self, at):
+    def of(self, at: int) -> str:
         walk = self.walk
         if walk.kinds[at] == INDEX:
             parent = walk.parents[at]
@@ -25,13 +42,16 @@ class HolderText:
         return json.dumps(walk.describe(at))
 
 
-def tensor_note(access, walk, tensors, position, roles, saved):
+def tensor_note(
+    access: Access, walk: Walk, tensors: list[Any], position: dict[int, int], roles: Roles, saved: dict[int, Saved]
+) -> str:
     """{"tensors":[{"a","s","d","n","r","h","q"}]}: one entry for each address."""
     parts, held_in_c, done = [], [], set()
     holders = HolderText(walk)
-    shapes, dtypes = {}, {}
+    shapes: dict[Any, str] = {}
+    dtypes: dict[int, str] = {}
 
-    def entry(tensor, address, at):
+    def entry(tensor: Any, address: int, at: int | None) -> None:
         role, name = roles.of.get(address) or ("saved_for_backward" if address in saved else "python", "")
         if not name and address in saved:
             name = "%s.%s" % saved[address][3:5]
@@ -42,9 +62,18 @@ def tensor_note(access, walk, tensors, position, roles, saved):
         dtype_text = dtypes.get(id(dtype))
         if dtype_text is None:
             dtype_text = dtypes[id(dtype)] = dtype_name(dtype)
-        parts.append('{"a":%d,"s":%s,"d":"%s","n":%s,"r":"%s","h":%s,"q":%d}' % (
-            address, shape_text, dtype_text, json.dumps(name) if name else '""', role,
-            holders.of(at) if at is not None else '""', access.requires_grad(tensor)))
+        parts.append(
+            '{"a":%d,"s":%s,"d":"%s","n":%s,"r":"%s","h":%s,"q":%d}'
+            % (
+                address,
+                shape_text,
+                dtype_text,
+                json.dumps(name) if name else '""',
+                role,
+                holders.of(at) if at is not None else '""',
+                access.requires_grad(tensor),
+            )
+        )
 
     for tensor in tensors:
         address, at = access.address(tensor), position.get(id(tensor))
@@ -60,7 +89,18 @@ def tensor_note(access, walk, tensors, position, roles, saved):
             entry(tensor, address, None)
     for address, (size, shape, dtype, node, name) in saved.items():
         if address not in done:
-            parts.append(json.dumps({"a": address, "s": shape, "d": dtype, "n": "%s.%s" % (node, name),
-                                     "r": "saved_for_backward", "h": "autograd graph", "q": 0}))
+            parts.append(
+                json.dumps(
+                    {
+                        "a": address,
+                        "s": shape,
+                        "d": dtype,
+                        "n": "%s.%s" % (node, name),
+                        "r": "saved_for_backward",
+                        "h": "autograd graph",
+                        "q": 0,
+                    }
+                )
+            )
     held_in_c.clear()
     return without_lone_surrogates('{"tensors":[%s]}' % ",".join(parts))

@@ -1,36 +1,58 @@
 # Autograd graphs: how far one reaches (nodes, steps spanned, uses of one parameter) and what it keeps for backward.
 # Reads nodes only: `_saved_x` would run unpack hooks (and re-run a checkpointed forward), `_raw_saved_x` does not.
 
+from __future__ import annotations
+
+from . import native
+from .process import ours
+from .tensors import dtype_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Tuple
+
+    from .tensors import Access
+
+    Saved = Tuple[int, list[int], str, str, str]  # bytes, shape, dtype, type of the node, name
+
 _TOP_SEQUENCE = 1 << 62  # AccumulateGrad's number is 2^64 - 1
 _FUSED_RNN = ("CudnnRnnBackward0", "MiopenRnnBackward0")  # one node for all time steps
-_raw_names = {}  # node type name -> names of its raw saved values; strings only
+_raw_names: dict[str, tuple[str, ...]] = {}  # node type name -> names of its raw saved values; strings only
+
+
+def saved_names(node: Any, kind: str) -> tuple[str, ...]:
+    """Names of the raw saved values of a node of this type."""
+    names = _raw_names.get(kind)
+    if names is None:
+        names = _raw_names[kind] = tuple(n for n in dir(type(node)) if n.startswith("_raw_saved_"))
+    return names
 
 
 class Span:
     """What a bounded walk over the graph of some tensors saw."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.nodes = 0
         self.complete = True
-        self.steps = set()
-        self.uses = {}  # id of an AccumulateGrad node -> in-edges
+        self.steps: set[Any] = set()
+        self.uses: dict[Any, Any] = {}  # id of an AccumulateGrad node -> in-edges
         self.most_used = 0
         self.most_used_variable = 0  # id of the parameter
-        self.types = {}
+        self.types: dict[Any, Any] = {}
         self.same_type = ""
         self.saved_bytes = 0
         self.on_device = False  # a parameter of it is, of the first hundred
-        self.saved = {}  # address -> (bytes, shape, dtype, node type, name)
+        self.saved: dict[Any, Any] = {}  # address -> (bytes, shape, dtype, node type, name)
         self.sequence = 0  # time steps of the longest fused RNN
-        self.sequence_saved = {}  # address -> bytes that fused RNNs keep for each of their time steps
+        self.sequence_saved: dict[Any, Any] = {}  # address -> bytes that fused RNNs keep for each of their time steps
 
 
-def walk_graph(access, starts, limit, saved=False):
+def walk_graph(access: Access, starts: list[Any], limit: int, saved: bool = False) -> Span:
     """Walks the graphs of `starts` (nodes) up to `limit` nodes. With `saved`, what the nodes keep is listed too."""
     span = Span()
     stack = [node for node in starts if node is not None]
     visited = set(stack)  # holds the nodes: their identity is only stable while referenced
-    leaves = {}
+    leaves: dict[Any, Any] = {}
     while stack:
         node = stack.pop()
         span.nodes += 1
@@ -40,9 +62,9 @@ def walk_graph(access, starts, limit, saved=False):
         kind = type(node).__name__
         span.types[kind] = span.types.get(kind, 0) + 1
         if kind != "AccumulateGrad":
-            number = _sequence(node)
+            number = sequence_number(node)
             if number is not None and number < _TOP_SEQUENCE:
-                span.steps.add(native_step_of(number))
+                span.steps.add(native.step_of(number))
             if kind in _FUSED_RNN:
                 _measure_sequence(access, node, span)
             if saved:
@@ -56,7 +78,7 @@ def walk_graph(access, starts, limit, saved=False):
                 visited.add(following)
                 stack.append(following)
     if leaves:
-        most = max(leaves, key=leaves.get)
+        most = max(leaves, key=lambda leaf: leaves[leaf])
         span.most_used = leaves[most]
         try:
             span.most_used_variable = id(most.variable)
@@ -72,19 +94,21 @@ def walk_graph(access, starts, limit, saved=False):
     return span
 
 
-def _sequence(node):
+def sequence_number(node: Any) -> int | None:
     try:
         return node._sequence_nr()
     except ours():
         return None
 
 
-def _measure_sequence(access, node, span):
+def _measure_sequence(access: Access, node: Any, span: Span) -> None:
     """Length of the sequence that nn.LSTM, nn.GRU or nn.RNN ran over in one call, and what it keeps in proportion to it:
     input, output and the reserve. Once backward has freed those, as it has where cuDNN's work space for it makes the
     peak, the length is told by the shape that the gradient of the output has."""
     try:
-        kept = [getattr(node, name).data for name in ("_raw_saved_input", "_raw_saved_result0", "_raw_saved_result3")]
+        kept: Any = [
+            getattr(node, name).data for name in ("_raw_saved_input", "_raw_saved_result0", "_raw_saved_result3")
+        ]
         packed = node._saved_batch_sizes
         shape = node._input_metadata[0].shape if kept[0] is None else access.shape(kept[0])
         length = len(packed) or shape[1 if node._saved_batch_first else 0]
@@ -97,11 +121,8 @@ def _measure_sequence(access, node, span):
     kept = tensor = None
 
 
-def _collect_saved(access, node, kind, span):
-    names = _raw_names.get(kind)
-    if names is None:
-        names = _raw_names[kind] = tuple(n for n in dir(type(node)) if n.startswith("_raw_saved_"))
-    for name in names:
+def _collect_saved(access: Access, node: Any, kind: str, span: Span) -> None:
+    for name in saved_names(node, kind):
         try:
             value = getattr(node, name)
             values = value if type(value) is tuple else (value,)
@@ -110,8 +131,13 @@ def _collect_saved(access, node, kind, span):
                 if tensor is not None and access.kind(tensor) == "t":
                     address = access.address(tensor)
                     if address and address not in span.saved:
-                        span.saved[address] = (access.bytes(tensor), list(access.shape(tensor)),
-                                               dtype_name(access.dtype(tensor)), kind, name[11:])
+                        span.saved[address] = (
+                            access.bytes(tensor),
+                            list(access.shape(tensor)),
+                            dtype_name(access.dtype(tensor)),
+                            kind,
+                            name[11:],
+                        )
                 tensor = None
         except ours():
             continue  # freed by backward, changed in place, packed by a hook
@@ -121,5 +147,10 @@ def _collect_saved(access, node, kind, span):
             if access.kind(tensor) == "t":
                 address = access.address(tensor)
                 if address and address not in span.saved:
-                    span.saved[address] = (access.bytes(tensor), list(access.shape(tensor)),
-                                           dtype_name(access.dtype(tensor)), kind, "ctx." + str(name))
+                    span.saved[address] = (
+                        access.bytes(tensor),
+                        list(access.shape(tensor)),
+                        dtype_name(access.dtype(tensor)),
+                        kind,
+                        "ctx." + str(name),
+                    )

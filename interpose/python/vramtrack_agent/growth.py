@@ -1,15 +1,40 @@
 # Where in the source a variable grows: the statement that adds to it. Reads the user's file once per question.
 
+from __future__ import annotations
+
 import ast
 
-_ADDERS = frozenset(("append", "extend", "insert", "add", "appendleft", "extendleft", "update", "setdefault", "put",
-                     "push", "log", "record", "put_nowait", "__setitem__"))
+from .code_files import is_user_file
+from .process import ours
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+_ADDERS = frozenset(
+    (
+        "append",
+        "extend",
+        "insert",
+        "add",
+        "appendleft",
+        "extendleft",
+        "update",
+        "setdefault",
+        "put",
+        "push",
+        "log",
+        "record",
+        "put_nowait",
+        "__setitem__",
+    )
+)
 _TAKERS = frozenset(("pop", "popleft", "popitem", "clear", "remove"))
 _largest_source = 300000  # bytes: to parse a larger one would hold the program up
-_trees = {}  # path -> ast.Module or None; a handful of user files
+_trees: dict[Any, Any] = {}  # path -> ast.Module or None; a handful of user files
 
 
-def _tree(path):
+def source_tree(path: str) -> ast.Module | None:
     if path not in _trees:
         if len(_trees) > 50:
             _trees.clear()
@@ -22,7 +47,7 @@ def _tree(path):
     return _trees[path]
 
 
-def _scope(tree, function, first_line):
+def _scope(tree: ast.AST, function: str, first_line: int) -> ast.AST:
     """The function's own tree, or the whole file."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == function:
@@ -32,17 +57,20 @@ def _scope(tree, function, first_line):
     return tree
 
 
-def _classes(tree, name):
+def _classes(tree: ast.AST, name: str) -> list[ast.ClassDef]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name] if name else []
 
 
-def limited_in_source(path, function, first_line, name, of_class=""):
+def limited_in_source(path: str, function: str, first_line: int, name: str, of_class: str = "") -> bool:
     """Whether the code takes elements out of `name` again, or adds to it only below a length: a buffer that has a limit,
     also where the run was too short to reach it."""
-    tree = _tree(path)
+    tree = source_tree(path)
     if tree is None:
         return False
-    for scope in _classes(tree, of_class) or [_scope(tree, function, first_line)]:
+    scopes: Sequence[ast.AST] = _classes(tree, of_class)
+    if not scopes:
+        scopes = [_scope(tree, function, first_line)]
+    for scope in scopes:
         for node in ast.walk(scope):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 if node.func.attr in _TAKERS and _last_name(node.func.value) == name:
@@ -52,8 +80,11 @@ def limited_in_source(path, function, first_line, name, of_class=""):
                     return True
             elif isinstance(node, ast.Assign):
                 if any(_last_name(target) == name for target in node.targets) and any(
-                        isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice) and _mentions(part.value, name)
-                        for part in ast.walk(node.value)):
+                    isinstance(part, ast.Subscript)
+                    and isinstance(part.slice, ast.Slice)
+                    and _mentions(part.value, name)
+                    for part in ast.walk(node.value)
+                ):
                     return True
             elif isinstance(node, (ast.If, ast.While)) and _compares_length(node.test, name):
                 if _best_in(ast.Module(node.body, []), name, None, in_place=True)[0] >= 4:
@@ -61,14 +92,20 @@ def limited_in_source(path, function, first_line, name, of_class=""):
     return False
 
 
-def _compares_length(test, name):
+def _compares_length(test: ast.AST, name: str) -> bool:
     """`len(name) < limit`, as it stands or as a part of the condition."""
-    return any(isinstance(side, ast.Call) and getattr(side.func, "id", None) == "len" and side.args
-               and _last_name(side.args[0]) == name
-               for node in ast.walk(test) if isinstance(node, ast.Compare) for side in [node.left, *node.comparators])
+    return any(
+        isinstance(side, ast.Call)
+        and getattr(side.func, "id", None) == "len"
+        and side.args
+        and _last_name(side.args[0]) == name
+        for node in ast.walk(test)
+        if isinstance(node, ast.Compare)
+        for side in [node.left, *node.comparators]
+    )
 
 
-def _last_name(node):
+def _last_name(node: ast.AST) -> str | None:
     """`x` of Name x, `attr` of any.attr, the name below subscripts."""
     while isinstance(node, ast.Subscript):
         node = node.value
@@ -79,24 +116,26 @@ def _last_name(node):
     return None
 
 
-def _mentions(node, name):
+def _mentions(node: ast.AST, name: str) -> bool:
     return any(_last_name(inner) == name for inner in ast.walk(node) if isinstance(inner, (ast.Name, ast.Attribute)))
 
 
-def _other_key(node, key):
+def _other_key(node: ast.AST, key: Any) -> bool:
     """Whether `node` is a subscript with a constant key that is not `key`."""
     index = node.slice if isinstance(node, ast.Subscript) else None
     index = getattr(index, "value", index) if type(index).__name__ == "Index" else index  # before 3.9
     return key is not None and isinstance(index, ast.Constant) and index.value != key
 
 
-def growth_line(path, function, first_line, name, key=None, of_class=""):
+def growth_line(
+    path: str, function: str, first_line: int, name: str, key: Any = None, of_class: str = ""
+) -> tuple[int, bool]:
     """(line, grows) of the statement that makes `name` (a variable or an attribute) grow; (0, False): none found.
 
     Preferred: augmented assignment, append and the like, item assignment, `x = x + ...`, inside a loop or function;
     then any assignment in a loop; then the last assignment. With `key`, statements on other keys do not count. Of an
     attribute, its class's own statements come first."""
-    tree = _tree(path)
+    tree = source_tree(path)
     if tree is None:
         return 0, False
     for node in _classes(tree, of_class):
@@ -116,7 +155,7 @@ def growth_line(path, function, first_line, name, key=None, of_class=""):
     return 0, False
 
 
-def _by_another_name(tree, scope, name):
+def _by_another_name(tree: ast.AST, scope: ast.AST, name: str) -> int:
     """Line of a statement that adds to `name` through `h = self.name`, `add = self.name.append`, or a parameter of a
     function of the same file, `record(self.name, loss)`; 0: none."""
     functions = [node for node in ast.walk(scope) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -131,8 +170,16 @@ def _by_another_name(tree, scope, name):
                 if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript)) and _last_name(value) == name:
                     line = _changed_in(function, target.id)
                 elif isinstance(value, ast.Attribute) and value.attr in _ADDERS and _last_name(value.value) == name:
-                    line = max((call.lineno for call in nodes if isinstance(call, ast.Call)
-                                and isinstance(call.func, ast.Name) and call.func.id == target.id), default=0)
+                    line = max(
+                        (
+                            call.lineno
+                            for call in nodes
+                            if isinstance(call, ast.Call)
+                            and isinstance(call.func, ast.Name)
+                            and call.func.id == target.id
+                        ),
+                        default=0,
+                    )
                 else:
                     continue
             elif isinstance(node, ast.Call):
@@ -144,19 +191,25 @@ def _by_another_name(tree, scope, name):
     return 0
 
 
-def _changed_in(function, name):
+def _changed_in(function: ast.AST, name: str) -> int:
     """Line of a statement that changes the object that `name` stands for, 0: none."""
     best = _best_in(function, name, None, in_place=True)
     return best[1] if best[0] >= 4 else 0
 
 
-def _changed_by_callee(tree, call, name):
+def _changed_by_callee(tree: ast.AST, call: ast.Call, name: str) -> int:
     """Line at which a function of the file adds to its parameter, where `call` gives it `name`; 0: none."""
     callee = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
-    given = [i for i, value in enumerate(call.args)
-             if isinstance(value, (ast.Name, ast.Attribute)) and _last_name(value) == name]
-    keywords = [word.arg for word in call.keywords
-                if isinstance(word.value, (ast.Name, ast.Attribute)) and _last_name(word.value) == name]
+    given = [
+        i
+        for i, value in enumerate(call.args)
+        if isinstance(value, (ast.Name, ast.Attribute)) and _last_name(value) == name
+    ]
+    keywords = [
+        word.arg
+        for word in call.keywords
+        if isinstance(word.value, (ast.Name, ast.Attribute)) and _last_name(word.value) == name
+    ]
     if not callee or not (given or keywords):
         return 0
     for function in ast.walk(tree):
@@ -170,16 +223,16 @@ def _changed_by_callee(tree, call, name):
     return 0
 
 
-def read_in_statement(path, line, name):
+def read_in_statement(path: str, line: int, name: str) -> bool:
     """Whether the simple statement (or the head of the compound one) at `line` reads `name`: then no `del` fits before
     it. True as well when that cannot be told."""
-    tree = _tree(path)
+    tree = source_tree(path)
     if tree is None or not line:
         return True
     for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
             body = getattr(node, "body", None)
-            parts = [node]
+            parts: list[ast.AST] = [node]
             if isinstance(body, list):
                 if body[0].lineno <= line:
                     continue
@@ -193,24 +246,26 @@ def read_in_statement(path, line, name):
     return False
 
 
-def _adds_to(node, name, key):
+def _adds_to(node: ast.AST, name: str, key: Any) -> bool:
     """`x.append`, `x[k].append`, `x.setdefault(k, []).append`: the receiver is `name`, or an element of it."""
-    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("setdefault", "get"):
+    while (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("setdefault", "get")
+    ):
         node = node.func.value
     return _last_name(node) == name and not _other_key(node, key)
 
 
-def _best_in(scope, name, key, in_place=False):
+def _best_in(scope: ast.AST, name: str, key: Any, in_place: bool = False) -> tuple[float, int]:
     """(score, line) of the statement of `scope` that most likely makes `name` grow. `in_place`: only statements that
     change the object itself count."""
-    best = (0, 0)
+    best: tuple[float, int] = (0, 0)
     loops = set()
     for node in ast.walk(scope):
         if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
             for inner in ast.walk(node):
                 loops.add(id(inner))
     for node in ast.walk(scope):
-        score = 0
+        score: float = 0
         if isinstance(node, ast.AugAssign) and _last_name(node.target) == name:
             score = 0 if _other_key(node.target, key) else 4
         elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
@@ -237,7 +292,15 @@ def _best_in(scope, name, key, in_place=False):
         if score:
             score += 0.5 if id(node) in loops else 0
             if score >= best[0]:
-                best = (score, node.lineno)
+                best = (score, getattr(node, "lineno", 0))
     return best
 
 
+def forget_sources() -> None:
+    """What was parsed for one analysis."""
+    _trees.clear()
+
+
+def set_in(scope: ast.AST, name: str) -> int:
+    """Line of the statement of `scope` that most likely sets `name`, 0: none."""
+    return _best_in(scope, name, None)[1]

@@ -2,26 +2,26 @@
 # then everything in sys.modules), remembering for each object only where it was first reached from. Forward, because
 # it names every step, sees running frames and frozen objects, and costs one pass for any number of tensors.
 
+from __future__ import annotations
+
 import collections
-import functools
 import itertools
 import re
-import sys
 import time
 import types
 
-ROOT, ATTRIBUTE, INDEX, KEY, LOCAL, CLOSURE, DEFAULT, MEMBER, ANY, GRAD = range(10)
-_ATOMS = frozenset(
-    id(t)
-    for t in (
-        int, float, complex, bool, str, bytes, bytearray, type(None), type(Ellipsis), type(NotImplemented), range,
-        slice, types.CodeType, types.BuiltinFunctionType, type(len), types.GetSetDescriptorType,
-        types.MemberDescriptorType, type(str.join), type(object.__init__), type("".join), memoryview, property,
-    )
-)
-_SUSPENDED = {types.GeneratorType: "gi_frame", types.CoroutineType: "cr_frame", types.AsyncGeneratorType: "ag_frame"}
-LRU = type(functools.lru_cache(maxsize=1)(len))
+from .code_files import is_user_file, module_file
+from .frames import frame_locals, real_gc
+from .plain_types import dict_of, mro_of
+from .process import is_own, ours
+from .ways import ANY, ATOMS, ATTRIBUTE, CLOSURE, DEFAULT, GRAD, INDEX, KEY, LOCAL, LRU, MEMBER, ROOT, SUSPENDED, Root
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, Iterator
+
+    from .tensors import Access
 
 _CHUNK = 4096  # elements between two looks at the clock
 _AT_FIRST = 65536  # elements of one container before all others have had their turn
@@ -31,41 +31,57 @@ class Deadline:
     """When work inside the program has to end, by the thread's own time. To be asked within a container as well: one
     list may hold more than there is time for."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float) -> None:
         self.at = time.thread_time() + seconds
 
-    def passed(self):
+    def passed(self) -> bool:
         return time.thread_time() > self.at
 
 
 class Walk:
     """The walk's memory. Drop it (clear()) before any I/O: it holds every object that it met."""
 
-    def __init__(self, access, max_objects=3000000, seconds=3.0, wide=True):
+    def __init__(self, access: Access, max_objects: int = 3000000, seconds: float = 3.0, wide: bool = True) -> None:
         self.access = access
         self.type_kinds, self.addresses = access.kinds, access.known
         self.referents = real_gc().get_referents
         self.max_objects, self.deadline, self.wide = max_objects, Deadline(seconds), wide
-        self.begun = []  # large containers whose first elements have been seen to: (elements, position, kind, index)
-        self.objects, self.parents, self.kinds, self.labels = [], [], [], []
-        self.roots = {}  # position of a root -> Root
-        self.seen = set()
+        self.begun: list[
+            Any
+        ] = []  # large containers whose first elements have been seen to: (elements, position, kind, index)
+        self.objects: list[Any] = []
+        self.parents: list[Any] = []
+        self.kinds: list[Any] = []
+        self.labels: list[Any] = []
+        self.roots: dict[Any, Any] = {}  # position of a root -> Root
+        self.seen: set[Any] = set()
         self.next = 0
-        self.tensors = []  # positions of device tensors, in order of discovery
-        self.others = {}  # id of a tensor -> further ways to it, (parent, kind, label), through an attribute or a closure
-        self.histories = []  # positions of host tensors with an autograd graph, which may hold device memory
-        self.modules = []  # positions of nn.Modules that no other module holds
-        self.optimizers = []  # positions
-        self._texts = {}  # position -> text of its expression
-        self._below = {}  # position -> below an optimizer
+        self.tensors: list[Any] = []  # positions of device tensors, in order of discovery
+        self.others: dict[
+            Any, Any
+        ] = {}  # id of a tensor -> further ways to it, (parent, kind, label), through an attribute or a closure
+        self.histories: list[Any] = []  # positions of host tensors with an autograd graph, which may hold device memory
+        self.modules: list[Any] = []  # positions of nn.Modules that no other module holds
+        self.optimizers: list[Any] = []  # positions
+        self._texts: dict[Any, Any] = {}  # position -> text of its expression
+        self._below: dict[Any, Any] = {}  # position -> below an optimizer
         self.enter_modules = False  # second phase: library modules and classes too
-        self.wanted = None  # ids still to be found; the walk ends when it is empty
+        self.wanted: set[int] | None = None  # ids still to be found; the walk ends when it is empty
         self.complete = True
-        self._user_types = {}
+        self._user_types: dict[Any, Any] = {}
 
-    def clear(self):
-        for part in (self.objects, self.parents, self.kinds, self.labels, self.tensors, self.histories, self.modules,
-                     self.optimizers, self.begun):
+    def clear(self) -> None:
+        for part in (
+            self.objects,
+            self.parents,
+            self.kinds,
+            self.labels,
+            self.tensors,
+            self.histories,
+            self.modules,
+            self.optimizers,
+            self.begun,
+        ):
             part.clear()
         self._texts.clear()
         self._below.clear()
@@ -73,10 +89,10 @@ class Walk:
         self.seen.clear()
         self.roots.clear()
 
-    def hide(self, o):
+    def hide(self, o: Any) -> None:
         self.seen.add(id(o))
 
-    def add_namespace(self, values, root, kind=ATTRIBUTE, keep=False):
+    def add_namespace(self, values: dict[str, Any], root: Root, kind: Any = ATTRIBUTE, keep: bool = False) -> None:
         """A dict of names as a root. `keep`: the dict is a copy that only this walk may hold."""
         if not keep and id(values) in self.seen:
             return
@@ -87,7 +103,7 @@ class Walk:
             if type(name) is str and not (kind == ATTRIBUTE and name.startswith("__")):
                 self._reach(values.get(name), at, kind, name)
 
-    def run(self, at_most=None):
+    def run(self, at_most: int | None = None) -> None:
         """Walks until nothing is left, everything wanted is found, a bound is met, or `at_most` objects were seen to."""
         objects = self.objects
         checks = 0
@@ -98,7 +114,7 @@ class Walk:
                 at = self.next
                 self.next += 1
                 if at not in self.roots:
-                    self._expand(objects[at], at)
+                    self.expand(objects[at], at)
             checks += 1
             if checks & 1023 == 0 and (len(objects) > self.max_objects or self.deadline.passed()):
                 self.complete = False
@@ -107,19 +123,23 @@ class Walk:
             if self.wanted is not None and not self.wanted or checks == at_most:
                 return
 
-    def _append(self, o, parent, kind, label):
+    def _append(self, o: Any, parent: int, kind: Any, label: Any) -> int:
         self.objects.append(o)
         self.parents.append(parent)
         self.kinds.append(kind)
         self.labels.append(label)
         return len(self.objects) - 1
 
-    def _reach(self, o, parent, kind, label):
+    def _reach(self, o: Any, parent: int, kind: Any, label: Any) -> None:
         of_type, key = id(type(o)), id(o)
-        if of_type in _ATOMS:
+        if of_type in ATOMS:
             return
         if key in self.seen:
-            if (kind == ATTRIBUTE or kind == CLOSURE) and self.type_kinds.get(of_type) == "t" and len(self.others) < 10000:
+            if (
+                (kind == ATTRIBUTE or kind == CLOSURE)
+                and self.type_kinds.get(of_type) == "t"
+                and len(self.others) < 10000
+            ):
                 self.others.setdefault(key, []).append((parent, kind, label))
             return
         self.seen.add(key)
@@ -147,16 +167,16 @@ class Walk:
         elif what == "o":
             self.optimizers.append(at)
 
-    def user_type(self, t):
+    def user_type(self, t: Any) -> bool:
         known = self._user_types.get(id(t))
         if known is None:
-            name = type.__dict__["__dict__"].__get__(t).get("__module__")
+            name = dict_of(t).get("__module__")
             file = module_file(name)
             known = name == "__main__" or (bool(file) and is_user_file(file))
             self._user_types[id(t)] = known
         return known
 
-    def _expand(self, o, at):
+    def expand(self, o: Any, at: int) -> None:
         t = type(o)
         reach = self._reach
         if t is list or t is tuple or t is collections.deque:
@@ -175,9 +195,9 @@ class Walk:
                 reach(o.cell_contents, at, CLOSURE, None)
             except ValueError:
                 pass
-        elif t in _SUSPENDED:
-            frame = getattr(o, _SUSPENDED[t])
-            if frame is not None and not frame.f_code.co_filename.startswith("<vramtrack"):
+        elif t in SUSPENDED:
+            frame = getattr(o, SUSPENDED[t])
+            if frame is not None and not is_own(frame.f_code):
                 self._expand_frame(frame, at)
         elif t is types.FrameType:
             self._expand_frame(o, at)
@@ -196,14 +216,14 @@ class Walk:
         elif t is types.ModuleType:
             if self.enter_modules:
                 reach(o.__dict__, at, ATTRIBUTE, "__dict__")
-        elif t is type or type in type.__dict__["__mro__"].__get__(t):
+        elif t is type or type in mro_of(t):
             if self.enter_modules or self.user_type(o):
-                for name, value in list(type.__dict__["__dict__"].__get__(o).items()):
+                for name, value in list(dict_of(o).items()):
                     reach(value, at, ATTRIBUTE, name)
         else:
             self._expand_instance(o, t, at)
 
-    def _elements(self, elements, at, kind, start=0):
+    def _elements(self, elements: Iterator[Any], at: int, kind: Any, start: int = 0) -> None:
         """Reaches what an iterator yields, as long as there is time. Of a large container the rest comes after all that
         is not in it: elements that cannot hold anything must not use up the time of those that do."""
         reach = self._reach
@@ -221,7 +241,7 @@ class Walk:
             elif kind is LRU:
                 for value in chunk:
                     reach(value, at, KEY, LRU)
-            elif not _ATOMS.issuperset(map(id, set(map(type, chunk)))):
+            elif not ATOMS.issuperset(map(id, set(map(type, chunk)))):
                 if kind is INDEX:
                     for i, value in enumerate(chunk, start):
                         reach(value, at, INDEX, i)
@@ -236,10 +256,10 @@ class Walk:
                 return
         self.begun.append((elements, at, kind, start))
 
-    def _expand_dict(self, o, at):
+    def _expand_dict(self, o: Any, at: int) -> None:
         self._elements(iter(dict.items(o)), at, KEY)
 
-    def _expand_function(self, o, at):
+    def _expand_function(self, o: Any, at: int) -> None:
         code = o.__code__
         if o.__closure__:
             for name, cell in zip(code.co_freevars, o.__closure__):
@@ -249,7 +269,7 @@ class Walk:
                 except ValueError:
                     pass
         if o.__defaults__:
-            names = code.co_varnames[: code.co_argcount][-len(o.__defaults__):]
+            names = code.co_varnames[: code.co_argcount][-len(o.__defaults__) :]
             for name, value in zip(names, o.__defaults__):
                 self._reach(value, at, DEFAULT, name)
         if o.__kwdefaults__:
@@ -259,21 +279,21 @@ class Walk:
             for name, value in list(o.__dict__.items()):
                 self._reach(value, at, ATTRIBUTE, name)
 
-    def _expand_frame(self, frame, at):
+    def _expand_frame(self, frame: FrameType, at: int) -> None:
         if frame.f_code.co_flags & 1:
             values = frame_locals(frame)
             for name, value in values.items():
                 self._reach(value, at, LOCAL, name)
             values.clear()
 
-    def _expand_instance(self, o, t, at):
+    def _expand_instance(self, o: Any, t: Any, at: int) -> None:
         what = self.access.kind(o)
         if what == "t":
             self._expand_tensor(o, at)
             return
         if what == "o" and not self.wide:
             return
-        line = type.__dict__["__mro__"].__get__(t)
+        line = mro_of(t)
         if dict in line:
             self._expand_dict(o, at)
         elif list in line or tuple in line:
@@ -283,7 +303,7 @@ class Walk:
                 self._reach(BaseException.__dict__[name].__get__(o), at, ATTRIBUTE, name)
         values = None
         for base in line:
-            own = type.__dict__["__dict__"].__get__(base)
+            own = dict_of(base)
             slot = own.get("__dict__")
             if values is None and type(slot) is types.GetSetDescriptorType:
                 try:
@@ -312,7 +332,7 @@ class Walk:
             for value in self.referents(o):
                 self._reach(value, at, ANY, None)
 
-    def _expand_tensor(self, o, at):
+    def _expand_tensor(self, o: Any, at: int) -> None:
         try:
             if self.access.is_leaf(o):
                 gradient = self.access.grad(o)
@@ -328,11 +348,11 @@ class Walk:
 
     # ---- names ----
 
-    def other_ways(self, at):
+    def other_ways(self, at: int) -> list[int]:
         """Positions that stand for the further ways to a tensor. Only once the walk is over."""
         return [self._append(self.objects[at], *way) for way in self.others.get(id(self.objects[at]), ())]
 
-    def path(self, at):
+    def path(self, at: int) -> list[int]:
         """Positions from the root (included) to `at`."""
         way = [at]
         while self.parents[way[-1]] >= 0:
@@ -340,22 +360,20 @@ class Walk:
         way.reverse()
         return way
 
-    def below_optimizer(self, at):
+    def below_optimizer(self, at: int) -> bool:
         """Whether the way to `at` leads through an optimizer: its state, not the script's data."""
         parent = self.parents[at]
         if parent < 0:
             return False
         known = self._below.get(parent)
         if known is None:
-            known = self._below[parent] = (
-                self.access.kind(self.objects[parent]) == "o" or self.below_optimizer(parent)
-            )
+            known = self._below[parent] = self.access.kind(self.objects[parent]) == "o" or self.below_optimizer(parent)
         return known
 
-    def root(self, at):
+    def root(self, at: int) -> Root:
         return self.roots.get(self.path(at)[0]) or Root("?")
 
-    def text(self, at):
+    def text(self, at: int) -> str:
         """The expression that a reader of the code knows: `losses[3]`, `self.cache['x']`, `fn closure big`."""
         parent = self.parents[at]
         if parent < 0:
@@ -366,7 +384,7 @@ class Walk:
             known = self._texts[at] = (before + self._step(at, before, parent))[:200]
         return known
 
-    def _step(self, at, before, parent):
+    def _step(self, at: int, before: str, parent: int) -> str:
         kind, label = self.kinds[at], self.labels[at]
         if kind == ATTRIBUTE or kind == GRAD:
             return "." + str(label) if before else str(label)
@@ -384,11 +402,11 @@ class Walk:
             return "{}"
         return "<%s>" % type(self.objects[parent]).__name__
 
-    def describe(self, at):
+    def describe(self, at: int) -> str:
         root = self.root(at)
         return "%s local %s" % (root.name, self.text(at)) if root.frame_local else "%s.%s" % (root.name, self.text(at))
 
 
-def pattern(text):
+def pattern(text: str) -> str:
     """The same expression for every element of a container: indices and integer keys blanked."""
     return re.sub(r"\[(?:-?\d+|<\w+>)\]", "[]", text)

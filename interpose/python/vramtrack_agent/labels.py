@@ -1,16 +1,31 @@
 # Which module a label of the trace is, and what blocks are for, as long as both live: most programs drop their model
 # before they end. Looks at the first steps of each optimizer, at new heights, when memory runs out and at exit.
 
+from __future__ import annotations
+
 import json
 import sys
 import weakref
 
+from . import native
+from .code_files import is_user_file
+from .frames import all_frames, frame_locals, real_gc
+from .json_text import without_lone_surrogates
+from .process import ours
+from .roles import module_entries, root_modules
+from .segments import note_segments
+from .tensors import Access, guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _ROLES = ("parameter", "gradient", "optimizer_state", "buffer")
 
-_stepped = []  # weak references to the optimizers that have made a step
+_stepped: list[Any] = []  # weak references to the optimizers that have made a step
 
 
-def look_at_roles(optimizer):
+def look_at_roles(optimizer: Any) -> None:
     """An optimizer has made its first or second step: its state and the gradients are there. Or memory has reached a new
     height (`optimizer` is None)."""
     if optimizer is not None:
@@ -25,17 +40,17 @@ def look_at_roles(optimizer):
     with guard(torch):
         text = seen_note(access, [], [one for one in optimizers if one is not None])
     if text:
-        native_note("seen[]", text, 0)
+        native.note("seen[]", text, 0)
     note_segments(torch)
 
 
-def seen_note(access, roots, optimizers):
+def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any]) -> str:
     """JSON of one entry: the modules that are labelled, and blocks with a role, by call site and module.
     `roots`: [(expression, module)] that no other module holds, as far as they are known."""
     labels = {}
     types = {}
     number = 1
-    while found := native_label(number):
+    while found := native.label(number):
         if found[0]:
             labels[found[0]] = number
             types[number] = found[1]
@@ -54,8 +69,11 @@ def seen_note(access, roots, optimizers):
     variables.clear()
     for text, root in roots:
         named.add(text, root)
-    entries = [[number, named.of[address]] for address, number in labels.items()
-               if address in named.of and named.type_of[address] == types[number]]
+    entries = [
+        [number, named.of[address]]
+        for address, number in labels.items()
+        if address in named.of and named.type_of[address] == types[number]
+    ]
     blocks = _Blocks(access)
     for _, root in roots:
         for _, module in module_entries(access, root, ""):
@@ -78,16 +96,27 @@ def seen_note(access, roots, optimizers):
     rows = blocks.rows()
     if not entries and not rows:
         return ""
-    return without_lone_surrogates(json.dumps(
-        [{"t": native_ticks(), "roots": named.root_texts, "modules": named.paths, "labels": entries, "blocks": rows}],
-        separators=(",", ":")))
+    return without_lone_surrogates(
+        json.dumps(
+            [
+                {
+                    "t": native.ticks(),
+                    "roots": named.root_texts,
+                    "modules": named.paths,
+                    "labels": entries,
+                    "blocks": rows,
+                }
+            ],
+            separators=(",", ":"),
+        )
+    )
 
 
-def _variables(access):
+def _variables(access: Access) -> dict[int, tuple[str, Any]]:
     """id of a module -> (what a running frame or a global calls it, the module): the outermost frame's name."""
-    found = {}
+    found: dict[Any, Any] = {}
 
-    def name(label, value, deep):
+    def name(label: str, value: Any, deep: bool) -> None:
         kind = access.kind(value)
         if kind == "m":
             found.setdefault(id(value), (label, value))
@@ -108,7 +137,7 @@ def _variables(access):
                     if type(key) is str:
                         name(label + "." + key if label else key, item, False)
 
-    spaces = []
+    spaces: list[Any] = []
     for frame, _ in reversed(all_frames()):
         code = frame.f_code
         if not is_user_file(code.co_filename):
@@ -135,12 +164,14 @@ def _variables(access):
 class _Named:
     """id of a module -> where `paths` names it."""
 
-    def __init__(self, access, variables):
+    def __init__(self, access: Access, variables: dict[int, str]) -> None:
         self.access, self.variables = access, variables
-        self.of, self.type_of = {}, {}
-        self.root_texts, self.paths = [], []
+        self.of: dict[Any, Any] = {}
+        self.type_of: dict[Any, Any] = {}
+        self.root_texts: list[Any] = []
+        self.paths: list[Any] = []
 
-    def add(self, text, root):
+    def add(self, text: str, root: Any) -> None:
         if id(root) in self.of:
             return
         number = len(self.root_texts)
@@ -156,13 +187,13 @@ class _Named:
 class _Blocks:
     """Blocks by what they are for, added up for each call site, role and module."""
 
-    def __init__(self, access):
+    def __init__(self, access: Access) -> None:
         self.access = access
-        self.done = set()
-        self.sums = {}  # (site, role, module) -> [blocks, bytes, first birth, last birth]
-        self.module_of = {}  # id of a parameter -> its module
+        self.done: set[Any] = set()
+        self.sums: dict[Any, Any] = {}  # (site, role, module) -> [blocks, bytes, first birth, last birth]
+        self.module_of: dict[Any, Any] = {}  # id of a parameter -> its module
 
-    def add_parameter(self, parameter, module):
+    def add_parameter(self, parameter: Any, module: int) -> None:
         if parameter is None or self.access.kind(parameter) != "t":
             return
         self.module_of.setdefault(id(parameter), module)
@@ -170,14 +201,14 @@ class _Blocks:
         if self.access.is_leaf(parameter):
             self.add(self.access.grad(parameter), 1, module)
 
-    def add(self, tensor, role, module):
+    def add(self, tensor: Any, role: int, module: int) -> None:
         if tensor is None or self.access.kind(tensor) != "t":
             return
         address = self.access.address(tensor)
         if not address or address in self.done:
             return
         self.done.add(address)
-        found = native_block(address, self.access.device_index(tensor))
+        found = native.block(address, self.access.device_index(tensor))
         if not found:
             return
         site, birth, size = found
@@ -190,5 +221,5 @@ class _Blocks:
             known[2] = min(known[2], birth)
             known[3] = max(known[3], birth)
 
-    def rows(self):
+    def rows(self) -> list[list[Any]]:
         return [[site, _ROLES[role], module, *values] for (site, role, module), values in self.sums.items()]

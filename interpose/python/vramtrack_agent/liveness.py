@@ -2,7 +2,14 @@
 # Backward over the instructions, with jumps, fall-through and exception edges. "Dead" is a promise, so everything unknown
 # is called live.
 
+from __future__ import annotations
+
 import dis
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Callable
 
 _READS_ALL = frozenset(
     ("locals", "eval", "exec", "vars", "dir", "globals", "_getframe", "f_locals", "currentframe", "stack", "f_back")
@@ -30,15 +37,21 @@ class Liveness:
 
     __slots__ = ("names", "offsets", "after", "set_after", "module")
 
-    def live_after(self, lasti):
+    def __init__(
+        self, names: list[str], module: bool, offsets: list[int], after: list[int], set_after: list[int]
+    ) -> None:
+        self.names, self.module = names, module
+        self.offsets, self.after, self.set_after = offsets, after, set_after
+
+    def live_after(self, lasti: int) -> set[str]:
         """Names that may be read after the instruction at byte offset `lasti` (which may point into its cache)."""
         return self._names(self.after, lasti)
 
-    def changed_after(self, lasti):
+    def changed_after(self, lasti: int) -> set[str]:
         """Names that may be set or deleted after it."""
         return self._names(self.set_after, lasti)
 
-    def _names(self, masks, lasti):
+    def _names(self, masks: list[int], lasti: int) -> set[str]:
         low, high = 0, len(self.offsets)
         while low < high:
             middle = (low + high) // 2
@@ -52,7 +65,7 @@ class Liveness:
         return {name for bit, name in enumerate(self.names) if mask >> bit & 1}
 
 
-def analyse_code(code, exception_edges=True):
+def analyse_code(code: CodeType, exception_edges: bool = True) -> Liveness | None:
     """Liveness of a function's fast locals, or of a module body's names; None where no verdict is possible."""
     if not _READS_ALL.isdisjoint(code.co_names):
         return None
@@ -92,22 +105,25 @@ def analyse_code(code, exception_edges=True):
         if ins.opcode in _JUMPS and ins.argval in index:
             follow.append(index[ins.argval])
         successors.append(follow)
-    handlers = [()] * len(instructions)
+    handlers: list[tuple[int, ...]] = [()] * len(instructions)
     if exception_edges:
         try:
             handlers = _handlers(code, instructions, index, successors)
         except (RuntimeError, KeyError):
             return None
 
-    result = Liveness()
-    result.names, result.module = names, module
-    result.offsets = [ins.offset for ins in instructions]
-    result.after = _flow_back(successors, handlers, reads, writes)
-    result.set_after = _flow_back(successors, handlers, writes, [0] * len(writes))
-    return result
+    return Liveness(
+        names,
+        module,
+        [ins.offset for ins in instructions],
+        _flow_back(successors, handlers, reads, writes),
+        _flow_back(successors, handlers, writes, [0] * len(writes)),
+    )
 
 
-def _flow_back(successors, handlers, uses, ends):
+def _flow_back(
+    successors: list[list[int]], handlers: list[tuple[int, ...]], uses: list[int], ends: list[int]
+) -> list[int]:
     """For each instruction the uses that may follow it: those of an instruction, and those after it but for `ends`."""
     before = [0] * len(uses)
     after = [0] * len(uses)
@@ -129,22 +145,24 @@ def _flow_back(successors, handlers, uses, ends):
     return after
 
 
-def _function_effect(ins, name_of):
-    op = ins.opname
+def _function_effect(ins: dis.Instruction, name_of: Callable[[int], str]) -> tuple[tuple[str, str], ...]:
+    op, arg = ins.opname, ins.arg
+    if arg is None:
+        return ()
     if op == "STORE_FAST" or op == "DELETE_FAST":
-        return (("w", name_of(ins.arg)),)
+        return (("w", name_of(arg)),)
     if op == "STORE_FAST_LOAD_FAST":
-        return (("w", name_of(ins.arg >> 4)), ("r", name_of(ins.arg & 15)))
+        return (("w", name_of(arg >> 4)), ("r", name_of(arg & 15)))
     if op == "STORE_FAST_STORE_FAST":
-        return (("w", name_of(ins.arg >> 4)), ("w", name_of(ins.arg & 15)))
+        return (("w", name_of(arg >> 4)), ("w", name_of(arg & 15)))
     if op.count("_FAST") == 2:  # LOAD_FAST_LOAD_FAST and its variants
-        return (("r", name_of(ins.arg >> 4)), ("r", name_of(ins.arg & 15)))
-    if "_FAST" in op and ins.arg is not None:  # LOAD_FAST, _CHECK, _AND_CLEAR, and what later versions add
-        return (("r", name_of(ins.arg)),)
+        return (("r", name_of(arg >> 4)), ("r", name_of(arg & 15)))
+    if "_FAST" in op:  # LOAD_FAST, _CHECK, _AND_CLEAR, and what later versions add
+        return (("r", name_of(arg)),)
     return ()
 
 
-def _module_effect(ins):
+def _module_effect(ins: dis.Instruction) -> tuple[tuple[str, str], ...]:
     if ins.opname in ("STORE_NAME", "DELETE_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"):
         return (("w", ins.argval),)
     if "_NAME" in ins.opname or "_GLOBAL" in ins.opname or ins.opname in ("LOAD_FROM_DICT_OR_GLOBALS",):
@@ -152,11 +170,11 @@ def _module_effect(ins):
     return ()
 
 
-def _stored_names(instructions):
+def _stored_names(instructions: list[dis.Instruction]) -> set[str]:
     return {ins.argval for ins in instructions if ins.opname == "STORE_NAME"}
 
 
-def _names_in_nested(code):
+def _names_in_nested(code: CodeType) -> set[str]:
     """Global names that functions and classes defined in this code may read at any time."""
     found = set()
     todo = [const for const in code.co_consts if hasattr(const, "co_code")]
@@ -167,9 +185,11 @@ def _names_in_nested(code):
     return found
 
 
-def _handlers(code, instructions, index, successors):
+def _handlers(
+    code: CodeType, instructions: list[dis.Instruction], index: dict[int, int], successors: list[list[int]]
+) -> list[tuple[int, ...]]:
     """For each instruction the indices of the handlers that an exception raised in it may reach."""
-    handlers = [()] * len(instructions)
+    handlers: list[tuple[int, ...]] = [()] * len(instructions)
     parse = getattr(dis, "_parse_exception_table", None)
     if parse is not None:
         entries = list(parse(code))
@@ -180,9 +200,9 @@ def _handlers(code, instructions, index, successors):
         return handlers
     # 3.9 and 3.10: the block stack is pushed and popped by instructions. A stack is a tuple of handler indices,
     # -1 for the block that a running handler occupies until POP_EXCEPT.
-    seen = set()
-    todo = [(0, ())]
-    reach = [set() for _ in instructions]
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    todo: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+    reaches: list[set[int]] = [set() for _ in instructions]
     while todo:
         i, stack = todo.pop()
         if (i, stack) in seen:
@@ -193,7 +213,7 @@ def _handlers(code, instructions, index, successors):
         ins = instructions[i]
         for depth in range(len(stack) - 1, -1, -1):
             if stack[depth] >= 0:
-                reach[i].add(stack[depth])
+                reaches[i].add(stack[depth])
                 todo.append((stack[depth], stack[:depth] + (-1,)))
                 break
         after = stack
@@ -206,4 +226,4 @@ def _handlers(code, instructions, index, successors):
                 todo.append((s, stack + (-1,)))
             else:
                 todo.append((s, after))
-    return [tuple(sorted(r)) for r in reach]
+    return [tuple(sorted(reach)) for reach in reaches]

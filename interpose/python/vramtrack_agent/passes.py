@@ -2,19 +2,32 @@
 # the module with parameters that the program called first, from outside of any module. It is enough when so many
 # passes in a row have raised no peak: a generation loop, whose cache grows with each of them, goes on.
 
-_passes = {"model": 0, "calm": 0, "heights": -1, "hook": None, "code": None, "optimizer": None}
+from __future__ import annotations
+
+import gc
+import sys
+
+from . import native
+from .process import door, end_now
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+_passes: dict[str, Any] = {"model": 0, "calm": 0, "heights": -1, "hook": None, "code": None, "optimizer": None}
 
 
-def watch_passes(torch):
+def watch_passes(torch: Any) -> None:
     modules = sys.modules.get("torch.nn.modules.module")
     register = getattr(modules, "register_module_forward_pre_hook", None)
-    call = getattr(torch.nn.Module, "_call_impl", None)
+    call: Any = getattr(torch.nn.Module, "_call_impl", None)
     if register is not None and hasattr(call, "__code__"):
         _passes.update(code=call.__code__, optimizer=sys.modules["torch.optim.optimizer"].Optimizer)
-        _passes["hook"] = register(_door("on_pass"))
+        _passes["hook"] = register(door("on_pass"))
 
 
-def on_pass(module, arguments):
+def on_pass(module: Any) -> None:
     """torch is about to call a module."""
     if type(module).__name__ == "OptimizedModule" and type(module).__module__.startswith("torch._dynamo"):
         # Dynamo would meet the hook in what it compiles, and compile something else: the program runs to its end.
@@ -24,30 +37,31 @@ def on_pass(module, arguments):
     if not _passes["model"] and not _has_parameters(module):
         return
     _passes["model"] = id(module)
-    heights = native_heights()
+    heights = native.heights()
     calm = _passes["calm"] + 1 if heights <= _passes["heights"] else 0
     _passes.update(calm=calm, heights=heights)
-    if calm >= native_stop_after():
+    if calm >= native.stop_after():
         _no_more_passes()
         if not _has_optimizer():  # its steps are counted
-            on_enough()
+            end_now()
 
 
-def _no_more_passes():
+def _no_more_passes() -> None:
     if _passes["hook"] is not None:
         _passes["hook"].remove()
         _passes["hook"] = None
 
 
-def _is_called_from_outside():
-    frame, calls = sys._getframe(1), 0
+def _is_called_from_outside() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    calls = 0
     while frame is not None and calls < 2:
         calls += frame.f_code is _passes["code"]
         frame = frame.f_back
     return calls < 2
 
 
-def _has_parameters(module):
+def _has_parameters(module: Any) -> bool:
     waiting, seen = [module], set()
     while waiting:
         part = waiting.pop()
@@ -60,7 +74,5 @@ def _has_parameters(module):
     return False
 
 
-def _has_optimizer():
-    import gc
-
+def _has_optimizer() -> bool:
     return any(issubclass(type(one), _passes["optimizer"]) for one in gc.get_objects())

@@ -1,9 +1,17 @@
 # What each tensor is for: parameter, gradient, buffer, optimizer state, saved for backward, or just held by Python.
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from .tensors import Access
+
 RANK = {"parameter": 0, "gradient": 1, "buffer": 2, "optimizer_state": 3, "saved_for_backward": 4, "python": 5}
 
 
-def module_entries(access, root, prefix):
+def module_entries(access: Access, root: Any, prefix: str) -> list[tuple[str, Any]]:
     """(name, module) of a module tree, reading only its instance dicts. Shared modules appear once."""
     found = []
     seen = set()
@@ -23,7 +31,7 @@ def module_entries(access, root, prefix):
     return found
 
 
-def root_modules(access, modules):
+def root_modules(access: Access, modules: list[Any]) -> list[Any]:
     """The modules that no other one holds."""
     held = set()
     for module in modules:
@@ -37,12 +45,12 @@ def root_modules(access, modules):
 class Roles:
     """address -> (role, name), and id of a parameter -> name."""
 
-    def __init__(self, access):
+    def __init__(self, access: Access) -> None:
         self.access = access
-        self.of = {}
-        self.parameter_names = {}
+        self.of: dict[Any, Any] = {}
+        self.parameter_names: dict[Any, Any] = {}
 
-    def _set(self, tensor, role, name):
+    def _set(self, tensor: Any, role: str, name: str) -> None:
         if tensor is None or self.access.kind(tensor) != "t":
             return
         address = self.access.address(tensor)
@@ -54,7 +62,7 @@ class Roles:
         elif known[0] == role and role == "parameter" and name not in known[1].split(" = "):
             self.of[address] = (role, known[1] + " = " + name)  # tied weights
 
-    def add_modules(self, modules, name_of):
+    def add_modules(self, modules: list[Any], name_of: Callable[[Any], str | None]) -> None:
         """`name_of(module)`: what the script calls a root module, or None."""
         access = self.access
         for root in root_modules(access, modules):
@@ -71,7 +79,7 @@ class Roles:
                 for name, tensor in list((values.get("_buffers") or {}).items()):
                     self._set(tensor, "buffer", "%s.%s" % (path, name))
 
-    def add_optimizers(self, optimizers):
+    def add_optimizers(self, optimizers: list[Any]) -> None:
         access = self.access
         for optimizer in optimizers:
             values = object.__getattribute__(optimizer, "__dict__")

@@ -1,28 +1,38 @@
 # Tensors: recognising them and reading plain facts without running user code, touching storage or CUDA.
 # Never data_ptr() (materialises copy-on-write tensors), never isinstance (runs __class__ properties).
 
+from __future__ import annotations
+
 import sys
+
+from .plain_types import mro_of
+from .process import ours
+from .threads import gradients_readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Access:
     """Getters bound once per analysis. `device` is the attribute that selects tensors (tests use is_cpu)."""
 
-    def __init__(self, torch, device="is_cuda"):
+    def __init__(self, torch: Any, device: str = "is_cuda") -> None:
         self.torch = torch
         self.tensor = torch.Tensor
         self.module = sys.modules["torch.nn"].Module
         self.optimizer = sys.modules["torch.optim"].Optimizer
-        self.on_device = self._getter(device)
-        self.requires_grad = self._getter("requires_grad")
-        self.is_leaf = self._getter("is_leaf")
-        self._grad = self._getter("grad")
-        self.grad_fn = self._getter("grad_fn")
-        self.shape_of = self._getter("shape")
-        self.dtype = self._getter("dtype")
-        self.device_of = self._getter("device")
+        self.on_device = self.getter(device)
+        self.requires_grad = self.getter("requires_grad")
+        self.is_leaf = self.getter("is_leaf")
+        self._grad = self.getter("grad")
+        self.grad_fn = self.getter("grad_fn")
+        self.shape_of = self.getter("shape")
+        self.dtype = self.getter("dtype")
+        self.device_of = self.getter("device")
         address = getattr(torch._C, "_data_address", None)
         self.raw_address = address or (lambda t: torch.Tensor.data_ptr(t))
-        self.nbytes = self._getter("nbytes") if hasattr(self.tensor, "nbytes") else None
+        self.nbytes = self.getter("nbytes") if hasattr(self.tensor, "nbytes") else None
         # A tensor that C++ alone holds owns its Python object. Who finds that object in a list of the collector has a
         # reference that the tensor does not know of, and when the tensor ends meanwhile, it leaves an object without one:
         # the next look into it is a crash. This call makes the Python object the owner again for as long as it is held.
@@ -31,33 +41,35 @@ class Access:
         self._is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
         # Within a transform of torch.func even torch.empty() is an operation of its, and makes what it must not meet.
         self.transforming = getattr(functorch, "peek_interpreter_stack", lambda: None)() is not None
-        self.known = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
-        self.histories = set()  # ids of the host tensors with a graph that scan() saw
-        self.kinds = {}  # id of a type -> see kind(); types that objects of this analysis have
+        self.known: dict[
+            Any, Any
+        ] = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
+        self.histories: set[Any] = set()  # ids of the host tensors with a graph that scan() saw
+        self.kinds: dict[Any, Any] = {}  # id of a type -> see kind(); types that objects of this analysis have
 
-    def _getter(self, name):
+    def getter(self, name: str) -> Any:
         for base in self.tensor.__mro__:
             if name in base.__dict__:
                 return base.__dict__[name].__get__
         raise AttributeError(name)
 
-    def wrapped(self, t):
+    def wrapped(self, t: Any) -> bool:
         """A tensor of torch.func around another one: reading its graph makes objects that its level does not expect."""
         return self._is_wrapper is not None and self._is_wrapper(t)
 
-    def kind(self, o):
+    def kind(self, o: Any) -> str:
         """'t' tensor, 'm' module, 'o' optimizer, '' anything else; by type, cached for this analysis only."""
         t = type(o)
         known = self.kinds.get(id(t))
         return self._kind_of_type(t) if known is None else known
 
-    def _kind_of_type(self, t):
-        line = type.__dict__["__mro__"].__get__(t)
+    def _kind_of_type(self, t: type) -> str:
+        line = mro_of(t)
         kind = "t" if self.tensor in line else "m" if self.module in line else "o" if self.optimizer in line else ""
         self.kinds[id(t)] = kind
         return kind
 
-    def scan(self, objects):
+    def scan(self, objects: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """(tensors with memory on the device, modules, optimizers) among `objects`. Remembers the addresses."""
         types = list(map(type, objects))
         keys = list(map(id, types))
@@ -65,7 +77,9 @@ class Access:
             if key not in self.kinds:
                 self._kind_of_type(t)
         of_interest = {key for key, kind in self.kinds.items() if kind}
-        tensors, modules, optimizers = [], [], []
+        tensors: list[Any] = []
+        modules: list[Any] = []
+        optimizers: list[Any] = []
         for o in [o for o, key in zip(objects, keys) if key in of_interest]:
             kind = self.kinds[id(type(o))]
             if kind == "t":
@@ -81,7 +95,7 @@ class Access:
                 (modules if kind == "m" else optimizers).append(o)
         return tensors, modules, optimizers
 
-    def address(self, t):
+    def address(self, t: Any) -> int:
         """Device address of a tensor, 0 if it has no memory of its own (fake, functional, sparse, CPU)."""
         known = self.known.get(id(t))
         if known is not None:
@@ -93,18 +107,18 @@ class Access:
         except ours():
             return 0
 
-    def device_index(self, t):
+    def device_index(self, t: Any) -> int:
         """The number of the device that a tensor is on."""
         return self.device_of(t).index or 0
 
-    def shape(self, t):
+    def shape(self, t: Any) -> Any:
         """Its shape; of a nested tensor, which has none, ()."""
         try:
             return self.shape_of(t)
         except ours():
             return ()
 
-    def bytes(self, t):
+    def bytes(self, t: Any) -> int:
         """Bytes of its elements (of a view: of the view), 0 if it is not on the device."""
         if self.kind(t) != "t" or not self.address(t):
             return 0
@@ -118,18 +132,18 @@ class Access:
         except ours():
             return 0
 
-    def grad(self, t):
+    def grad(self, t: Any) -> Any:
         """The gradient of a tensor on the device; None where there is none, or another thread may be changing it."""
         return self._grad(t) if self.on_device(t) and not self.wrapped(t) and gradients_readable() else None
 
-    def graph(self, t):
+    def graph(self, t: Any) -> Any:
         """The autograd node that made it, or None. A view changed in place may raise."""
         try:
             return None if self.wrapped(t) or self.is_leaf(t) else self.grad_fn(t)
         except ours():
             return None
 
-    def alone(self, t):
+    def alone(self, t: Any) -> bool:
         """Nothing but the one Python object holds its memory: no view, no saved-for-backward copy."""
         if self.transforming:
             return False
@@ -138,18 +152,17 @@ class Access:
             storage = self.tensor.untyped_storage(t)
             plain = self.torch.empty(0)
             reference = plain.untyped_storage()
-            return (
-                count(storage._cdata) <= count(reference._cdata)
-                and self.tensor._use_count(t) <= self.tensor._use_count(plain)
-            )
+            return count(storage._cdata) <= count(reference._cdata) and self.tensor._use_count(
+                t
+            ) <= self.tensor._use_count(plain)
         except ours():
             return False
 
 
-def dtype_name(dtype):
+def dtype_name(dtype: Any) -> str:
     return str(dtype).replace("torch.", "")
 
 
-def guard(torch):
+def guard(torch: Any) -> Any:
     """No __torch_function__ of a subclass or mode runs inside."""
     return torch._C.DisableTorchFunction()

@@ -3,19 +3,26 @@
 # it is unlinked, and that destruction gives the GIL away (whoever reads `.grad` then gets a dead object: a crash); and
 # the backward pass assigns gradients without the GIL.
 
+from __future__ import annotations
+
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any
 
 _SETS = 1  # may assign `.grad` by a statement
 _CALLS = 2  # may assign it through a call: setattr(p, "grad", None)
 _BACKWARD = 4  # runs the backward pass
-_uses = {}  # code object -> the above; bounded, cleared when full
+_uses: dict[Any, Any] = {}  # code object -> the above; bounded, cleared when full
 
 
-def has_gil():
+def has_gil() -> bool:
     return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
-def _grad_use(code):
+def _grad_use(code: CodeType) -> int:
     use = _uses.get(code)
     if use is None:
         if len(_uses) > 2000:
@@ -30,7 +37,7 @@ def _grad_use(code):
     return use
 
 
-def _assigns_attribute(frame, _stores=[]):
+def _assigns_attribute(frame: FrameType, _stores: list[int] = []) -> bool:
     """Whether the instruction that the frame is in is an assignment to, or a deletion of, an attribute."""
     if not _stores:
         import opcode
@@ -40,7 +47,7 @@ def _assigns_attribute(frame, _stores=[]):
     return at < 0 or frame.f_code.co_code[at] in _stores
 
 
-def gradients_readable():
+def gradients_readable() -> bool:
     """Whether `.grad` of a tensor on a device can be read now. Asked for each one: reading may let other threads run."""
     import _thread
 
@@ -52,6 +59,7 @@ def gradients_readable():
     if not has_gil():
         return False
     backward = 0
+    frame: FrameType | None
     for frame in others.values():
         running = False
         while frame is not None:
@@ -64,4 +72,8 @@ def gradients_readable():
     if backward == 0:
         return True
     # Within autograd's only device thread, at an out-of-memory say: it cannot go on before we return.
-    return backward == 1 and mine not in sys.modules["threading"]._active and sys.modules["torch"]._C._cuda_getDeviceCount() == 1
+    return (
+        backward == 1
+        and mine not in sys.modules["threading"]._active
+        and sys.modules["torch"]._C._cuda_getDeviceCount() == 1
+    )

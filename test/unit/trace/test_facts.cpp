@@ -1,19 +1,29 @@
 // Facts: what the traced process writes (fact_writer.hpp) and the tools read (read_fact.hpp).
 #include "interpose/trace/fact_writer.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/read_fact.hpp"
 #include "test/unit/trace/temporary_trace.hpp"
 
 using namespace vramtrack;
+using fact::Type;
 using trace::FactWriter;
+
+namespace {
+constexpr fact::Field<Type::text> name{"name", 0}, empty{"empty", 1}, text{"text", 1};
+constexpr fact::Field<Type::flag> yes{"yes", 2};
+constexpr fact::Field<Type::number> nothing{"nothing", 3}, first{"first", 0}, i_field{"i", 0};
+constexpr fact::Field<Type::texts> numbers_field{"numbers", 4}, list_field{"list", 0};
+constexpr fact::Field<Type::parts> items{"items", 1};
+}  // namespace
 
 TEST_CASE("a fact is read as it was written") {
   FactWriter fact;
   fact.begin_map();
-  fact.field("name", "a \"quoted\" \\ name\n");
-  fact.field("empty", "");
-  fact.field("yes", true);
-  fact.null_field("nothing");
-  fact.begin_list("numbers");
+  fact.field(name, "a \"quoted\" \\ name\n");
+  fact.field(empty, "");
+  fact.field(yes, true);
+  fact.null_field(nothing);
+  fact.begin_list(numbers_field);
   const std::vector<std::uint64_t> numbers = {0, 23, 24, 255, 256, 65535, 65536, 4294967295, 4294967296, UINT64_MAX};
   for (const std::uint64_t number : numbers) fact.number(number);
   fact.end();
@@ -35,8 +45,8 @@ TEST_CASE("a fact of any length is whole: all the devices of a large machine") {
   fact.begin_list();
   for (std::uint64_t device = 0; device < 1000; ++device) {
     fact.begin_map();
-    fact.field("device", device);
-    fact.field("free_bytes", std::uint64_t{80} << 30);
+    fact.field(fact::memory_info::device, device);
+    fact.field(fact::memory_info::free_bytes, std::uint64_t{80} << 30);
     fact.end();
   }
   REQUIRE(fact.write("memory_info", 3));
@@ -53,12 +63,12 @@ TEST_CASE("a fact beyond its bound ends behind its last whole element") {
   CAPTURE(capacity);
   FactWriter fact(capacity);
   fact.begin_map();
-  fact.field("first", std::uint64_t{1});
-  fact.begin_list("items");
+  fact.field(first, std::uint64_t{1});
+  fact.begin_list(items);
   for (std::uint64_t i = 0; i < 100; ++i) {
     fact.begin_map();
-    fact.field("i", i);
-    fact.field("text", "some text");
+    fact.field(i_field, i);
+    fact.field(text, "some text");
     fact.end();
   }
   fact.end();
@@ -74,7 +84,7 @@ TEST_CASE("a fact beyond its bound ends behind its last whole element") {
 TEST_CASE("a damaged fact is null, an older one is JSON, a plain one text") {
   FactWriter fact;
   fact.begin_map();
-  fact.begin_list("list");
+  fact.begin_list(list_field);
   fact.text("one");
   const std::string whole(fact.bytes());
   for (std::size_t size = 3; size < whole.size(); ++size) CHECK(read_fact(whole.substr(0, size)).is_null());
@@ -91,4 +101,40 @@ TEST_CASE("a damaged fact is null, an older one is JSON, a plain one text") {
   CHECK(read_fact(R"({"device": 0})")["device"] == 0);
   CHECK(read_fact("python train.py") == "python train.py");
   CHECK(read_fact("\xff\xfe").is_string());
+}
+
+TEST_CASE("a field is read by name from a map and by position from a row, with the type of the table") {
+  FactWriter fact;
+  fact.begin_map();
+  fact.field(fact::audit::complete, true);
+  fact.field(fact::audit::version, std::uint64_t{130000});
+  fact.null_field(fact::audit::unavailable);
+  fact.begin_list(fact::audit::missed_functions);
+  fact.begin_map();
+  fact.field(fact::calls::function, "cudaMalloc");
+  fact.field(fact::calls::count, std::uint64_t{3});
+  const Json map = read_fact(fact.bytes());
+  CHECK(get(map, fact::audit::complete) == true);
+  CHECK(get(map, fact::audit::version) == 130000);
+  CHECK_FALSE(get(map, fact::audit::unavailable));
+  CHECK_FALSE(get(map, fact::audit::source));
+  const auto calls = get(map, fact::audit::missed_functions);
+  REQUIRE(calls.size() == 1);
+  CHECK(get(*calls[0], fact::calls::function) == "cudaMalloc");
+  CHECK(get(*calls[0], fact::calls::count) == 3);
+  CHECK_FALSE(get(*calls[0], fact::calls::bytes));
+
+  FactWriter row;
+  row.begin_list();
+  row.item(fact::marks::ticks, 5);
+  row.item(fact::marks::name, "half");
+  const Json list = read_fact(row.bytes());
+  CHECK(get(list, fact::marks::ticks) == 5);
+  CHECK(get(list, fact::marks::name) == "half");
+  CHECK_FALSE(get(list, fact::marks::live_bytes));
+
+  CHECK_FALSE(get(Json{{"complete", 1}}, fact::audit::complete));
+  CHECK_FALSE(get(Json{{"version", "x"}}, fact::audit::version));
+  CHECK(get(Json("text"), fact::doors::by_name).empty());
+  CHECK(get(Json{{"by_name", {1, "cudaMalloc"}}}, fact::doors::by_name) == std::vector<std::string>{"cudaMalloc"});
 }

@@ -1,0 +1,18 @@
+# vramtrack_spdlog: spdlog, and the {fmt} that it was packaged with, as headers alone: the program must need no library
+# that another system may lack, and Debian has neither as an archive. Not spdlog's own target, which names fmt's shared one.
+find_package(spdlog 1.10 REQUIRED)
+find_package(Threads REQUIRED)
+add_library(vramtrack_spdlog INTERFACE)
+foreach(kind INCLUDE_DIRECTORIES COMPILE_DEFINITIONS)
+  get_target_property(${kind} spdlog::spdlog_header_only INTERFACE_${kind})
+  if(NOT ${kind})
+    set(${kind} "")
+  endif()
+endforeach()
+target_include_directories(vramtrack_spdlog SYSTEM INTERFACE ${INCLUDE_DIRECTORIES})
+target_compile_definitions(vramtrack_spdlog INTERFACE ${COMPILE_DEFINITIONS})
+target_link_libraries(vramtrack_spdlog INTERFACE Threads::Threads)
+if("SPDLOG_FMT_EXTERNAL" IN_LIST COMPILE_DEFINITIONS)
+  find_package(fmt 9 REQUIRED)
+  target_link_libraries(vramtrack_spdlog INTERFACE fmt::fmt-header-only)
+endif()

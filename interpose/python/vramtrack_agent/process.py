@@ -1,0 +1,70 @@
+# What all files of the agent share: what is known of the process, and whose an exception is.
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from . import native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any, Callable
+
+
+class Process:
+    """Of the process that the agent is in."""
+
+    def __init__(self) -> None:
+        self.main = ""  # the file of the main script: gone from its module when atexit runs
+
+
+process = Process()
+
+# "<vramtrack " where the files are embedded, else their folder.
+_OWN_FILES = sys._getframe().f_code.co_filename.rpartition("process")[0]
+
+
+def is_own(code: CodeType) -> bool:
+    """Whether code is the agent's."""
+    return code.co_filename.startswith(_OWN_FILES)
+
+
+def is_own_error(error: BaseException | None) -> bool:
+    """Whether an exception comes from the agent, not from a signal handler that ran while the agent did."""
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is None or is_own(trace.tb_frame.f_code)
+
+
+def ours() -> type[Exception] | tuple[()]:
+    """For `except ours():`: nothing matches when a signal handler of the script's raised while the agent worked."""
+    return Exception if is_own_error(sys.exc_info()[1]) else ()
+
+
+def describe(error: BaseException) -> str:
+    """An exception of the agent's, as the text of an `agent_error[]` note."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "%s:%d" % (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else "?"
+    text = "%s %s: %s" % (where, type(error).__name__, error)
+    return '["%s"]' % "".join(c if c.isprintable() and c not in '"\\' else " " for c in text[:300])
+
+
+def door(name: str) -> Callable[..., Any]:
+    """What the interpreter and torch call for a function of install.py. The way in is native, so that a trace or
+    profile function of the script sees no call, and none of the agent's lines: a partial is not reported as a call of
+    Python or C."""
+    return functools.partial(native.enter, name)
+
+
+def end_now() -> None:
+    """The interposed _exit brings the trace to its end."""
+    import os
+
+    os._exit(0)

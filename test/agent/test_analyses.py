@@ -1,0 +1,368 @@
+"""The analyses, each on its own, on tensors of the CPU."""
+
+import gc
+import json
+import sys
+import types
+
+import pytest
+
+
+def line_of(text, what):
+    return next(number for number, line in enumerate(text.splitlines(), 1) if what in line)
+
+
+# ---- process, json_text ----
+
+
+def test_only_the_agents_own_errors_are_caught():
+    from vramtrack_agent.json_text import without_lone_surrogates
+    from vramtrack_agent.process import describe, is_own_error
+
+    with pytest.raises(KeyError) as raised:
+        {}["missing"]
+    assert not is_own_error(raised.value)
+    with pytest.raises(TypeError) as raised:
+        without_lone_surrogates(3)  # fails in a line of the agent
+    assert is_own_error(raised.value) and "json_text.py:" in json.loads(describe(raised.value))[0]
+    assert not is_own_error(KeyboardInterrupt()) and not is_own_error(None)
+
+
+def test_bytes_that_are_no_text(notes):
+    from vramtrack_agent.json_text import write_note
+
+    write_note("key", {"file": 'a\udcff"b'}, 3)
+    assert notes == [("key", '{"file":"a?\\"b"}', 3)]
+
+
+# ---- holders ----
+
+
+def walk_from(access, values):
+    from vramtrack_agent.holders import Walk
+    from vramtrack_agent.ways import Root
+
+    walk = Walk(access)
+    walk.add_namespace(values, Root("script"))
+    walk.run()
+    return walk
+
+
+def test_a_walk_names_the_way_to_each_tensor(access):
+    import torch
+
+    class Keeper:
+        def __init__(self, value):
+            self.kept = value
+
+    big = torch.ones(3)
+    values = {
+        "losses": [None, torch.ones(1)],
+        "by_name": {"x": torch.ones(2)},
+        "keeper": Keeper(big),
+        "function": (lambda value: lambda: value)(torch.ones(4)),
+    }
+    walk = walk_from(access, values)
+    named = {tuple(walk.objects[at].shape): walk.describe(at) for at in walk.tensors}
+    assert named == {
+        (1,): "script.losses[1]",
+        (2,): "script.by_name['x']",
+        (3,): "script.keeper.kept",
+        (4,): "script.function closure value",
+    }
+
+
+def test_groups_blank_what_differs_between_elements(access):
+    import torch
+    from vramtrack_agent.groups import holder_groups, measure_graphs
+    from vramtrack_agent.holders import pattern
+
+    assert pattern("a[3].b[-1]['x'][<int>]") == "a[].b[]['x'][]"
+    weight = torch.ones(2, requires_grad=True)
+    values = {"losses": [(weight * 2).sum() for _ in range(5)], "weight": weight}
+    walk = walk_from(access, values)
+    groups = holder_groups(access, walk)
+    assert groups["script.losses[]"].count == 5 and groups["script.losses[]"].graph == 5
+    measure_graphs(access, groups, 1000)
+    assert groups["script.losses[]"].span.nodes >= 10
+
+
+def test_a_walk_ends_at_its_bound(access):
+    from vramtrack_agent.holders import Walk
+    from vramtrack_agent.ways import Root
+
+    walk = Walk(access, max_objects=5000)
+    walk.add_namespace({"all": [[i] for i in range(20000)]}, Root("script"))
+    walk.run()
+    assert not walk.complete
+
+
+# ---- roles, modules, facts ----
+
+
+@pytest.fixture
+def model():
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8))
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(3, 4)).sum().backward()
+    optimizer.step()
+    return net, optimizer
+
+
+def test_roles_of_a_model(access, model):
+    from vramtrack_agent.roles import Roles, root_modules
+
+    net, optimizer = model
+    roles = Roles(access)
+    modules = list(net.modules())
+    assert root_modules(access, modules) == [net]
+    roles.add_modules(modules, lambda module: "net" if module is net else None)
+    roles.add_optimizers([optimizer])
+    of = lambda tensor: roles.of[access.address(tensor)]  # noqa: E731
+    assert of(net[0].weight) == ("parameter", "net.0.weight")
+    assert of(net[0].weight.grad) == ("gradient", "net.0.weight.grad")
+    assert of(net[1].running_mean) == ("buffer", "net.1.running_mean")
+    assert of(optimizer.state[net[0].bias]["exp_avg"]) == ("optimizer_state", "Adam.exp_avg of net.0.bias")
+
+
+def test_largest_modules(access, model):
+    from vramtrack_agent.modules import largest_modules
+
+    net, optimizer = model
+    entries, total = largest_modules(access, [("net", net)], [optimizer])
+    assert [entry["n"] for entry in entries] == ["net.0", "net.1"]
+    first = entries[0]
+    assert (first["i"], first["o"], first["w"], first["g"]) == (4, 8, 4 * (32 + 8), 4 * (32 + 8))
+    assert first["x"] >= 2 * first["w"] and total == sum(e["w"] + e["g"] + e["x"] for e in entries)
+
+
+def test_the_note_of_all_tensors(access, model):
+    from vramtrack_agent.facts import tensor_note
+    from vramtrack_agent.roles import Roles
+
+    net, _ = model
+    walk = walk_from(access, {"net": net})
+    roles = Roles(access)
+    roles.add_modules([net], lambda module: "net")
+    tensors = [walk.objects[at] for at in walk.tensors]
+    position = {id(walk.objects[at]): at for at in walk.tensors}
+    rows = json.loads(tensor_note(access, walk, tensors, position, roles, {}))["tensors"]
+    row = next(row for row in rows if row["n"] == "net.0.weight")
+    assert row["a"] == net[0].weight.data_ptr() and row["s"] == [8, 4] and row["d"] == "float32"
+    assert row["r"] == "parameter" and row["h"].startswith("script.net") and row["q"] == 1
+
+
+def test_what_the_graph_keeps_for_backward(access):
+    import torch
+    from vramtrack_agent.graph import walk_graph
+
+    weight = torch.ones(16, requires_grad=True)
+    kept = weight.exp()
+    span = walk_graph(access, [kept.grad_fn], 100, saved=True)
+    assert span.complete and span.types == {"ExpBackward0": 1, "AccumulateGrad": 1}
+    assert span.saved[kept.data_ptr()][0] == 64 and span.saved[kept.data_ptr()][3:] == ("ExpBackward0", "result")
+
+
+# ---- dead locals, liveness ----
+
+
+class Block:
+    """Stands for a tensor of `size` bytes."""
+
+    def __init__(self, size):
+        self.size = size
+
+
+def size_of(value):
+    return value.size if type(value) is Block else 0
+
+
+def dead_names(deep=True):
+    from vramtrack_agent.dead import dead_locals
+
+    frames = [(sys._getframe(1), 0)]
+    try:
+        return {(name, size) for size, _, name, _, _, _ in dead_locals(frames, size_of, lambda value: True, deep)}
+    finally:
+        frames.clear()
+
+
+def test_a_local_that_nothing_reads_again():
+    def work():
+        done, used, shared = Block(10), Block(20), Block(30)  # noqa: F841
+        other = [shared]
+        found = dead_names()
+        return found, used, other
+
+    assert work()[0] == {("done", 10)}
+
+
+def test_what_a_dead_list_holds_goes_with_it():
+    def work():
+        batch = [Block(1), Block(2)]  # noqa: F841
+        return dead_names()
+
+    assert work() == {("batch", 3)}
+
+
+# ---- growth ----
+
+SOURCE = """\
+import torch
+history, total = [], 0
+class Meter:
+    def __init__(self):
+        self.values = []
+    def update(self, value):
+        self.values.append(value)
+def limited(window=[]):
+    for i in range(10):
+        window.append(i)
+        if len(window) > 5:
+            window.pop(0)
+for step in range(10):
+    loss = step * 2
+    total = total + loss
+    history.append(loss)
+"""
+
+
+@pytest.fixture
+def source(tmp_path):
+    from vramtrack_agent.growth import forget_sources
+
+    path = tmp_path / "train.py"
+    path.write_text(SOURCE)
+    yield str(path)
+    forget_sources()
+
+
+@pytest.mark.parametrize(
+    "name, of_class, what",
+    [
+        ("history", "", "history.append"),
+        ("total", "", "total = total"),
+        ("values", "Meter", "self.values.append"),
+    ],
+)
+def test_the_line_that_makes_it_grow(source, name, of_class, what):
+    from vramtrack_agent.growth import growth_line
+
+    assert growth_line(source, "", 0, name, None, of_class) == (line_of(SOURCE, what), True)
+
+
+def test_an_assignment_does_not_grow(source):
+    from vramtrack_agent.growth import growth_line, limited_in_source
+
+    assert growth_line(source, "", 0, "loss") == (line_of(SOURCE, "loss = "), False)
+    assert limited_in_source(source, "limited", line_of(SOURCE, "def limited"), "window")
+    assert not limited_in_source(source, "", 0, "history")
+
+
+def test_a_name_that_its_statement_reads(source):
+    from vramtrack_agent.growth import read_in_statement
+
+    assert read_in_statement(source, line_of(SOURCE, "total = total"), "loss")
+    assert not read_in_statement(source, line_of(SOURCE, "total = total"), "history")
+
+
+# ---- cycles ----
+
+
+def test_a_tensor_that_only_a_cycle_holds(access):
+    import torch
+    from vramtrack_agent.cycles import garbage_tensors
+
+    class Trial:
+        pass
+
+    gc.disable()
+    try:
+        lost, free = Trial(), torch.ones(7)
+        lost.step, lost.me = torch.ones(5), lost
+        size = lost.step.numel()
+        del lost
+        objects = gc.get_objects()
+        tensors, modules, optimizers = access.scan(objects)
+        mine = [t for t in tensors if t.numel() in (size, 7)]
+        found = garbage_tensors(mine, {id(t) for t in mine}, set(), objects, (tensors, modules, optimizers, mine), gc)
+        assert [(t.numel(), closing) for t, (_, closing, _, _) in found] == [(5, "Trial.me")]
+        assert free is not None
+    finally:
+        gc.enable()
+
+
+# ---- code_files, frames ----
+
+
+def test_whose_code_a_file_is():
+    import os
+
+    from vramtrack_agent.code_files import is_user_file, module_file
+
+    assert is_user_file("/home/a/train.py") and not is_user_file(os.__file__) and not is_user_file("<string>")
+    assert not is_user_file("/venv/lib/python3.11/site-packages/torch/nn/functional.py")
+    assert module_file("os") == os.__file__ and module_file("no.such.module") == "" and module_file(3) == ""
+
+
+def test_locals_leave_no_snapshot():
+    from vramtrack_agent.frames import frame_locals
+
+    def work():
+        held = Block(1)
+        values = frame_locals(sys._getframe())
+        seen = values["held"] is held
+        values.clear()
+        return seen, sys.getrefcount(held)
+
+    def plain():
+        held = Block(1)
+        return True, sys.getrefcount(held)
+
+    assert work() == plain()
+
+
+def test_functions_are_named_with_their_class():
+    from vramtrack_agent.frames import frame_name
+
+    class Trainer:
+        def step(self):
+            return frame_name(sys._getframe())
+
+    assert Trainer().step().endswith("Trainer.step")
+
+
+# ---- install: nothing reaches the script ----
+
+
+def test_an_analysis_that_fails_is_noted(notes, monkeypatch):
+    import os
+
+    from vramtrack_agent import install
+    from vramtrack_agent import notes as analyses
+
+    monkeypatch.setattr(install._state, "pid", os.getpid())
+    failing = types.SimpleNamespace(state=None)
+    monkeypatch.setattr(analyses, "native", failing)
+    enabled = gc.isenabled()
+    install.on_look("height")
+    assert gc.isenabled() == enabled and install._state.busy is False
+    assert [key for key, _, _ in notes] == ["agent_error[]"] and "notes.py" in notes[0][1]
+
+
+def test_a_forked_child_does_not_analyse(notes, monkeypatch):
+    from vramtrack_agent import install
+
+    monkeypatch.setattr(install._state, "pid", -1)
+    install.on_look("height")
+    assert not notes
+
+
+def test_environment_note():
+    from vramtrack_agent.install import _environment
+
+    made = json.loads(_environment(None))
+    assert made == {"version": "%d.%d.%d" % sys.version_info[:3]}
+    torch = types.SimpleNamespace(__version__="2.11.0", version=types.SimpleNamespace(cuda="13.0"))
+    assert json.loads(_environment(torch)) == {**made, "torch": "2.11.0", "cuda": "13.0"}
