@@ -57,8 +57,8 @@ std::uintptr_t kernel_return_of_handlers() noexcept {
 #endif
 
 /// Where a handler returns to. On x86-64 this is the first word of what the kernel puts on the stack for it, and the C
-/// library's code; on aarch64 it is what the handler is called with as its return address, so it is on the stack as soon
-/// as the handler has called something. 0: no handler is installed.
+/// library's code; on aarch64 it is what the handler is called with as its return address, so it is on the stack as
+/// soon as the handler has called something. 0: no handler is installed.
 std::uintptr_t return_of_handlers() noexcept {
   static std::atomic<std::uintptr_t> known{0};  // the C library has one for all
   constexpr unsigned long has_restorer = 0x04000000;
