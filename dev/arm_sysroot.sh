@@ -1,9 +1,9 @@
 # Sourced after install.sh, by what builds for aarch64 on another machine: the arm64 packages of the build, unpacked into a
 # folder (nothing of them is installed), and qemu, which runs the programs.
 
-sysroot=$build/arm/sysroot
+sysroot=${VRAMTRACK_ARM_SYSROOT:-$build/arm/sysroot}
 arm_packages=(libc6-dev libstdc++-12-dev linux-libc-dev libunwind8 libdw-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev
-  libzstd-dev bash coreutils libc-bin python3 python3-venv)
+  libzstd-dev nlohmann-json3-dev libcli11-dev catch2 bash coreutils libc-bin python3 python3-venv)
 arm_options=(--toolchain "$root/cmake/toolchains/aarch64-linux-gnu.cmake" -DCMAKE_SYSROOT="$sysroot")
 
 make_arm_sysroot() {
