@@ -14,12 +14,13 @@ dist=$root/dist
 platform=manylinux_2_28_$machine
 largest_bytes=10000000
 install_packages "${build_packages[@]}" curl binutils
-# What differs: Debian's name of the machine, the sums of the two packages of the C library, the tools.
+# What differs: Debian's name of the machine, the sums of what is fetched, the tools.
 case $machine in
   x86_64)
     debian_machine=amd64
     libc_packages=(libc6:05f7264da867b37f4c5ce49266b558ea1e81e05a9464f623152fca70f3550282
       libc6-dev:e7f7b45d9c5cfcf37609f0b6efd3c645272c812144703af89dfd32218fcb0fd3)
+    libunwind=1.6.2:4a6aec666991fb45d0889c44aede8ad6eb108071c3554fcdff671f9c94794976
     compiler=gcc
     cross=()
     configure=()
@@ -28,6 +29,8 @@ case $machine in
     debian_machine=arm64
     libc_packages=(libc6:baaa9aa184e2f21738c5819055e6740cc5b22f198e3f416e33f82b40ff6933d8
       libc6-dev:28d478134722dcd4b0bd2045a199301d18713bf95947b9fce66634e7aeacab2e)
+    # Releases before 1.8 cannot follow return addresses that are signed.
+    libunwind=1.8.1:ddf0e32dd5fafe5283198d37e4bf9decf7ba1770b6e7e006c33e6df79e6a6157
     compiler=aarch64-linux-gnu-gcc
     source "$root/dev/arm_sysroot.sh"
     make_arm_sysroot
@@ -83,12 +86,14 @@ $compiler -O2 -fPIC -DFOR_CXX -c "$source" -o "$compat/cxx.o"
 
 # libunwind, which the preloaded library opens from beside itself: without the parts that need more than libc, under a
 # name of its own (a program that wants the system's must not be given this one), exporting what is called.
-libunwind=libunwind-1.6.2
+libunwind_sum=${libunwind#*:}
+libunwind_version=${libunwind%:*}
+libunwind=libunwind-$libunwind_version
 if [ ! -e "$work/libunwind/complete" ]; then
   say "building $libunwind"
-  fetch $libunwind.tar.gz 4a6aec666991fb45d0889c44aede8ad6eb108071c3554fcdff671f9c94794976 \
-    https://github.com/libunwind/libunwind/releases/download/v1.6.2/$libunwind.tar.gz \
-    https://deb.debian.org/debian/pool/main/libu/libunwind/libunwind_1.6.2.orig.tar.gz
+  fetch "$libunwind.tar.gz" "$libunwind_sum" \
+    "https://deb.debian.org/debian/pool/main/libu/libunwind/libunwind_$libunwind_version.orig.tar.gz" \
+    "https://github.com/libunwind/libunwind/releases/download/v$libunwind_version/$libunwind.tar.gz"
   rm -rf "${work:?}/$libunwind" "$work/libunwind"
   tar -C "$work" -xf "$work/$libunwind.tar.gz"
   mkdir -p "$work/libunwind"
