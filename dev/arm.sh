@@ -27,5 +27,5 @@ say "end-to-end tests (pytest)"
 install_python "$root/test/requirements.txt"
 cd "$root/test/e2e"
 VRAMTRACK_BUILD=$build VRAMTRACK_TEST_PYTHON=$sysroot/usr/bin/python3 PYTHONDONTWRITEBYTECODE=1 \
-  "$venv/bin/python" -m pytest -q -rs -p no:cacheprovider -n "$(nproc)" "${tests[@]}" "$@"
+  "$venv/bin/python" -m pytest -q -rs -p no:cacheprovider -n "$(nproc)" --dist loadfile "${tests[@]}" "$@"
 say "all tests passed"
