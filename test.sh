@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # Builds vramtrack and runs every test that needs no GPU. Can be run again. Arguments go to pytest; `--gpu` runs the tests
-# that need a GPU instead, `--sanitize` those that build with sanitizers.
+# that need a GPU instead, `--sanitize` those that build with sanitizers, `--arm` those that need no PyTorch, built for
+# aarch64 and run by qemu.
 set -euo pipefail
+if [ "${1:-}" = --arm ]; then
+  shift
+  exec "$(dirname "${BASH_SOURCE[0]}")/dev/arm.sh" "$@"
+fi
 source "$(dirname "${BASH_SOURCE[0]}")/dev/install.sh"
 
 install_packages "${build_packages[@]}" "${test_packages[@]}"

@@ -15,7 +15,7 @@
 namespace vramtrack {
 
 namespace detail {
-VRAMTRACK_HOT constinit bool g_use_tsc = false;
+VRAMTRACK_HOT constinit bool g_use_counter = false;
 }  // namespace detail
 
 namespace {
@@ -41,10 +41,12 @@ std::atomic<std::uint32_t> g_ticks_per_us{0};  // 0: not initialised
 }
 
 /// It runs at one rate, and the events of threads on different cores can be put in order by it.
-bool tsc_is_usable() {
+bool counter_is_usable() {
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(0x80000007u, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0 && kernel_trusts_tsc();
+#elif defined(__aarch64__)
+  return true;  // one counter for all cores, by the architecture's definition
 #else
   return false;
 #endif
@@ -77,11 +79,11 @@ std::uint64_t thread_cpu_ns() noexcept { return read(CLOCK_THREAD_CPUTIME_ID); }
 
 void clock_init() noexcept {
   if (g_ticks_per_us.load(std::memory_order_acquire) != 0) return;
-  if (!tsc_is_usable()) {
+  if (!counter_is_usable()) {
     g_ticks_per_us.store(1000, std::memory_order_release);
     return;
   }
-  detail::g_use_tsc = true;
+  detail::g_use_counter = true;
   // Half a millisecond is enough for a rate that is only used to choose intervals.
   const Pair first = read_pair();
   Pair second = first;
@@ -96,7 +98,7 @@ std::uint64_t ticks_in(std::uint64_t ns) noexcept { return ns * g_ticks_per_us.l
 void clock_start(trace::Clock& clock) noexcept {
   clock_init();
   const Pair now = read_pair();
-  clock.kind = detail::g_use_tsc ? 1 : 0;
+  clock.kind = detail::g_use_counter ? 1 : 0;
   clock.start_ticks = clock.last_ticks = now.ticks;
   clock.start_mono_ns = clock.last_mono_ns = now.ns;
   clock.start_real_ns = read(CLOCK_REALTIME);

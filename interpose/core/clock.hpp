@@ -1,4 +1,5 @@
-// The tick clock of a trace: the time stamp counter where it is the same for all cores (10 ns), else CLOCK_MONOTONIC.
+// The tick clock of a trace: the processor's counter (the time stamp counter of x86-64, cntvct_el0 of aarch64) where it
+// is the same for all cores (10 ns), else CLOCK_MONOTONIC.
 // Any thread. trace::Clock pairs ticks with nanoseconds; the reader converts.
 #pragma once
 
@@ -13,7 +14,7 @@ std::uint64_t monotonic_ns() noexcept;
 std::uint64_t thread_cpu_ns() noexcept;
 
 namespace detail {
-extern bool g_use_tsc;  // written once by clock_init, before the first trace
+extern bool g_use_counter;  // written once by clock_init, before the first trace
 }  // namespace detail
 
 /// Decides the kind of clock; call before the first ticks() of a trace (Writer::create does). Idempotent.
@@ -21,8 +22,15 @@ void clock_init() noexcept;
 
 inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__)
-  if (detail::g_use_tsc) [[likely]]
+  if (detail::g_use_counter) [[likely]]
     return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  if (detail::g_use_counter) [[likely]] {
+    std::uint64_t count;
+    // Without the barrier it may be read long before what the program did last, and two threads' events swap places.
+    asm volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(count)::"memory");
+    return count;
+  }
 #endif
   return monotonic_ns();
 }

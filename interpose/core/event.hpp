@@ -20,11 +20,12 @@ struct CaptureStart {
   std::uintptr_t sp;  // stack pointer in the caller just after the call returned (the hook's CFA)
   std::uintptr_t bp;  // caller's frame pointer register as it was when the hook was entered
 };
-// Needs a frame pointer in the function that uses it: compile hook files with -fno-omit-frame-pointer.
+// __builtin_frame_address makes the compiler set up a frame record, whose first word is the caller's frame pointer on
+// both x86-64 and aarch64. Where the record lies within the frame differs, so the CFA is asked for by itself.
 #define VRAMTRACK_HERE()                                                                    \
   ::vramtrack::CaptureStart {                                                               \
     reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)),                          \
-        reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) + 16,                  \
+        reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa()),                            \
         *reinterpret_cast<const std::uintptr_t*>(__builtin_frame_address(0))                \
   }
 

@@ -54,6 +54,8 @@ void SpinLock::lock_slow() noexcept {
       for (std::uint32_t n = 1u << (round < 6 ? round : 6); n > 0; --n) {
 #if defined(__x86_64__)
         __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm volatile("isb");  // `yield` does nothing on most cores; this takes about as long as x86's `pause`
 #endif
       }
     } else if (round < 200) {

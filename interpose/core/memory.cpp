@@ -1,6 +1,7 @@
 #include "interpose/core/memory.hpp"
 
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -12,9 +13,10 @@
 namespace vramtrack {
 
 namespace {
-constexpr std::size_t page = 4096;
 constexpr std::size_t round_up(std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; }
 }  // namespace
+
+std::size_t page_bytes() noexcept { return ::getauxval(AT_PAGESZ); }
 
 void* map_pages(std::size_t bytes) noexcept {
   const SavedErrno keep;
@@ -24,7 +26,7 @@ void* map_pages(std::size_t bytes) noexcept {
 
 void* map_huge_pages(std::size_t bytes) noexcept {
   const SavedErrno keep;
-  const std::size_t wanted = round_up(bytes, page);
+  const std::size_t wanted = round_up(bytes, page_bytes());
   auto* const mapped = static_cast<std::byte*>(map_pages(wanted + huge_page));
   if (mapped == nullptr) return nullptr;
   const std::size_t before =
@@ -52,7 +54,7 @@ std::size_t address_room() noexcept {
   for (const char* digit = text; *digit >= '0' && *digit <= '9'; ++digit)
     pages = 10 * pages + static_cast<std::size_t>(*digit - '0');
   if (bytes <= 0) return limit.rlim_cur / 4;  // no /proc
-  return pages * page >= limit.rlim_cur ? 0 : limit.rlim_cur - pages * page;
+  return pages >= limit.rlim_cur / page_bytes() ? 0 : limit.rlim_cur - pages * page_bytes();
 }
 
 void* reserve_addresses(std::size_t bytes) noexcept {
@@ -67,7 +69,7 @@ void* reserve_addresses(std::size_t bytes) noexcept {
 void* Arena::allocate(std::size_t bytes, std::size_t alignment) noexcept {
   auto padding = (alignment - reinterpret_cast<std::uintptr_t>(next_)) & (alignment - 1);
   if (next_ == nullptr || bytes + padding > left_) {
-    const std::size_t chunk = round_up(bytes > 64 * 1024 ? bytes : 64 * 1024, page);
+    const std::size_t chunk = round_up(bytes > 64 * 1024 ? bytes : 64 * 1024, page_bytes());
     auto* const fresh = static_cast<std::byte*>(map_pages(chunk));
     if (fresh == nullptr) return nullptr;
     next_ = fresh;
@@ -83,7 +85,7 @@ void* Arena::allocate(std::size_t bytes, std::size_t alignment) noexcept {
 bool ReservedPages::reserve(std::size_t bytes) noexcept {
   constexpr std::size_t least = std::size_t{1} << 20;
   const std::size_t share = address_room() / 64, most = share > least ? share : least;
-  bytes = round_up(bytes < most ? bytes : most, page);
+  bytes = round_up(bytes < most ? bytes : most, page_bytes());
   void* const address = reserve_addresses(bytes);
   if (address == nullptr) return false;
   base_ = static_cast<std::byte*>(address);
@@ -97,8 +99,8 @@ bool ReservedPages::grow(std::size_t bytes) noexcept {
   if (bytes <= usable_) return true;
   if (bytes > reserved_) return false;
   // In steps of a quarter of the size: few system calls, and memory is touched only where it is used.
-  std::size_t target = round_up(bytes, page);
-  const std::size_t step = round_up(usable_ / 4 + 64 * 1024, page);
+  std::size_t target = round_up(bytes, page_bytes());
+  const std::size_t step = round_up(usable_ / 4 + 64 * 1024, page_bytes());
   if (target < usable_ + step) target = usable_ + step;
   if (target > reserved_) target = reserved_;
   if (::mprotect(base_ + usable_, target - usable_, PROT_READ | PROT_WRITE) != 0) return false;

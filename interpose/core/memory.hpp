@@ -9,6 +9,9 @@
 
 namespace vramtrack {
 
+/// Of the system that this runs on: 4, 16 or 64 KiB on aarch64.
+std::size_t page_bytes() noexcept;
+
 /// Zeroed pages, or nullptr.
 void* map_pages(std::size_t bytes) noexcept;
 void unmap_pages(void* address, std::size_t bytes) noexcept;

@@ -11,9 +11,13 @@ namespace vramtrack {
 extern std::ptrdiff_t g_errno_offset;
 
 inline int* errno_place() noexcept {
+#if defined(__x86_64__) || defined(__aarch64__)
 #if defined(__x86_64__)
   std::byte* thread;
   asm("mov %%fs:0, %0" : "=r"(thread));
+#else
+  auto* const thread = static_cast<std::byte*>(__builtin_thread_pointer());
+#endif
   const std::ptrdiff_t known = __atomic_load_n(&g_errno_offset, __ATOMIC_RELAXED);
   if (known != 0) [[likely]]
     return reinterpret_cast<int*>(thread + known);

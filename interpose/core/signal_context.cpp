@@ -1,12 +1,16 @@
 #include "interpose/core/signal_context.hpp"
 
+#include <elf.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
+#include "interpose/core/code_address.hpp"
 #include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack {
@@ -31,11 +35,37 @@ bool has_handler(const KernelAction& action) noexcept {
          action.handler != reinterpret_cast<std::uintptr_t>(SIG_IGN);
 }
 
-/// Where a handler returns to: the first word of what the kernel puts on the stack for it. 0: no handler is installed.
+#if defined(__aarch64__)
+/// The kernel's own code that ends a handler, in the library that it maps into every process. 0: there is none.
+std::uintptr_t kernel_return_of_handlers() noexcept {
+  const auto* const header = reinterpret_cast<const Elf64_Ehdr*>(::getauxval(AT_SYSINFO_EHDR));
+  if (header == nullptr) return 0;
+  const auto* const image = reinterpret_cast<const std::byte*>(header);
+  const auto* const segments = reinterpret_cast<const Elf64_Phdr*>(image + header->e_phoff);
+  constexpr std::uint64_t rt_sigreturn = 0xd4000001'd2801168;  // mov x8, #139; svc #0
+  for (unsigned i = 0; i < header->e_phnum; ++i) {
+    if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_X) == 0) continue;
+    const std::byte* const begin = image + segments[i].p_offset;
+    for (std::uint64_t at = 0; at + 8 <= segments[i].p_filesz; at += 4) {
+      std::uint64_t code;
+      __builtin_memcpy(&code, begin + at, sizeof code);
+      if (code == rt_sigreturn) return reinterpret_cast<std::uintptr_t>(begin + at);
+    }
+  }
+  return 0;
+}
+#endif
+
+/// Where a handler returns to. On x86-64 this is the first word of what the kernel puts on the stack for it, and the C
+/// library's code; on aarch64 it is what the handler is called with as its return address, so it is on the stack as
+/// soon as the handler has called something. 0: no handler is installed.
 std::uintptr_t return_of_handlers() noexcept {
   static std::atomic<std::uintptr_t> known{0};  // the C library has one for all
   constexpr unsigned long has_restorer = 0x04000000;
   std::uintptr_t found = known.load(std::memory_order_relaxed);
+#if defined(__aarch64__)
+  if (found == 0) found = kernel_return_of_handlers();
+#endif
   for (int number = 1; found == 0 && number <= signals; ++number)
     if (KernelAction action{}; ask(number, action) && has_handler(action) && (action.flags & has_restorer) != 0)
       found = action.restorer;
@@ -75,7 +105,7 @@ bool may_be_in_signal_handler() noexcept {
   if (wanted == 0) return false;
   if (on_signal_stack()) return true;
   for (std::uintptr_t at = inner & ~std::uintptr_t{7}; at < outer; at += 8)
-    if (*reinterpret_cast<const volatile std::uintptr_t*>(at) == wanted) return true;
+    if (plain_address(*reinterpret_cast<const volatile std::uintptr_t*>(at)) == wanted) return true;
   return false;
 }
 

@@ -64,7 +64,72 @@
         entry   dlsym, vramtrack_answer_dlsym, vramtrack_real_dlsym
         entry   dlvsym, vramtrack_answer_dlvsym, vramtrack_real_dlvsym
 
+#elif defined(__aarch64__)
+
+        .text
+        // The arguments are kept over a call of ours; so is the return address, which the real function looks at.
+        .macro  keep_arguments
+        stp     x29, x30, [sp, #-48]!
+        .cfi_adjust_cfa_offset 48
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
+        mov     x29, sp
+        stp     x0, x1, [sp, #16]
+        str     x2, [sp, #32]
+        .endm
+        .macro  restore_arguments
+        ldr     x2, [sp, #32]
+        ldp     x0, x1, [sp, #16]
+        ldp     x29, x30, [sp], #48
+        .cfi_adjust_cfa_offset -48
+        .cfi_restore x29
+        .cfi_restore x30
+        .endm
+        .macro  load_real real
+        adrp    x16, \real
+        ldr     x16, [x16, #:lo12:\real]
+        .endm
+
+        .macro  entry name, answer, real
+        .globl  \name
+        .type   \name, %function
+        .p2align 4
+\name:
+        .cfi_startproc
+        hint    #34                     // bti c
+        cbz     x1, .Lforward_\name
+        ldrb    w9, [x1]
+        cmp     w9, #'c'
+        b.ne    .Lforward_\name
+        ldrb    w9, [x1, #1]
+        cmp     w9, #'u'
+        b.ne    .Lforward_\name
+        keep_arguments
+        bl      \answer
+        mov     x9, x0
+        restore_arguments
+        cbz     x9, .Lforward_\name
+        cmp     x9, #1                  // the answer is NULL
+        csel    x0, xzr, x9, eq
+        ret
+.Lforward_\name:
+        load_real \real
+        cbz     x16, .Lfind_\name
+        br      x16
+.Lfind_\name:
+        keep_arguments
+        bl      vramtrack_find_dlsym
+        restore_arguments
+        load_real \real
+        br      x16
+        .cfi_endproc
+        .size   \name, . - \name
+        .endm
+
+        entry   dlsym, vramtrack_answer_dlsym, vramtrack_real_dlsym
+        entry   dlvsym, vramtrack_answer_dlvsym, vramtrack_real_dlvsym
+
 #else
-#error "dlsym_entry.S: only x86_64 is written; see docs/adding-a-hook.md for what a port needs"
+#error "dlsym_entry.S: written for x86-64 and aarch64; see docs/adding-a-hook.md for what a port needs"
 #endif
-        .section .note.GNU-stack, "", @progbits
+        .section .note.GNU-stack, "", %progbits

@@ -263,7 +263,7 @@ void freeze_at_once() noexcept {
 }
 
 bool inside_hook() noexcept {
-  const bool left = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) >= t_hot.hook && !on_signal_stack();
+  const bool left = reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa()) > t_hot.hook && !on_signal_stack();
   return t_hot.hook != 0 && !left;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "interpose/core/code_address.hpp"
 #include "interpose/core/say.hpp"
 
 namespace vramtrack::stacks {
@@ -28,6 +29,17 @@ void* open_bundled() noexcept {
                                    static_cast<int>(slash - own.dli_fname), own.dli_fname);
   if (length < 0 || static_cast<std::size_t>(length) >= sizeof path || ::access(path, R_OK) != 0) return nullptr;
   return ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
+/// The return address of a frame, from libunwind's word for it: on aarch64 some releases give the last byte of the call
+/// instead, and some leave a signature on it.
+std::uintptr_t return_address(void* frame) noexcept {
+  const std::uintptr_t address = plain_address(reinterpret_cast<std::uintptr_t>(frame));
+#if defined(__aarch64__)
+  return (address + 3) & ~std::uintptr_t{3};
+#else
+  return address;
+#endif
 }
 
 }  // namespace
@@ -52,9 +64,9 @@ void load_libunwind() noexcept {
   const int wanted = static_cast<int>((max < max_native ? max : max_native) + own_frames);
   const int got = g_unw_backtrace(buffer, wanted);
   int first = 0;
-  while (first < got && reinterpret_cast<std::uintptr_t>(buffer[first]) != start.ip) ++first;
+  while (first < got && return_address(buffer[first]) != start.ip) ++first;
   std::uint32_t n = 0;
-  for (int i = first; i < got && n < max; ++i) frames[n++] = reinterpret_cast<std::uint64_t>(buffer[i]);
+  for (int i = first; i < got && n < max; ++i) frames[n++] = return_address(buffer[i]);
   truncated = got == wanted;
   return n;
 }

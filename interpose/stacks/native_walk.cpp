@@ -1,4 +1,5 @@
 // walk_rules of native_memo.hpp: a full unwinding by our own rules that takes down what it reads.
+#include "interpose/core/code_address.hpp"
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/native_memo.hpp"
 
@@ -24,8 +25,8 @@ void take_down(ReadSets& sets, std::uint32_t steps, std::uintptr_t sp) noexcept 
   for (std::uint32_t i = steps; i-- > 0;) {
     UnwindStep& step = sets.step[i];
     if (!bp_used) step.bp_at = 0;
-    const bool restored_by_bp = step.rule.bp() == Bp::at_rbp || step.rule.bp() == Bp::same;
-    bp_used = step.rule.cfa() != Cfa::rsp || (bp_used && restored_by_bp);
+    const bool restored_by_bp = step.rule.bp() == Bp::at_bp || step.rule.bp() == Bp::same;
+    bp_used = step.rule.cfa() != Cfa::sp || (bp_used && restored_by_bp);
   }
   sets.fresh_uses_bp = bp_used;
   sets.fresh_count = 0;
@@ -34,7 +35,7 @@ void take_down(ReadSets& sets, std::uint32_t steps, std::uintptr_t sp) noexcept 
   const auto take = [&sets, sp](std::uintptr_t at, std::uint64_t value) {
     if (at == 0) return;
     const std::uintptr_t offset = (at - sp) / 8;
-    if ((at - sp) % 8 != 0 || at < sp || offset >= 1 << 16 || value >> 48 != 0) {
+    if ((at - sp) % 8 != 0 || at < sp || offset >= 1 << 16) {
       sets.fresh_fits = false;
       return;
     }
@@ -76,9 +77,9 @@ std::uint32_t walk_rules(ThreadState& state, const CaptureStart& start, std::uin
     step = {rule, 0, 0, 0, 0, 0, 0};
     std::uintptr_t cfa = 0;
     const auto offset = static_cast<std::uintptr_t>(rule.cfa_offset());
-    if (rule.cfa() == Cfa::rsp) {
+    if (rule.cfa() == Cfa::sp) {
       cfa = sp + offset;
-    } else if (rule.cfa() == Cfa::rbp) {
+    } else if (rule.cfa() == Cfa::bp) {
       cfa = bp + offset;
     } else {
       step.cfa_at = bp + offset;
@@ -88,14 +89,15 @@ std::uint32_t walk_rules(ThreadState& state, const CaptureStart& start, std::uin
     }
     // A frame ends above where it starts, and on the same stack.
     if (cfa < sp + 8 || cfa - sp > largest_frame || (cfa & 7) != 0 || (own_stack && cfa > state.stack_high)) return 0;
-    step.return_at = cfa - 8;
+    step.return_at = cfa + static_cast<std::uintptr_t>(rule.return_offset());
+    if (step.return_at < sp || step.return_at >= cfa) return 0;
     step.return_address = word_at(step.return_at);
     if (rule.bp() != Bp::same) {
       step.bp_at = (rule.bp() == Bp::at_cfa ? cfa : bp) + static_cast<std::uintptr_t>(rule.bp_offset());
       if (step.bp_at < sp || step.bp_at >= cfa) return 0;
       step.bp = bp = word_at(step.bp_at);
     }
-    ip = step.return_address;
+    ip = plain_address(step.return_address);
     sp = cfa;
     if (ip == 0) {
       ++n;

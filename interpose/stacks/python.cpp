@@ -155,7 +155,7 @@ PythonSearch load(Python& python) noexcept {
 }  // namespace
 
 bool safe_read(const void* from, void* to, std::size_t bytes) noexcept {
-  if (reinterpret_cast<std::uintptr_t>(from) >> 47 != 0) return false;
+  if (reinterpret_cast<std::uintptr_t>(from) >> 48 != 0) return false;  // no program's: x86-64 ends a bit earlier
   const iovec local{to, bytes};
   const iovec remote{const_cast<void*>(from), bytes};
   const long got = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1ul, &remote, 1ul, 0ul);

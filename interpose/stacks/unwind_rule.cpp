@@ -14,7 +14,14 @@
 namespace vramtrack::stacks {
 namespace {
 
+// DWARF's numbers of the registers: frame pointer, stack pointer, return address.
+#if defined(__x86_64__)
 constexpr std::uint64_t reg_bp = 6, reg_sp = 7, reg_ra = 16;
+#elif defined(__aarch64__)
+constexpr std::uint64_t reg_bp = 29, reg_sp = 31, reg_ra = 30;
+#else
+#error "tell the numbers of the registers on this machine"
+#endif
 
 struct Search {
   std::uintptr_t pc;
@@ -73,12 +80,12 @@ const std::byte* find_fde(const Search& search) noexcept {
 // ---- call frame instructions -------------------------------------------------------------------------------------
 
 struct Place {  // how a register of the caller is found
-  enum Kind : std::uint8_t { same, at_cfa, at_rbp, undefined, other } kind = same;
+  enum Kind : std::uint8_t { same, at_cfa, at_bp, undefined, other } kind = same;
   std::int64_t offset = 0;
 };
 
 struct Row {
-  enum Cfa : std::uint8_t { by_register, at_rbp, other } cfa = other;
+  enum Cfa : std::uint8_t { by_register, at_bp, other } cfa = other;
   std::uint64_t cfa_register = 0;
   std::int64_t cfa_offset = 0;
   Place bp, ra;
@@ -91,10 +98,10 @@ struct Program {
   bool signal = false;
 };
 
-/// DW_OP_breg6 n, alone or followed by DW_OP_deref.
+/// DW_OP_breg<bp> n, alone or followed by DW_OP_deref.
 bool bp_expression(DwarfReader reader, bool dereferenced, std::int64_t& offset) noexcept {
-  constexpr std::uint8_t op_breg6 = 0x76, op_deref = 0x06;
-  if (reader.fixed<std::uint8_t>() != op_breg6) return false;
+  constexpr std::uint8_t op_breg = 0x70 + reg_bp, op_deref = 0x06;
+  if (reader.fixed<std::uint8_t>() != op_breg) return false;
   offset = reader.sleb();
   if (dereferenced && reader.fixed<std::uint8_t>() != op_deref) return false;
   return !reader.failed() && !reader.more();
@@ -214,12 +221,12 @@ class Machine {
         row_.cfa_offset = static_cast<std::int64_t>(reader.uleb());
         break;
       case 0x0f: {  // def_cfa_expression
-        row_.cfa = bp_expression(block(reader), true, row_.cfa_offset) ? Row::at_rbp : Row::other;
+        row_.cfa = bp_expression(block(reader), true, row_.cfa_offset) ? Row::at_bp : Row::other;
         break;
       }
       case 0x10: {  // expression
         const std::uint64_t reg = reader.uleb();
-        Place where{Place::at_rbp, 0};
+        Place where{Place::at_bp, 0};
         if (!bp_expression(block(reader), false, where.offset)) where.kind = Place::other;
         place(reg, where);
         break;
@@ -253,6 +260,10 @@ class Machine {
       case 0x2e:  // GNU_args_size
         reader.uleb();
         break;
+#if defined(__aarch64__)
+      case 0x2d:  // AARCH64_negate_ra_state: the return address is signed, or no longer; see plain_address
+        break;
+#endif
       default:
         ok_ = false;
     }
@@ -267,19 +278,19 @@ class Machine {
 
 UnwindRule rule_of(const Row& row) noexcept {
   if (row.ra.kind == Place::undefined) return UnwindRule::end_of_stack();
-  if (row.ra.kind != Place::at_cfa || row.ra.offset != -8) return {};
+  if (row.ra.kind != Place::at_cfa) return {};
   auto cfa = UnwindRule::Cfa::none;
-  if (row.cfa == Row::at_rbp) cfa = UnwindRule::Cfa::at_rbp;
-  if (row.cfa == Row::by_register && row.cfa_register == reg_sp) cfa = UnwindRule::Cfa::rsp;
-  if (row.cfa == Row::by_register && row.cfa_register == reg_bp) cfa = UnwindRule::Cfa::rbp;
+  if (row.cfa == Row::at_bp) cfa = UnwindRule::Cfa::at_bp;
+  if (row.cfa == Row::by_register && row.cfa_register == reg_sp) cfa = UnwindRule::Cfa::sp;
+  if (row.cfa == Row::by_register && row.cfa_register == reg_bp) cfa = UnwindRule::Cfa::bp;
   auto bp = UnwindRule::Bp::same;
   if (row.bp.kind == Place::at_cfa) bp = UnwindRule::Bp::at_cfa;
-  if (row.bp.kind == Place::at_rbp) bp = UnwindRule::Bp::at_rbp;
-  const bool covered = cfa != UnwindRule::Cfa::none && row.bp.kind <= Place::at_rbp;
-  const bool fits = row.cfa_offset == static_cast<std::int32_t>(row.cfa_offset) && row.bp.offset >= -(1 << 23) &&
-                    row.bp.offset < 1 << 23;
+  if (row.bp.kind == Place::at_bp) bp = UnwindRule::Bp::at_bp;
+  const bool covered = cfa != UnwindRule::Cfa::none && row.bp.kind <= Place::at_bp;
+  const bool fits = UnwindRule::cfa_fits(row.cfa_offset) && UnwindRule::place_fits(row.bp.offset) &&
+                    UnwindRule::place_fits(row.ra.offset);
   if (!covered || !fits) return {};
-  return UnwindRule::make(cfa, static_cast<std::int32_t>(row.cfa_offset), bp, static_cast<std::int32_t>(row.bp.offset));
+  return UnwindRule::make(cfa, row.cfa_offset, bp, row.bp.offset, row.ra.offset);
 }
 
 /// Reads an entry's length; its content follows. False for 64-bit and empty ones.
@@ -321,6 +332,9 @@ bool read_cie(const std::byte* at, Program& program, bool& augmented, DwarfReade
         data.fixed<std::uint8_t>();
       } else if (*c == 'S') {
         program.signal = true;
+#if defined(__aarch64__)
+      } else if (*c == 'B') {  // return addresses are signed with the other key
+#endif
       } else {
         return false;
       }

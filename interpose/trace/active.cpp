@@ -26,11 +26,12 @@ std::atomic<Writer*>* active_page() {
   const LockGuard guard(g_active_lock);
   cell = g_active.load(std::memory_order_relaxed);
   if (cell != &g_fallback) return cell;
-  void* const page = map_pages(4096);
+  const std::size_t bytes = page_bytes();
+  void* const page = map_pages(bytes);
   if (page == nullptr) return cell;
   const SavedErrno keep;
-  if (::madvise(page, 4096, MADV_WIPEONFORK) != 0) {  // before Linux 4.14: the atfork handlers have to do
-    unmap_pages(page, 4096);
+  if (::madvise(page, bytes, MADV_WIPEONFORK) != 0) {  // before Linux 4.14: the atfork handlers have to do
+    unmap_pages(page, bytes);
     return cell;
   }
   cell = new (page) std::atomic<Writer*>(nullptr);

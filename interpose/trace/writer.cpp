@@ -418,8 +418,9 @@ std::byte* Writer::add_extents(ExtentType type, std::uint32_t run) noexcept {
 
 void Writer::release_pages(std::byte* payload, std::size_t bytes) noexcept {
   const SavedErrno keep;
-  const auto from = (reinterpret_cast<std::uintptr_t>(payload) + 4095) / 4096 * 4096;
-  const auto to = (reinterpret_cast<std::uintptr_t>(payload) + bytes) / 4096 * 4096;
+  const std::uintptr_t page = page_bytes();
+  const auto from = (reinterpret_cast<std::uintptr_t>(payload) + page - 1) / page * page;
+  const auto to = (reinterpret_cast<std::uintptr_t>(payload) + bytes) / page * page;
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 

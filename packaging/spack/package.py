@@ -21,7 +21,8 @@ class Vramtrack(CMakePackage):
     depends_on("zlib-api")
     depends_on("libunwind@1.6:", type="run")
 
-    requires("platform=linux", "target=x86_64:")
+    requires("platform=linux")
+    requires("target=x86_64:", "target=aarch64:", policy="one_of")
 
     generator("ninja")
 

@@ -14,7 +14,8 @@ import zipfile
 from pathlib import Path
 
 # Parts of glibc: before 2.34 threads and dlopen lived in libraries of their own.
-LIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2"}
+LIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "ld-linux-x86-64.so.2",
+        "ld-linux-aarch64.so.1"}
 
 
 # Where exceptions of other libraries pass through it, it has to share their unwinder. Of the libraries that every system
@@ -54,7 +55,8 @@ def check_binaries(folder, newest):
 
 
 def main(wheel, platform, largest, target):
-    newest = tuple(int(one) for one in re.match(r"manylinux_(\d+)_(\d+)_", platform).groups())
+    *newest, machine = re.match(r"manylinux_(\d+)_(\d+)_(\w+)", platform).groups()
+    newest = tuple(map(int, newest))
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
@@ -65,7 +67,7 @@ def main(wheel, platform, largest, target):
         if not any(name.endswith("/" + text) for name in names):
             fail("the text of a licence is missing: " + text)
     said = output(sys.executable, "-m", "auditwheel", "show", wheel)
-    tags = re.findall(r'manylinux_(\d+)_(\d+)_x86_64', said)
+    tags = re.findall(r'manylinux_(\d+)_(\d+)_' + machine, said)
     if not tags or min(tuple(map(int, tag)) for tag in tags) > newest:
         fail("auditwheel: " + said)
     tagged = output(sys.executable, "-m", "wheel", "tags", "--remove", "--platform-tag", platform, wheel).strip().splitlines()[-1]

@@ -1,6 +1,6 @@
-// What gcc 12's headers, libstdc++ and libgcc take from a newer libc than the wheel is made for. Linked, hidden, into each
-// binary of the wheel; FOR_CXX: into those of C++ alone, since the preloaded library asks libc itself for the object of an
-// address.
+// What gcc 12's headers, libstdc++ and libgcc take from a newer libc than the wheel is made for. Linked, hidden, into
+// each binary of the wheel; FOR_CXX: into those of C++ alone, since the preloaded library asks libc itself for the
+// object of an address.
 #define _GNU_SOURCE
 #include <link.h>
 #include <stddef.h>
@@ -10,13 +10,20 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-// glibc 2.32, from the reference counts of <memory>. Zero: threads may be there, so reference counts are changed atomically.
+// glibc 2.32, from the reference counts of <memory>. Zero: threads may be there, so reference counts are changed
+// atomically.
 HIDDEN char __libc_single_threaded = 0;
 
 #ifdef FOR_CXX
-// glibc 2.29 has these without error handling of SVID; the older ones give the same numbers.
+// glibc 2.29 has these without error handling of SVID; the older ones give the same numbers. Their version is the first
+// one of glibc on the machine.
+#if defined(__x86_64__)
+#define FIRST_VERSION "GLIBC_2.2.5"
+#else
+#define FIRST_VERSION "GLIBC_2.17"
+#endif
 #define OLDER_MATH(name, arguments, ...)                        \
-  __asm__(".symver older_" #name ", " #name "@GLIBC_2.2.5");    \
+  __asm__(".symver older_" #name ", " #name "@" FIRST_VERSION); \
   double older_##name arguments;                                \
   HIDDEN double name arguments { return older_##name(__VA_ARGS__); }
 OLDER_MATH(exp, (double x), x)

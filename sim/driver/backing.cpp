@@ -17,7 +17,7 @@ constexpr std::uint64_t file_bytes = 1ull << 50;
 void* as_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
 
 void* map_aligned(std::uint64_t size, std::uint64_t alignment, std::uint64_t hint) {
-  const std::uint64_t slack = alignment > 4096 ? alignment : 0;
+  const std::uint64_t slack = alignment > system_page() ? alignment : 0;
   void* raw = mmap(as_pointer(hint), size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) return nullptr;
   const auto start = reinterpret_cast<std::uint64_t>(raw);

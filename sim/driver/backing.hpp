@@ -7,6 +7,8 @@
 // driver's lock.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +21,9 @@ inline constexpr std::uint64_t big_page = 2ull << 20;
 inline constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
+
+/// Of the system that this runs on: what mmap and madvise want multiples of.
+inline std::uint64_t system_page() { return static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)); }
 
 class Backing {
  public:

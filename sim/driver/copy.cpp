@@ -39,7 +39,7 @@ bool is_device(std::uint64_t address) {
 
 /// Zeroes; whole pages of a large range go back to the system.
 void zero(std::uint64_t start, std::uint64_t end) {
-  constexpr std::uint64_t page = 4096, worth_a_call = 64 * page;
+  const std::uint64_t page = system_page(), worth_a_call = 64 * page;
   const std::uint64_t first = round_up(start, page), last = end / page * page;
   if (end - start < worth_a_call || madvise(as_pointer(first), last - first, MADV_REMOVE) != 0) {
     std::memset(as_pointer(start), 0, end - start);

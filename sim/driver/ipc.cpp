@@ -16,8 +16,6 @@ using namespace vramtrack::sim;
 
 namespace {
 
-constexpr std::uint64_t page = 4096;
-
 /// What an IPC handle or an exported pool pointer says (both are 64 opaque bytes).
 struct Ticket {
   static constexpr std::uint64_t expected_magic = 0x63706953554d4954ull;
@@ -62,6 +60,7 @@ CUdeviceptr map_ticket(const Ticket& ticket, Context& context, Kind kind, Pool* 
   std::snprintf(path, sizeof path, "/proc/%d/fd/%d", ticket.pid, ticket.fd);
   const int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) return 0;
+  const std::uint64_t page = system_page();
   const std::uint64_t inside = ticket.offset % page;
   const std::uint64_t length = round_up(ticket.span + inside, page);
   void* const mapped =
@@ -116,7 +115,7 @@ namespace vramtrack::sim {
 
 void release_opened(const Allocation& allocation) {
   munmap(reinterpret_cast<void*>(allocation.base - allocation.offset),
-         round_up(allocation.span + allocation.offset, page));
+         round_up(allocation.span + allocation.offset, system_page()));
   std::erase_if(opened(), [&](const auto& one) { return one.second.address == allocation.base; });
 }
 
@@ -171,7 +170,7 @@ CUresult cuMemPoolExportToShareableHandle(void* out, CUmemoryPool handle, CUmemA
   if ((pool->properties.handleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) == 0) return CUDA_ERROR_INVALID_VALUE;
   char name[64];
   std::snprintf(name, sizeof name, "vramtrack-sim-pool:%d", device_at(pool->device).ordinal());
-  const int fd = create_memory_file(name, page);
+  const int fd = create_memory_file(name, system_page());
   if (fd < 0) return CUDA_ERROR_OPERATING_SYSTEM;
   *static_cast<int*>(out) = fd;
   return CUDA_SUCCESS;
@@ -243,7 +242,7 @@ CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr* out, CUexternalMemory hand
   if (out == nullptr || description == nullptr || !externals().has(external)) return CUDA_ERROR_INVALID_VALUE;
   const std::uint64_t offset = description->offset, bytes = description->size;
   if (bytes == 0 || offset > external->bytes || bytes > external->bytes - offset) return CUDA_ERROR_INVALID_VALUE;
-  const std::uint64_t inside = offset % page, length = round_up(bytes + inside, page);
+  const std::uint64_t page = system_page(), inside = offset % page, length = round_up(bytes + inside, page);
   // A file too short for the buffer would fault when copied to; such memory is then the process's own.
   struct stat facts {};
   const bool mappable = fstat(external->fd, &facts) == 0 && static_cast<std::uint64_t>(facts.st_size) >= offset + bytes;

@@ -40,8 +40,8 @@ CUresult allocate_host(void** out, size_t bytes, unsigned flags) {
   if (out == nullptr || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult status = forbid_in_capture(); status != CUDA_SUCCESS) return status;
   void* memory = nullptr;
-  const std::uint64_t span = round_up(bytes, 4096);
-  if (span < bytes || posix_memalign(&memory, 4096, span) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  const std::uint64_t page = system_page(), span = round_up(bytes, page);
+  if (span < bytes || posix_memalign(&memory, page, span) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
   Allocation allocation;
   allocation.base = reinterpret_cast<std::uint64_t>(memory);
   allocation.bytes = bytes;
@@ -193,7 +193,7 @@ CUresult cuMemAllocManaged(CUdeviceptr* out, size_t bytes, unsigned flags) {
   if (const CUresult status = forbid_in_capture(); status != CUDA_SUCCESS) return status;
   // Managed memory lives on the host until the device touches it, and kernels do nothing here: it takes no device
   // memory, and may exceed the device's, as on a GPU.
-  const std::uint64_t span = round_up(bytes, 4096);
+  const std::uint64_t span = round_up(bytes, system_page());
   void* const memory =
       span < bytes ? MAP_FAILED
                    : mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

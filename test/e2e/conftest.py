@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", ROOT / "build"))
 VRAMTRACK = BUILD / "bin" / "vramtrack"
 LIBRARY = BUILD / "lib" / "libvramtrack.so"
-PYTHON = sys.executable  # ./test.sh runs pytest with the environment that has PyTorch
+# ./test.sh runs pytest with the environment that has PyTorch; ./test.sh --arm runs programs of another processor.
+PYTHON = os.environ.get("VRAMTRACK_TEST_PYTHON", sys.executable)
 
 
 # What a plain run leaves out, by mark: each needs something that not every machine has, and runs alone when asked for.

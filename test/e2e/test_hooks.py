@@ -51,9 +51,9 @@ class Doors:
         command = [str(program), way, str(runtime)]
         self.out = tempfile.mkdtemp(prefix="vramtrack-doors-")
         environment = {**sim_environment(self.out, [before or "", after or ""]), **changes}
-        traced = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        traced = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         plain = subprocess.run(
-            command, env=sim_environment(self.out, [before or "", after or ""], trace=False), capture_output=True, text=True, timeout=120
+            command, env=sim_environment(self.out, [before or "", after or ""], trace=False), capture_output=True, text=True, timeout=600
         )
         assert traced.returncode == plain.returncode == 0, (traced.returncode, plain.returncode, traced.stderr, plain.stderr)
         self.stderr = traced.stderr

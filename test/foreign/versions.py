@@ -1,5 +1,5 @@
 """versions.py VRAMTRACK VERSION=PYTHON...: tries releases of PyTorch on the simulated GPU, one environment at a
-time, and writes what was seen into docs/compatibility.md (rows of other releases stay).
+time, and writes what was seen into docs/compatibility.md (rows of other releases, and of other Pythons, stay).
 
     test/foreign/versions.py build/bin/vramtrack 2.4.1=python3.10 2.15.0=python3.13
 
@@ -115,7 +115,14 @@ def release_of(python):
 
 
 def order(row):
-    return [int(n) for n in re.findall(r"\d+", row.split("|")[1])][:3]
+    release, python = row.split("|")[1], row.split("|")[3]
+    return [int(n) for n in re.findall(r"\d+", release)][:3] + [int(n) for n in re.findall(r"\d+", python)]
+
+
+def what(row):
+    """Release and minor version of CPython: a row each."""
+    _, release, _, python, *_ = row.split("|")
+    return release.split("+")[0].strip(), python.strip().split(".")[:2]
 
 
 def main(vramtrack, *pairs):
@@ -130,7 +137,7 @@ def main(vramtrack, *pairs):
             cells = try_release(str(pathlib.Path(vramtrack).resolve()), str(python), folder)
         cells[0] = cells[0] or version
         rows = [line for line in PAGE.read_text().splitlines() if re.match(r"\| \d", line)] if PAGE.exists() else []
-        rows = [row for row in rows if row.split("|")[1].split("+")[0].strip() != version]
+        rows = [row for row in rows if what(row) != what("| " + " | ".join(cells))]
         rows.append("| " + " | ".join(cells) + " |")
         PAGE.write_text(HEAD + "\n".join(sorted(rows, key=order)) + "\n")
         print(rows[-1])
