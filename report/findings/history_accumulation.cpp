@@ -55,10 +55,10 @@ Finding describe(const Holder& last, bool with_steps) {
   const auto nodes_each = whole(static_cast<double>(last.nodes) / times);
   finding.message =
       "`" + last.variable + "` (" + kind_of_variable(last) + ") keeps the autograd graph of " +
-      std::to_string(with_steps ? spanned : last.uses) +
-      (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) + " graph nodes, about " +
-      std::to_string(nodes_each) + " for each, in " + plural(last.count, "tensor") +
-      (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") + ", and all that those nodes hold. " +
+      std::to_string(with_steps ? spanned : last.uses) + (with_steps ? " steps" : " passes") +
+      " alive: " + human_count(last.nodes) + " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
+      plural(last.count, "tensor") + (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") +
+      ", and all that those nodes hold. " +
       (last.bytes <= sizeof(double) * last.count ? "A value kept for statistics does not need its history."
                                                  : "What outlives its step does not need its history.");
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "

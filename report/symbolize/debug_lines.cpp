@@ -26,8 +26,8 @@ const char* text_of(Dwarf_Die* die, unsigned name) {
   return dwarf_attr(die, name, &attribute) == nullptr ? nullptr : dwarf_formstring(&attribute);
 }
 
-/// A place at which libdw would look for a unit's other half (-gsplit-dwarf), and find something that it would wait for or
-/// read a device from. "" when there is none.
+/// A place at which libdw would look for a unit's other half (-gsplit-dwarf), and find something that it would wait for
+/// or read a device from. "" when there is none.
 std::string irregular_half(Dwarf_Die* unit, const std::filesystem::path& folder) {
   const char* name = text_of(unit, DW_AT_dwo_name);
   if (name == nullptr) name = text_of(unit, DW_AT_GNU_dwo_name);

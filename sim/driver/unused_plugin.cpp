@@ -1,5 +1,5 @@
-// JAX looks for NVIDIA's device nodes before it asks the driver, finds none, and takes the CPU without a word. Who wanted
-// to see a program on the simulated GPU is told, when it ends, that it was not there.
+// JAX looks for NVIDIA's device nodes before it asks the driver, finds none, and takes the CPU without a word. Who
+// wanted to see a program on the simulated GPU is told, when it ends, that it was not there.
 #include <link.h>
 #include <unistd.h>
 

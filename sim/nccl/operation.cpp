@@ -208,7 +208,8 @@ void run_alone(const Operation& operation, const std::vector<Operation>& group, 
       // Another root holds what this rank holds: what this one sends of that size in the same group (each rank's part
       // of a gathered list), or what is in the buffer already.
       for (const Operation& own : group)
-        if (own.kind == Kind::broadcast && own.root == rank && own.bytes() == bytes) return copy(target, own.source, bytes);
+        if (own.kind == Kind::broadcast && own.root == rank && own.bytes() == bytes)
+          return copy(target, own.source, bytes);
       return;
     case Kind::scatter:
       return rank == operation.root ? copy(target, source + times(bytes, rank), bytes) : void();
