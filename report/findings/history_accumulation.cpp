@@ -49,14 +49,16 @@ Finding describe(const Holder& last, bool with_steps) {
   if (last.line > 0) finding.line = last.line;
   finding.variable = last.variable;
   finding.bytes = last.bytes;
-  const double times = static_cast<double>(with_steps ? last.steps : last.uses);
+  // What is added behind the last step's end belongs to no step of its own.
+  const std::uint64_t spanned = std::min<std::uint64_t>(last.steps, std::max<std::uint64_t>(last.step, 1));
+  const double times = static_cast<double>(with_steps ? spanned : last.uses);
   const auto nodes_each = whole(static_cast<double>(last.nodes) / times);
   finding.message =
       "`" + last.variable + "` (" + kind_of_variable(last) + ") keeps the autograd graph of " +
-      std::to_string(with_steps ? last.steps : last.uses) +
-      (with_steps ? " steps" : " passes") + " alive: " + human_count(last.nodes) + " graph nodes, about " +
-      std::to_string(nodes_each) + " for each, in " + plural(last.count, "tensor") +
-      (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") + ", and all that those nodes hold. " +
+      std::to_string(with_steps ? spanned : last.uses) + (with_steps ? " steps" : " passes") +
+      " alive: " + human_count(last.nodes) + " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
+      plural(last.count, "tensor") + (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") +
+      ", and all that those nodes hold. " +
       (last.bytes <= sizeof(double) * last.count ? "A value kept for statistics does not need its history."
                                                  : "What outlives its step does not need its history.");
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
@@ -65,7 +67,7 @@ Finding describe(const Holder& last, bool with_steps) {
                     ? "Add the number, not the tensor: `" + last.variable + " += loss.item()`, or `.detach()` it first."
                     : "Detach what is carried over to the next " + std::string(with_steps ? "step" : "pass") +
                           ": `.detach()` it, or `.item()` where a number will do.";
-  finding.evidence = {{"steps_spanned", last.steps}, {"first_step", last.first_step}, {"last_step", last.last_step},
+  finding.evidence = {{"steps_spanned", spanned},    {"first_step", last.first_step}, {"last_step", last.last_step},
                       {"graph_nodes", last.nodes},   {"nodes_per_step", nodes_each},  {"tensors", last.count},
                       {"parameter_uses", last.uses}, {"observed_at_step", last.step}, {"holder", last.chain}};
   explain_exceptions(finding, last);

@@ -3,6 +3,8 @@
 #include <dwarf.h>
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 
 #include "report/symbolize/demangle.hpp"
 
@@ -19,17 +21,45 @@ void each_range(Dwarf_Die* die, Visit visit) {
   }
 }
 
+const char* text_of(Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute;
+  return dwarf_attr(die, name, &attribute) == nullptr ? nullptr : dwarf_formstring(&attribute);
+}
+
+/// A place at which libdw would look for a unit's other half (-gsplit-dwarf), and find something that it would wait for
+/// or read a device from. "" when there is none.
+std::string irregular_half(Dwarf_Die* unit, const std::filesystem::path& folder) {
+  const char* name = text_of(unit, DW_AT_dwo_name);
+  if (name == nullptr) name = text_of(unit, DW_AT_GNU_dwo_name);
+  if (name == nullptr) return "";
+  const char* const compiled_in = text_of(unit, DW_AT_comp_dir);
+  const std::array places{folder / name, folder / (compiled_in == nullptr ? "" : compiled_in) / name};
+  std::error_code error;
+  for (const std::filesystem::path& place : places)
+    if (std::filesystem::is_other(place, error) || std::filesystem::is_fifo(place, error)) return place.string();
+  return "";
+}
+
 }  // namespace
 
-DebugLines::DebugLines(Dwarf* dwarf) : dwarf_(dwarf) {
+DebugLines::DebugLines(Dwarf* dwarf, const std::string& folder) : dwarf_(dwarf) {
   Dwarf_CU* cu = nullptr;
   Dwarf_Half version = 0;
   std::uint8_t unit_type = 0;
   Dwarf_Die die, sub;
-  while (dwarf_get_units(dwarf_, cu, &cu, &version, &unit_type, &die, &sub) == 0) {
+  std::vector<bool> whole;  // by unit: its other half may be opened
+  while (dwarf_get_units(dwarf_, cu, &cu, &version, &unit_type, &die, nullptr) == 0) {
+    const std::string place = unit_type == DW_UT_skeleton ? irregular_half(&die, folder) : "";
+    whole.push_back(place.empty());
+    if (!place.empty()) irregular_ = place;
+  }
+  cu = nullptr;
+  for (const bool asked : whole) {
+    sub = {};
+    if (dwarf_get_units(dwarf_, cu, &cu, &version, &unit_type, &die, asked ? &sub : nullptr) != 0) break;
     if (unit_type != DW_UT_compile && unit_type != DW_UT_skeleton) continue;
     const auto unit = static_cast<std::uint32_t>(units_.size());
-    const bool split = unit_type == DW_UT_skeleton && dwarf_tag(&sub) != DW_TAG_invalid;
+    const bool split = asked && unit_type == DW_UT_skeleton && dwarf_tag(&sub) != DW_TAG_invalid;
     units_.push_back({die, split ? sub : die, false, {}, {}});
     each_range(&die, [&](std::uint64_t begin, std::uint64_t end) { ranges_.push_back({begin, end, unit}); });
   }

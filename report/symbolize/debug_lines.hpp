@@ -15,14 +15,16 @@ namespace vramtrack {
 
 class DebugLines {
  public:
-  /// `dwarf` must outlive this.
-  explicit DebugLines(Dwarf* dwarf);
+  /// `dwarf` must outlive this; `folder` is that of its file.
+  DebugLines(Dwarf* dwarf, const std::string& folder);
 
   /// The frames at an address of the file, innermost first: inlined functions, then the one that they are in. Empty
   /// when no unit covers the address.
   std::vector<NativeFrame> find(std::uint64_t address);
 
   std::size_t unit_count() const noexcept { return units_.size(); }
+  /// A pipe or device that stands where a unit's other half should be, and was not opened; "" when there is none.
+  const std::string& irregular() const { return irregular_; }
 
  private:
   struct UnitRange {
@@ -51,6 +53,7 @@ class DebugLines {
   void set_call_line(Unit& unit, Dwarf_Die* call, NativeFrame& frame);
 
   Dwarf* dwarf_;
+  std::string irregular_;
   std::vector<Unit> units_;
   std::vector<UnitRange> ranges_;                     // by begin
   std::unordered_map<Dwarf_Off, std::string> names_;  // of functions, by the offset of their origin

@@ -62,6 +62,10 @@ std::string irregular_debug_file(Elf* elf, const std::string& path) {
   return "";
 }
 
+std::string irregular_note(const std::string& path, const std::string& other, const std::string& consequence) {
+  return path + " names " + other + " for its debug information, which is not a regular file: " + consequence;
+}
+
 /// libdw of Debian 12 cannot read them; without a word it would look as if there were no debug information.
 bool has_zstd_debug_sections(Elf* elf) {
   constexpr std::uint32_t zstd = 2;  // ELFCOMPRESS_ZSTD; not in older elf.h
@@ -88,7 +92,7 @@ struct Symbolizer::Module {
   Module& operator=(const Module&) = delete;
 
   void read_symbols(Elf* elf);
-  void read_lines(Elf* elf);
+  void read_lines(const std::string& path);
 
   Dwfl* dwfl = nullptr;
   Dwfl_Module* module = nullptr;
@@ -120,9 +124,11 @@ void Symbolizer::Module::read_symbols(Elf* elf) {
   symbols.sort();
 }
 
-void Symbolizer::Module::read_lines(Elf*) {
+void Symbolizer::Module::read_lines(const std::string& path) {
   Dwarf* const dwarf = dwfl_module_getdwarf(module, &dwarf_bias);
-  if (dwarf != nullptr) lines = std::make_unique<DebugLines>(dwarf);
+  if (dwarf == nullptr) return;
+  lines = std::make_unique<DebugLines>(dwarf, std::filesystem::path(path).parent_path().string());
+  if (!lines->irregular().empty()) note = irregular_note(path, lines->irregular(), "no inlined functions from it");
 }
 
 Symbolizer::Symbolizer(std::string cache_folder, uid_t reader) : cache_(std::move(cache_folder)), reader_(reader) {
@@ -175,13 +181,13 @@ std::shared_ptr<Symbolizer::Module> Symbolizer::load(const std::string& path, co
   }
   module.usable = true;
   if (const std::string name = irregular_debug_file(elf, path); !name.empty()) {
-    module.note = path + " names " + name + " for its debug information, which is not a regular file: no names from it";
+    module.note = irregular_note(path, name, "no names from it");
     module.symbols.add_section(elf, section_of_type(elf, SHT_DYNSYM));
     module.symbols.sort();
     return loaded;
   }
   module.read_symbols(elf);
-  module.read_lines(elf);
+  module.read_lines(path);
   if (module.lines == nullptr && has_zstd_debug_sections(elf)) {
     module.note = path +
                   " has debug information compressed with zstd, which this build of elfutils cannot read: "

@@ -281,4 +281,15 @@ CUresult cuPointerSetAttribute(const void*, CUpointer_attribute, CUdeviceptr add
 CUresult cuProfilerInitialize(const char*, const char*, int) { return CUDA_SUCCESS; }
 CUresult cuProfilerStart(void) { return CUDA_SUCCESS; }
 CUresult cuProfilerStop(void) { return CUDA_SUCCESS; }
+
+// A driver that never has anything to log.
+#if CUDA_VERSION >= 12090
+CUresult cuLogsRegisterCallback(CUlogsCallback callback, void*, CUlogsCallbackHandle* out) {
+  if (callback == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  static char handle;
+  if (out != nullptr) *out = reinterpret_cast<CUlogsCallbackHandle>(&handle);
+  return CUDA_SUCCESS;
+}
+CUresult cuLogsUnregisterCallback(CUlogsCallbackHandle) { return CUDA_SUCCESS; }
+#endif
 }

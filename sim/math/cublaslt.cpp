@@ -1,5 +1,5 @@
-// cublasLt: descriptors hold nothing, one algorithm fits everything, multiplying does nothing. The structures that
-// callers hold by value (opaque blocks of 64 bytes and less) are left as the caller made them.
+// cublasLt: descriptors give back what was set, one algorithm fits everything, multiplying does nothing.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -10,10 +10,14 @@ namespace {
 
 enum Status { success = 0, not_initialized = 1, invalid_value = 7 };
 
-/// Descriptors have fixed public sizes; 64 words are enough for each.
+/// Descriptors have fixed public sizes, since callers may hold them by value; an attribute is the word of its number.
 struct Descriptor {
   std::uint64_t words[64] = {};
 };
+constexpr int layout_words = 8, matmul_words = 32;
+
+enum { layout_rows = 2, layout_columns = 3, layout_leading = 4, layout_batches = 5 };
+enum { matmul_scale = 1, matmul_epilogue = 7 };
 
 int create(void** out) {
   if (out == nullptr) return invalid_value;
@@ -22,6 +26,44 @@ int create(void** out) {
 }
 int destroy(void* descriptor) {
   delete static_cast<Descriptor*>(descriptor);
+  return success;
+}
+
+int set(void* descriptor, int words, int attribute, const void* value, std::size_t bytes) {
+  if (descriptor == nullptr || value == nullptr) return invalid_value;
+  if (attribute >= 0 && attribute < words && bytes <= 8) {
+    std::uint64_t& word = static_cast<std::uint64_t*>(descriptor)[attribute];
+    word = 0;
+    std::memcpy(&word, value, bytes);
+  }
+  return success;
+}
+int get(const void* descriptor, int words, int attribute, void* value, std::size_t bytes, std::size_t* written) {
+  if (descriptor == nullptr || attribute < 0 || bytes > 8 || (value == nullptr && bytes != 0)) return invalid_value;
+  const std::uint64_t word = attribute < words ? static_cast<const std::uint64_t*>(descriptor)[attribute] : 0;
+  if (bytes != 0) std::memcpy(value, &word, bytes);
+  if (written != nullptr) *written = bytes;
+  return success;
+}
+
+int start_layout(void* layout, int type, std::uint64_t rows, std::uint64_t columns, std::int64_t leading) {
+  if (layout == nullptr) return invalid_value;
+  auto* const words = static_cast<std::uint64_t*>(layout);
+  std::fill_n(words, layout_words, 0);
+  words[0] = static_cast<std::uint32_t>(type);
+  words[layout_rows] = rows;
+  words[layout_columns] = columns;
+  words[layout_leading] = static_cast<std::uint64_t>(leading);
+  words[layout_batches] = 1;
+  return success;
+}
+int start_matmul(void* descriptor, int compute, int scale) {
+  if (descriptor == nullptr) return invalid_value;
+  auto* const words = static_cast<std::uint64_t*>(descriptor);
+  std::fill_n(words, matmul_words, 0);
+  words[0] = static_cast<std::uint32_t>(compute);
+  words[matmul_scale] = static_cast<std::uint32_t>(scale);
+  words[matmul_epilogue] = 1;  // CUBLASLT_EPILOGUE_DEFAULT
   return success;
 }
 
@@ -43,16 +85,35 @@ int cublasLtDestroy(void* handle) { return destroy(handle); }
 std::size_t cublasLtGetVersion(void) { return SIM_CUBLAS_VERSION; }
 std::size_t cublasLtGetCudartVersion(void) { return SIM_CUBLAS_VERSION / 10000 * 1000; }
 
-int cublasLtMatmulDescCreate(void** out, int, int) { return create(out); }
-int cublasLtMatmulDescInit_internal(void*, std::size_t, int, int) { return success; }
+int cublasLtMatmulDescCreate(void** out, int compute, int scale) {
+  return create(out) == success ? start_matmul(*out, compute, scale) : invalid_value;
+}
+int cublasLtMatmulDescInit_internal(void* descriptor, std::size_t bytes, int compute, int scale) {
+  return bytes >= matmul_words * 8 ? start_matmul(descriptor, compute, scale) : success;
+}
 int cublasLtMatmulDescDestroy(void* descriptor) { return destroy(descriptor); }
-int cublasLtMatmulDescSetAttribute(void*, int, const void*, std::size_t) { return success; }
-int cublasLtMatrixLayoutCreate(void** out, int, std::uint64_t, std::uint64_t, std::int64_t) { return create(out); }
-int cublasLtMatrixLayoutInit_internal(void*, std::size_t, int, std::uint64_t, std::uint64_t, std::int64_t) {
-  return success;
+int cublasLtMatmulDescSetAttribute(void* descriptor, int attribute, const void* value, std::size_t bytes) {
+  return set(descriptor, matmul_words, attribute, value, bytes);
+}
+int cublasLtMatmulDescGetAttribute(const void* descriptor, int attribute, void* value, std::size_t bytes,
+                                   std::size_t* written) {
+  return get(descriptor, matmul_words, attribute, value, bytes, written);
+}
+int cublasLtMatrixLayoutCreate(void** out, int type, std::uint64_t rows, std::uint64_t columns, std::int64_t leading) {
+  return create(out) == success ? start_layout(*out, type, rows, columns, leading) : invalid_value;
+}
+int cublasLtMatrixLayoutInit_internal(void* layout, std::size_t bytes, int type, std::uint64_t rows,
+                                      std::uint64_t columns, std::int64_t leading) {
+  return bytes >= layout_words * 8 ? start_layout(layout, type, rows, columns, leading) : success;
 }
 int cublasLtMatrixLayoutDestroy(void* descriptor) { return destroy(descriptor); }
-int cublasLtMatrixLayoutSetAttribute(void*, int, const void*, std::size_t) { return success; }
+int cublasLtMatrixLayoutSetAttribute(void* layout, int attribute, const void* value, std::size_t bytes) {
+  return set(layout, layout_words, attribute, value, bytes);
+}
+int cublasLtMatrixLayoutGetAttribute(const void* layout, int attribute, void* value, std::size_t bytes,
+                                     std::size_t* written) {
+  return get(layout, layout_words, attribute, value, bytes, written);
+}
 int cublasLtMatmulPreferenceCreate(void** out) { return create(out); }
 int cublasLtMatmulPreferenceInit_internal(void*, std::size_t) { return success; }
 int cublasLtMatmulPreferenceDestroy(void* descriptor) { return destroy(descriptor); }

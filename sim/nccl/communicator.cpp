@@ -245,7 +245,7 @@ bool Communicator::run(Batch& batch) {
     if (is_point_to_point(one.kind)) {
       transfers.push_back(one);
     } else if (m_alone) {
-      run_alone(one, m_ranks, m_rank);
+      run_alone(one, batch.operations, m_ranks, m_rank);
     } else {
       for (int phase = 0; phase < phases(one); ++phase) {
         Mover mover(*m_segment, m_rank);

@@ -185,7 +185,7 @@ void plan_transfer(const Operation& operation, Mover& mover) {
   sends ? mover.send(transfer) : mover.receive(transfer);
 }
 
-void run_alone(const Operation& operation, int ranks, int rank) {
+void run_alone(const Operation& operation, const std::vector<Operation>& group, int ranks, int rank) {
   const std::uint64_t source = operation.source, target = operation.target, bytes = operation.bytes();
   if (bytes == 0) return;
   const auto reduce_own = [&](std::uint64_t from) {
@@ -203,8 +203,14 @@ void run_alone(const Operation& operation, int ranks, int rank) {
       return rank == operation.root ? reduce_own(source) : void();
     case Kind::reduce_scatter:
       return reduce_own(source + times(bytes, rank));
-    case Kind::broadcast:  // another root holds what this rank holds: its own buffer stays
-      return rank == operation.root ? copy(target, source, bytes) : void();
+    case Kind::broadcast:
+      if (rank == operation.root) return copy(target, source, bytes);
+      // Another root holds what this rank holds: what this one sends of that size in the same group (each rank's part
+      // of a gathered list), or what is in the buffer already.
+      for (const Operation& own : group)
+        if (own.kind == Kind::broadcast && own.root == rank && own.bytes() == bytes)
+          return copy(target, own.source, bytes);
+      return;
     case Kind::scatter:
       return rank == operation.root ? copy(target, source + times(bytes, rank), bytes) : void();
     case Kind::gather:

@@ -47,8 +47,8 @@ void plan(const Operation& operation, int phase, int ranks, int rank, Mover& mov
 /// The same for a transfer of a group; all of them go into one mover.
 void plan_transfer(const Operation& operation, Mover& mover);
 
-/// Without other processes: what the operation gives when every other rank holds what this one holds.
-void run_alone(const Operation& operation, int ranks, int rank);
+/// Without other processes: what an operation of a group gives when every other rank holds what this one holds.
+void run_alone(const Operation& operation, const std::vector<Operation>& group, int ranks, int rank);
 /// The same for a group's transfers: what is received from a rank is what this rank sends to it.
 void run_transfers_alone(const std::vector<Operation>& operations, int rank);
 

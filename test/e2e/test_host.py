@@ -24,6 +24,7 @@ import faults
 import hosts
 import kills
 import soak
+import steps
 from hosts import CORPUS, dump, losses, preload
 
 
@@ -356,6 +357,13 @@ def test_each_library_call_fails_once():
 def test_killed_at_any_moment(threads, tmp_path):
     """The trace of a killed process against books that the program keeps outside of it."""
     assert kills.survey(hosts.build(tmp_path, "kill_anywhere"), tmp_path, 10, threads) == []
+
+
+@pytest.mark.parametrize("event", steps.EVENTS)
+def test_killed_behind_an_instruction(event, tmp_path):
+    """Some of those that test/foreign/steps.py tries: each event is in the trace as a whole, or not at all."""
+    kills_made, lost = steps.survey(tmp_path, event, every=199)
+    assert kills_made > 5 and lost == []
 
 
 def test_no_memory_grows_and_no_book_drifts(tmp_path):

@@ -432,3 +432,29 @@ assert [(p.pid, p.used) for p in processes[:found.value]] == [(os.getpid(), tota
         env={"CUDA_VISIBLE_DEVICES": "1"},
     )
     assert out.returncode == 0
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_jax_that_took_the_cpu_is_named(sim, tmp_path, used):
+    """A library at the place of JAX's plugin; whether the program used the device is what counts."""
+    (tmp_path / "jax_cuda13_plugin").mkdir()
+    plugin = tmp_path / "jax_cuda13_plugin" / "_versions.so"
+    (tmp_path / "plugin.c").write_text("int version;")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", plugin, tmp_path / "plugin.c"], check=True)
+    done = sim(f"import ctypes\nctypes.CDLL({str(plugin)!r})\nif {used}: ctypes.CDLL('libcuda.so.1').cuInit(0)")
+    assert ("JAX did not use the simulated GPU" in done.stderr) == (not used), done.stderr
+
+
+def test_matrix_layouts_give_back_what_was_set(sim):
+    sim("""
+import ctypes
+lt = ctypes.CDLL("libcublasLt.so.13")
+layout, rows, batches = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_int32(7)
+assert lt.cublasLtMatrixLayoutCreate(ctypes.byref(layout), 0, ctypes.c_uint64(5 << 33), ctypes.c_uint64(3), ctypes.c_int64(5)) == 0
+assert lt.cublasLtMatrixLayoutSetAttribute(layout, 5, ctypes.byref(batches), ctypes.c_size_t(4)) == 0
+batches.value = 0
+written = ctypes.c_size_t()
+assert lt.cublasLtMatrixLayoutGetAttribute(layout, 2, ctypes.byref(rows), ctypes.c_size_t(8), ctypes.byref(written)) == 0
+assert lt.cublasLtMatrixLayoutGetAttribute(layout, 5, ctypes.byref(batches), ctypes.c_size_t(4), None) == 0
+assert (rows.value, batches.value, written.value) == (5 << 33, 7, 8)
+""")

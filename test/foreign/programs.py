@@ -103,7 +103,8 @@ def words_of(command, python):
 class Ran:
     def __init__(self, program, python, folder, *options):
         """Runs the program's command under `vramtrack run OPTIONS`."""
-        with tempfile.TemporaryDirectory(prefix="vramtrack-foreign-") as name:
+        # A compiler's worker may still write into its cache when the program has ended.
+        with tempfile.TemporaryDirectory(prefix="vramtrack-foreign-", ignore_cleanup_errors=True) as name:
             place = pathlib.Path(name)
             (place / "sitecustomize.py").write_text(WITNESS)
             if "world" in program:

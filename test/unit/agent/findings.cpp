@@ -109,6 +109,19 @@ TEST_CASE("losses whose graphs reach over all steps are history accumulation") {
   CHECK(found[0].evidence["steps_spanned"] == 16);
 }
 
+TEST_CASE("what is added after the last step is no step of its own") {
+  Report report = with_peak(1000 << 20);
+  report.steps.count = 60;
+  Json looks = Json::array();
+  for (const int step : {16, 32}) looks.push_back(look(step, {holder(step, step, 0, step - 1, step * 8)}));
+  looks.push_back(look(60, {holder(1, 61, 0, 60, 480)}));  // total_loss += loss stands behind optimizer.step()
+  report.notes["looks[]"] = looks;
+  const auto found = findings::find_all(report);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].evidence["steps_spanned"] == 60);
+  CHECK(found[0].message.find("of 60 steps alive") != std::string::npos);
+}
+
 TEST_CASE("a window of graphs that slides is not") {
   Report report = with_peak(1000 << 20);
   report.steps.count = 40;

@@ -7,6 +7,9 @@
 #include <map>
 #include <sstream>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "test/unit/report/interpreters.hpp"
 
 using namespace vramtrack;
@@ -113,6 +116,31 @@ TEST_CASE("a stripped library finds its debug file beside it") {
     REQUIRE(chain_of(frames) == chain_of(expected));
     REQUIRE(frames.back().function == expected.back().function);
   }
+}
+
+TEST_CASE("a pipe in the place of a unit's other half, or of the debug file, is not opened") {
+  const TemporaryFolder folder;
+  const std::string library = (folder.path / "libsplit.so").string();
+  std::ofstream(folder.path / "split.c") << "int twice(int a) { return a * 2; }\n";
+  const bool by_debug_link = GENERATE(false, true);
+  shell("cd " + folder.path.string() + " && cc -shared -fPIC -o libsplit.so split.c " +
+        (by_debug_link ? "-g && touch other.debug && objcopy --add-gnu-debuglink=other.debug libsplit.so && strip -g "
+                         "libsplit.so && rm other.debug"
+                       : "-g -gsplit-dwarf && rm *.dwo"));
+  const std::string other = by_debug_link ? "other.debug" : "";
+  const fs::path pipe =
+      other.empty() ? folder.path / test::output_of("strings -a " + library + " | grep -m1 '[.]dwo$' | tr -d '\\n'")
+                    : folder.path / other;
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  const std::uint64_t address = std::stoull(test::output_of("nm -D " + library + " | grep ' T twice'"), nullptr, 16);
+  alarm(60);  // who waits for the pipe's other end waits for ever
+  Symbolizer symbolizer;
+  const auto frames = symbolizer.resolve(library, "", address);
+  alarm(0);
+  REQUIRE(frames.size() == 1);
+  CHECK(frames[0].function == "twice");
+  REQUIRE(symbolizer.notes().size() == 1);
+  CHECK(symbolizer.notes()[0].find("not a regular file") != std::string::npos);
 }
 
 TEST_CASE("a stripped library alone has the names of what it exports, and no wrong ones") {

@@ -400,6 +400,15 @@ TEST_CASE("one rank of many: the others answer as if they held what it holds") {
                 rank.check(nccl::to_number(Type::i32, &sums[i * 4]) == 128 * value_at(5, i, Type::i32), "sum");
                 rank.check(std::memcmp(&gathered[40 * 127 + i * 4], &held(5, 10, Type::i32)[i * 4], 4) == 0, "gather");
               }
+              // A list that is gathered by a broadcast of each rank, in one group: PyTorch 2.15 does that.
+              ncclGroupStart();
+              for (int root = 0; root < 128; ++root)
+                ncclBroadcast(root == 5 ? source.memory : nullptr, all.memory + 40 * (127 - root), 10,
+                              static_cast<int>(Type::i32), root, comm, rank.stream);
+              ncclGroupEnd();
+              const auto listed = all.read(rank.stream);
+              for (std::size_t i = 0; i < 128; ++i)
+                rank.check(std::memcmp(&listed[40 * i], held(5, 10, Type::i32).data(), 40) == 0, "list");
               const auto taken_for = [&](std::vector<int> peers) {
                 std::size_t before = 0, after = 0, size = 0;
                 cudaMemGetInfo(&before, &size);
