@@ -132,6 +132,7 @@ const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
     if (holder.line > 0 && row.file == holder.file && row.line == holder.line) return &grown;
     const std::string name = " / " + name_of(*grown.moment, row) + " / ";
     if (name.find("." + container(holder.variable) + " / ") != std::string::npos) return &grown;
+    if (name.find(" / " + holder.variable + ".") != std::string::npos) return &grown;  // a part of it
   }
   return nullptr;
 }
@@ -208,7 +209,8 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     const auto per_step =
         static_cast<Bytes>(growth * static_cast<double>(last.bytes) / static_cast<double>(last.count));
     const Grown* const same = in_graph(grown, last);
-    if (same != nullptr && last.line <= 0) continue;  // the graph knows the place
+    const bool graph_knows = same != nullptr && (last.line <= 0 || (!last.grows && same->row->line_adds));
+    if (graph_knows) continue;  // the place
     Holder whole = last;
     if (same != nullptr && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
       whole.bytes = same->row->retained_bytes;  // the last look was before the end

@@ -131,6 +131,8 @@ class Walk {
   const Extra* begin_extras(Number n) const noexcept;
   const Extra* end_extras(Number n) const noexcept;
   bool late() noexcept;  // past the deadline
+  /// An array of NumPy's whose elements are objects.
+  bool is_object_array(const Object* o) const noexcept;
 
   std::uint32_t flags = 0;  // GraphRecordFlags
   std::uint64_t references_met = 0, storages_met = 0, storage_bytes = 0;
@@ -139,6 +141,7 @@ class Walk {
   Object* tensor_type = nullptr;  // torch.Tensor and its like, set before run(); borrowed
   Object* nn_module_type = nullptr;
   Object* optimizer_type = nullptr;
+  Object* array_type = nullptr;  // numpy.ndarray, or nullptr
 
  private:
   struct Range {

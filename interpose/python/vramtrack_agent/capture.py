@@ -71,10 +71,12 @@ class Facts:
         self._add_frames()
         self._add_suspended(suspended)
         self._add_pools(pools)
+        self._add_exit_functions()
         self.kept.extend((tensors, suspended, pools, self.nodes, found))
         settings = (int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9), nodes, _state["main"] and
                     os.path.abspath(_state["main"]), os.path.dirname(os.__file__) + os.sep, sys.modules, torch.Tensor,
-                    self.access.module, self.access.optimizer, self.flags, self._note())
+                    self.access.module, self.access.optimizer, self.flags, self._note(),
+                    getattr(sys.modules.get("numpy"), "ndarray", None))
         return native_graph(moment, number, objects, self.tensors, self.edges, self.frames, self.parts,
                             list(sys.modules.values()), [globals(), self.__dict__], self.kept, settings)
 
@@ -259,6 +261,19 @@ class Facts:
             self._add_locals(o, frame, code)
 
     # ---- memory that no tensor shows ----
+
+    def _add_exit_functions(self):
+        """What the interpreter calls at its end, with its arguments: see exit_functions.hpp."""
+        module = sys.modules.get("atexit")
+        if module is None or not (3, 10) <= sys.version_info < (3, 14):
+            return
+        try:
+            found = native_exit_functions(_state["on_exit"], module._ncallbacks())
+        except ours():
+            return
+        for part in found:
+            self.edges.append((module, part, EDGE_held, "callbacks", 0))
+        self.kept.append(found)
 
     def _add_pools(self, pools):
         """CUDA graphs and memory pools: the segments that are theirs alone."""
