@@ -258,8 +258,11 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
     if (tokens[0] == "del" && subscript) takes = true;
     if (next + 1 < tokens.size() && tokens[next] == ".") {
       if (one_of(takers, tokens[next + 1])) takes = true;
-      std::size_t last = next + 1;  // of `model.layers.weight.register_hook`, the method
-      while (last + 2 < tokens.size() && tokens[last + 1] == ".") last += 2;
+      std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
+      bool ignored = false;
+      for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);
+           dot + 1 < tokens.size() && tokens[dot] == "."; dot = behind_subscripts(tokens, last + 1, ignored))
+        last = dot + 1;
       if (one_of(adders, tokens[last])) best = std::max(best, 8);
     }
     if (next >= tokens.size()) continue;
