@@ -18,11 +18,10 @@ inline void keep_peak(Site& site, const Account& account) noexcept {
 }
 
 inline void count_alloc(Site& site, std::uint64_t bytes, std::uint64_t time, std::uint32_t step) noexcept {
-  const bool at_point = is_floor_point(site);
   site.live_bytes += bytes;
   ++site.live_count;
   if (site.live_bytes > site.own_peak_bytes) site.own_peak_bytes = site.live_bytes;
-  if (at_point) [[unlikely]]
+  if (is_floor_point(site)) [[unlikely]]
     set_floor_point(site);
   site.allocated_bytes += bytes;
   ++site.allocated_count;

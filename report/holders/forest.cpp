@@ -169,17 +169,18 @@ class Maker {
     row.blocks = group.blocks;
     row.garbage = is_garbage(first);
     set_births(group, row);
+    bool limited = false;  // by the code
     if (row.garbage)
       set_cycle(first, row);
     else
-      set_place(named, row);
+      limited = set_place(named, row);
     const KnownHolder* const known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
     if (known != nullptr) {
       row.known = known->what;
       row.fix = known->fix;
       if (!row.garbage && !row.line_adds) set_call(*known, row);
     }
-    const bool longer = !row.garbage && set_rise(group, row);
+    const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
     for (const std::uint32_t node : group.nodes)
       tree_.each_storage(node, [&](std::uint32_t storage) {
@@ -364,9 +365,10 @@ class Maker {
     return models >= 4 && !held_.has(node, trace::graph_nn_module);
   }
 
-  void set_place(std::uint32_t node, HolderReport& row) const {
+  /// Whether the code there keeps the holder from growing without end.
+  bool set_place(std::uint32_t node, HolderReport& row) const {
     const Place place = place_of(held_, node, read_source_, row.library);
-    if (place.file.empty()) return;
+    if (place.file.empty()) return false;
     row.file = utf8::sanitise(place.file);
     if (place.line > 0) row.line = place.line;
     row.line_adds = place.adds;
@@ -377,6 +379,7 @@ class Maker {
       row.verdict = "steady";
       row.evidence = "the code takes elements out of it again: " + row.evidence;
     }
+    return place.limited;
   }
 
   /// What the interpreter or a library keeps in a place of its own was handed to it by a call.
