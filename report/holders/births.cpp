@@ -156,7 +156,8 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   const ActivityClock& clock = found->second.clock;
   const double first = trace_.seconds(site.first_time), last = trace_.seconds(site.last_time);
   const double begin = clock.at(first), end = clock.at(std::min(now_, found->second.last));
-  const double pause = 4 * (clock.at(last) - begin) / static_cast<double>(std::max<std::uint64_t>(site.allocated_count, 1));
+  const auto allocations = static_cast<double>(std::max<std::uint64_t>(site.allocated_count, 1));
+  const double pause = 4 * (clock.at(last) - begin) / allocations;
   if (end - clock.at(last) > std::max(0.05 * (end - begin), pause)) return {};
   if (steps_ > 0 && site.last_step + 2 < steps_) return {};
   rise = rise_of(site);

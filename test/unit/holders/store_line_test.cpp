@@ -142,7 +142,8 @@ TEST_CASE("a method of a part adds to the whole") {
 TEST_CASE("a queue with a size is limited, one without is not") {
   const std::string put = "    self.ready.put(batch)\n";
   const auto limited = [&](const std::string& made) {
-    const std::string source = "class Loader:\n  def __init__(self):\n    self.ready = " + made + "\n  def fill(self):\n" + put;
+    const std::string source =
+        "class Loader:\n  def __init__(self):\n    self.ready = " + made + "\n  def fill(self):\n" + put;
     return store_line(source, {"ready", "Loader", {}, 0}).limited;
   };
   CHECK(limited("queue.Queue(8)"));

@@ -4,6 +4,7 @@ import gc
 
 import torch
 import torch.nn as nn
+from torch.optim.lr_scheduler import LambdaLR
 
 gc.disable()
 model = nn.Linear(512, 512).cuda()
@@ -13,7 +14,7 @@ class Run:
     def __init__(self):
         self.rate = 1.0
         self.optimizer = torch.optim.Adam(model.parameters())
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda epoch: self.rate)  # <- reference-cycle: schedule
+        self.schedule = LambdaLR(self.optimizer, lambda epoch: self.rate)  # <- reference-cycle: schedule
 
     def train(self):
         loss = model(torch.randn(64, 512, device="cuda")).square().mean()
