@@ -3,6 +3,7 @@
 #pragma once
 
 #include "contract/layout.hpp"
+#include "contract/site_floor.hpp"
 
 namespace vramtrack::trace {
 
@@ -20,6 +21,8 @@ inline void count_alloc(Site& site, std::uint64_t bytes, std::uint64_t time, std
   site.live_bytes += bytes;
   ++site.live_count;
   if (site.live_bytes > site.own_peak_bytes) site.own_peak_bytes = site.live_bytes;
+  if (is_floor_point(site)) [[unlikely]]
+    set_floor_point(site);
   site.allocated_bytes += bytes;
   ++site.allocated_count;
   if (bytes > site.largest_bytes) site.largest_bytes = bytes;
@@ -35,6 +38,7 @@ inline void count_free(Site& site, std::uint64_t bytes, std::uint64_t time, bool
   if (late) ++site.freed_late;
   site.freed_in_backward += where & freed_in_backward;
   site.last_free_time = time;
+  lower_floor(site);
 }
 
 /// A free that failed: the block had been live all the time.

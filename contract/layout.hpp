@@ -208,7 +208,11 @@ struct Site {
   std::uint32_t freed_late;        // frees of blocks that had lived for two steps or more: what a bounded buffer does
   std::uint32_t raised_epoch;      // the last new peak that an allocation of this site made; see Account::peak_epoch
   std::uint32_t freed_in_backward; // frees by a thread that runs a backward pass
-  std::uint64_t reserved2[2];
+  // How its level went: what it never fell below between one point and the next (site_floor.hpp).
+  std::uint32_t floor;              // since the last point, in units of floor_unit bytes
+  std::uint8_t floor_stride;        // log2 of the allocations from point to point
+  std::uint8_t floor_scale;         // a point stands for floor_unit << floor_scale bytes
+  std::uint8_t floor_points[10];
 };
 static_assert(sizeof(Site) == 160);
 

@@ -8,6 +8,7 @@
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/agent.hpp"
 #include "interpose/python/heap/capture.hpp"
+#include "interpose/python/heap/exit_functions.hpp"
 #include "interpose/python/looks.hpp"
 #include "interpose/python/sources.hpp"
 #include "interpose/python/steps.hpp"
@@ -209,6 +210,7 @@ MethodDef g_methods[] = {
     {"native_interrupt", native_interrupt, method_varargs, nullptr},
     {"native_graph_scan", heap::scan, method_varargs, nullptr},
     {"native_graph", heap::capture, method_varargs, nullptr},
+    {"native_exit_functions", heap::exit_functions, method_varargs, nullptr},
     {"native_label", native_label, method_varargs, nullptr},
     {"native_block", native_block, method_varargs, nullptr},
     {"native_ticks", native_ticks, method_varargs, nullptr},

@@ -124,16 +124,26 @@ std::string name_in_code(const Grown& grown, const std::vector<std::vector<Holde
   return text;
 }
 
-/// The same variable as the graph of who holds whom shows it, or nullptr.
+/// Whether a row of the graph of who holds whom is of the variable that looks saw, or of a part of it.
+bool is_same(const Grown& grown, const Holder& holder) {
+  const HolderReport& row = *grown.row;
+  if (grown.of_graph) return false;
+  if (holder.line > 0 && row.file == holder.file && row.line == holder.line) return true;
+  const std::string name = " / " + name_of(*grown.moment, row) + " / ";
+  return name.find("." + container(holder.variable) + " / ") != std::string::npos ||
+         name.find(" / " + holder.variable + " / ") != std::string::npos ||
+         name.find(" / " + holder.variable + ".") != std::string::npos;
+}
+
+/// The same variable as the graph shows it, one whose statement is known before any other; or nullptr.
 const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
+  const Grown* found = nullptr;
   for (const Grown& grown : all) {
-    const HolderReport& row = *grown.row;
-    if (grown.of_graph) continue;
-    if (holder.line > 0 && row.file == holder.file && row.line == holder.line) return &grown;
-    const std::string name = " / " + name_of(*grown.moment, row) + " / ";
-    if (name.find("." + container(holder.variable) + " / ") != std::string::npos) return &grown;
+    if (!is_same(grown, holder)) continue;
+    if (grown.row->line_adds) return &grown;
+    if (found == nullptr) found = &grown;
   }
-  return nullptr;
+  return found;
 }
 
 Finding describe_grown(const Report& report, const Grown& grown, const std::string& name) {
@@ -209,7 +219,8 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     const auto per_step =
         static_cast<Bytes>(growth * static_cast<double>(last.bytes) / static_cast<double>(last.count));
     const Grown* const same = in_graph(grown, last);
-    if (same != nullptr && last.line <= 0) continue;  // the graph knows the place
+    const bool graph_knows = same != nullptr && (last.line <= 0 || (!last.grows && same->row->line_adds));
+    if (graph_knows) continue;  // the place
     Holder whole = last;
     if (same != nullptr && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
       whole.bytes = same->row->retained_bytes;  // the last look was before the end

@@ -57,7 +57,11 @@ bool is_point(const HolderMoment& moment, const HolderReport& row) {
 /// From the outermost growing row down to the innermost single one that has nearly all of the growth.
 const HolderReport& innermost(const HolderMoment& moment, const HolderReport& row) {
   const HolderReport* at = &row;
-  while (const HolderReport* part = main_part(moment, *at)) at = part;
+  while (const HolderReport* part = main_part(moment, *at)) {
+    // An object in one of its own class, as its attribute: a chain, which its first link holds.
+    if (part->kind == "attribute" && !part->type.empty() && part->type == at->type) break;
+    at = part;
+  }
   return *at;
 }
 

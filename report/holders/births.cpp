@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/analysis/site_judge.hpp"
+#include "report/support/units.hpp"
 
 namespace vramtrack::holders {
 
@@ -27,8 +28,10 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
   }
   for (const trace::Account& account : trace.accounts)
     if (is_tensor_account(account)) devices_[account.device].freed += account.freed_count;
-  for (const HeldBlock& block : blocks)
+  for (const HeldBlock& block : blocks) {
     if (block.time >= 0) devices_[block.device].births.push_back(block.time);
+    sites_[block.site] += block.bytes;
+  }
   for (auto& [device, activity] : devices_) {
     std::sort(activity.births.begin(), activity.births.end());
     if (const std::uint64_t last = last_event(trace, tensor_layer, device); last != 0)
@@ -60,6 +63,19 @@ bool BirthJudge::is_one_pass(double begin, double end, std::size_t elements) con
   }
   constexpr std::size_t most_of_layer = 8;  // keys, values, outputs, ...
   return most_of_layer * ran >= elements && 10 * again <= ran;
+}
+
+bool BirthJudge::born_at_work(const std::vector<std::vector<HeldBlock>>& elements) const {
+  std::vector<double> births;
+  for (const std::vector<HeldBlock>& element : elements)
+    for (const HeldBlock& block : element)
+      if (block.time >= 0) births.push_back(block.time);
+  if (births.size() < 2) return false;
+  std::sort(births.begin(), births.end());
+  const std::size_t few = births.size() / 8;
+  const double first = births[few], last = births[births.size() - 1 - few];
+  return std::any_of(modules_.begin(), modules_.end(),
+                     [&](const Span& module) { return module.begin <= first && module.end >= last; });
 }
 
 std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {
@@ -100,7 +116,7 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   const auto by_time = [](const Birth& a, const Birth& b) { return a.time < b.time; };
   const Birth& first = *std::min_element(history.survivors.begin(), history.survivors.end(), by_time);
   history.allocated_count = history.survivors.size();
-  if (of_model) history.of_model = history.survivors.size();
+  if (of_model && steps_ > 0) history.of_model = history.survivors.size();
   history.first_time = first.time;
   history.first_step = first.step;
   const Birth& last = *std::max_element(history.survivors.begin(), history.survivors.end(), by_time);
@@ -122,6 +138,46 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   const Activity& activity = found == devices_.end() ? none : found->second;
   const double now = std::min(now_, activity.last);
   return vramtrack::judge(history, {steps_, now, activity.freed, &activity.clock, &activity.births});
+}
+
+Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) const {
+  rise = Rise::none;
+  std::map<std::uint32_t, Bytes> sites;
+  Bytes all = 0;
+  for (const HeldBlock& block : blocks) {
+    if (block.site < trace_.sites.size()) sites[block.site] += block.bytes;
+    all += block.bytes;
+  }
+  const auto main =
+      std::max_element(sites.begin(), sites.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (main == sites.end() || 4 * main->second < 3 * all || 4 * main->second < 3 * sites_.at(main->first)) return {};
+  const trace::Site& site = trace_.sites[main->first];
+  const auto found = devices_.find(site.device);
+  if (found == devices_.end() || site.layer != tensor_layer) return {};
+  const ActivityClock& clock = found->second.clock;
+  const double first = trace_.seconds(site.first_time), last = trace_.seconds(site.last_time);
+  const double begin = clock.at(first), end = clock.at(std::min(now_, found->second.last));
+  const auto allocations = static_cast<double>(std::max<std::uint64_t>(site.allocated_count, 1));
+  const double pause = 4 * (clock.at(last) - begin) / allocations;
+  if (end - clock.at(last) > std::max(0.05 * (end - begin), pause)) return {};
+  if (steps_ > 0 && site.last_step + 2 < steps_) return {};
+  rise = rise_of(site);
+  if (rise == Rise::none) return {};
+  const std::vector<std::uint64_t> floors = floors_of(site);
+  const auto growth = static_cast<double>(floors.back() - floors.front());
+  Verdict result;
+  result.verdict = "growing";
+  if (site.last_step > site.first_step) {
+    result.growth.bytes_per_step = growth / (site.last_step - site.first_step);
+    result.growth.steps_spanned = site.last_step - site.first_step + 1;
+  }
+  if (last > first) result.growth.bytes_per_second = growth / (last - first);
+  result.evidence = "what its call site always held rose from " + human_bytes(floors.front()) + " to " +
+                    human_bytes(floors.back()) + " in the course of " + human_count(site.allocated_count) +
+                    " allocations, and still at the end" +
+                    (rise == Rise::longer ? ": each is larger than the one that it replaces"
+                                          : ", though " + human_count(site.freed_count) + " were freed again");
+  return result;
 }
 
 }  // namespace vramtrack::holders

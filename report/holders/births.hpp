@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "contract/reader.hpp"
+#include "report/analysis/site_rise.hpp"
 #include "report/analysis/verdict.hpp"
 #include "report/holders/held_graph.hpp"
 
@@ -22,6 +23,14 @@ class BirthJudge {
   /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container;
   /// `of_model`: a model in use consists of them, or they go with its parameters, and it may grow in stages.
   Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model = false) const;
+
+  /// Whether one and the same nn.Module ran before the first of these was born and after the last, or nearly: they came
+  /// while a model worked, not while it was set up.
+  bool born_at_work(const std::vector<std::vector<HeldBlock>>& elements) const;
+
+  /// Of blocks that are too young to tell: whether their call site rose until the end of the run, and is theirs. The
+  /// verdict says how; an empty one where it did not.
+  Verdict rising(const std::vector<HeldBlock>& blocks, Rise& rise) const;
 
  private:
   struct Activity {
@@ -40,7 +49,8 @@ class BirthJudge {
   double now_;
   std::uint32_t steps_;
   std::map<std::int16_t, Activity> devices_;
-  std::vector<Span> modules_;  // when each nn.Module that was called allocated, by begin
+  std::map<std::uint32_t, Bytes> sites_;  // what lives of each
+  std::vector<Span> modules_;             // when each nn.Module that was called allocated, by begin
 };
 
 }  // namespace vramtrack::holders

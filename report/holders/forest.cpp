@@ -5,6 +5,7 @@
 #include <set>
 
 #include "report/holders/cycle.hpp"
+#include "report/holders/holding_tree.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
@@ -30,8 +31,7 @@ struct Group {
 class Maker {
  public:
   Maker(const HeldGraph& held, const BirthJudge& births, const ReadSource& read_source, const FileOfSite& file_of_site)
-      : held_(held), births_(births), read_source_(read_source), file_of_site_(file_of_site) {
-    number_tree();
+      : held_(held), tree_(held), births_(births), read_source_(read_source), file_of_site_(file_of_site) {
     least_ = std::max<Bytes>(held.retained[held.root] / 200, 1);
     result_.row_of_block.assign(held.blocks.size(), no_node);
   }
@@ -39,54 +39,13 @@ class Maker {
   Forest make() {
     expand({held_.root}, std::nullopt, 0);
     link_sharers();
+    spare_caches();
     for (std::size_t i = 0; i < result_.rows.size(); ++i) finish(i);
     return std::move(result_);
   }
 
  private:
-  // ---- the dominator tree in order of a walk: what is below a node is a range ----
-
-  void number_tree() {
-    const std::size_t size = held_.retained.size();
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> edges;
-    for (const std::uint32_t node : held_.dominators.order)
-      if (held_.dominators.parent[node] != no_node) edges.push_back({held_.dominators.parent[node], node});
-    children_ = Adjacency(size, edges);
-    begin_.assign(size, 0);
-    end_.assign(size, 0);
-    std::vector<std::pair<std::uint32_t, bool>> stack{{held_.root, false}};
-    while (!stack.empty()) {
-      const auto [node, done] = stack.back();
-      stack.pop_back();
-      if (done) {
-        end_[node] = static_cast<std::uint32_t>(storages_.size());
-        continue;
-      }
-      begin_[node] = static_cast<std::uint32_t>(storages_.size());
-      if (held_.block_of[node] != no_node && held_.retained[node] != 0) storages_.push_back(node);
-      stack.push_back({node, true});
-      for (const std::uint32_t child : children_.of(node)) stack.push_back({child, false});
-    }
-  }
-
-  template <class Do>
-  void each_storage(std::uint32_t node, Do&& apply) const {
-    for (std::uint32_t i = begin_[node]; i < end_[node]; ++i) apply(storages_[i]);
-  }
-
-  std::vector<HeldBlock> blocks_below(std::uint32_t node) const {
-    std::vector<HeldBlock> blocks;
-    each_storage(node, [&](std::uint32_t storage) { blocks.push_back(held_.blocks[held_.block_of[storage]]); });
-    return blocks;
-  }
-
   // ---- groups ----
-
-  /// The child of `top` in the dominator tree below which `node` is; `top` itself when it is that.
-  std::uint32_t branch(std::uint32_t top, std::uint32_t node) const {
-    while (node != top && node != no_node && held_.dominators.parent[node] != top) node = held_.dominators.parent[node];
-    return node;
-  }
 
   /// Whether a node's own name is no help: its parts are shown in its place.
   bool is_transparent(std::uint32_t node) const {
@@ -102,7 +61,7 @@ class Maker {
   }
 
   void collect(std::uint32_t top, std::map<std::string, Group>& groups) const {
-    for (const std::uint32_t child : children_.of(top)) {
+    for (const std::uint32_t child : tree_.below(top)) {
       if (held_.retained[child] == 0 || held_.is(child, GraphNodeKind::storage)) continue;
       if (is_transparent(child)) {
         collect(child, groups);
@@ -117,7 +76,7 @@ class Maker {
     std::set<std::uint32_t> sharers;
     bool directly = false;
     for (const std::uint32_t before : held_.predecessors.of(child)) {
-      const std::uint32_t part = branch(top, before);
+      const std::uint32_t part = tree_.branch(top, before);
       if (part == top || part == no_node)
         directly = directly || before == top;
       else if (part != child)
@@ -210,23 +169,27 @@ class Maker {
     row.blocks = group.blocks;
     row.garbage = is_garbage(first);
     set_births(group, row);
+    bool limited = false;  // by the code
     if (row.garbage)
       set_cycle(first, row);
     else
-      set_place(named, row);
+      limited = set_place(named, row);
+    const KnownHolder* const known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
+    if (known != nullptr) {
+      row.known = known->what;
+      row.fix = known->fix;
+      if (!row.garbage && !row.line_adds) set_call(*known, row);
+    }
+    const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
     for (const std::uint32_t node : group.nodes)
-      each_storage(node, [&](std::uint32_t storage) {
+      tree_.each_storage(node, [&](std::uint32_t storage) {
         const std::uint32_t block = held_.block_of[storage];
         if (!stands_aside || result_.row_of_block[block] == no_node) result_.row_of_block[block] = id;
         row.roles[role_of(storage)] += held_.blocks[block].bytes;
       });
     for (const std::uint32_t node : group.nodes)
       if (held_.is(node, GraphNodeKind::tensor)) row.shown_bytes += held_.node(node).bytes;
-    if (const KnownHolder* known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr) {
-      row.known = known->what;
-      row.fix = known->fix;
-    }
     if (row.fix.empty() && held_.is_held_unseen(named) && held_.graph->moment() == trace::GraphMoment::exit)
       row.fix =
           "No object of Python refers to it, but its reference count says that something does: look for the call that "
@@ -235,6 +198,7 @@ class Maker {
     nodes_.push_back(named);
     sharers_.push_back(std::move(group.sharers));
     names_.push_back(std::move(group.names));
+    if (longer) longer_.push_back(id);
     return id;
   }
 
@@ -293,17 +257,17 @@ class Maker {
     std::vector<std::vector<HeldBlock>> elements;
     of_container = group.nodes.size() > 1;
     if (group.nodes.size() > 1) {
-      for (const std::uint32_t node : group.nodes) elements.push_back(blocks_below(node));
+      for (const std::uint32_t node : group.nodes) elements.push_back(tree_.blocks_below(node));
       return elements;
     }
     const std::uint32_t node = group.nodes.front();
     of_container = held_.is(node, GraphNodeKind::container);
-    for (const std::uint32_t child : children_.of(node))
-      if (held_.retained[child] != 0) elements.push_back(blocks_below(child));
+    for (const std::uint32_t child : tree_.below(node))
+      if (held_.retained[child] != 0) elements.push_back(tree_.blocks_below(child));
     if (of_container && elements.size() > few) return elements;
     of_container = false;  // a few containers in one: what grows is in them
     elements.clear();
-    for (const HeldBlock& block : blocks_below(node)) elements.push_back({block});
+    for (const HeldBlock& block : tree_.blocks_below(node)) elements.push_back({block});
     return elements;
   }
 
@@ -316,7 +280,11 @@ class Maker {
     const bool model = held_.has(group.nodes.front(), trace::graph_nn_module) ||
                        held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group) ||
                        std::ranges::all_of(group.nodes, [&](std::uint32_t node) { return is_part_of_model(node); });
-    Verdict verdict = births_.judge(elements, of_container && !model, is_state_of_model(group.nodes.front()));
+    // Modules that are added to one that works already, each under a name of its own, are elements of it.
+    const bool added = model && elements.size() > few && held_.has(group.nodes.front(), trace::graph_nn_module) &&
+                       group.nodes.size() > 1 && births_.born_at_work(elements);
+    Verdict verdict =
+        births_.judge(elements, of_container && (!model || added), added || is_state_of_model(group.nodes.front()));
     std::map<std::uint32_t, Bytes> sites;
     bool first = true;
     for (const std::vector<HeldBlock>& element : elements)
@@ -342,11 +310,46 @@ class Maker {
     for (std::size_t i = 0; i < std::min<std::size_t>(sorted.size(), 8); ++i) row.sites.push_back(sorted[i].second);
   }
 
+  /// Where the births of what is held say nothing, its call site may have risen all along. Whether it is one tensor
+  /// that becomes longer, which the statement must say: `x = torch.cat([x, ...])`.
+  bool set_rise(const Group& group, HolderReport& row) const {
+    if (row.verdict == "growing" || row.limited || is_state_of_model(group.nodes.front())) return false;
+    std::vector<HeldBlock> blocks;
+    for (const std::uint32_t node : group.nodes) {
+      const std::vector<HeldBlock> below = tree_.blocks_below(node);
+      blocks.insert(blocks.end(), below.begin(), below.end());
+    }
+    Rise rise = Rise::none;
+    Verdict verdict = births_.rising(blocks, rise);
+    const bool fits = rise == Rise::more || (rise == Rise::longer && blocks.size() <= 2 && row.line_adds);
+    if (!fits) return false;
+    row.verdict = "growing";
+    row.evidence = std::move(verdict.evidence);
+    row.bytes_per_step = verdict.growth.bytes_per_step;
+    row.bytes_per_second = verdict.growth.bytes_per_second;
+    return rise == Rise::longer;
+  }
+
+  /// Several that became longer side by side, to the same size, are the keys and values of a cache for one text: it may
+  /// end with that.
+  void spare_caches() {
+    for (const std::uint32_t id : longer_) {
+      HolderReport& row = result_.rows[id];
+      const auto alike = std::count_if(longer_.begin(), longer_.end(), [&](std::uint32_t other) {
+        return result_.rows[other].retained_bytes == row.retained_bytes && result_.rows[other].file == row.file &&
+               (result_.rows[other].parent != row.id && row.parent != other);
+      });
+      if (alike < 2 || row.last_step.value_or(0) > 0) continue;
+      row.verdict = "steady";
+      row.evidence = "it became longer together with others, as the cache of one text does";
+    }
+  }
+
   /// Whether most of it is what a model consists of.
   bool is_of_model(const Group& group) const {
     Bytes all = 0, model = 0;
     for (const std::uint32_t node : group.nodes)
-      each_storage(node, [&](std::uint32_t storage) {
+      tree_.each_storage(node, [&](std::uint32_t storage) {
         const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
         const std::string role = role_of(storage);
         all += bytes;
@@ -363,7 +366,7 @@ class Maker {
         std::ranges::find_if(way, [&](std::uint32_t at) { return held_.has(at, trace::graph_optimizer); });
     if (optimizer == way.end()) return false;
     Bytes all = 0, parameters = 0;
-    each_storage(*optimizer, [&](std::uint32_t storage) {
+    tree_.each_storage(*optimizer, [&](std::uint32_t storage) {
       const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
       all += bytes;
       for (const std::uint32_t before : held_.predecessors.of(storage))
@@ -384,13 +387,14 @@ class Maker {
   /// A container of whole models, one for each trial, is no model.
   bool holds_models(std::uint32_t node) const {
     std::size_t models = 0;
-    for (const std::uint32_t child : children_.of(node)) models += held_.has(child, trace::graph_nn_module) ? 1 : 0;
+    for (const std::uint32_t child : tree_.below(node)) models += held_.has(child, trace::graph_nn_module) ? 1 : 0;
     return models >= 4 && !held_.has(node, trace::graph_nn_module);
   }
 
-  void set_place(std::uint32_t node, HolderReport& row) const {
+  /// Whether the code there keeps the holder from growing without end.
+  bool set_place(std::uint32_t node, HolderReport& row) const {
     const Place place = place_of(held_, node, read_source_, row.library);
-    if (place.file.empty()) return;
+    if (place.file.empty()) return false;
     row.file = utf8::sanitise(place.file);
     if (place.line > 0) row.line = place.line;
     row.line_adds = place.adds;
@@ -401,6 +405,18 @@ class Maker {
       row.verdict = "steady";
       row.evidence = "the code takes elements out of it again: " + row.evidence;
     }
+    return place.limited;
+  }
+
+  /// What the interpreter or a library keeps in a place of its own was handed to it by a call.
+  void set_call(const KnownHolder& known, HolderReport& row) const {
+    const std::string_view functions = calls_that_hand_over(known);
+    const std::string file = functions.empty() ? "" : file_of_births(row);
+    const int line = file.empty() ? 0 : line_of_call(read_source_(file), functions);
+    if (line == 0) return;
+    row.file = utf8::sanitise(file);
+    row.line = line;
+    row.line_adds = row.line_calls = true;
   }
 
   /// Only what one variable alone holds: its `del` frees just these bytes.
@@ -504,16 +520,16 @@ class Maker {
   }
 
   const HeldGraph& held_;
+  const HoldingTree tree_;
   const BirthJudge& births_;
   const ReadSource& read_source_;
   const FileOfSite& file_of_site_;
-  Adjacency children_;
-  std::vector<std::uint32_t> begin_, end_, storages_;
   Bytes least_ = 1;
   Forest result_;
   std::vector<std::uint32_t> nodes_;              // by row: the object that it is named by
   std::vector<std::set<std::uint32_t>> sharers_;  // by row
   std::vector<std::set<std::string>> names_;      // by row
+  std::vector<std::uint32_t> longer_;             // rows of one tensor that becomes longer
 };
 
 }  // namespace

@@ -10,6 +10,14 @@ constexpr KnownHolder rows[] = {
 #include "report/holders/known_holders.def"
 };
 
+struct Call {
+  std::string_view name, functions;
+};
+constexpr Call calls[] = {
+#define KNOWN_CALL(name, functions) {#name, functions},
+#include "report/holders/known_holders.def"
+};
+
 bool fits_one(std::string_view pattern, std::string_view text) {
   if (pattern.empty()) return text.empty();
   if (pattern[0] == '*') {
@@ -29,6 +37,12 @@ bool fits_one(std::string_view pattern, std::string_view text) {
 }  // namespace
 
 std::span<const KnownHolder> known_holders() { return rows; }
+
+std::string_view calls_that_hand_over(const KnownHolder& holder) {
+  for (const Call& call : calls)
+    if (call.name == holder.name) return call.functions;
+  return "";
+}
 
 bool fits(std::string_view pattern, std::string_view text) {
   for (std::size_t begin = 0; begin <= pattern.size();) {

@@ -14,6 +14,9 @@ struct KnownHolder {
 
 std::span<const KnownHolder> known_holders();
 
+/// The functions that hand memory over to a holder, alternatives with `|`; "" where a variable tells.
+std::string_view calls_that_hand_over(const KnownHolder& holder);
+
 /// One step on the way to memory: what holds (a qualified class, a function, a root) and the name that leads on.
 struct HoldingStep {
   std::string holder, member;

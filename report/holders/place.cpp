@@ -1,5 +1,7 @@
 #include "report/holders/place.hpp"
 
+#include <algorithm>
+
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
 
@@ -26,11 +28,32 @@ Place place_of(const Owner& owner, const ReadSource& read_source) {
   return place;
 }
 
+bool is_of_model(const HeldGraph& held, std::uint32_t node) {
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  return std::any_of(way.begin(), way.end(), [&](std::uint32_t at) {
+    return held.has(at, trace::graph_nn_module) || held.has(at, trace::graph_optimizer);
+  });
+}
+
+/// Whether what a node holds was given by an iterator of itertools, which keeps it.
+bool is_iterator(const HeldGraph& held, std::uint32_t node) {
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  return std::any_of(way.begin(), way.end(), [&](std::uint32_t at) {
+    return held.text(held.node(at).type_name).starts_with("itertools.");
+  });
+}
+
 }  // namespace
 
 Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read_source, std::string& library) {
   const Owner owner = owner_of(held, node);
-  if (!owner.name.empty() && owner.user_code && !owner.file.empty()) return place_of(owner, read_source);
+  if (!owner.name.empty() && owner.user_code && !owner.file.empty()) {
+    Place place = place_of(owner, read_source);
+    // Of an exception the statement that keeps it is meant, of an iterator the one that makes it.
+    const bool whole = held.has(node, trace::graph_exception) || is_iterator(held, node);
+    place.adds = place.adds || (whole && place.line > 0);
+    return place;
+  }
   library = !owner.file.empty() ? owner.file : held.is_node(node) ? held.text(held.node(node).file) : "";
   // An object of a library fills itself; of the user's code, the call that makes it do so: `metric.update(...)`.
   const Owner user = owner_of(held, node, true);
@@ -38,6 +61,13 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   Place place = place_of(user, read_source);
   place.variable.clear();
   place.limited = false;
+  if (place.adds || (place.line > 0 && is_iterator(held, node))) {
+    place.adds = true;  // such an iterator is made to hold what it gives
+    return place;
+  }
+  if (is_of_model(held, node)) return {};  // whose calls run it
+  place.line = line_of_use(read_source(user.file), {user.name, user.of_class, user.function, user.first_line});
+  place.adds = place.line > 0;
   return place.adds ? place : Place{};
 }
 

@@ -165,9 +165,40 @@ bool one_of(const std::array<std::string_view, n>& words, std::string_view word)
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-constexpr std::array<std::string_view, 18> adders = {
-    "append",     "extend", "insert", "add",   "appendleft", "put",         "extendleft", "update", "push",
-    "setdefault", "log",    "record", "store", "register",   "__setitem__", "put_nowait", "send",   "submit"};
+constexpr std::array<std::string_view, 34> adders = {"append",
+                                                     "extend",
+                                                     "insert",
+                                                     "add",
+                                                     "appendleft",
+                                                     "put",
+                                                     "extendleft",
+                                                     "update",
+                                                     "push",
+                                                     "setdefault",
+                                                     "log",
+                                                     "record",
+                                                     "store",
+                                                     "register",
+                                                     "__setitem__",
+                                                     "put_nowait",
+                                                     "send",
+                                                     "submit",
+                                                     "register_hook",
+                                                     "register_post_accumulate_grad_hook",
+                                                     "register_forward_hook",
+                                                     "register_forward_pre_hook",
+                                                     "register_full_backward_hook",
+                                                     "register_backward_hook",
+                                                     "add_module",
+                                                     "register_module",
+                                                     "add_param_group",
+                                                     "add_done_callback",
+                                                     "add_callback",
+                                                     "call_later",
+                                                     "call_at",
+                                                     "call_soon",
+                                                     "apply_async",
+                                                     "enqueue"};
 constexpr std::array<std::string_view, 5> takers = {"pop", "popleft", "popitem", "clear", "remove"};
 
 /// After a name: behind its subscripts.
@@ -203,6 +234,18 @@ bool defines(const Statement& statement, std::string_view function) {
   return tokens.size() > def + 1 && tokens[def] == "def" && tokens[def + 1] == function;
 }
 
+/// `queue.Queue(100)`, `Queue(maxsize=limit)`: a queue that does not take more.
+bool has_limit(const Tokens& tokens, std::size_t at) {
+  constexpr std::array<std::string_view, 4> queues = {"Queue", "LifoQueue", "PriorityQueue", "JoinableQueue"};
+  for (; at + 2 < tokens.size(); ++at)
+    if (one_of(queues, tokens[at]) && tokens[at + 1] == "(") {
+      const bool named = tokens[at + 2] == "maxsize" && at + 4 < tokens.size();
+      const std::string_view size = tokens[at + (named ? 4 : 2)];
+      return size != ")" && size != "0";
+    }
+  return false;
+}
+
 /// How likely it is that a statement makes the name hold more: 0 not at all, from 4 on it adds to it.
 int score(const Statement& statement, const StoreQuestion& question, bool& takes) {
   const Tokens& tokens = statement.tokens;
@@ -215,7 +258,12 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
     if (tokens[0] == "del" && subscript) takes = true;
     if (next + 1 < tokens.size() && tokens[next] == ".") {
       if (one_of(takers, tokens[next + 1])) takes = true;
-      if (one_of(adders, tokens[next + 1])) best = std::max(best, 8);
+      std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
+      bool ignored = false;
+      for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);
+           dot + 1 < tokens.size() && tokens[dot] == "."; dot = behind_subscripts(tokens, last + 1, ignored))
+        last = dot + 1;
+      if (one_of(adders, tokens[last])) best = std::max(best, 8);
     }
     if (next >= tokens.size()) continue;
     if (is_augmented(tokens[next])) best = std::max(best, 7);
@@ -228,6 +276,7 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
                           next + 2 < tokens.size() && std::find(from, tokens.end(), "[") != tokens.end();
       if (slices && std::find(from, tokens.end(), "for") == tokens.end()) takes = true;
       const int plain = statement.in_loop ? 3 : 2;
+      if (has_limit(tokens, next + 1)) takes = true;
       best = std::max(best, subscript ? 7 : reads_itself && statement.in_loop ? 6 : reads_itself ? 5 : plain);
     }
   }
@@ -363,6 +412,47 @@ Returned returned_at(std::string_view source, int line, std::string_view variabl
     }
   }
   return found.name.empty() || !is_word(found.name[0]) ? Returned{} : found;
+}
+
+int line_of_call(std::string_view source, std::string_view functions) {
+  int found = 0;
+  bool in_loop = false;
+  for (const Statement& statement : Lexer(source).read()) {
+    const Tokens& tokens = statement.tokens;
+    for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+      if (tokens[i + 1] != "(" || (i > 0 && tokens[i - 1] == "def")) continue;
+      for (std::size_t begin = 0; begin <= functions.size();) {
+        const std::size_t end = std::min(functions.find('|', begin), functions.size());
+        if (tokens[i] == functions.substr(begin, end - begin) && (statement.in_loop || !in_loop)) {
+          found = statement.line;
+          in_loop = statement.in_loop;
+        }
+        begin = end + 1;
+      }
+    }
+  }
+  return found;
+}
+
+int line_of_use(std::string_view source, const StoreQuestion& question) {
+  const std::vector<Statement> all = Lexer(source).read();
+  if (all.empty() || question.name.empty()) return 0;
+  const auto [first, last] = scope_of(all, question);
+  int found = 0;
+  for (std::size_t at = first; at < last; ++at) {
+    const Tokens& tokens = all[at].tokens;
+    if (!all[at].in_loop) continue;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      if (!is_meant(tokens, i, question)) continue;
+      std::size_t end = i + 1;
+      while (end + 1 < tokens.size() && tokens[end] == ".") end += 2;
+      const bool calls = end + 1 < tokens.size() && tokens[end] == "(" && tokens[end + 1] != ")";
+      if (!calls) continue;
+      if (found != 0 && found != all[at].line) return 0;  // two: which of them?
+      found = all[at].line;
+    }
+  }
+  return found;
 }
 
 int line_with(std::string_view source, std::string_view expression) {

@@ -35,6 +35,14 @@ Returned returned_at(std::string_view source, int line, std::string_view variabl
 /// Whether the statement at a line, or the head of a compound one, has a name in it. True where there is none.
 bool statement_names(std::string_view source, int line, std::string_view name);
 
+/// Line of the last statement that calls one of some functions (`register|call_later`), one in a loop before any other;
+/// 0: none.
+int line_of_call(std::string_view source, std::string_view functions);
+
+/// Line of the one statement in a loop that calls an object, or a method of it, with arguments: what makes an object of a
+/// library hold more where no statement says so. 0: there are none, or several.
+int line_of_use(std::string_view source, const StoreQuestion& question);
+
 /// Line of the first statement that has `expression` in it (`create_graph`, `atexit.register`); 0: none.
 int line_with(std::string_view source, std::string_view expression);
 

@@ -227,6 +227,9 @@ std::vector<HoldingStep> steps_to(const HeldGraph& held, std::uint32_t node) {
         case GraphEdgeKind::context:
           step.member = "ctx." + label;
           break;
+        case GraphEdgeKind::hook:
+          step.member = "hook";
+          break;
         case GraphEdgeKind::grad_fn:
           step.member = (from.flags & trace::graph_gradient) != 0 ? ".grad.grad_fn" : ".grad_fn";
           break;

@@ -223,6 +223,7 @@ Object* capture(Object*, Object* all) noexcept {
   walk.tensor_type = settings[5];
   walk.nn_module_type = settings[6];
   walk.optimizer_type = settings[7];
+  walk.array_type = type_of(settings[10]) == api->type_type ? settings[10] : nullptr;
   walk.flags = static_cast<std::uint32_t>(api->unsigned_mask(settings[8]));
   give(walk, *api, arguments);
   Object* const objects = arguments[2];

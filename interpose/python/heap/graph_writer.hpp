@@ -36,6 +36,7 @@ class GraphWriter {
   void attributes(Number n, Object* o) noexcept;
   void sequence_items(Object* o, std::uint64_t what) noexcept;
   void deque_items(Object* o) noexcept;
+  void array_items(Object* o) noexcept;
   void function_parts(Object* o) noexcept;
   void edge(Object* to, trace::GraphEdgeKind kind, std::uint64_t label, std::uint64_t flags = 0) noexcept;
   void edge_to(Number to, trace::GraphEdgeKind kind, std::uint64_t label, std::uint64_t flags) noexcept;

@@ -1,5 +1,6 @@
 // The names of references: what is at which key, index, attribute or variable of its holder.
 #include "interpose/python/heap/graph_writer.hpp"
+#include "interpose/python/heap/object_array.hpp"
 
 namespace vramtrack::agent::heap {
 
@@ -173,6 +174,20 @@ void GraphWriter::deque_items(Object* o) noexcept {
   if (const Traverse traverse = type_traverse(type_of(o))) traverse(o, one, &elements);
 }
 
+/// An array's, too, over all of its dimensions.
+void GraphWriter::array_items(Object* o) noexcept {
+  struct Elements {
+    GraphWriter& writer;
+    std::uint64_t index;
+  } elements{*this, 0};
+  const auto one = [](Object* child, void* context) {
+    auto& all = *static_cast<Elements*>(context);
+    all.writer.edge(child, GraphEdgeKind::index, all.index++);
+    return 0;
+  };
+  ObjectArray(o).each(one, &elements);
+}
+
 void GraphWriter::function_parts(Object* o) noexcept {
   Object* const code = api_.function_code(o);
   if (Object* const closure = api_.function_closure(o); closure != nullptr && code != nullptr) {
@@ -223,6 +238,7 @@ void GraphWriter::references_of(Number n) noexcept {
     if ((what & flag_dict) != 0) dict_items(o, GraphEdgeKind::key);
     if ((what & (flag_list | flag_tuple)) != 0) sequence_items(o, what);
     if ((info.bits & TypeInfo::deque) != 0) deque_items(o);
+    if (walk_.is_object_array(o)) array_items(o);
     if (type != api_.dict_type && type != api_.list_type && type != api_.tuple_type) attributes(n, o);
   }
   const bool is_set = type == api_.set_type || type == api_.frozenset_type;

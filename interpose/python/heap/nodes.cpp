@@ -3,6 +3,7 @@
 
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/heap/graph_writer.hpp"
+#include "interpose/python/heap/object_array.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent::heap {
@@ -177,6 +178,9 @@ void GraphWriter::describe(Number n, Object* o, GraphNode& node) noexcept {
     node.name = info.name;
   } else if (type == api_.cell_type) {
     node.kind = GraphNodeKind::cell;
+  } else if (walk_.is_object_array(o)) {
+    node.kind = GraphNodeKind::container;
+    node.length = static_cast<std::uint64_t>(ObjectArray(o).size());
   } else if ((what & (flag_dict | flag_list | flag_tuple)) != 0 || (info.bits & TypeInfo::deque) != 0 ||
              type == api_.set_type || type == api_.frozenset_type) {
     node.kind = GraphNodeKind::container;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "interpose/core/clock.hpp"
+#include "interpose/python/heap/object_array.hpp"
 
 namespace vramtrack::agent::heap {
 
@@ -151,7 +152,8 @@ int Walk::meet(Object* child) noexcept {
   if (child == nullptr) return 0;
   Object* const type = type_of(child);
   const std::uint64_t what = type_flags(type);
-  if ((what & flag_has_gc) == 0 && ((what & flag_heap_type) == 0 || (type_info(type).bits & TypeInfo::cuda_graph) == 0))
+  if ((what & flag_has_gc) == 0 && !is_object_array(child) &&
+      ((what & flag_heap_type) == 0 || (type_info(type).bits & TypeInfo::cuda_graph) == 0))
     return 0;
   const Number n = number(child);
   if (n == none || references_.size() >= limits_.references) {
@@ -177,6 +179,10 @@ bool Walk::reach(Number n) noexcept {
   if (has(n, static_cast<std::uint16_t>(mark_ | reached))) return true;
   set(n, mark_);
   return queue_.push(n);
+}
+
+bool Walk::is_object_array(const Object* o) const noexcept {
+  return array_type != nullptr && type_of(o) == array_type && ObjectArray::is(o);
 }
 
 /// A frame of the agent: what its variables hold is no business of the script's.
@@ -215,6 +221,10 @@ void Walk::expand(Number n) noexcept {
     current_type_ = type;
     if (traverse(o, visit, this) != 0) set(n, cut);
     current_type_ = nullptr;
+  } else if (is_object_array(o)) {
+    current_ = n;
+    Object* const base = ObjectArray::base(o);
+    if (ObjectArray(o).each(visit, this) != 0 || (base != nullptr && meet(base) != 0)) set(n, cut);
   }
   ranges_[n].count = static_cast<std::uint32_t>(references_.size()) - ranges_[n].first;
   for (const Extra* extra = begin_extras(n); extra != end_extras(n); ++extra)

@@ -132,6 +132,8 @@ class Walk {
   const Extra* begin_extras(Number n) const noexcept;
   const Extra* end_extras(Number n) const noexcept;
   bool late() noexcept;  // past the deadline
+  /// An array of NumPy's whose elements are objects.
+  bool is_object_array(const Object* o) const noexcept;
 
   std::uint32_t flags = 0;  // GraphRecordFlags
   std::uint64_t references_met = 0, storages_met = 0, storage_bytes = 0;
@@ -142,6 +144,7 @@ class Walk {
   Object* function_type = nullptr;
   Object* nn_module_type = nullptr;
   Object* optimizer_type = nullptr;
+  Object* array_type = nullptr;  // numpy.ndarray, or nullptr
 
  private:
   struct Range {

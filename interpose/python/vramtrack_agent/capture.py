@@ -112,6 +112,7 @@ class Facts:
         self._add_frames()
         self._add_suspended(suspended)
         self._add_pools(pools)
+        self._add_exit_functions()
         self.kept.extend((tensors, suspended, pools, of_graphs, self.nodes, found))
         settings = (
             int(max(self.end - time.thread_time(), self.seconds / 4) * 1e9),
@@ -124,6 +125,7 @@ class Facts:
             self.access.optimizer,
             self.flags,
             self._note(),
+            getattr(sys.modules.get("numpy"), "ndarray", None),
         )
         return native.graph(
             moment,
@@ -342,6 +344,19 @@ class Facts:
             self._add_locals(o, frame, code)
 
     # ---- memory that no tensor shows ----
+
+    def _add_exit_functions(self) -> None:
+        """What the interpreter calls at its end, with its arguments: see exit_functions.hpp."""
+        module: Any = sys.modules.get("atexit")
+        if module is None or not (3, 10) <= sys.version_info < (3, 14):
+            return
+        try:
+            found = native.exit_functions(process.on_exit, module._ncallbacks())
+        except ours():
+            return
+        for part in found:
+            self.edges.append((module, part, EDGE_held, "callbacks", 0))
+        self.kept.append(found)
 
     def _add_pools(self, pools: list[Any]) -> None:
         """CUDA graphs and memory pools: the segments that are theirs alone."""

@@ -22,11 +22,11 @@ class _State:
     def __init__(self) -> None:
         self.pid = 0
         self.busy = self.analysed = self.exited = self.torch = False
-        self.on_exit: Callable[[], Any] = door("on_exit")
         self.generator: Any = None  # NumPy's, of the last fork: held, since its state is read natively
 
 
 _state = _State()
+process.on_exit = door("on_exit")
 
 
 # For the native side.
@@ -88,8 +88,8 @@ def _begin() -> None:
         process.main = getattr(sys.modules.get("__main__"), "__file__", None) or ""
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=door("before_fork"), after_in_child=native.forked)
-    atexit.unregister(_state.on_exit)
-    atexit.register(_state.on_exit)  # a child of multiprocessing has none of its parent's
+    atexit.unregister(process.on_exit)
+    atexit.register(process.on_exit)  # a child of multiprocessing has none of its parent's
     native.note("python", _environment(None), 0)
 
 

@@ -127,4 +127,58 @@ TEST_CASE("a function is stored by its definition") {
   CHECK(store_line("x = 1\ndef helper(part):\n    helper(part)\n", {"helper", {}, "helper", 0}).line == 2);
 }
 
+TEST_CASE("a method of a part adds to the whole") {
+  const std::string source =
+      "model = nn.Linear(4, 4)\n"
+      "for step in range(9):\n"
+      "    model.layers[0].weight.clone()\n"
+      "    model.layers[0].weight.register_hook(mask)\n"
+      "    model(x)\n";
+  const StoreLine found = store_line(source, {"model", {}, {}, 0});
+  CHECK(found.line == 4);
+  CHECK(found.grows);
+}
+
+TEST_CASE("a queue with a size is limited, one without is not") {
+  const std::string put = "    self.ready.put(batch)\n";
+  const auto limited = [&](const std::string& made) {
+    const std::string source =
+        "class Loader:\n  def __init__(self):\n    self.ready = " + made + "\n  def fill(self):\n" + put;
+    return store_line(source, {"ready", "Loader", {}, 0}).limited;
+  };
+  CHECK(limited("queue.Queue(8)"));
+  CHECK(limited("queue.Queue(maxsize=limit)"));
+  CHECK(limited("LifoQueue(limit)"));
+  CHECK(!limited("queue.Queue()"));
+  CHECK(!limited("queue.Queue(0)"));
+  CHECK(!limited("queue.Queue(maxsize=0)"));
+  CHECK(!limited("queue.SimpleQueue()"));
+}
+
+TEST_CASE("the call that hands memory over") {
+  const std::string source =
+      "import atexit\n"
+      "def register(x):\n"
+      "    pass\n"
+      "atexit.register(close)\n"
+      "for request in requests:\n"
+      "    atexit.register(save, answer)\n"
+      "atexit.register(report)\n";
+  CHECK(line_of_call(source, "register") == 6);
+  CHECK(line_of_call(source, "call_later|register") == 6);
+  CHECK(line_of_call(source, "call_later") == 0);
+}
+
+TEST_CASE("the one use of an object in a loop") {
+  const std::string source =
+      "score = Mock()\n"
+      "score(0)\n"
+      "for batch in batches:\n"
+      "    score(model(batch))\n"
+      "    score.reset()\n";
+  CHECK(line_of_use(source, {"score", {}, {}, 0}) == 4);
+  CHECK(line_of_use(source + "    score.add(batch)\n", {"score", {}, {}, 0}) == 0);
+  CHECK(line_of_use(source, {"batches", {}, {}, 0}) == 0);
+}
+
 }  // namespace vramtrack::holders
