@@ -7,6 +7,7 @@
 #include "report/holders/cycle.hpp"
 #include "report/holders/holding_tree.hpp"
 #include "report/holders/known_holders.hpp"
+#include "report/holders/model_memory.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
 #include "report/support/utf8.hpp"
@@ -31,7 +32,12 @@ struct Group {
 class Maker {
  public:
   Maker(const HeldGraph& held, const BirthJudge& births, const ReadSource& read_source, const FileOfSite& file_of_site)
-      : held_(held), tree_(held), births_(births), read_source_(read_source), file_of_site_(file_of_site) {
+      : held_(held),
+        tree_(held),
+        model_(held, tree_),
+        births_(births),
+        read_source_(read_source),
+        file_of_site_(file_of_site) {
     least_ = std::max<Bytes>(held.retained[held.root] / 200, 1);
     result_.row_of_block.assign(held.blocks.size(), no_node);
   }
@@ -186,7 +192,7 @@ class Maker {
       tree_.each_storage(node, [&](std::uint32_t storage) {
         const std::uint32_t block = held_.block_of[storage];
         if (!stands_aside || result_.row_of_block[block] == no_node) result_.row_of_block[block] = id;
-        row.roles[role_of(storage)] += held_.blocks[block].bytes;
+        row.roles[model_.role_of(storage)] += held_.blocks[block].bytes;
       });
     for (const std::uint32_t node : group.nodes)
       if (held_.is(node, GraphNodeKind::tensor)) row.shown_bytes += held_.node(node).bytes;
@@ -237,21 +243,6 @@ class Maker {
     }
   }
 
-  std::string role_of(std::uint32_t storage) const {
-    std::string role = "unknown";
-    for (const std::uint32_t before : held_.predecessors.of(storage)) {
-      if (!held_.is(before, GraphNodeKind::tensor)) continue;
-      if (held_.has(before, trace::graph_parameter)) return "parameter";
-      if (held_.has(before, trace::graph_gradient)) return "gradient";
-      if (held_.has(before, trace::graph_buffer)) return "buffer";
-      role = "python";
-    }
-    if (role != "python") return through_autograd(held_, storage) ? "saved_for_backward" : role;
-    for (std::uint32_t at = storage; at != no_node && held_.is_node(at); at = held_.dominators.parent[at])
-      if (held_.has(at, trace::graph_optimizer)) return "optimizer_state";
-    return through_autograd(held_, storage) ? "saved_for_backward" : role;
-  }
-
   /// Elements: the objects of a row that stands for many, else the parts of the one.
   std::vector<std::vector<HeldBlock>> elements_of(const Group& group, bool& of_container) const {
     std::vector<std::vector<HeldBlock>> elements;
@@ -278,13 +269,14 @@ class Maker {
     row.generations = group.nodes.size() > 1 ? generations(elements) : 1;
     // A model's parts are as many births as it has layers.
     const bool model = held_.has(group.nodes.front(), trace::graph_nn_module) ||
-                       held_.has(group.nodes.front(), trace::graph_optimizer) || is_of_model(group) ||
-                       std::ranges::all_of(group.nodes, [&](std::uint32_t node) { return is_part_of_model(node); });
+                       held_.has(group.nodes.front(), trace::graph_optimizer) ||
+                       (group.nodes.size() == 1 && model_.makes_up(group.nodes.front())) ||
+                       std::ranges::all_of(group.nodes, [&](std::uint32_t node) { return model_.has_part(node); });
     // Modules that are added to one that works already, each under a name of its own, are elements of it.
     const bool added = model && elements.size() > few && held_.has(group.nodes.front(), trace::graph_nn_module) &&
                        group.nodes.size() > 1 && births_.born_at_work(elements);
     Verdict verdict =
-        births_.judge(elements, of_container && (!model || added), added || is_state_of_model(group.nodes.front()));
+        births_.judge(elements, of_container && (!model || added), added || model_.is_state(group.nodes.front()));
     std::map<std::uint32_t, Bytes> sites;
     bool first = true;
     for (const std::vector<HeldBlock>& element : elements)
@@ -313,7 +305,7 @@ class Maker {
   /// Where the births of what is held say nothing, its call site may have risen all along. Whether it is one tensor
   /// that becomes longer, which the statement must say: `x = torch.cat([x, ...])`.
   bool set_rise(const Group& group, HolderReport& row) const {
-    if (row.verdict == "growing" || row.limited || is_state_of_model(group.nodes.front())) return false;
+    if (row.verdict == "growing" || row.limited || model_.is_state(group.nodes.front())) return false;
     std::vector<HeldBlock> blocks;
     for (const std::uint32_t node : group.nodes) {
       const std::vector<HeldBlock> below = tree_.blocks_below(node);
@@ -343,52 +335,6 @@ class Maker {
       row.verdict = "steady";
       row.evidence = "it became longer together with others, as the cache of one text does";
     }
-  }
-
-  /// Whether most of it is what a model consists of.
-  bool is_of_model(const Group& group) const {
-    Bytes all = 0, model = 0;
-    for (const std::uint32_t node : group.nodes)
-      tree_.each_storage(node, [&](std::uint32_t storage) {
-        const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
-        const std::string role = role_of(storage);
-        all += bytes;
-        if (role == "parameter" || role == "buffer" || role == "gradient" || role == "optimizer_state") model += bytes;
-      });
-    return 2 * model >= all && group.nodes.size() == 1 && !holds_models(group.nodes.front());
-  }
-
-  /// What an optimizer keeps for parameters that others hold, too: their model is in use. Of those of a model that was
-  /// given up the optimizer is the only holder.
-  bool is_state_of_model(std::uint32_t node) const {
-    const std::vector<std::uint32_t> way = way_to(held_, node);
-    const auto optimizer =
-        std::ranges::find_if(way, [&](std::uint32_t at) { return held_.has(at, trace::graph_optimizer); });
-    if (optimizer == way.end()) return false;
-    Bytes all = 0, parameters = 0;
-    tree_.each_storage(*optimizer, [&](std::uint32_t storage) {
-      const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
-      all += bytes;
-      for (const std::uint32_t before : held_.predecessors.of(storage))
-        if (held_.has(before, trace::graph_requires_grad)) {
-          parameters += bytes;
-          break;
-        }
-    });
-    return 10 * parameters < all;
-  }
-
-  bool is_part_of_model(std::uint32_t node) const {
-    return held_.is(node, GraphNodeKind::tensor) &&
-           (held_.has(node, trace::graph_parameter) || held_.has(node, trace::graph_gradient) ||
-            held_.has(node, trace::graph_buffer));
-  }
-
-  /// A container of whole models, one for each trial, is no model.
-  bool holds_models(std::uint32_t node) const {
-    std::size_t models = 0;
-    for (const std::uint32_t child : tree_.below(node)) models += held_.has(child, trace::graph_nn_module) ? 1 : 0;
-    return models >= 4 && !held_.has(node, trace::graph_nn_module);
   }
 
   /// Whether the code there keeps the holder from growing without end.
@@ -521,6 +467,7 @@ class Maker {
 
   const HeldGraph& held_;
   const HoldingTree tree_;
+  const ModelMemory model_;
   const BirthJudge& births_;
   const ReadSource& read_source_;
   const FileOfSite& file_of_site_;
