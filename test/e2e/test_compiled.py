@@ -85,4 +85,5 @@ def test_compiled_code_runs(script, traced, tmp_path):
     for site in report["sites"]:
         if site["layer"] == "tensor":
             stack = site["stack"] + (site["backward_of"] or [])
-            assert any(frames[i]["file"].endswith("script1.py") for i in stack), [frames[i]["function"] for i in site["stack"]]
+            functions = [frames[i]["function"] for i in site["stack"]]
+            assert any(frames[i]["file"].endswith("script1.py") for i in stack), functions

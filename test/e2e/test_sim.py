@@ -450,7 +450,8 @@ def test_matrix_layouts_give_back_what_was_set(sim):
 import ctypes
 lt = ctypes.CDLL("libcublasLt.so.13")
 layout, rows, batches = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_int32(7)
-assert lt.cublasLtMatrixLayoutCreate(ctypes.byref(layout), 0, ctypes.c_uint64(5 << 33), ctypes.c_uint64(3), ctypes.c_int64(5)) == 0
+sizes = ctypes.c_uint64(5 << 33), ctypes.c_uint64(3), ctypes.c_int64(5)
+assert lt.cublasLtMatrixLayoutCreate(ctypes.byref(layout), 0, *sizes) == 0
 assert lt.cublasLtMatrixLayoutSetAttribute(layout, 5, ctypes.byref(batches), ctypes.c_size_t(4)) == 0
 batches.value = 0
 written = ctypes.c_size_t()

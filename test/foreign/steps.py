@@ -3,8 +3,8 @@
 
     test/foreign/steps.py [--every N] [--history] [WHAT...]
 
-The program (test/corpus/host/one_event.c) is stepped through an allocation at a new or a known place, a free, or both, by
-stepper.c, and killed behind the Nth instruction, for each N; the ledger, the blocks and the sites of the trace must then
+The program (test/corpus/host/one_event.c) is stepped through an allocation at a new or a known place, a free, or both,
+by stepper.c, and killed behind the Nth instruction, for each N; the ledger, the blocks and the sites of the trace must then
 hold the event as a whole, or nothing of it."""
 
 import argparse
@@ -28,7 +28,8 @@ def programs(folder):
     if not stepper.exists():
         subprocess.run(["cc", "-O1", "-o", stepper, hosts.CORPUS / "stepper.c"], check=True)
         (folder / "driver.c").write_text(DRIVER)
-        subprocess.run(["cc", "-shared", "-fPIC", f"-Wl,-soname,{driver.name}", "-o", driver, folder / "driver.c"], check=True)
+        subprocess.run(["cc", "-shared", "-fPIC", f"-Wl,-soname,{driver.name}", "-o", driver, folder / "driver.c"],
+                       check=True)
     return stepper, hosts.build(folder, "one_event"), driver
 
 
@@ -68,10 +69,11 @@ def main():
     arguments.add_argument("--history", action="store_true", help="with every event kept (VRAMTRACK_HISTORY)")
     arguments.add_argument("events", nargs="*", metavar="WHAT", help=f"of {', '.join(EVENTS)}; all unless given")
     asked = arguments.parse_args()
+    options = {"VRAMTRACK_HISTORY": "1"} if asked.history else {}
     failed = 0
     with tempfile.TemporaryDirectory(prefix="vramtrack-steps-") as name:
         for event in asked.events or EVENTS:
-            kills_made, lost = survey(pathlib.Path(name), event, asked.every, {"VRAMTRACK_HISTORY": "1"} if asked.history else {})
+            kills_made, lost = survey(pathlib.Path(name), event, asked.every, options)
             for place, text in lost:
                 print(f"{event}, instruction {place}: {text}")
             print(f"{event}: {kills_made} kills, {kills_made - len({place for place, _ in lost})} survived", flush=True)
