@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/holders/way.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack::holders {
 

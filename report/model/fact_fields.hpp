@@ -24,7 +24,9 @@ const Json* find_field(const Json& fact, fact::Field<type> field) {
 
 inline std::optional<std::uint64_t> get(const Json& fact, fact::Field<fact::Type::number> field) {
   const Json* found = detail::find_field(fact, field);
-  return found != nullptr && found->is_number_unsigned() ? std::optional(found->get<std::uint64_t>()) : std::nullopt;
+  const bool counts = found != nullptr && found->is_number_integer() &&
+                      (found->is_number_unsigned() || found->get<std::int64_t>() >= 0);
+  return counts ? std::optional(found->get<std::uint64_t>()) : std::nullopt;
 }
 
 inline std::optional<std::string> get(const Json& fact, fact::Field<fact::Type::text> field) {

@@ -355,7 +355,7 @@ class Facts:
         except ours():
             return
         for part in found:
-            self.edges.append((module, part, EDGE_held, "callbacks", 0))
+            self.edges.append((module, part, native.EDGE_held, "callbacks", 0))
         self.kept.append(found)
 
     def _add_pools(self, pools: list[Any]) -> None:
