@@ -16,7 +16,7 @@ make_arm_sysroot
 run_arm_programs
 build=$build/arm
 # Without link-time optimization: every object would be compiled twice, for speed that qemu does not show.
-build_tree "${arm_options[@]}" -DVRAMTRACK_LTO=OFF -DVRAMTRACK_TESTS=ON -DVRAMTRACK_WERROR=ON
+build_tree "${arm_options[@]}" -DVRAMTRACK_QEMU="$(command -v "$qemu")" -DVRAMTRACK_LTO=OFF -DVRAMTRACK_TESTS=ON -DVRAMTRACK_WERROR=ON
 
 # An older qemu gives no address to a second library, which is what these two tests need.
 left_out=()

@@ -6,8 +6,7 @@ sysroot=${VRAMTRACK_ARM_SYSROOT:-$build/arm/sysroot}
 qemu=${VRAMTRACK_QEMU:-qemu-aarch64-static}
 arm_packages=(libc6-dev libstdc++-12-dev linux-libc-dev libunwind8 libdw-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev
   libzstd-dev nlohmann-json3-dev libcli11-dev catch2 bash coreutils libc-bin python3 python3-venv)
-arm_options=(--toolchain "$root/cmake/toolchains/aarch64-linux-gnu.cmake" -DCMAKE_SYSROOT="$sysroot"
-  -DVRAMTRACK_QEMU="$qemu")
+arm_options=(--toolchain "$root/cmake/toolchains/aarch64-linux-gnu.cmake" -DCMAKE_SYSROOT="$sysroot")
 
 make_arm_sysroot() {
   local suite include
