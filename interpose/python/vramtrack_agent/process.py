@@ -18,7 +18,7 @@ class Process:
 
     def __init__(self) -> None:
         self.main = ""  # the file of the main script: gone from its module when atexit runs
-        self.on_exit: Callable[[], Any] | None = None  # what the agent has registered with atexit
+        self.on_exit: Callable[[], Any] = lambda: None  # what the agent has registered with atexit
 
 
 process = Process()
