@@ -1,5 +1,5 @@
-// Whether a site's level rose all along the run, by the floors that the ledger kept (contract/site_floor.hpp). Births of
-// survivors do not tell where memory is replaced by something longer each time, or where the oldest is always let go
+// Whether a site's level rose all along the run, by the floors that the ledger kept (contract/site_floor.hpp). Births
+// of survivors do not tell where memory is replaced by something longer each time, or where the oldest is always let go
 // first: what is alive then is young.
 #pragma once
 

@@ -51,8 +51,7 @@ bool read_table(const Table& table, const Object* own, std::size_t count, PageVe
 bool find_table(const std::byte* state, const Object* own, std::size_t count, PageVector<Callback>& found) noexcept {
   static std::size_t known = 0;
   Table table;
-  if (known != 0)
-    return stacks::safe_read(state + known, &table, sizeof table) && read_table(table, own, count, found);
+  if (known != 0) return stacks::safe_read(state + known, &table, sizeof table) && read_table(table, own, count, found);
   constexpr std::size_t piece = 4096;
   std::byte words[piece + sizeof table];
   for (std::size_t at = 0; at < interpreter_bytes; at += piece) {

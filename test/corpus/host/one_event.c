@@ -7,13 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int cudaMalloc(void **, size_t);
-int cudaFree(void *);
+int cudaMalloc(void**, size_t);
+int cudaFree(void*);
 
 static struct books {  // test/foreign/kills.py reads it
   volatile int64_t begun, done, bytes, count, event_bytes, event_count;
   char rest[80];
-} *own;
+} * own;
 
 static void begin(int64_t bytes, int64_t count) {
   own->event_bytes = bytes;
@@ -27,7 +27,7 @@ static void end(void) {
   own->done++;
 }
 
-static int __attribute__((noinline)) site(int depth, void **block, size_t bytes) {
+static int __attribute__((noinline)) site(int depth, void** block, size_t bytes) {
   volatile int here = depth;
   const int result = depth > 0 ? site(depth - 1, block, bytes) : cudaMalloc(block, bytes);
   here++;
@@ -39,7 +39,7 @@ struct action {
 };
 
 static void __attribute__((noinline)) act(struct action one) {
-  static void *blocks[32];
+  static void* blocks[32];
   const size_t bytes = 1000u * (unsigned)(one.slot + 1);
   begin(one.depth < 0 ? -(int64_t)bytes : (int64_t)bytes, one.depth < 0 ? -1 : 1);
   if (one.depth < 0)
@@ -49,7 +49,7 @@ static void __attribute__((noinline)) act(struct action one) {
   end();
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   (void)count;
   const char what = arguments[2][0];
   const int file = open(arguments[1], O_RDWR | O_CREAT | O_TRUNC, 0600);

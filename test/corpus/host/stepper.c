@@ -13,7 +13,7 @@ static int raised(pid_t child) {
   return ptrace(PTRACE_GETSIGINFO, child, 0, &info) == 0 && info.si_code == SI_TKILL;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   if (count < 4) return 2;
   const long most = atol(arguments[2]);
   const pid_t child = fork();

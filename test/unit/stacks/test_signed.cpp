@@ -17,7 +17,9 @@ TEST_CASE("signed return addresses are followed, recorded without their signatur
   constexpr int depth = 20;
   bool is_signed = false;
   volatile int times = 3;  // one call site: nothing to unroll
-  for (int i = 0; i < times; ++i) signed_recursion(depth, [] { capture_here(); }, is_signed);
+  for (int i = 0; i < times; ++i)
+    signed_recursion(
+        depth, [] { capture_here(); }, is_signed);
   constexpr unsigned long can_sign = 1ul << 30;  // HWCAP_PACA
   CHECK(is_signed == ((::getauxval(AT_HWCAP) & can_sign) != 0));
   CHECK(stacks::this_thread()->read_sets->records == 1);
