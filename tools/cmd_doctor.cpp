@@ -148,8 +148,10 @@ void run_command(const std::vector<std::string>& command, bool driver, const std
     used_cuda = used_cuda || entry.path().filename().string().starts_with("cuda-");
   }
   std::sort(traces.begin(), traces.end());
-  for (const fs::path& trace : traces) show_trace(trace);
-  if (!traces.empty()) return;
+  bool allocated = false;
+  for (const fs::path& trace : traces) allocated = show_trace(trace) || allocated;
+  if (allocated) return;
+  used_cuda = used_cuda || !traces.empty();  // a context at least
   const auto obstacle = preload_obstacle(command[0]);
   if (driver && !obstacle && !used_cuda && !end.signalled)
     return say(Verdict::note, "trace", "it made no CUDA call, so there was nothing to see");

@@ -1,5 +1,7 @@
 #include "report/analysis/site_rise.hpp"
 
+#include <algorithm>
+
 #include "contract/site_floor.hpp"
 
 namespace vramtrack {
@@ -9,15 +11,16 @@ constexpr std::uint64_t least_allocations = 24;
 constexpr std::size_t least_floors = 5;
 constexpr std::uint64_t least_blocks = 8;  // of which one may say that there are more and more
 
-/// Higher from stretch to stretch, and in the second half by a third of what it was in the first, or more.
+/// Higher from stretch to stretch but for its beginning, in which a run finds its pace, and in the second half by a third
+/// of what it was in the first, or more.
 bool goes_up(const std::vector<std::uint64_t>& floors) {
   if (floors.size() < least_floors) return false;
-  for (std::size_t i = 1; i + 1 < floors.size(); ++i)
+  for (std::size_t i = floors.size() / 3 + 1; i + 1 < floors.size(); ++i)
     if (floors[i] <= floors[i - 1]) return false;
   const std::size_t last = floors.size() - 1;  // a short stretch: it may be as high as the one before
   if (floors[last] < floors[last - 1]) return false;
-  const std::uint64_t middle = floors[last / 2];
-  return 3 * (floors[last] - middle) >= middle - floors.front();
+  const std::uint64_t middle = floors[last / 2], front = std::min(floors.front(), middle);
+  return floors[last] > middle && 3 * (floors[last] - middle) >= middle - front;
 }
 
 }  // namespace

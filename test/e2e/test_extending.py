@@ -88,7 +88,7 @@ void write_numa(VALUE node) {
     writer.write_text(source + write.replace("VALUE", "unsigned"))
     reader.write_text(reader.read_text() + """
 std::optional<std::uint64_t> numa_node(const vramtrack::trace::TraceFile& trace) {
-  return get(vramtrack::json_note(trace, vramtrack::trace::note_key::numa), vramtrack::fact::numa::node);
+  return vramtrack::get(vramtrack::json_note(trace, vramtrack::trace::note_key::numa), vramtrack::fact::numa::node);
 }
 """)
     compile_in(tree, "interpose/process/session.cpp")

@@ -63,7 +63,7 @@ void list(const std::string& what, const std::vector<std::string>& names) {
   if (!names.empty()) say(Verdict::ok, what, text + line);
 }
 
-void show_trace(const fs::path& path) {
+bool show_trace(const fs::path& path) {
   const trace::TraceFile trace = trace::read_trace(path.string());
   Report report;  // only its notes
   for (const trace::Note& note : trace.notes) {
@@ -91,6 +91,8 @@ void show_trace(const fs::path& path) {
       say(Verdict::ok, account.layer == 0 ? "seen in CUDA" : "seen in PyTorch",
           plural(account.allocated_count, "allocation") +
               (account.device < 0 ? " of host memory" : " on device " + std::to_string(account.device)));
+  return std::any_of(trace.accounts.begin(), trace.accounts.end(),
+                     [](const trace::Account& account) { return account.used && account.allocated_count > 0; });
 }
 
 }  // namespace vramtrack::tools::doctor

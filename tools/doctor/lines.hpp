@@ -14,7 +14,7 @@ void say(Verdict verdict, const std::string& what, const std::string& text);
 /// Names in lines of a terminal's width; nothing for none.
 void list(const std::string& what, const std::vector<std::string>& names);
 
-/// What a traced process reached, from its trace.
-void show_trace(const std::filesystem::path& path);
+/// What a traced process reached, from its trace. Whether it allocated anything.
+bool show_trace(const std::filesystem::path& path);
 
 }  // namespace vramtrack::tools::doctor

@@ -8,7 +8,7 @@ for trial in range(12):
         loss = model(torch.randn(32, 1024, device="cuda")).square().mean()
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()  # <- growing-site: optimizer.state
+        optimizer.step()
     model = torch.nn.Linear(1024, 1024).cuda()
-    optimizer.add_param_group({"params": list(model.parameters())})
+    optimizer.add_param_group({"params": list(model.parameters())})  # <- growing-site: optimizer.state
 print(len(optimizer.param_groups))
