@@ -50,16 +50,26 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
   return best;
 }
 
+/// The rows of contract/options.def, by their members' names.
+namespace rows {
+struct Row {
+  const char *names, *variable, *help;
+};
+#define OPTION(type, member, names, bare, variable, fallback, reader, help) \
+  [[maybe_unused]] constexpr Row member{names, variable, help};
+#include "contract/options.def"
+#undef OPTION
+}  // namespace rows
+
 void parse(CLI::App& app, const Arguments& arguments) {
   app.allow_extras();
-  // Of `run` it is an option like the others (contract/options.def), and its log begins later.
+  // Of `run` it is an option like the others, and its log begins later.
   unsigned verbosity = 0;
   const bool has_own = app.get_option_no_throw("--verbose") != nullptr;
   if (!has_own) {
-    if (const char* text = std::getenv("VRAMTRACK_LOG")) verbosity = option::parse_count(text);
+    if (const char* text = std::getenv(rows::verbose.variable)) verbosity = option::parse_count(text);
     app.add_flag_function(
-        "-v,--verbose", [&](std::int64_t given) { verbosity = static_cast<unsigned>(given); },
-        "say on standard error what is read, looked for and skipped, and how long it takes; -vv says more");
+        rows::verbose.names, [&](std::int64_t given) { verbosity = static_cast<unsigned>(given); }, rows::verbose.help);
   }
   try {
     app.parse(Arguments(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first

@@ -110,11 +110,16 @@ bool primary_active(int device) noexcept {
   return state == nullptr || state(device, &flags, &active) != CUDA_SUCCESS || active != 0;
 }
 
-/// After a call that may have ended it: only the last release and a reset do, so the driver is asked.
 void note_primary_end(int device) noexcept {
-  if (device < 0 || device >= most_devices || primary_active(device)) return;
+  if (device < 0 || device >= most_devices) return;
   const std::uint64_t bit = std::uint64_t{1} << device;
   if ((g_primaries.fetch_and(~bit) & bit) != 0) record_context_gone(static_cast<std::int16_t>(device), 0);
+}
+
+/// After a reset: a context that somebody has retained is only emptied, so the driver is asked.
+void note_reset(int device) noexcept {
+  const SavedErrno keep;
+  if (!primary_active(device)) note_primary_end(device);
 }
 
 }  // namespace
@@ -176,17 +181,16 @@ void reset() noexcept {
 
 }  // namespace contexts
 
-int Special::context_create(CUcontext* out) const noexcept {
+int Special::context_create(CUcontext* out, int device) const noexcept {
   const HookScope scope;
   const int result = call_.real();
   if (result == success && out != nullptr) {
-    const SavedErrno keep;
-    const std::int16_t device = current_device();  // of the context just made, which is current now
+    const Created created{1, static_cast<std::int16_t>(device)};
     {
       const LockGuard guard(g_lock);
-      g_created.insert(address(*out), {1, device});
+      g_created.insert(address(*out), created);
     }
-    record_context(device, address(*out), call_.start);
+    record_context(created.device, address(*out), call_.start);
   }
   return result;
 }
@@ -249,7 +253,7 @@ int Special::device_reset() const noexcept {
   const int result = call_.real();
   if (result == success && scope.outermost()) {
     sweep_primary(death, device, primary);
-    note_primary_end(device);
+    note_reset(device);
   }
   return result;
 }
@@ -261,7 +265,7 @@ int Special::primary_reset(int device) const noexcept {
   const int result = call_.real();
   if (result == success && scope.outermost()) {
     sweep_primary(death, static_cast<std::int16_t>(device), primary);
-    note_primary_end(device);
+    note_reset(device);
   }
   return result;
 }

@@ -80,7 +80,7 @@ class Special {
   int vmm_unmap(std::uint64_t pointer, Bytes bytes) const noexcept;
 
   // contexts.cpp: where a context comes from, and what dies with it
-  int context_create(CUcontext* out) const noexcept;
+  int context_create(CUcontext* out, int device) const noexcept;
   int context_attach(CUcontext* out) const noexcept;
   int context_destroy(std::uint64_t context) const noexcept;
   int context_detach(std::uint64_t context) const noexcept;

@@ -1,4 +1,5 @@
 #include "report/analysis/breakdown.hpp"
+#include "report/model/sites.hpp"
 
 #include <algorithm>
 #include <map>
@@ -20,10 +21,6 @@ void add(std::vector<RoleShare>& shares, const std::string& role, const std::opt
     return;
   }
   shares.push_back({role, module, bytes, blocks});
-}
-
-bool belongs_to_module(const std::string& role) {
-  return role == "parameter" || role == "gradient" || role == "optimizer_state" || role == "buffer";
 }
 
 Json seen_of(const Report& report) {
@@ -89,7 +86,7 @@ std::string Breakdown::guess(const Labelled& labelled, const trace::Site& site) 
 }
 
 std::optional<std::string> Breakdown::module_of(const TensorFacts& facts, const Labelled& labelled) const {
-  if (belongs_to_module(facts.role))
+  if (is_model_role(facts.role))
     if (auto owner = names_.owner(facts.name)) return owner;
   return labelled.module;
 }

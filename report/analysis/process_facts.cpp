@@ -12,6 +12,7 @@
 #include "contract/notes.hpp"
 #include "report/model/fact_fields.hpp"
 #include "report/model/read_fact.hpp"
+#include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack {
@@ -56,10 +57,8 @@ std::optional<std::string> string_in(const Json& json, const char* name) {
   return utf8::sanitise(found->get<std::string>());
 }
 
-/// 13000 -> "13.0"
-std::optional<std::string> cuda_version(std::optional<std::uint64_t> version) {
-  if (!version || *version == 0) return std::nullopt;
-  return std::to_string(*version / 1000) + "." + std::to_string(*version % 1000 / 10);
+std::optional<std::string> version_of(std::optional<std::uint64_t> number) {
+  return number && *number != 0 ? std::optional(cuda_version(*number)) : std::nullopt;
 }
 
 void add_device(const Json& fact, std::optional<Bytes> total, std::vector<Device>& devices) {
@@ -152,8 +151,8 @@ Environment environment_facts(const trace::TraceFile& trace) {
   Environment environment;
   const Json cuda = json_note(trace, key::cuda);
   if (cuda.is_object()) {
-    environment.cuda_runtime = cuda_version(get(cuda, fact::cuda::runtime));
-    environment.cuda_driver = cuda_version(get(cuda, fact::cuda::driver));
+    environment.cuda_runtime = version_of(get(cuda, fact::cuda::runtime));
+    environment.cuda_driver = version_of(get(cuda, fact::cuda::driver));
     environment.simulated = get(cuda, fact::cuda::simulated).value_or(environment.simulated);
     for (const Json* device : get(cuda, fact::cuda::devices))
       add_device(*device, get(*device, fact::device::total_bytes), environment.devices);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/symbolize/owner.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack {
 namespace {
@@ -30,8 +31,7 @@ bool is_workspace(const Report& report, const std::vector<FrameId>& stack, Bytes
 /// time.
 bool is_of_model(const std::optional<TensorFacts>& facts) {
   if (!facts) return false;
-  return facts->role == "parameter" || facts->role == "buffer" || facts->role == "gradient" ||
-         facts->role == "optimizer_state" || facts->role == "saved_for_backward";
+  return is_model_role(facts->role) || facts->role == "saved_for_backward";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "report/compare/context_bytes.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -18,53 +19,58 @@ std::string identity(const Report& report, int index) {
   return report.process.hostname + ' ' + std::to_string(index);
 }
 
-struct Lifetime {
+/// A process of the run, and when it lived.
+struct Life {
+  const Report* report = nullptr;
   double begin = 0, end = 0;  // seconds since the Unix epoch
   bool whole = false;         // the end was seen by the process itself
 };
 
-std::optional<Lifetime> lifetime(const Report& report) {
-  const std::optional<double> begin = parse_rfc3339(report.process.started_at);
-  if (!begin) return std::nullopt;
-  return Lifetime{*begin, *begin + report.process.duration, report.process.end.kind == "exit"};
+/// Empty where the beginning of one is not known.
+std::vector<Life> lives_of(const std::vector<Report>& reports) {
+  std::vector<Life> lives;
+  for (const Report& report : reports) {
+    const std::optional<double> begin = parse_rfc3339(report.process.started_at);
+    if (!begin) return {};
+    lives.push_back({&report, *begin, *begin + report.process.duration, report.process.end.kind == "exit"});
+  }
+  return lives;
 }
 
-/// Device memory that the process had at a moment, in seconds of its own time.
-Bytes allocated_at(const Report& report, int device, double time) {
-  Bytes bytes = 0;
-  for (const TimelineEntry& point : report.timeline)
-    if (point.layer == "cuda" && point.device == device && point.time <= time) bytes = point.live_bytes;
-  return bytes;
+/// Device memory that a process had at a moment, in seconds of its own time.
+Bytes allocated_at(const Report& report, const std::string& device, double time) {
+  Bytes all = 0;
+  for (const LedgerEntry& entry : report.ledger) {
+    if (identity(report, entry.device) != device) continue;
+    Bytes bytes = 0;
+    for (const TimelineEntry& point : report.timeline)
+      if (point.layer == "cuda" && point.device == entry.device && point.time <= time) bytes = point.live_bytes;
+    all += bytes;
+  }
+  return all;
 }
 
-Bytes allocated_at_end(const Report& report, int device) {
-  Bytes bytes = 0;
-  for (const LedgerEntry& entry : report.ledger)
-    if (entry.device == device)
-      for (const Owner& owner : entry.owners) bytes += owner.bytes;
-  return bytes;
+Bytes contexts_at(const Report& report, const std::string& device, double time) {
+  return static_cast<Bytes>(std::ranges::count_if(report.contexts, [&](const ContextReport& context) {
+    return identity(report, context.device) == device && context.time <= time &&
+           (!context.ended_time || *context.ended_time >= time);
+  }));
 }
 
 /// What is left for each context when `measured` ended, or nothing: somebody's end is not known.
-std::optional<Bytes> share(const std::vector<Report>& reports, const Report& measured, const LedgerEntry& entry) {
-  const std::optional<Lifetime> own = lifetime(measured);
-  if (!entry.driver_used_bytes || !own || !own->whole) return std::nullopt;
-  const std::string device = identity(measured, entry.device);
-  Bytes allocated = allocated_at_end(measured, entry.device), contexts = 0;
-  for (const Report& report : reports) {
-    const std::optional<Lifetime> life = lifetime(report);
-    if (!life) return std::nullopt;
-    const double now = own->end - life->begin;
-    if (&report != &measured && (now < 0 || (life->whole && life->end < own->end))) continue;
-    for (const ContextReport& context : report.contexts) {
-      if (identity(report, context.device) != device || context.time > now) continue;
-      if (context.ended_time && *context.ended_time < now) continue;
-      if (&report != &measured && !life->whole) return std::nullopt;
-      ++contexts;
-    }
-    if (&report == &measured) continue;
-    for (const LedgerEntry& other : report.ledger)
-      if (identity(report, other.device) == device) allocated += allocated_at(report, other.device, now);
+std::optional<Bytes> share(const std::vector<Life>& lives, const Life& measured, const LedgerEntry& entry) {
+  if (!entry.driver_used_bytes || !measured.whole) return std::nullopt;
+  const std::string device = identity(*measured.report, entry.device);
+  Bytes allocated = 0, contexts = 0;
+  for (const Owner& owner : entry.owners) allocated += owner.bytes;
+  for (const Life& life : lives) {
+    const double now = measured.end - life.begin;
+    const bool itself = &life == &measured;
+    if (!itself && (now < 0 || (life.whole && life.end < measured.end))) continue;
+    const Bytes own = contexts_at(*life.report, device, now);
+    if (own > 0 && !itself && !life.whole) return std::nullopt;
+    contexts += own;
+    if (!itself) allocated += allocated_at(*life.report, device, now);
   }
   if (contexts == 0 || *entry.driver_used_bytes <= allocated) return std::nullopt;
   return (*entry.driver_used_bytes - allocated) / contexts;
@@ -74,11 +80,12 @@ std::optional<Bytes> share(const std::vector<Report>& reports, const Report& mea
 
 void share_out_contexts(std::vector<Report>& reports) {
   std::map<std::string, Bytes> smallest;
-  for (const Report& report : reports) {
-    for (const LedgerEntry& entry : report.ledger) {
-      const std::optional<Bytes> bytes = share(reports, report, entry);
+  const std::vector<Life> lives = lives_of(reports);
+  for (const Life& life : lives) {
+    for (const LedgerEntry& entry : life.report->ledger) {
+      const std::optional<Bytes> bytes = share(lives, life, entry);
       if (!bytes || *bytes > most_bytes) continue;
-      const auto [known, added] = smallest.try_emplace(identity(report, entry.device), *bytes);
+      const auto [known, added] = smallest.try_emplace(identity(*life.report, entry.device), *bytes);
       if (!added) known->second = std::min(known->second, *bytes);
     }
   }

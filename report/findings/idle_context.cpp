@@ -16,8 +16,7 @@ constexpr const char* fix =
     "If the process does not need the GPU, keep CUDA calls out of what it runs: worker_init_fn, dataset and collate "
     "function of a DataLoader (there `torch.utils.data.get_worker_info()` is None in the parent only), and code at the "
     "top of a module, which a spawned process runs again. CUDA_VISIBLE_DEVICES=\"\" in its environment hides the GPU "
-    "from "
-    "it.";
+    "from it.";
 
 std::vector<const ContextReport*> lasting_contexts(const Report& report) {
   std::vector<const ContextReport*> found;
@@ -47,9 +46,7 @@ Bytes bytes_of(const std::vector<const ContextReport*>& contexts) {
 
 /// "made at setup (guilty.py:19)", and points the finding there.
 std::string made_at(Finding& finding, const Report& report, const ContextReport& context) {
-  SiteReport as_site;
-  as_site.stack = context.stack;
-  const Frame* const frame = point_at(finding, report, as_site);
+  const Frame* const frame = point_at(finding, report, context);
   return frame == nullptr ? std::string() : " It was made at " + frame_label(*frame) + ".";
 }
 

@@ -22,7 +22,7 @@ std::vector<std::pair<std::string, Held>> held_by_script(const Report& report) {
   for (const AllocationReport& allocation : report.allocations) {
     if (!allocation.tensor || allocation.tensor->holder.empty()) continue;
     const std::string& role = allocation.tensor->role;
-    if (role == "parameter" || role == "gradient" || role == "buffer" || role == "optimizer_state") continue;
+    if (is_model_role(role)) continue;
     Held& held = sums[blank_indices(allocation.tensor->holder)];
     held.bytes += allocation.bytes;
     ++held.count;
@@ -92,12 +92,7 @@ std::string largest_lines(const Report& report, const std::vector<const SiteRepo
   return text.empty() ? text : text + ".";
 }
 
-bool is_model_memory(const HolderReport& row) {
-  Bytes model = 0;
-  for (const char* role : {"parameter", "gradient", "buffer", "optimizer_state"})
-    if (const auto at = row.roles.find(role); at != row.roles.end()) model += at->second;
-  return 2 * model > row.retained_bytes;
-}
+bool is_model_memory(const HolderReport& row) { return 2 * model_bytes(row.roles) > row.retained_bytes; }
 
 /// Held by a name in Python, and no model, gradient or optimizer state: what the program could let go.
 bool can_go(const HolderReport& row) { return row.kind != "cxx" && !row.garbage && !is_model_memory(row); }
@@ -129,7 +124,7 @@ std::string shares_of(const Report& report, const OomReport& oom, Finding& findi
       unnamed += part;
     }
   }
-  const Bytes model = by_role["parameter"] + by_role["gradient"] + by_role["buffer"] + by_role["optimizer_state"];
+  const Bytes model = model_bytes(by_role);
   const Bytes graphs = by_role["activation"], named = by_role["python"], workspaces = by_role["workspace"];
   const Bytes rest = by_role["temporary"] + by_role["unknown"];
   const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
@@ -225,10 +220,8 @@ bool model_fills(const Report& report, const OomReport& oom) {
   Bytes model = 0, workspaces = 0;
   for (const BreakdownEntry& entry : report.breakdown) {
     if (entry.device != oom.device) continue;
-    const std::string& role = entry.role;
-    if (role == "workspace") workspaces += entry.bytes;
-    if (role == "parameter" || role == "gradient" || role == "buffer" || role == "optimizer_state")
-      model += entry.bytes;
+    if (entry.role == "workspace") workspaces += entry.bytes;
+    if (is_model_role(entry.role)) model += entry.bytes;
   }
   return oom.live_bytes > 0 && 2 * model >= oom.live_bytes && 5 * (model + workspaces) >= 4 * oom.live_bytes;
 }

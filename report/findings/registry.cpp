@@ -152,7 +152,7 @@ std::string variable_of(const std::string& chain) {
 }
 
 std::string kind_of_variable(const Holder& holder) {
-  const std::string kind = !holder.of_class.empty()   ? "an attribute of " + holder.of_class
+  const std::string kind = !holder.of_class.empty()  ? "an attribute of " + holder.of_class
                            : holder.function.empty() ? "a global"
                                                      : "a local of " + holder.function;
   return holder.file.empty() ? kind : kind + ", " + place(holder.file, holder.line);
@@ -172,13 +172,24 @@ void explain_exceptions(Finding& finding, const Holder& holder) {
       "without its frames: `error.with_traceback(None)`.";
 }
 
-const Frame* point_at(Finding& finding, const Report& report, const SiteReport& site) {
-  const auto id = own_frame(report, site);
+namespace {
+
+const Frame* point_at(Finding& finding, const Report& report, std::optional<FrameId> id) {
   if (!id) return nullptr;
   const Frame& frame = report.frames[*id];
   finding.file = frame.file;
   if (frame.line > 0) finding.line = frame.line;
   return &frame;
+}
+
+}  // namespace
+
+const Frame* point_at(Finding& finding, const Report& report, const SiteReport& site) {
+  return point_at(finding, report, own_frame(report, site));
+}
+
+const Frame* point_at(Finding& finding, const Report& report, const ContextReport& context) {
+  return point_at(finding, report, own_frame(report, context.stack));
 }
 
 std::string place(std::string_view file, int line) {

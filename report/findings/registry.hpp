@@ -77,6 +77,8 @@ void explain_exceptions(Finding& finding, const Holder& holder);
 
 /// Points the finding at the site's own line. The frame, or nullptr: it has none.
 const Frame* point_at(Finding& finding, const Report& report, const SiteReport& site);
+/// At the call that made a context.
+const Frame* point_at(Finding& finding, const Report& report, const ContextReport& context);
 
 /// "train.py:27" of a file and line.
 std::string place(std::string_view file, int line);

@@ -47,8 +47,7 @@ void join_shared_memory(std::vector<Report>& reports) {
                            " of other processes' memory open through CUDA IPC, which they cannot free meanwhile.";
         finding.fix =
             "Let the receiving process drop what it was given, or copy what it keeps with `.clone()`: its own report "
-            "says "
-            "what holds it there.";
+            "says what holds it there.";
         finding.evidence["consumer_pid"] = taker.process.pid;
         if (Finding* const cause = what_grows(taker, finding.bytes / 2)) {
           finding.severity = "info";  // the other one is to be mended

@@ -3,19 +3,16 @@
 #include <algorithm>
 
 #include "report/holders/way.hpp"
-#include "report/model/model.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::holders {
 
 using trace::GraphNodeKind;
 
-namespace {
-
-bool is_of_model(const std::string& role) {
-  return role == "parameter" || role == "buffer" || role == "gradient" || role == "optimizer_state";
+ModelMemory::ModelMemory(const HeldGraph& held, const HoldingTree& tree) : held_(held), tree_(tree) {
+  for (std::uint32_t node = 0; held.is_node(node); ++node)
+    if (held.has(node, trace::graph_optimizer) && is_in_use(node)) in_use_.insert(node);
 }
-
-}  // namespace
 
 std::string ModelMemory::role_of(std::uint32_t storage) const {
   std::string role = "unknown";
@@ -40,18 +37,14 @@ bool ModelMemory::makes_up(std::uint32_t node) const {
   tree_.each_storage(node, [&](std::uint32_t storage) {
     const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
     all += bytes;
-    if (is_of_model(role_of(storage))) model += bytes;
+    if (is_model_role(role_of(storage))) model += bytes;
   });
   return 2 * model >= all;
 }
 
-bool ModelMemory::is_state(std::uint32_t node) const {
-  const std::vector<std::uint32_t> way = way_to(held_, node);
-  const auto optimizer =
-      std::ranges::find_if(way, [&](std::uint32_t at) { return held_.has(at, trace::graph_optimizer); });
-  if (optimizer == way.end()) return false;
+bool ModelMemory::is_in_use(std::uint32_t optimizer) const {
   Bytes all = 0, parameters = 0;
-  tree_.each_storage(*optimizer, [&](std::uint32_t storage) {
+  tree_.each_storage(optimizer, [&](std::uint32_t storage) {
     const Bytes bytes = held_.blocks[held_.block_of[storage]].bytes;
     all += bytes;
     const auto before = held_.predecessors.of(storage);
@@ -59,6 +52,12 @@ bool ModelMemory::is_state(std::uint32_t node) const {
       parameters += bytes;
   });
   return 10 * parameters < all;
+}
+
+bool ModelMemory::is_state(std::uint32_t node) const {
+  for (const std::uint32_t at : way_to(held_, node))
+    if (held_.has(at, trace::graph_optimizer)) return in_use_.contains(at);
+  return false;
 }
 
 bool ModelMemory::has_part(std::uint32_t node) const {

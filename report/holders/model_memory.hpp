@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "report/holders/held_graph.hpp"
@@ -12,7 +13,7 @@ namespace vramtrack::holders {
 class ModelMemory {
  public:
   /// Both must outlive it.
-  ModelMemory(const HeldGraph& held, const HoldingTree& tree) : held_(held), tree_(tree) {}
+  ModelMemory(const HeldGraph& held, const HoldingTree& tree);
 
   /// parameter, gradient, buffer, optimizer_state, saved_for_backward, python or unknown.
   std::string role_of(std::uint32_t storage) const;
@@ -29,8 +30,12 @@ class ModelMemory {
   bool has_part(std::uint32_t node) const;
 
  private:
+  /// Whether others hold its parameters, too.
+  bool is_in_use(std::uint32_t optimizer) const;
+
   const HeldGraph& held_;
   const HoldingTree& tree_;
+  std::set<std::uint32_t> in_use_;  // optimizers
 };
 
 }  // namespace vramtrack::holders

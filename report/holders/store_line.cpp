@@ -6,6 +6,8 @@
 #include <set>
 #include <vector>
 
+#include "report/holders/known_holders.hpp"
+
 namespace vramtrack::holders {
 namespace {
 
@@ -421,14 +423,9 @@ int line_of_call(std::string_view source, std::string_view functions) {
     const Tokens& tokens = statement.tokens;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
       if (tokens[i + 1] != "(" || (i > 0 && tokens[i - 1] == "def")) continue;
-      for (std::size_t begin = 0; begin <= functions.size();) {
-        const std::size_t end = std::min(functions.find('|', begin), functions.size());
-        if (tokens[i] == functions.substr(begin, end - begin) && (statement.in_loop || !in_loop)) {
-          found = statement.line;
-          in_loop = statement.in_loop;
-        }
-        begin = end + 1;
-      }
+      if (!fits(functions, tokens[i]) || (in_loop && !statement.in_loop)) continue;
+      found = statement.line;
+      in_loop = statement.in_loop;
     }
   }
   return found;

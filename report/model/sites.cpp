@@ -53,16 +53,31 @@ bool is_own_frame(const Frame& frame) noexcept {
 }
 
 std::optional<FrameId> own_frame(const Report& report, const SiteReport& site) {
-  if (const auto own = first(report, site.stack, is_own_frame)) return own;
-  if (site.backward_of) {
+  if (site.backward_of && !first(report, site.stack, is_own_frame)) {
     if (const auto own = first(report, *site.backward_of, is_own_frame)) return own;
   }
+  return own_frame(report, site.stack);
+}
+
+std::optional<FrameId> own_frame(const Report& report, const std::vector<FrameId>& stack) {
+  if (const auto own = first(report, stack, is_own_frame)) return own;
   const auto is_python = [](const Frame& frame) { return frame.kind == "python"; };
-  if (const auto python = first(report, site.stack, is_python)) return python;
+  if (const auto python = first(report, stack, is_python)) return python;
   const auto is_caller = [](const Frame& frame) { return !is_cuda_library(frame.module); };
-  if (const auto native = first(report, site.stack, is_caller)) return native;
-  if (site.stack.empty()) return std::nullopt;
-  return site.stack.front();
+  if (const auto native = first(report, stack, is_caller)) return native;
+  if (stack.empty()) return std::nullopt;
+  return stack.front();
+}
+
+bool is_model_role(std::string_view role) noexcept {
+  return role == "parameter" || role == "gradient" || role == "buffer" || role == "optimizer_state";
+}
+
+Bytes model_bytes(const BytesByName& roles) {
+  Bytes bytes = 0;
+  for (const auto& [role, part] : roles)
+    if (is_model_role(role)) bytes += part;
+  return bytes;
 }
 
 bool has_data(const Report& report) {

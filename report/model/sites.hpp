@@ -20,6 +20,8 @@ bool is_own_frame(const Frame& frame) noexcept;
 /// allocation), else the innermost Python frame, else the innermost native frame of the program or any library that
 /// is not CUDA's. Nothing only when the stack is empty.
 std::optional<FrameId> own_frame(const Report& report, const SiteReport& site);
+/// The same of a stack alone.
+std::optional<FrameId> own_frame(const Report& report, const std::vector<FrameId>& stack);
 
 /// The last component of a path.
 std::string_view file_name(std::string_view path) noexcept;
@@ -29,6 +31,12 @@ std::string frame_label(const Frame& frame);
 
 /// Whether anything was recorded: a report without says nothing about the program.
 bool has_data(const Report& report);
+
+/// Roles of what a model consists of: parameters, gradients, buffers, the optimizers' state.
+bool is_model_role(std::string_view role) noexcept;
+
+/// What has such a role, of bytes by role.
+Bytes model_bytes(const BytesByName& roles);
 
 /// What the site held when the memory of its device was at its highest: these add up to the peak. In reports that do
 /// not say, the site's own highest.

@@ -73,10 +73,8 @@ void write_below(const TextPage& page, const std::vector<HolderReport>& rows, co
 bool went_on_filling(const Report& report, const HolderReport& row) {
   constexpr std::uint64_t few = 10;
   if (row.parent || row.blocks < few || row.limited || row.verdict == "recent") return false;
-  Bytes model = 0;
-  for (const char* role : {"parameter", "gradient", "buffer", "optimizer_state"})
-    if (const auto at = row.roles.find(role); at != row.roles.end()) model += at->second;
-  if (2 * model > row.retained_bytes || 4 * row.retained_bytes < report.holders.held_bytes) return false;
+  if (2 * model_bytes(row.roles) > row.retained_bytes || 4 * row.retained_bytes < report.holders.held_bytes)
+    return false;
   double first = row.first_time, last = row.last_time;
   for (const SiteReport& site : report.sites) {
     if (site.layer != "tensor") continue;

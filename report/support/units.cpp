@@ -84,6 +84,10 @@ std::string human_count(std::uint64_t count) {
   return digits;
 }
 
+std::string cuda_version(std::uint64_t number) {
+  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+}
+
 std::string plural(std::uint64_t count, const char* singular) {
   return human_count(count) + " " + singular + (count == 1 ? "" : "s");
 }

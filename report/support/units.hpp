@@ -25,6 +25,9 @@ std::uint64_t whole(double value);
 /// "1,204".
 std::string human_count(std::uint64_t count);
 
+/// A version of CUDA as CUDA gives it: 13000 is "13.0".
+std::string cuda_version(std::uint64_t number);
+
 /// "1 block", "214 blocks", "1,204 blocks".
 std::string plural(std::uint64_t count, const char* singular);
 

@@ -22,7 +22,7 @@ def notes():
 @pytest.fixture
 def access():
     """Reads tensors of the CPU, as the agent reads those of a device."""
-    torch = pytest.importorskip("torch")
+    import torch
     from vramtrack_agent.tensors import Access, guard
 
     with guard(torch):

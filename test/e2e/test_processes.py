@@ -2,12 +2,9 @@
 device, which was told what one costs), and who keeps the memory that another gave it."""
 
 import json
-import os
-import subprocess
 import textwrap
 
 import pytest
-from conftest import PYTHON, VRAMTRACK
 
 MIB = 1 << 20
 
@@ -35,26 +32,26 @@ WORKERS = """
 """
 
 
-def run(tmp_path, program, *, name="program.py", context="300MiB"):
-    (tmp_path / name).write_text(textwrap.dedent(program))
-    done = subprocess.run(
-        [VRAMTRACK, "run", "--sim", "-o", "out", "--", PYTHON, name],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "VRAMTRACK_SIM_CONTEXT": context},
-    )
-    assert done.returncode == 0, done.stderr
-    reports = [json.loads(path.read_text()) for path in sorted((tmp_path / "out").glob("*.json"))]
-    return done, reports
+@pytest.fixture
+def run(traced):
+    """run(program) -> (outcome, reports): on a device whose contexts cost 300 MiB each."""
+
+    def call(program):
+        done = traced(textwrap.dedent(program), env={"VRAMTRACK_SIM_CONTEXT": "300MiB"})
+        assert done.code == 0, done.stderr
+        return done, list(done.reports().values())
+
+    return call
 
 
 def place(report, context):
     frames = [report["frames"][i] for i in context["stack"]]
-    return next((f["file"].rsplit("/", 1)[-1], f["line"]) for f in frames if f["file"].endswith("program.py"))
+    return next((f["file"].rsplit("/", 1)[-1], f["line"]) for f in frames if f["file"].endswith("script1.py"))
 
 
-def test_workers_that_only_hold_a_context(tmp_path):
-    done, reports = run(tmp_path, WORKERS.format(guard=""))
-    lines = (tmp_path / "program.py").read_text().split("\n")
+def test_workers_that_only_hold_a_context(run, tmp_path):
+    done, reports = run(WORKERS.format(guard=""))
+    lines = (tmp_path / "script1.py").read_text().split("\n")
     line = 1 + next(i for i, text in enumerate(lines) if "set_device" in text)
     parent = [report for report in reports if any(total["allocated_count"] for total in report["totals"])]
     workers = [report for report in reports if report not in parent]
@@ -62,7 +59,7 @@ def test_workers_that_only_hold_a_context(tmp_path):
     for report in reports:
         (context,) = report["contexts"]
         assert context["primary"] and context["device"] == 0 and context["ended_time"] is None
-        assert place(report, context) == ("program.py", line)
+        assert place(report, context) == ("script1.py", line)
         assert abs(context["bytes"] - 300 * MIB) <= 2 * MIB
     for report in workers:
         (finding,) = report["findings"]
@@ -72,21 +69,21 @@ def test_workers_that_only_hold_a_context(tmp_path):
     assert sorted(finding["evidence"]["pids"]) == sorted(report["process"]["pid"] for report in workers)
     assert finding["line"] == line and abs(finding["bytes"] - 600 * MIB) <= 4 * MIB
     summary = " ".join(done.stderr.split())
-    assert f"program.py:{line}" in summary and "300 MiB until its process ends" in summary, done.stderr
+    assert f"script1.py:{line}" in summary and "300 MiB until its process ends" in summary, done.stderr
     assert done.stderr.count("no allocation, ") == 2
 
 
-def test_workers_that_leave_the_gpu_alone(tmp_path):
-    done, reports = run(tmp_path, WORKERS.format(guard="if worker is None: "))
+def test_workers_that_leave_the_gpu_alone(run):
+    done, reports = run(WORKERS.format(guard="if worker is None: "))
     assert len(reports) == 1 and len(reports[0]["contexts"]) == 1, done.stderr
     assert "idle-context" not in done.stderr and not [f for f in reports[0]["findings"] if f["code"] == "idle-context"]
 
 
-def test_a_context_and_nothing_else(tmp_path):
-    done, (report,) = run(tmp_path, "import torch\ntorch.cuda.synchronize()\n")
-    assert place(report, report["contexts"][0]) == ("program.py", 2)
+def test_a_context_and_nothing_else(run):
+    done, (report,) = run("import torch\ntorch.cuda.synchronize()\n")
+    assert place(report, report["contexts"][0]) == ("script1.py", 2)
     assert [f["code"] for f in report["findings"]] == ["idle-context"]
-    assert "No problem found" in done.stderr and "program.py:2" in done.stderr
+    assert "No problem found" in done.stderr and "script1.py:2" in done.stderr
     assert report["environment"]["simulated"] and report["environment"]["devices"][0]["total_bytes"] > 0
 
 
@@ -106,8 +103,8 @@ DRIVER = """
 """
 
 
-def test_contexts_come_and_go(tmp_path):
-    _, (report,) = run(tmp_path, DRIVER)
+def test_contexts_come_and_go(run):
+    _, (report,) = run(DRIVER)
     seen = [(place(report, c)[1], c["primary"], c["ended_time"] is None) for c in report["contexts"]]
     assert seen == [(7, True, False), (11, True, True), (12, False, False)]
     times = [c["time"] for c in report["contexts"]]
@@ -117,17 +114,16 @@ def test_contexts_come_and_go(tmp_path):
 
 
 @pytest.mark.parametrize("ended", ["context_gone", "context "])
-def test_dump_shows_contexts(tmp_path, ended):
-    run(tmp_path, DRIVER)
-    (trace,) = (tmp_path / "out").glob("*.vtrace")
-    lines = subprocess.run([VRAMTRACK, "dump", trace], capture_output=True, text=True, check=True).stdout.split("\n")
+def test_dump_shows_contexts(run, vramtrack, ended):
+    done, _ = run(DRIVER)
+    (trace,) = done.traces()
+    lines = vramtrack("dump", trace, check=True).stdout.split("\n")
     assert sum(line.startswith(ended) for line in lines) == {"context_gone": 2, "context ": 3}[ended]
 
 
-def test_merged_reports_name_the_ranks(tmp_path):
-    _, reports = run(tmp_path, WORKERS.format(guard=""))
-    subprocess.run([VRAMTRACK, "merge", *(tmp_path / "out").glob("*.json"), "-o", "all.json"], cwd=tmp_path, check=True,
-                   capture_output=True)
+def test_merged_reports_name_the_ranks(run, vramtrack, tmp_path):
+    done, _ = run(WORKERS.format(guard=""))
+    vramtrack("merge", *done.out.glob("*.json"), "-o", "all.json", check=True)
     merged = json.loads((tmp_path / "all.json").read_text())
     assert len(merged["contexts"]) == 3
     assert sorted(c["rank"] for c in merged["contexts"]) == sorted(merged["rank_names"])
@@ -165,19 +161,19 @@ SHARED = """
 """
 
 
-def test_the_taker_of_shared_memory_is_to_blame(tmp_path):
-    done, reports = run(tmp_path, SHARED.format(kept="states"))
-    main = next(report for report in reports if "program.py" in " ".join(report["process"]["command"]))
+def test_the_taker_of_shared_memory_is_to_blame(run):
+    done, reports = run(SHARED.format(kept="states"))
+    main = next(report for report in reports if "script1.py" in " ".join(report["process"]["command"]))
     actor = next(report for report in reports if report is not main)
     (kept,) = [f for f in main["findings"] if f["severity"] == "warning"]
     assert kept["code"] == "growing-site" and "history" in kept["variable"]
     assert kept["evidence"]["producer_pid"] == actor["process"]["pid"]
     (given,) = [f for f in actor["findings"] if f["code"] == "growing-site"]
     assert given["severity"] == "info" and given["evidence"]["consumer_pid"] == main["process"]["pid"]
-    assert kept["variable"] in given["message"] and f"program.py:{kept['line']}" in given["message"]
+    assert kept["variable"] in given["message"] and f"script1.py:{kept['line']}" in given["message"]
     assert done.stderr.index(kept["variable"]) < done.stderr.index("also traced")
 
 
-def test_a_taker_that_keeps_numbers(tmp_path):
-    _, reports = run(tmp_path, SHARED.format(kept="states.shape"))
+def test_a_taker_that_keeps_numbers(run):
+    _, reports = run(SHARED.format(kept="states.shape"))
     assert not [f for report in reports for f in report["findings"] if f["severity"] != "info"]

@@ -21,11 +21,6 @@ namespace {
 
 constexpr std::size_t indent = 26;
 
-/// 13000 -> "13.0"
-std::string cuda_version(std::uint64_t number) {
-  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-}
-
 void show_devices(const Json& facts) {
   if (!facts.is_object()) return;
   const auto runtime = get(facts, fact::cuda::runtime), driver = get(facts, fact::cuda::driver);

@@ -169,6 +169,11 @@ void give(Walk& walk, const HeapApi& api, const Arguments& arguments) noexcept {
 
 }  // namespace
 
+namespace {
+/// An argument that is a class, or None.
+Object* class_or_none(Object* o) noexcept { return (type_flags(type_of(o)) & flag_type) != 0 ? o : nullptr; }
+}  // namespace
+
 Object* scan(Object*, Object* all) noexcept {
   const SavedErrno keep;
   const PythonApi& python = *python_api();
@@ -176,7 +181,6 @@ Object* scan(Object*, Object* all) noexcept {
   if (api == nullptr) return python.build_bool(0);
   const Arguments arguments{*api, all};
   Walk walk(*api, Limits());
-  const auto class_or_none = [&](Object* o) { return (type_flags(type_of(o)) & flag_type) != 0 ? o : nullptr; };
   walk.tensor_type = arguments[1];
   walk.node_type = class_or_none(arguments[2]);
   walk.function_type = class_or_none(arguments[3]);
@@ -223,7 +227,7 @@ Object* capture(Object*, Object* all) noexcept {
   walk.tensor_type = settings[5];
   walk.nn_module_type = settings[6];
   walk.optimizer_type = settings[7];
-  walk.array_type = type_of(settings[10]) == api->type_type ? settings[10] : nullptr;
+  walk.array_type = class_or_none(settings[10]);
   walk.flags = static_cast<std::uint32_t>(api->unsigned_mask(settings[8]));
   give(walk, *api, arguments);
   Object* const objects = arguments[2];

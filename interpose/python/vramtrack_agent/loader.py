@@ -11,10 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 PACKAGE = "vramtrack_agent"
 
 _package: Any = types.ModuleType(PACKAGE)

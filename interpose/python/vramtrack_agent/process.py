@@ -9,7 +9,7 @@ from . import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, TracebackType
     from typing import Any, Callable
 
 
@@ -32,13 +32,18 @@ def is_own(code: CodeType) -> bool:
     return code.co_filename.startswith(_OWN_FILES)
 
 
+def _innermost(error: BaseException) -> TracebackType | None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
 def is_own_error(error: BaseException | None) -> bool:
     """Whether an exception comes from the agent, not from a signal handler that ran while the agent did."""
     if error is None or isinstance(error, KeyboardInterrupt):
         return False
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = _innermost(error)
     return trace is None or is_own(trace.tb_frame.f_code)
 
 
@@ -49,9 +54,7 @@ def ours() -> type[Exception] | tuple[()]:
 
 def describe(error: BaseException) -> str:
     """An exception of the agent's, as the text of an `agent_error[]` note."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = _innermost(error)
     where = "%s:%d" % (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else "?"
     text = "%s %s: %s" % (where, type(error).__name__, error)
     return '["%s"]' % "".join(c if c.isprintable() and c not in '"\\' else " " for c in text[:300])
