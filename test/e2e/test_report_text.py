@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+import threading
 
 import pytest
 
@@ -12,27 +13,28 @@ TRACE = ROOT / "test" / "golden" / "version-1.vtrace"
 
 
 def on_a_terminal(*arguments, columns=100, **environment):
-    """What the command writes to its terminal of that width."""
+    """What the command writes to its terminal of that width. A line of our own behind it tells where it ends: what a
+    terminal still holds when its last writer closes it is not always handed out."""
     leader, follower = pty.openpty()
     subprocess.run(["stty", "cols", str(columns)], stdin=follower, check=True)
-    process = subprocess.Popen(
-        [str(part) for part in (VRAMTRACK, *arguments)],
-        stdout=follower,
-        env={key: value for key, value in {**os.environ, **environment}.items() if value is not None},
-    )
-    os.close(follower)
+    environment = {key: value for key, value in {**os.environ, **environment}.items() if value is not None}
+    last = b"-- the end --\r\n"
     output = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:  # how Linux tells that the other end is closed
-            break
-        if not part:
-            break
-        output += part
+
+    def read_all():
+        nonlocal output
+        while not output.endswith(last):
+            output += os.read(leader, 65536)
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    code = subprocess.run([str(part) for part in (VRAMTRACK, *arguments)], stdout=follower, env=environment).returncode
+    os.write(follower, last.replace(b"\r", b""))
+    reader.join()
+    os.close(follower)
     os.close(leader)
-    assert process.wait() == 0
-    return output.decode().replace("\r\n", "\n")
+    assert code == 0
+    return output.removesuffix(last).decode().replace("\r\n", "\n")
 
 
 def piped(*arguments, **environment):
