@@ -4,8 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/dev/install.sh"
 
 install_packages "${build_packages[@]}"
-install_python "$torch_requirement" numpy==2.4.6
-build_tree -DVRAMTRACK_TESTS=OFF
+python_and_tree "$torch_requirement" numpy==2.4.6 -- -DVRAMTRACK_TESTS=OFF
 
 out=$build/demo
 rm -rf "$out"

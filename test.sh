@@ -12,8 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/dev/install.sh"
 install_packages "${build_packages[@]}" "${test_packages[@]}"
 requirements=("$root/test/requirements.txt")
 [[ " $* " == *" --gpu "* ]] && requirements+=("$root/test/requirements-gpu.txt")
-install_python "$torch_requirement" "${requirements[@]}"
-build_tree -DVRAMTRACK_TESTS=ON -DVRAMTRACK_WERROR=ON
+python_and_tree "$torch_requirement" "${requirements[@]}" -- -DVRAMTRACK_TESTS=ON -DVRAMTRACK_WERROR=ON
 
 say "unit tests (ctest)"
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" -L unit --no-tests=error

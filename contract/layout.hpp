@@ -77,12 +77,20 @@ enum class EndKind : std::uint32_t { running = 0, exit = 1, signal = 2 };  // wh
 
 // ---- extents ---------------------------------------------------------------------------------------------------
 
+/// Written by the launcher when the process is gone (report/load/seal.hpp): until then, all zero.
+struct Seal {
+  std::uint32_t mark;   // seal_mark
+  std::uint32_t crc32;  // of the whole run, this Seal taken for zero
+};
+inline constexpr std::uint32_t seal_mark = 0x4c414553;  // "SEAL"
+
 struct ExtentHeader {  // at the start of every extent
   std::uint32_t type;     // ExtentType, stored last (release): 0 = not in use
   std::uint32_t ordinal;  // which extent of its type this is, from 0
   std::uint32_t run;      // how many extents this one spans (large log records), at least 1
   std::uint32_t used;     // log: unused; others: free for the type's own use
-  std::uint8_t reserved[48];
+  Seal seal;
+  std::uint8_t reserved[40];
 };
 static_assert(sizeof(ExtentHeader) == 64);
 inline constexpr std::size_t payload_bytes = extent_bytes - sizeof(ExtentHeader);

@@ -74,6 +74,21 @@ PY
   fi
 }
 
+# python_and_tree REQUIREMENT... -- CMAKE_OPTION...: install_python and build_tree, one while the other waits for the network.
+python_and_tree() {
+  local requirements=()
+  while [ "$1" != -- ]; do
+    requirements+=("$1")
+    shift
+  done
+  install_python "${requirements[@]}" &
+  local python=$!
+  trap 'kill "$python" 2>/dev/null || true' EXIT
+  build_tree "${@:2}"
+  wait "$python" || exit 1
+  trap - EXIT
+}
+
 # build_tree CMAKE_OPTION...: configures and builds into $build.
 build_tree() {
   say "configuring in $build"

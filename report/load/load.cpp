@@ -8,6 +8,7 @@
 #include "contract/history_reader.hpp"
 #include "contract/reader.hpp"
 #include "report/analysis/history_bands.hpp"
+#include "report/load/seal.hpp"
 #include "report/model/read_report.hpp"
 #include "report/support/files.hpp"
 #include "report/support/log.hpp"
@@ -27,7 +28,10 @@ bool looks_like_json(const files::Descriptor& file) {
 
 trace::TraceFile read_trace(const std::string& path, const AnalyseOptions& options) {
   const log::Step step("read " + path);
-  trace::TraceFile trace = trace::read_trace(path, options.whose);
+  const trace::MappedInput input(path, options.whose);
+  trace::TraceFile trace = trace::read_trace(input.bytes(), path);
+  trace.owner = input.owner();
+  for (std::string& warning : broken_seals(input.bytes())) trace.warnings.push_back(std::move(warning));
   log::debug("trace: ", path, ": ", trace.sites.size(), " call sites, ", trace.stacks.size(), " stacks, ",
              trace.blocks.size(), " live blocks, ", trace.modules.size(), " modules, ", trace.notes.size(), " notes, ",
              trace.torn_records, " torn records");

@@ -118,3 +118,35 @@ def test_a_program_without_a_backward_pass_saves_nothing_for_one(traced):
     for parts in (report["peak_breakdown"], report["breakdown"]):
         assert "activation" not in by_role(parts) and "backward" not in {part["phase"] for part in parts}, parts
     assert not {advice["code"] for advice in report["advice"]} & {"checkpoint", "no-grad"}, report["advice"]
+
+
+ALIASES = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(this, layers):
+        super().__init__()
+        this.layers = torch.nn.ModuleList(torch.nn.Linear(256, 256) for _ in range(layers))
+    def forward(this, x):
+        for layer in this.layers:
+            x = layer(x).relu()
+        return x
+def train(net, optimizer):
+    net(torch.ones(512, 256, device="cuda")).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+first = Net(3).cuda()
+head = torch.nn.Linear(256, 256).cuda()
+optimizer = torch.optim.Adam([*first.parameters(), *head.parameters()])
+for _ in range(4):
+    train(first, optimizer)
+    head(torch.ones(8, 256, device="cuda")).sum().backward()
+"""
+
+
+def test_a_module_has_one_name_whoever_runs(traced, tmp_path):
+    """A look from within `forward(this, ...)` or `train(net)` names it as the program's global does."""
+    script = tmp_path / "aliases.py"
+    script.write_text(ALIASES)
+    report = traced([sys.executable, script]).report()
+    named = {entry["module"].split(".")[0] for entry in report["peak_breakdown"] if entry["module"]}
+    assert named == {"layers", "head", "Net"}, named  # the model itself by its type

@@ -151,6 +151,8 @@ SITE = {"live_bytes": 16, "live_count": 24, "allocated_bytes": 40, "allocated_co
 def test_a_flipped_counter_is_shown(good, tmp_path):
     whole = bytearray(good.read_bytes())
     assert not any("damaged" in note for note in notes_of(good))
+    for at in range(0, len(whole), 65536):
+        whole[at + 16 : at + 24] = bytes(8)  # the seals: here the figures are to give themselves away
     header = whole.index(b"VRAMTRC\n")
     sites = next(at for at in range(0, len(whole), 65536) if struct.unpack_from("<I", whole, at)[0] == 3) + 64
     blocks = next(at for at in range(0, len(whole), 65536) if struct.unpack_from("<I", whole, at)[0] == 4) + 64
@@ -165,6 +167,16 @@ def test_a_flipped_counter_is_shown(good, tmp_path):
             assert any("damaged" in note for note in notes_of(path)), (name, bit)
     text = tool("report", path).stdout.decode()
     assert re.search(r"note: the file is damaged: .*not to be trusted", " ".join(text.split())), text
+
+
+def test_the_launcher_seals_what_it_leaves(good, tmp_path):
+    """A change anywhere in the file is seen, also where no figure contradicts another: here in a name."""
+    whole = good.read_bytes()
+    in_use = [at for at in range(0, len(whole), 65536) if struct.unpack_from("<I", whole, at)[0]]
+    assert in_use and all(whole[at + 16 : at + 20] == b"SEAL" for at in in_use[:2])
+    path = tmp_path / "changed.vtrace"
+    path.write_bytes(whole.replace(b"libcudart", b"libcubart"))
+    assert any("file is damaged" in note and "changed after its process had ended" in note for note in notes_of(path))
 
 
 def notes_of(trace):

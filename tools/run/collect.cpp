@@ -18,6 +18,7 @@
 #include "report/compare/context_bytes.hpp"
 #include "report/compare/merged_timeline.hpp"
 #include "report/findings/findings.hpp"
+#include "report/load/seal.hpp"
 #include "report/render/render.hpp"
 #include "report/support/files.hpp"
 #include "report/support/log.hpp"
@@ -194,6 +195,7 @@ std::vector<Collected> Collector::finish(const ChildEnd& end, const std::vector<
       reports.push_back(load(seen.trace.string(), options_));
       complete_end(reports.back().process, &end, seen.trace, seen.elsewhere);
       write_ooms(seen, 1, &end);
+      seal_trace(seen.trace.string());
       fs::path path = seen.trace;
       collected.push_back({{}, path.replace_extension(".json")});
     } catch (const std::exception& error) {

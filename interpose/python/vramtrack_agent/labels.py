@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import sys
 import weakref
+from types import FunctionType
 
 from . import native
 from .code_files import is_user_file
 from .frames import all_frames, frame_locals, real_gc
 from .json_text import without_lone_surrogates
+from .plain_types import dict_of, mro_of
 from .process import ours
 from .roles import module_entries, root_modules
 from .segments import note_segments
@@ -112,8 +114,21 @@ def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any
     )
 
 
+def _is_receiver(code: Any, variable: str, value: Any) -> bool:
+    """Whether the variable is what the method of this code was called on: `self`, however the program calls it."""
+    if variable == "self":
+        return True
+    if not code.co_argcount or code.co_varnames[0] != variable:
+        return False
+    for parent in mro_of(type(value)):
+        method = dict_of(parent).get(code.co_name)
+        if type(method) is FunctionType and method.__code__ is code:
+            return True
+    return False
+
+
 def _variables(access: Access) -> dict[int, tuple[str, Any]]:
-    """id of a module -> (what a running frame or a global calls it, the module): the outermost frame's name."""
+    """id of a module -> (what a global or a running frame calls it, the module)."""
     found: dict[Any, Any] = {}
 
     def name(label: str, value: Any, deep: bool) -> None:
@@ -137,26 +152,32 @@ def _variables(access: Access) -> dict[int, tuple[str, Any]]:
                     if type(key) is str:
                         name(label + "." + key if label else key, item, False)
 
-    spaces: list[Any] = []
-    for frame, _ in reversed(all_frames()):
-        code = frame.f_code
-        if not is_user_file(code.co_filename):
-            continue
-        if code.co_flags & 1:
-            values = frame_locals(frame)
-            for variable, value in values.items():
-                if variable != "self" or access.kind(value) != "m":  # a method of the module: it has a better name
-                    name("" if variable == "self" else variable, value, True)
-            values.clear()
-        if not any(frame.f_globals is space for space in spaces):
-            spaces.append(frame.f_globals)
-    main = sys.modules.get("__main__")
-    if main is not None and not any(main.__dict__ is space for space in spaces):
-        spaces.append(main.__dict__)
-    for space in spaces:
+    def of_space(space: dict[str, Any]) -> None:
         for variable, value in list(space.items()):
             if type(variable) is str and not variable.startswith("__"):
                 name(variable, value, True)
+
+    main = sys.modules.get("__main__")
+    spaces: list[Any] = [] if main is None else [main.__dict__]
+    frames = [frame for frame, _ in reversed(all_frames()) if is_user_file(frame.f_code.co_filename)]
+    for frame in frames:
+        if not any(frame.f_globals is space for space in spaces):
+            spaces.append(frame.f_globals)
+    # A global of the program first: it names the module at every look, a local only while its function runs.
+    for space in spaces[:1]:
+        of_space(space)
+    for frame in frames:
+        code = frame.f_code
+        if code.co_flags & 1:
+            values = frame_locals(frame)
+            for variable, value in values.items():
+                receiver = _is_receiver(code, variable, value)
+                if not receiver or access.kind(value) != "m":  # a method of the module: it has a better name
+                    name("" if receiver else variable, value, True)
+            values.clear()
+    frames.clear()
+    for space in spaces[1:]:
+        of_space(space)
     spaces.clear()
     return found
 
