@@ -5,7 +5,8 @@ sysroot=${VRAMTRACK_ARM_SYSROOT:-$build/arm/sysroot}
 # Statically linked. One from 8.1 on is many times faster here: older ones keep a book of every reserved page.
 qemu=${VRAMTRACK_QEMU:-qemu-aarch64-static}
 arm_packages=(libc6-dev libstdc++-12-dev linux-libc-dev libunwind8 libdw-dev libelf-dev zlib1g-dev libbz2-dev liblzma-dev
-  libzstd-dev nlohmann-json3-dev libcli11-dev catch2 bash coreutils libc-bin python3 python3-venv)
+  libzstd-dev libutf8proc-dev libspdlog-dev nlohmann-json3-dev libcli11-dev catch2 bash coreutils libc-bin python3
+  python3-venv)
 arm_options=(--toolchain "$root/cmake/toolchains/aarch64-linux-gnu.cmake" -DCMAKE_SYSROOT="$sysroot")
 
 make_arm_sysroot() {

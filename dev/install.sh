@@ -15,7 +15,7 @@ die() {
 
 # Debian packages: what the build needs, and what the tests need on top. Minimum versions are Debian 12's.
 build_packages=(g++ cmake ninja-build pkg-config python3 python3-venv python3-pip libunwind8 libdw-dev libelf-dev
-  zlib1g-dev libbz2-dev liblzma-dev libzstd-dev nlohmann-json3-dev libcli11-dev libspdlog-dev)
+  zlib1g-dev libbz2-dev liblzma-dev libzstd-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libutf8proc-dev)
 test_packages=(catch2 chromium elfutils strace binutils tmux clang libclang-rt-dev musl-tools)
 command -v go >/dev/null || test_packages+=(golang-go) # reads the pprof export
 

@@ -81,7 +81,7 @@ def manual():
         '.\\" Made by dev/option_docs.py from contract/options.def.',
         ".TH VRAMTRACK\\-RUN 1",
         ".SH NAME",
-        "vramtrack\\-run \\- run a program traced and report the GPU memory that it leaves alive",
+        "vramtrack\\-run \\- trace a program and report the GPU memory that it leaves alive",
         ".SH SYNOPSIS",
         ".B vramtrack run",
         "[\\fIOPTION\\fR...] [\\fB\\-\\-\\fR] \\fICMD\\fR [\\fIARGS\\fR...]",

@@ -21,7 +21,8 @@ DiffBy parse_by(const std::string& name) {
 int cmd_diff(const Arguments& arguments) {
   std::string a_path, b_path, output, format = "text", at = "exit", by = "live", limit;
   std::size_t top = 20;
-  CLI::App app("Compares two traces or reports: call sites that appeared, grew, shrank, went.", "vramtrack diff");
+  CLI::App app("Compares two traces or reports: call sites that appeared, grew, shrank or disappeared.",
+               "vramtrack diff");
   app.add_option("A", a_path, "trace or report before")->required();
   app.add_option("B", b_path, "trace or report after")->required();
   app.add_option("--format", format, "text, json or html")->check(CLI::IsMember({"text", "json", "html"}));

@@ -5,7 +5,7 @@
 namespace vramtrack::tools {
 
 int cmd_dump(const Arguments& arguments) {
-  CLI::App app{"Write a trace as text lines, one record a line, in a stable order."};
+  CLI::App app{"Writes a trace as text, one record per line, in a stable order."};
   app.name("vramtrack dump");
   std::string input, output;
   app.add_option("FILE", input, "a .vtrace file (also of a running process)")->required();

@@ -150,7 +150,7 @@ struct FitOptions {
 
 FitOptions parse_options(const Arguments& arguments) {
   FitOptions options;
-  CLI::App app("Runs CMD on simulated GPUs: does it fit, with how much to spare, and with which largest value?",
+  CLI::App app("Runs CMD on simulated GPUs: does it fit, with how much to spare, and up to which value?",
                "vramtrack fit");
   app.footer(
       "Written as: vramtrack fit [OPTION...] -- CMD ARGS...\n"

@@ -44,17 +44,18 @@ void github(const Report& report, std::ostream& out) {
 const std::vector<Format>& formats() {
   static const std::vector<Format> table = {
       {"text", nullptr},
-      {"json", render::json},
-      {"html", render::html},
-      {"folded", render::folded},
-      {"speedscope", render::speedscope},
-      {"pprof", render::pprof},
-      {"perfetto", render::perfetto},
-      {"torch-snapshot", render::torch_snapshot},
+#define FORMAT(function, name) {name, render::function},
+#include "report/render/formats.def"
       {"github", github},
       {"sarif", [](const Report& report, std::ostream& out) { render::sarif(report, repository(), out); }},
   };
   return table;
+}
+
+std::string format_names() {
+  std::string names;
+  for (const Format& format : formats()) (names += names.empty() ? "" : ", ") += format.name;
+  return names;
 }
 
 const Format& find_format(const std::string& name) {
@@ -65,9 +66,7 @@ const Format& find_format(const std::string& name) {
   }
   std::string message = "--format " + name + ": unknown format";
   if (const std::string near = nearest(name, names); !near.empty()) message += "; did you mean " + near + "?";
-  message += " (known:";
-  for (const std::string& known : names) message += " " + known;
-  throw UsageError(message + ")");
+  throw UsageError(message + " (known: " + format_names() + ")");
 }
 
 AnalyseOptions analyse_options() {

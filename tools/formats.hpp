@@ -16,6 +16,9 @@ struct Format {
 };
 const std::vector<Format>& formats();
 
+/// All of them, "text, json, ...".
+std::string format_names();
+
 /// The format of that name; UsageError with the nearest name when there is none.
 const Format& find_format(const std::string& name);
 

@@ -19,6 +19,7 @@ class Vramtrack(CMakePackage):
     depends_on("cuda@13:", type="build")  # its headers; nothing of it is linked
     depends_on("elfutils@0.188:")
     depends_on("zlib-api")
+    depends_on("utf8proc")
     depends_on("libunwind@1.6:", type="run")
 
     requires("platform=linux")

@@ -11,18 +11,8 @@ namespace vramtrack::findings {
 
 using Findings = std::vector<Finding>;
 
-Findings out_of_memory(const Report& report);
-Findings history_accumulation(const Report& report);
-Findings growing_site(const Report& report);
-Findings dead_local(const Report& report);
-Findings long_bptt(const Report& report);
-Findings large_layer(const Report& report);
-Findings cache_not_leak(const Report& report);
-Findings library_memory(const Report& report);
-Findings workspace(const Report& report);
-Findings idle_context(const Report& report);
-Findings reference_cycle(const Report& report);
-Findings duplicate_worker_rng(const Report& report);
+#define FINDING(function) Findings function(const Report& report);
+#include "report/findings/findings.def"
 
 /// A finding with its code, severity, title and docs link filled in.
 Finding make(std::string_view code, std::string_view severity, std::string title);

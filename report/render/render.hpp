@@ -18,14 +18,10 @@ struct TextOptions {
   std::string report_path;  // shown on the last line when set
 };
 
-void json(const Report& report, std::ostream& out);
+#define FORMAT(function, name) void function(const Report& report, std::ostream& out);
+#include "report/render/formats.def"
+
 void text(const Report& report, std::ostream& out, const TextOptions& options);
-void folded(const Report& report, std::ostream& out);
-void html(const Report& report, std::ostream& out);        // the whole interactive page
-void flamegraph(const Report& report, std::ostream& out);  // the page, opened at the flame graph
-void speedscope(const Report& report, std::ostream& out);
-void pprof(const Report& report, std::ostream& out);
-void perfetto(const Report& report, std::ostream& out);
-void torch_snapshot(const Report& report, std::ostream& out);
+void flamegraph(const Report& report, std::ostream& out);  // html(), opened at the flame graph
 
 }  // namespace vramtrack::render

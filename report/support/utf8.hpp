@@ -1,5 +1,5 @@
 // Text from other processes (paths, function names, tensor names) may hold any bytes. Everything that enters a Report
-// goes through sanitise_utf8(); everything that goes to a terminal goes through printable() as well.
+// goes through sanitise(); everything that goes to a terminal goes through printable() as well.
 #pragma once
 
 #include <cstddef>

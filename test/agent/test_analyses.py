@@ -75,7 +75,7 @@ def test_a_walk_names_the_way_to_each_tensor(access):
 def test_groups_blank_what_differs_between_elements(access):
     import torch
     from vramtrack_agent.groups import holder_groups, measure_graphs
-    from vramtrack_agent.holders import pattern
+    from vramtrack_agent.paths import pattern
 
     assert pattern("a[3].b[-1]['x'][<int>]") == "a[].b[]['x'][]"
     weight = torch.ones(2, requires_grad=True)

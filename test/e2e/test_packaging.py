@@ -15,7 +15,7 @@ NOTICE = (ROOT / "NOTICE").read_text()
 # What a link or a compilation may take in from outside, and the paragraph of NOTICE that speaks of it. None: the system's
 # own, which is not shipped.
 ARCHIVES = {"libdw.a": "elfutils", "libelf.a": "elfutils", "libz.a": "zlib", "liblzma.a": "XZ Utils", "libbz2.a": "bzip2",
-            "libzstd.a": "Zstandard", "libstdc++.a": "GCC", "libgcc.a": "GCC", "libgcc_eh.a": "GCC", "libc_nonshared.a": None}
+            "libzstd.a": "Zstandard", "libutf8proc.a": "utf8proc", "libstdc++.a": "GCC", "libgcc.a": "GCC", "libgcc_eh.a": "GCC", "libc_nonshared.a": None}
 HEADERS = {"nlohmann": "JSON for Modern C++", "CLI": "CLI11", "tsl": "robin-map", "fmt": "fmt", "spdlog": "spdlog"}
 SYSTEM_HEADERS = re.compile(r"/usr/(include/(c\+\+|x86_64-linux-gnu|bits|sys|linux|asm|asm-generic|gnu|elfutils|[\w+.-]+\.h)|lib/)")
 
@@ -27,7 +27,7 @@ def named(part):
 def test_every_archive_in_the_program_is_in_the_notice():
     text = (BUILD / "vramtrack.map").read_text(errors="replace")
     taken = {path.rsplit("/", 1)[-1] for path in re.findall(r"^(/\S+\.a)\(", text, re.M) if not path.startswith(str(BUILD))}
-    assert {"libdw.a", "libelf.a", "libz.a"} <= taken  # the map is one, and was read rightly
+    assert {"libdw.a", "libelf.a", "libz.a", "libutf8proc.a"} <= taken  # the map is one, and was read rightly
     assert taken <= ARCHIVES.keys(), f"not in NOTICE: {taken - ARCHIVES.keys()}"
     for part in {ARCHIVES[name] for name in taken} - {None}:
         assert named(part), f"NOTICE does not name {part}"

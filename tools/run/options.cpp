@@ -118,7 +118,7 @@ RunOptions parse_run_options(const Arguments& arguments) {
     read_##type(options.member, variable, text);
 #include "contract/options.def"
 #undef OPTION
-  CLI::App app("Runs CMD traced. Its exit code, output and signals stay its own.", "vramtrack run");
+  CLI::App app("Runs CMD and traces it. Exit code, output and signals remain those of CMD.", "vramtrack run");
   app.footer(
       "Written as: vramtrack run [OPTION...] -- CMD ARGS...\n"
       "Each option has a variable, VRAMTRACK_HISTORY=1 for --history, which also works with a bare LD_PRELOAD.\n"

@@ -55,8 +55,8 @@ class LiveBlocks {
       const trace::Site* const site = writer->site(block->site);
       if (site == nullptr) continue;
       auto& blocks = site->layer == static_cast<std::uint8_t>(Layer::tensor) ? tensor_ : cuda_;
-      const bool mapped_in = site->kind == static_cast<std::uint8_t>(Kind::ipc) ||
-                             site->kind == static_cast<std::uint8_t>(Kind::external);
+      const bool mapped_in =
+          site->kind == static_cast<std::uint8_t>(Kind::ipc) || site->kind == static_cast<std::uint8_t>(Kind::external);
       blocks.push({address, block->bytes, block->time, block->site, block->step, site->device, true, false, mapped_in});
     }
     for (auto* blocks : {&tensor_, &cuda_})
@@ -187,7 +187,8 @@ Object* scan(Object*, Object* all) noexcept {
   constexpr std::ptrdiff_t sorts = 4;
   Object* const result = python.new_tuple(sorts);
   Object* lists[sorts];
-  for (std::ptrdiff_t i = 0; result != nullptr && i < sorts; ++i) python.tuple_set(result, i, lists[i] = api->list_new(0));
+  for (std::ptrdiff_t i = 0; result != nullptr && i < sorts; ++i)
+    python.tuple_set(result, i, lists[i] = api->list_new(0));
   if (result == nullptr || python.error_occurred() != nullptr) return result;
   Object* const objects = arguments[0];
   for (std::ptrdiff_t i = 0; i < var_size(objects); ++i) {

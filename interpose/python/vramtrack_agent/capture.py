@@ -12,18 +12,15 @@ import sys
 import time
 
 from . import native
-from .code_files import is_user_file
-from .dead import liveness_of
-from .frames import all_frames, frame_locals, frame_name, real_gc
+from .frame_facts import FrameFacts
+from .frames import real_gc
 from .graph import saved_names, sequence_number
-from .process import is_own, ours, process
+from .process import ours, process
 from .tensors import Access, dtype_name, guard
 from .threads import has_gil
-from .ways import ATOMS, SUSPENDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
     from typing import Any
 
 _SAVED_LIMIT = 400000  # references of autograd graphs that are followed
@@ -60,15 +57,14 @@ def capture_look() -> None:
     _look["cost"] = time.thread_time() - start
 
 
-class Facts:
+class Facts(FrameFacts):
     """What PyTorch knows and the interpreter does not: rows for the native walk."""
 
     def __init__(self, torch: Any, seconds: float) -> None:
+        super().__init__()
         self.torch, self.access = torch, Access(torch)
         self.seconds, self.end = seconds, time.thread_time() + seconds
         self.tensors: list[Any] = []
-        self.edges: list[Any] = []
-        self.frames: list[Any] = []
         self.parts: list[Any] = []
         self.nodes: list[Any] = []
         self.kept: list[Any] = []
@@ -82,16 +78,8 @@ class Facts:
         self.dtypes: dict[Any, Any] = {}
 
     def clear(self) -> None:
-        for part in (
-            self.tensors,
-            self.edges,
-            self.frames,
-            self.parts,
-            self.nodes,
-            self.kept,
-            self.known,
-            self.visited,
-        ):
+        rows = (self.tensors, self.edges, self.frames, self.parts, self.nodes, self.kept)
+        for part in (*rows, self.known, self.visited):
             part.clear()
 
     def take(self, moment: int, number: int, nodes: int, objects: list[Any]) -> bool:
@@ -109,8 +97,8 @@ class Facts:
         for node in of_graphs:
             self._meet(node)
         self._gather(tensors)
-        self._add_frames()
-        self._add_suspended(suspended)
+        self.add_frames()
+        self.add_suspended(suspended)
         self._add_pools(pools)
         self._add_exit_functions()
         self.kept.extend((tensors, suspended, pools, of_graphs, self.nodes, found))
@@ -268,80 +256,6 @@ class Facts:
                         self._add_tensor(saved, own)
             except ours():
                 continue  # freed by backward, changed in place
-
-    # ---- frames ----
-
-    def _add_frames(self) -> None:
-        depths: dict[Any, Any] = {}
-        for frame, thread in all_frames():
-            depth = depths[thread] = depths.get(thread, -1) + 1
-            code = frame.f_code
-            function = bool(code.co_flags & 1)
-            flags = native.GRAPH_root | (0 if function else native.GRAPH_module_frame)
-            self.frames.append(
-                (
-                    frame,
-                    thread,
-                    depth,
-                    flags,
-                    frame_name(frame),
-                    code.co_filename,
-                    frame.f_lineno or 0,
-                    code.co_firstlineno,
-                )
-            )
-            self.edges.append((frame, frame.f_globals, native.EDGE_slot, "globals", 0))
-            if function:
-                self._add_locals(frame, frame, code)
-            elif frame.f_locals is frame.f_globals:
-                self._add_unread_globals(frame, code)
-
-    def _never_read_again(self, frame: FrameType, code: CodeType) -> set[str]:
-        """Names of a frame of the user's own code that it does not read after this point."""
-        live = liveness_of(code) if is_user_file(code.co_filename) else None
-        if live is None:
-            return set()
-        later = live.live_after(frame.f_lasti)
-        return {name for name in live.names if name not in later}
-
-    def _add_unread_globals(self, frame: FrameType, code: CodeType) -> None:
-        """The module holds its variables; that its code is done with some of them is known of its frame only."""
-        for name in self._never_read_again(frame, code):
-            value = frame.f_globals.get(name)
-            if value is not None and id(type(value)) not in ATOMS:
-                self.edges.append(
-                    (frame, value, native.EDGE_local, name, native.GRAPH_never_read_again | native.GRAPH_borrowed)
-                )
-
-    def _add_locals(self, holder: Any, frame: FrameType, code: CodeType) -> None:
-        dead = self._never_read_again(frame, code)
-        values = frame_locals(frame, 1)
-        for name, value in values.items():
-            if id(type(value)) not in ATOMS:
-                self.edges.append(
-                    (holder, value, native.EDGE_local, name, native.GRAPH_never_read_again if name in dead else 0)
-                )
-        values.clear()
-
-    def _add_suspended(self, suspended: list[Any]) -> None:
-        for o in suspended[:5000]:
-            frame = getattr(o, SUSPENDED[type(o)])
-            if frame is None or is_own(frame.f_code):
-                continue
-            code = frame.f_code
-            self.frames.append(
-                (
-                    o,
-                    0,
-                    0,
-                    native.GRAPH_suspended,
-                    frame_name(frame),
-                    code.co_filename,
-                    frame.f_lineno or 0,
-                    code.co_firstlineno,
-                )
-            )
-            self._add_locals(o, frame, code)
 
     # ---- memory that no tensor shows ----
 

@@ -10,7 +10,7 @@ from . import native
 from .code_files import is_user_file, module_file
 from .graph import walk_graph
 from .growth import growth_line, limited_in_source
-from .holders import pattern
+from .paths import pattern
 from .plain_types import mro_of, name_of
 from .ways import (
     ANY,

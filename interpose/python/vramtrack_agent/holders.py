@@ -1,17 +1,17 @@
 # Who holds a tensor: one breadth-first walk forward from the roots (running frames, globals of the user's modules,
-# then everything in sys.modules), remembering for each object only where it was first reached from. Forward, because
-# it names every step, sees running frames and frozen objects, and costs one pass for any number of tensors.
+# then everything in sys.modules), remembering for each object only where it was first reached from (paths.py). Forward,
+# because it names every step, sees running frames and frozen objects, and costs one pass for any number of tensors.
 
 from __future__ import annotations
 
 import collections
 import itertools
-import re
 import time
 import types
 
 from .code_files import is_user_file, module_file
 from .frames import frame_locals, real_gc
+from .paths import Paths
 from .plain_types import dict_of, mro_of
 from .process import is_own, ours
 from .ways import ANY, ATOMS, ATTRIBUTE, CLOSURE, DEFAULT, GRAD, INDEX, KEY, LOCAL, LRU, MEMBER, ROOT, SUSPENDED, Root
@@ -38,56 +38,33 @@ class Deadline:
         return time.thread_time() > self.at
 
 
-class Walk:
+class Walk(Paths):
     """The walk's memory. Drop it (clear()) before any I/O: it holds every object that it met."""
 
     def __init__(self, access: Access, max_objects: int = 3000000, seconds: float = 3.0, wide: bool = True) -> None:
-        self.access = access
+        super().__init__(access)
         self.type_kinds, self.addresses = access.kinds, access.known
         self.referents = real_gc().get_referents
         self.max_objects, self.deadline, self.wide = max_objects, Deadline(seconds), wide
-        self.begun: list[
-            Any
-        ] = []  # large containers whose first elements have been seen to: (elements, position, kind, index)
-        self.objects: list[Any] = []
-        self.parents: list[Any] = []
-        self.kinds: list[Any] = []
-        self.labels: list[Any] = []
-        self.roots: dict[Any, Any] = {}  # position of a root -> Root
-        self.seen: set[Any] = set()
+        # Large containers whose first elements have been seen to: (elements, position, kind, index).
+        self.begun: list[Any] = []
+        self.seen: set[int] = set()  # ids
         self.next = 0
-        self.tensors: list[Any] = []  # positions of device tensors, in order of discovery
-        self.others: dict[
-            Any, Any
-        ] = {}  # id of a tensor -> further ways to it, (parent, kind, label), through an attribute or a closure
-        self.histories: list[Any] = []  # positions of host tensors with an autograd graph, which may hold device memory
-        self.modules: list[Any] = []  # positions of nn.Modules that no other module holds
-        self.optimizers: list[Any] = []  # positions
-        self._texts: dict[Any, Any] = {}  # position -> text of its expression
-        self._below: dict[Any, Any] = {}  # position -> below an optimizer
+        # Positions: of device tensors, in order of discovery; of host tensors with an autograd graph, which may hold
+        # device memory; of nn.Modules that no other module holds; of optimizers.
+        self.tensors: list[int] = []
+        self.histories: list[int] = []
+        self.modules: list[int] = []
+        self.optimizers: list[int] = []
         self.enter_modules = False  # second phase: library modules and classes too
         self.wanted: set[int] | None = None  # ids still to be found; the walk ends when it is empty
         self.complete = True
-        self._user_types: dict[Any, Any] = {}
+        self._user_types: dict[int, bool] = {}
 
     def clear(self) -> None:
-        for part in (
-            self.objects,
-            self.parents,
-            self.kinds,
-            self.labels,
-            self.tensors,
-            self.histories,
-            self.modules,
-            self.optimizers,
-            self.begun,
-        ):
+        super().clear()
+        for part in (self.tensors, self.histories, self.modules, self.optimizers, self.begun, self.seen):
             part.clear()
-        self._texts.clear()
-        self._below.clear()
-        self.others.clear()
-        self.seen.clear()
-        self.roots.clear()
 
     def hide(self, o: Any) -> None:
         self.seen.add(id(o))
@@ -97,7 +74,7 @@ class Walk:
         if not keep and id(values) in self.seen:
             return
         self.seen.add(id(values))
-        at = self._append(values, -1, ROOT, None)
+        at = self.append(values, -1, ROOT, None)
         self.roots[at] = root
         for name in list(values):
             if type(name) is str and not (kind == ATTRIBUTE and name.startswith("__")):
@@ -123,23 +100,13 @@ class Walk:
             if self.wanted is not None and not self.wanted or checks == at_most:
                 return
 
-    def _append(self, o: Any, parent: int, kind: Any, label: Any) -> int:
-        self.objects.append(o)
-        self.parents.append(parent)
-        self.kinds.append(kind)
-        self.labels.append(label)
-        return len(self.objects) - 1
-
     def _reach(self, o: Any, parent: int, kind: Any, label: Any) -> None:
         of_type, key = id(type(o)), id(o)
         if of_type in ATOMS:
             return
         if key in self.seen:
-            if (
-                (kind == ATTRIBUTE or kind == CLOSURE)
-                and self.type_kinds.get(of_type) == "t"
-                and len(self.others) < 10000
-            ):
+            named = kind == ATTRIBUTE or kind == CLOSURE
+            if named and self.type_kinds.get(of_type) == "t" and len(self.others) < 10000:
                 self.others.setdefault(key, []).append((parent, kind, label))
             return
         self.seen.add(key)
@@ -345,68 +312,3 @@ class Walk:
                 self.seen.add(id(value))
                 for name, inner in list(value.items()):
                     self._reach(inner, at, ATTRIBUTE, name)
-
-    # ---- names ----
-
-    def other_ways(self, at: int) -> list[int]:
-        """Positions that stand for the further ways to a tensor. Only once the walk is over."""
-        return [self._append(self.objects[at], *way) for way in self.others.get(id(self.objects[at]), ())]
-
-    def path(self, at: int) -> list[int]:
-        """Positions from the root (included) to `at`."""
-        way = [at]
-        while self.parents[way[-1]] >= 0:
-            way.append(self.parents[way[-1]])
-        way.reverse()
-        return way
-
-    def below_optimizer(self, at: int) -> bool:
-        """Whether the way to `at` leads through an optimizer: its state, not the script's data."""
-        parent = self.parents[at]
-        if parent < 0:
-            return False
-        known = self._below.get(parent)
-        if known is None:
-            known = self._below[parent] = self.access.kind(self.objects[parent]) == "o" or self.below_optimizer(parent)
-        return known
-
-    def root(self, at: int) -> Root:
-        return self.roots.get(self.path(at)[0]) or Root("?")
-
-    def text(self, at: int) -> str:
-        """The expression that a reader of the code knows: `losses[3]`, `self.cache['x']`, `fn closure big`."""
-        parent = self.parents[at]
-        if parent < 0:
-            return ""
-        known = self._texts.get(at)
-        if known is None:
-            before = self.text(parent) if len(self._texts) < 2000000 else ""
-            known = self._texts[at] = (before + self._step(at, before, parent))[:200]
-        return known
-
-    def _step(self, at: int, before: str, parent: int) -> str:
-        kind, label = self.kinds[at], self.labels[at]
-        if kind == ATTRIBUTE or kind == GRAD:
-            return "." + str(label) if before else str(label)
-        if kind == INDEX:
-            return "[%d]" % label
-        if kind == KEY:
-            return "[%s]" % (repr(label) if type(label) in (str, int, bool) else "<%s>" % label.__name__)
-        if kind == LOCAL:
-            return (" local " if before else "") + str(label)
-        if kind == CLOSURE:
-            return " closure %s" % label if label else ""
-        if kind == DEFAULT:
-            return " default %s" % label
-        if kind == MEMBER:
-            return "{}"
-        return "<%s>" % type(self.objects[parent]).__name__
-
-    def describe(self, at: int) -> str:
-        root = self.root(at)
-        return "%s local %s" % (root.name, self.text(at)) if root.frame_local else "%s.%s" % (root.name, self.text(at))
-
-
-def pattern(text: str) -> str:
-    """The same expression for every element of a container: indices and integer keys blanked."""
-    return re.sub(r"\[(?:-?\d+|<\w+>)\]", "[]", text)

@@ -61,6 +61,9 @@ TEST_CASE("texts are shortened in their middle, by columns") {
   CHECK(utf8::shorten_middle("/home/user/project/model.py", 16) == "/hom.../model.py");
   CHECK(utf8::width("\xe6\xbc\xa2\xe5\xad\x97") == 4);
   CHECK(utf8::width("e\xcc\x81") == 1);
+  CHECK(utf8::width("\xd7\xa9\xd6\xb8") == 1);                      // a Hebrew letter with its point
+  CHECK(utf8::width("\xe0\xb8\x81\xe0\xb8\xb5\xe0\xb9\x89") == 1);  // a Thai letter with vowel and tone
+  CHECK(utf8::width("\xe2\x8c\x9a") == 2);                          // an emoji of the first plane
   for (std::size_t columns = 0; columns < 30; ++columns) {
     CHECK(utf8::width(utf8::shorten_middle("\xe6\xbc\xa2\xe5\xad\x97/abc/\xe6\xbc\xa2\xe5\xad\x97/def.py", columns)) <=
           columns);
