@@ -98,6 +98,16 @@ void write_text(const Json& document, std::ostream& out) {
   for (const Json& note : document["notes"]) out << "note: " << note.get<std::string>() << '\n';
 }
 
+/// By how much the figures could be too high.
+std::uint64_t furthest_from_least(const Json& results) {
+  std::uint64_t furthest = 0;
+  for (const Json& result : results) {
+    const std::uint64_t reserved = result["peak_reserved_bytes"], least = result["peak_reserved_least_bytes"];
+    furthest = std::max(furthest, reserved - std::min(reserved, least));
+  }
+  return furthest;
+}
+
 Json replay_all(const ReplayOptions& options) {
   const trace::TraceFile trace = trace::read_trace(options.trace);
   const replay::Recording recording = replay::read_recording(options.trace, trace);
@@ -115,8 +125,9 @@ Json replay_all(const ReplayOptions& options) {
   file.close();
   if (!file) throw std::runtime_error(request.events.string() + ": cannot write; is the file system full?");
   int runs = 0;
-  const auto run = [&](const std::string& settings) {
+  const auto run = [&](const std::string& settings, bool as_recorded) {
     request.settings = settings;
+    request.as_recorded = as_recorded || recording.unsure_blocks == 0;
     request.folder = fs::path(scratch.path()) / std::to_string(runs++);
     fs::create_directory(request.folder);
     Json result{{"alloc_conf", utf8::sanitise(settings)}};
@@ -132,14 +143,19 @@ Json replay_all(const ReplayOptions& options) {
   document["recorded"] = {{"peak_live_bytes", recording.peak_live_bytes},
                           {"peak_reserved_bytes", recording.peak_reserved_bytes},
                           {"ooms", recording.ooms}};
-  document["own"] = run(recording.settings);
+  document["own"] = run(recording.settings, true);
   document["results"] = Json::array();
-  for (const std::string& settings : options.settings) document["results"].push_back(run(settings));
+  for (const std::string& settings : options.settings) document["results"].push_back(run(settings, false));
   document["notes"] = recording.notes;
   if (options.sim.empty() && document["own"]["peak_reserved_bytes"] != recording.peak_reserved_bytes)
     document["notes"].push_back(
         "under its own settings the replay did not reserve what the run had: segments of other streams or memory pools"
         " went before the agent saw them, or the run had another PyTorch; take the figures as approximate");
+  if (const auto off = furthest_from_least(document["results"]); off > 0)
+    document["notes"].push_back("what was asked for is not certain of " + human_count(recording.unsure_blocks) +
+                                " blocks: the figures above are likely, and up to " + human_bytes(off) +
+                                " less was reserved at least; a history recorded with"
+                                " PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True gives exact ones");
   if (!recording.other_devices.empty())
     document["notes"].push_back("the run used other devices, too; this is the one whose allocator held most");
   return document;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "report/compare/device_numbers.hpp"
+#include "report/compare/merged_names.hpp"
 #include "report/compare/merged_timeline.hpp"
 #include "report/compare/rank_statistics.hpp"
 #include "report/findings/findings.hpp"
@@ -64,6 +65,7 @@ struct Merger::State {
   std::map<int, LedgerEntry> ledger;
   std::set<std::string> notes;
   MergedTimeline timeline;
+  MergedNames names;
   DeviceNumbers device_numbers;
   std::size_t oom_sites = 0;     // entries in the events' lists so far
   std::optional<double> origin;  // when the first process began, since the Unix epoch
@@ -136,6 +138,7 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
     if (merged.ooms.size() >= most_ooms) break;
     oom.n = static_cast<std::uint32_t>(merged.ooms.size() + 1);
     oom.rank = merged.ranks.names[rank];
+    oom.holders.clear();  // of one process, with its sites
     oom.stack = stack(report, oom.stack);
     oom.time += offset;
     std::map<std::uint32_t, SiteAmount> amounts;  // several sites of a report can be one place of the job
@@ -343,6 +346,7 @@ void Merger::State::count_from_start() {
     site.last_time -= start;
   }
   merged.timeline = timeline.finish(start);
+  names.finish(merged, start);
 }
 
 Merger::Merger() : state_(std::make_unique<State>()) {}
@@ -381,6 +385,7 @@ void Merger::add(Report report, const std::string& input) {
   state.add_findings(report, rank, sites);
   state.add_losses(report);
   state.timeline.add(report.timeline, state.offset);
+  state.names.add(report, merged.ranks.names[rank], state.offset);
   for (const auto& [module, build_id] : report.build_ids) merged.build_ids.emplace(module, build_id);
 }
 

@@ -383,7 +383,7 @@ class Analysis {
   std::vector<std::string> owners_;  // of each site
 };
 
-constexpr std::size_t most_oom_moments = 4;  // that a page offers
+constexpr std::size_t most_oom_moments = 4;  // that a report holds, and a page offers
 
 /// Who ran out of memory wants to know what filled the device then: at exit it may be gone. The problems of an
 /// out-of-memory event, in the place of what the end knows of it.
@@ -409,19 +409,20 @@ void add_findings_of_oom(Report& report, std::vector<Finding> of_oom, std::uint3
 Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) {
   Report report = Analysis(trace, options).run();
   if (options.at != "exit") return report;
-  const std::size_t moments = options.page ? most_oom_moments : 1;  // the problems are those of the first event
-  for (std::size_t i = 0; i < std::min(trace.ooms.size(), moments); ++i) {
+  for (std::size_t i = 0; i < std::min(trace.ooms.size(), most_oom_moments); ++i) {
     AnalyseOptions at_oom = options;
     at_oom.at = "oom";
     at_oom.oom = trace.ooms[i].record.n;
     Report then = Analysis(trace, at_oom).run();
-    if (i == 0) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);
-    if (!options.page) continue;
+    if (i == 0) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);  // the problems are those of the first
     report.ooms[i].breakdown = std::move(then.breakdown);
     // The end has it as one look of many: this is the event's own.
     std::erase_if(report.moments, [&](const HolderMoment& moment) { return moment.oom == at_oom.oom; });
-    for (HolderMoment& moment : then.moments)
-      if (moment.oom == at_oom.oom) report.moments.push_back(std::move(moment));
+    for (HolderMoment& moment : then.moments) {
+      if (moment.oom != at_oom.oom) continue;
+      report.ooms[i].holders = moment.rows;
+      report.moments.push_back(std::move(moment));
+    }
   }
   std::ranges::stable_sort(report.moments, {}, &HolderMoment::time);
   return report;

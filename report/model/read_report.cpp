@@ -111,6 +111,17 @@ void check_references(Report& report, const Node& root) {
     }
   };
   std::unordered_set<std::uint32_t> ids;
+  const auto check_holders = [&](const std::vector<HolderReport>& rows, const std::string& where) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const HolderReport& holder = rows[i];
+      const std::string name = where + "holder " + std::to_string(i);
+      if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail(where + "holders are not in order of their ids");
+      for (const std::uint32_t site : holder.sites)
+        if (ids.count(site) == 0) root.fail(name + " names site " + std::to_string(site));
+      for (const std::uint32_t other : holder.also_held_by)
+        if (other >= rows.size()) root.fail(name + " names one that is not there");
+    }
+  };
   for (const SiteReport& site : report.sites) {
     const std::string where = "site " + std::to_string(site.id);
     if (!ids.insert(site.id).second) root.fail(where + " is there twice");
@@ -123,16 +134,9 @@ void check_references(Report& report, const Node& root) {
     for (const SiteAmount& amount : oom.sites) {
       if (ids.count(amount.site) == 0) root.fail(where + " names site " + std::to_string(amount.site) + ", not there");
     }
+    check_holders(oom.holders, where + ": ");
   }
-  for (std::size_t i = 0; i < report.holders.rows.size(); ++i) {
-    const HolderReport& holder = report.holders.rows[i];
-    if (!holder.parent) report.holders.held_bytes += holder.retained_bytes;
-    if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail("holders are not in order of their ids");
-    for (const std::uint32_t site : holder.sites)
-      if (ids.count(site) == 0) root.fail("holder " + std::to_string(i) + " names site " + std::to_string(site));
-    for (const std::uint32_t other : holder.also_held_by)
-      if (other >= report.holders.rows.size()) root.fail("holder " + std::to_string(i) + " names one that is not there");
-  }
+  check_holders(report.holders.rows, "");
   for (const Fragmentation& device : report.fragmentation)
     for (const PinGroup& group : device.pinned_by)
       if (group.holder_id && *group.holder_id >= report.holders.rows.size())
@@ -145,6 +149,35 @@ void check_references(Report& report, const Node& root) {
       root.fail("an allocation names site " + std::to_string(allocation.site) + ", which is not there");
     }
   }
+}
+
+Bytes held_by(const std::vector<HolderReport>& rows) {
+  Bytes held = 0;
+  for (const HolderReport& holder : rows)
+    if (!holder.parent) held += holder.retained_bytes;
+  return held;
+}
+
+/// The document has the holders of the report's moment and of its out-of-memory events: each a moment of its own, but
+/// for an event whose holders are the report's.
+void set_moments(Report& report) {
+  HolderMoment& main = report.holders;
+  main.held_bytes = held_by(main.rows);
+  main.time = report.process.duration;
+  bool is_event = false;
+  for (const OomReport& oom : report.ooms) {
+    if (oom.holders.empty()) continue;
+    HolderMoment moment{.moment = "out_of_memory", .oom = oom.n, .time = oom.time, .held_bytes = held_by(oom.holders),
+                        .rows = oom.holders};
+    if (!is_event && main.moment == moment.moment && main.rows.size() == moment.rows.size() &&
+        main.held_bytes == moment.held_bytes) {
+      is_event = true;
+      main.oom = oom.n;
+      main.time = oom.time;
+    }
+    report.moments.push_back(std::move(moment));
+  }
+  if (!is_event && !report.moments.empty() && !main.rows.empty()) report.moments.push_back(main);
 }
 
 }  // namespace
@@ -171,6 +204,7 @@ Report read_report(std::string_view text, const std::string& path) {
   Report report;
   each_section(report, [&](const char* key, auto& value, const FieldRule&, const char*) { root.field(key, value); });
   check_references(report, root);
+  set_moments(report);
   return report;
 }
 

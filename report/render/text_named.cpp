@@ -14,6 +14,13 @@ struct Times {
   bool open = false;
 };
 
+/// In a merged report: which ranks have it, where not all do.
+std::string of_ranks(const Report& report, const std::vector<std::string>& ranks) {
+  if (ranks.empty() || ranks.size() == report.ranks.names.size()) return "";
+  if (ranks.size() > 1) return "  (" + plural(ranks.size(), "rank") + ")";
+  return "  (" + std::string(ranks[0].starts_with("pid") ? "" : "rank ") + utf8::printable(ranks[0]) + ")";
+}
+
 void write_marks(const TextPage& page) {
   const std::vector<Mark>& marks = page.report.marks;
   page.out << '\n' << page.styled(style::bold, "Marks of the program") << '\n';
@@ -21,7 +28,7 @@ void write_marks(const TextPage& page) {
   for (std::size_t i = 0; i < shown; ++i) {
     const std::string live = marks[i].live_bytes ? human_bytes(*marks[i].live_bytes) + " live" : "";
     page.out << pad_left(human_duration(marks[i].time), 12) << "  " << pad_left(live, 15) << "  "
-             << cut_end(utf8::printable(marks[i].name), page.width - 31) << '\n';
+             << cut_end(utf8::printable(marks[i].name), page.width - 31) << of_ranks(page.report, marks[i].ranks) << '\n';
   }
   if (marks.size() > shown) page.out << pad_left("", 14) << plural(marks.size() - shown, "more mark") << '\n';
 }

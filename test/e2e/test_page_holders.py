@@ -163,13 +163,17 @@ def ran_out(tmp_path_factory):
     done = subprocess.run([VRAMTRACK, "run", "--sim=4GiB", "--quiet", "-o", folder, "--", sys.executable, folder / "runs_out.py"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (trace,) = folder.glob("vramtrack-*.vtrace")
-    subprocess.run([VRAMTRACK, "report", "--format", "html", "-o", folder / "page.html", trace], check=True, timeout=300)
-    return folder / "page.html", json.loads(trace.with_suffix(".json").read_text()), json.loads(trace.with_suffix(".oom-1.json").read_text())
+    for made_of in trace, trace.with_suffix(".json"):
+        page = folder / f"page{made_of.suffix}.html"
+        subprocess.run([VRAMTRACK, "report", "--format", "html", "-o", page, made_of], check=True, timeout=300)
+    return folder, json.loads(trace.with_suffix(".json").read_text()), json.loads(trace.with_suffix(".oom-1.json").read_text())
 
 
-def test_every_recorded_moment_has_its_holders_and_parts(browser, ran_out):
-    path, at_exit, at_oom = ran_out
-    page = browser.open(path, hash="#tab=holders&at=oom%3A1")
+@pytest.mark.parametrize("made_of", [".vtrace", ".json"])
+def test_every_recorded_moment_has_its_holders_and_parts(browser, ran_out, made_of):
+    folder, at_exit, at_oom = ran_out
+    assert at_exit["ooms"][0]["holders"] == at_oom["holders"] and at_exit["ooms"][0]["breakdown"] == at_oom["breakdown"]
+    page = browser.open(folder / f"page{made_of}.html", hash="#tab=holders&at=oom%3A1")
     held = next(h for h in at_oom["holders"] if h["path"] == "__main__.store.items")
     assert "store" in page.evaluate(NAMES)[0] and "384 MiB" in page.text("#panel-holders .lead")
     assert held["retained_bytes"] == 384 << 20

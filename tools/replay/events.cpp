@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 #include "contract/notes.hpp"
 #include "contract/sim_settings.hpp"
 #include "report/model/read_fact.hpp"
+#include "tools/replay/sizes.hpp"
 
 namespace vramtrack::tools::replay {
 namespace {
@@ -58,13 +60,14 @@ std::string settings_of(const trace::TraceFile& trace) {
 class Recorder {
  public:
   Recorder(const trace::TraceFile& trace, Recording& out)
-      : trace_(trace), places_(trace, out.device), out_(out), device_(out.device) {
+      : trace_(trace), places_(trace, out.device), sizes_(trace, out.device), out_(out), device_(out.device) {
     for (const trace::Oom& oom : trace.ooms)
       if (oom.record.layer == tensor && oom.record.device == device_) ooms_.push_back(oom.record);
   }
 
   void take(const trace::HistoryEvent& event) {
     while (!ooms_.empty() && ooms_.front().time < event.time) attempt();
+    sizes_.look_until(event.time);
     if (event.site >= trace_.sites.size()) return;
     const trace::Site& site = trace_.sites[event.site];
     if (site.used != 1 || site.device != device_) return;
@@ -76,6 +79,9 @@ class Recorder {
 
   void finish() {
     while (!ooms_.empty()) attempt();
+    sizes_.look_until(std::numeric_limits<std::uint64_t>::max());
+    // Expandable segments are split to the last 512 bytes: every size is certain.
+    if (out_.settings.find("expandable_segments:True") == std::string::npos) out_.unsure_blocks = sizes_.settle(out_.events);
     if (unknown_ > 0)
       out_.notes.push_back(std::to_string(unknown_) + " frees of blocks that the history does not know are left out");
   }
@@ -84,8 +90,10 @@ class Recorder {
   void of_tensor(const trace::HistoryEvent& event) {
     empty_cache();
     if (!event.is_free) {
+      const Place place = places_.place(event.address, event.time);
+      sizes_.add_block(out_.events.size(), event.address, event.bytes, place);
       blocks_[event.address] = next_;
-      out_.events.push_back({Event::alloc, next_++, event.bytes, places_.place(event.address, event.time)});
+      out_.events.push_back({Event::alloc, next_++, event.bytes, event.bytes, event.bytes, place});
       return;
     }
     const auto block = blocks_.find(event.address);
@@ -93,7 +101,8 @@ class Recorder {
       ++unknown_;
       return;
     }
-    out_.events.push_back({Event::free, block->second, 0, {}});
+    sizes_.drop_block(event.address);
+    out_.events.push_back({Event::free, block->second, 0, 0, 0, {}});
     blocks_.erase(block);
   }
 
@@ -104,9 +113,11 @@ class Recorder {
       if (before_frees_ && out_.total_bytes != 0 && *before_frees_ + event.bytes > out_.total_bytes - context())
         before_frees_.reset();
       empty_cache();
+      sizes_.add_segment(event.address, event.bytes);
       used_ += event.bytes;
       return;
     }
+    sizes_.drop_segment(event.address);
     if (!before_frees_ && is_segment(event.site)) before_frees_ = used_;
     used_ -= std::min(used_, event.bytes);
   }
@@ -114,12 +125,13 @@ class Recorder {
   void empty_cache() {
     if (!before_frees_) return;
     before_frees_.reset();
-    out_.events.push_back({Event::empty_cache, 0, 0, {}});
+    out_.events.push_back({Event::empty_cache, 0, 0, 0, 0, {}});
   }
 
   void attempt() {
     before_frees_.reset();  // the allocator had tried that
-    out_.events.push_back({Event::attempt, 0, ooms_.front().requested_bytes, {}});
+    const std::uint64_t bytes = ooms_.front().requested_bytes;
+    out_.events.push_back({Event::attempt, 0, bytes, bytes, bytes, {}});
     ooms_.pop_front();
   }
 
@@ -141,6 +153,7 @@ class Recorder {
 
   const trace::TraceFile& trace_;
   const Segments places_;
+  Sizes sizes_;
   Recording& out_;
   const int device_;
   std::deque<trace::OomRecord> ooms_;

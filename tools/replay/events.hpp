@@ -19,6 +19,7 @@ struct Recording {
   std::uint64_t ooms = 0;
   std::string settings;             // PYTORCH_CUDA_ALLOC_CONF of the run
   std::vector<Event> events;
+  std::uint64_t unsure_blocks = 0;  // whose size as asked for is not certain
   std::vector<std::string> notes;   // what is missing in them
 };
 

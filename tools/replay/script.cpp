@@ -3,10 +3,28 @@
 namespace vramtrack::tools::replay {
 
 const char* const script = R"(
-import array, contextlib, json, sys
+import array, contextlib, json, os, sys
 
 try:
     import torch
+except Exception as error:
+    sys.exit("%s has no PyTorch (%s); --python names another interpreter" % (sys.executable, error))
+
+events, result_file, column = sys.argv[1:4]
+least = None
+if column == "likely":
+    # The least that can have been asked for, in a process of its own: an allocator is used once.
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        column = "least"
+    else:
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            least = file.read()
+        os.waitpid(child, 0)
+
+try:
     torch.cuda.init()
     raw_alloc, raw_delete = torch._C._cuda_cudaCachingAllocator_raw_alloc, torch._C._cuda_cudaCachingAllocator_raw_delete
 except Exception as error:
@@ -14,7 +32,7 @@ except Exception as error:
 
 ALLOC, FREE, EMPTY, ATTEMPT = range(4)  # Event::kind
 words = array.array("Q")
-with open(sys.argv[1], "rb") as file:
+with open(events, "rb") as file:
     words.frombytes(file.read())
 blocks, oom = {}, None
 streams, pools = [torch.cuda.default_stream()], [None]
@@ -29,8 +47,9 @@ def alloc(size, place):
     with torch.cuda.use_mem_pool(pools[pool]) if pool else contextlib.nullcontext():
         return raw_alloc(size, streams[stream].cuda_stream)
 
-for at in range(0, len(words), 4):
-    kind, block, size, place = words[at:at + 4]
+size_of = {"bytes": 2, "likely": 3, "least": 4}[column]
+for at in range(0, len(words), 6):
+    kind, block, place, size = words[at], words[at + 1], words[at + 5], words[at + size_of]
     try:
         if kind == ALLOC:
             blocks[block] = alloc(size, place)
@@ -41,18 +60,22 @@ for at in range(0, len(words), 4):
         else:
             raw_delete(alloc(size, place))
     except torch.cuda.OutOfMemoryError:
-        oom = {"event": at // 4, "requested_bytes": size, "live_bytes": torch.cuda.memory_allocated(),
+        oom = {"event": at // 6, "requested_bytes": size, "live_bytes": torch.cuda.memory_allocated(),
                "reserved_bytes": torch.cuda.memory_reserved()}
         break
+
+if column == "least":
+    os.write(writer, str(torch.cuda.max_memory_reserved()).encode())
+    os._exit(0)
 
 free = [block["size"] for segment in torch.cuda.memory_snapshot() for block in segment["blocks"]
         if block["state"] == "inactive"]
 result = {"peak_live_bytes": torch.cuda.max_memory_allocated(), "peak_reserved_bytes": torch.cuda.max_memory_reserved(),
+          "peak_reserved_least_bytes": int(least) if least else torch.cuda.max_memory_reserved(),
           "live_bytes": torch.cuda.memory_allocated(), "reserved_bytes": torch.cuda.memory_reserved(),
           "largest_free_bytes": max(free, default=0), "out_of_memory": oom is not None, "oom": oom}
-with open(sys.argv[2], "w") as file:
+with open(result_file, "w") as file:
     json.dump(result, file)
-import os
 os._exit(0)  # nothing is to be taken down
 )";
 

@@ -330,3 +330,38 @@ TEST_CASE("merge: out-of-memory events keep what each call site of their process
   CHECK(read.ooms[1].rank == "1");
   CHECK(read.ooms[1].sites.size() == 1);
 }
+
+TEST_CASE("merge: the same mark or phase of each rank is one, with who has it") {
+  std::vector<Report> reports;
+  for (int rank = 0; rank < 3; ++rank) {
+    Report report = rank_report(rank, rank, MiB);
+    report.process.started_at = rank == 0 ? "2026-11-23T22:15:01Z" : "2026-11-23T22:15:00Z";  // rank 0 began a second later
+    report.marks = {{1.0 + rank, "epoch", Bytes{10} * MiB, {}}, {5.0 + rank, "epoch", Bytes{20} * MiB, {}}};
+    if (rank == 2) report.marks.push_back({9.0, "only here", std::nullopt, {}});
+    report.phases = {{"train", 7, 2.0, 4.0 + rank, {}}, {"evaluate", 7, 6.0, 8.0, {}}};
+    if (rank == 1) report.phases[1].end.reset();
+    reports.push_back(report);
+  }
+  const Report merged = merge(reports);
+  REQUIRE(merged.marks.size() == 3);
+  CHECK(merged.marks[0].name == "epoch");
+  CHECK(merged.marks[0].time == 2.0);  // rank 0's at 2, rank 1's at 2, rank 2's at 3, counted from the first start
+  CHECK(merged.marks[0].live_bytes == Bytes{30} * MiB);
+  CHECK(merged.marks[0].ranks == std::vector<std::string>{"0", "1", "2"});
+  CHECK(merged.marks[1].time == 6.0);
+  CHECK(merged.marks[1].live_bytes == Bytes{60} * MiB);
+  CHECK(merged.marks[2].ranks == std::vector<std::string>{"2"});
+  CHECK_FALSE(merged.marks[2].live_bytes);
+  REQUIRE(merged.phases.size() == 2);
+  CHECK(merged.phases[0].begin == 2.0);
+  CHECK(merged.phases[0].end == 6.0);
+  CHECK_FALSE(merged.phases[1].end);  // open at the end of rank 1
+  std::ostringstream text;
+  render::text(merged, text, {});
+  CHECK(text.str().find("only here  (rank 2)") != std::string::npos);
+  CHECK(text.str().find("epoch  (") == std::string::npos);
+  std::ostringstream json, again;
+  render::json(merged, json);
+  render::json(read_report(json.str(), "merged.json"), again);
+  CHECK(again.str() == json.str());
+}
