@@ -241,7 +241,7 @@ void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
                      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
                                       : std::string(" alone holds ")) +
                      human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
-                     "; letting it go would return that." + held_also(moment, *main);
+                     (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + held_also(moment, *main);
   if (!main->known.empty()) finding.message += " It is " + main->known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
   if (!main->fix.empty())

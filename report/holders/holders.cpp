@@ -187,8 +187,12 @@ void name_unfinished(const Report& report, const OomReport& oom, std::vector<Hol
       row.file = frame->file;
       if (frame->line > 0) row.line = frame->line;
       row.line_adds = true;
+      if (row.verdict == "growing") {
+        row.verdict = "recent";
+        row.evidence = "the statement that fills it runs: " + row.evidence;
+      }
     }
-    top.known = "a container that a statement which still runs is filling";
+    top.known = unfinished;
     top.fix = "Work on fewer elements at a time, or move each to host memory as it is made (`.cpu()`).";
   }
 }

@@ -82,6 +82,11 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   Place place = place_of(user, read_source);
   place.variable.clear();
   place.limited = false;
+  // An attribute that the user's code gave to an object of a library.
+  if (owner.name != user.name && !owner.of_class.empty()) {
+    const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0});
+    if (given.line > 0 && (given.grows || is_link(held, node))) return {place.file, given.line, true, given.limited, ""};
+  }
   if (place.adds || (place.line > 0 && is_iterator(held, node))) {
     place.adds = true;  // such an iterator is made to hold what it gives
     return place;
