@@ -19,7 +19,7 @@ void driver_is_up() noexcept {
 }
 
 void out_of_memory(std::uint32_t n) noexcept {
-  cuda_facts::write_memory(n);
+  if (n != 0) cuda_facts::write_memory(n);
   agent::note_oom(n);
 }
 

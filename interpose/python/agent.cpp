@@ -329,7 +329,7 @@ bool look_at_all() noexcept {
   return done;
 }
 
-std::uint32_t last_oom() noexcept { return t_last_oom; }
+std::uint32_t last_oom() noexcept { return std::exchange(t_last_oom, 0); }
 void note_oom(std::uint32_t n) noexcept { t_last_oom = n; }
 
 bool is_interpreter(const void* address) noexcept {

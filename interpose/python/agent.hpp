@@ -25,7 +25,8 @@ bool is_interpreter(const void* address) noexcept;
 /// False: there is no agent here.
 bool look_at_all() noexcept;
 
-/// An OOM snapshot `n` was written by the allocator hook in this thread: the observer attaches its facts to it.
+/// An OOM snapshot `n` was written by the allocator hook in this thread: the observer, which asks once, attaches its
+/// facts to it. 0: no snapshot is kept of this one.
 std::uint32_t last_oom() noexcept;
 void note_oom(std::uint32_t n) noexcept;
 

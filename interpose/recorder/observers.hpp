@@ -15,7 +15,7 @@ struct Observers {
   /// A first CUDA allocation has succeeded, so the driver is up and can be asked. Once a trace.
   void (*driver_is_up)() noexcept;
   /// Out-of-memory event `n` of the trace has been written, in this thread, inside the call that failed.
-  void (*out_of_memory)(std::uint32_t n) noexcept;
+  void (*out_of_memory)(std::uint32_t n) noexcept;  // 0: no snapshot of it is kept
   /// The exit moment: the driver can still be asked. `first`: it never was, since nothing was allocated.
   void (*freezing)(bool first) noexcept;
   /// This process turned out to be a forked child for which no fork handler ran (clone, _Fork).

@@ -182,7 +182,7 @@ void record_oom(Layer layer, std::int16_t device, std::uint64_t requested, std::
   const stacks::Captured captured = stacks::capture(start);
   if (layer == Layer::cuda) live = live_on(device);
   const std::uint32_t n = ledger::snapshot_oom(layer, device, requested, live, reserved, captured.stack);
-  if (n != 0) observers.out_of_memory(n);
+  observers.out_of_memory(n);
 }
 
 void record_context(std::int16_t device, std::uint64_t handle, const CaptureStart& start) noexcept {

@@ -9,6 +9,7 @@
 #include "report/analysis/agent_facts.hpp"
 #include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
+#include "report/holders/known_holders.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -16,6 +17,7 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr Bytes least_bytes_by_time = 1 << 20;
+constexpr Bytes few_numbers = 64 << 10;  // on the device are no leak: a loss of each step, say, that was detached
 
 /// The container (`__main__.outputs[]`) that holds three quarters or more of the site's tensors, or "".
 std::string container_of(const Report& report, const SiteReport& site) {
@@ -194,6 +196,8 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
     if (keeps_graphs(last) || last.count < 5 || last.bytes == 0) continue;
+    constexpr Bytes block = 512;  // that a scalar takes
+    if (std::max(last.bytes, last.count * block) < few_numbers) continue;
     const double growth = pace(seen);
     if (report.steps.count > 0) {
       if (growth < 0.1 || last.count < last.step / 20) continue;
@@ -306,7 +310,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   std::size_t added = 0;
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
-    if (told_sites.contains(site.id)) continue;
+    if (told_sites.contains(site.id) || site.live_bytes < few_numbers) continue;
     if (judged_by_time(site) && site.layer == "tensor" &&
         (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
       continue;
@@ -356,9 +360,11 @@ Findings growing_site(const Report& report) {
     if (row.garbage && !row.parent && !grew_before_it_was_lost(report.holders, row))
       sites.insert(row.sites.begin(), row.sites.end());  // reference-cycle speaks of it
   for (const HolderMoment& moment : report.moments)
-    for (const HolderReport& row : moment.rows)
-      if (row.verdict == "growing" && 2 * row.graph_bytes > row.retained_bytes)
-        sites.insert(row.sites.begin(), row.sites.end());  // history-accumulation does
+    for (const HolderReport& row : moment.rows) {
+      const bool of_graph = row.verdict == "growing" && 2 * row.graph_bytes > row.retained_bytes;
+      if (of_graph || row.known == holders::unfinished)  // history-accumulation does, out-of-memory
+        sites.insert(row.sites.begin(), row.sites.end());
+    }
   from_grown(report, grown, holders, found, told, sites);
   from_sites(report, holders, found, told, sites);
   return found;

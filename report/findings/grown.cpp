@@ -21,11 +21,17 @@ bool went_on(const Report& report, const HolderMoment& moment, const HolderRepor
   return moment.time - row.first_time >= (end - row.first_time) / 2;
 }
 
-/// Single parts of a row that grew.
+/// Attributes of one object that differ in the numbers of their names: what makes them is a statement.
+bool is_numbered(const HolderReport& row) {
+  return row.kind == "attribute" && row.line_adds && row.path.find('#', row.path.rfind('.')) != std::string::npos;
+}
+
+/// Single parts of a row that grew, and those that are many under numbered names.
 std::vector<const HolderReport*> growing_parts(const HolderMoment& moment, const HolderReport& row) {
   std::vector<const HolderReport*> parts;
   for (const HolderReport& child : moment.rows)
-    if (child.parent == row.id && child.count == 1 && child.verdict == "growing") parts.push_back(&child);
+    if (child.parent == row.id && (child.count == 1 || is_numbered(child)) && child.verdict == "growing")
+      parts.push_back(&child);
   return parts;
 }
 
@@ -59,7 +65,8 @@ const HolderReport& innermost(const HolderMoment& moment, const HolderReport& ro
   const HolderReport* at = &row;
   while (const HolderReport* part = main_part(moment, *at)) {
     // An object in one of its own class, as its attribute: a chain, which its first link holds.
-    if (part->kind == "attribute" && !part->type.empty() && part->type == at->type) break;
+    if (part->kind == "attribute" && !part->type.empty() && part->type == at->type)
+      return at->line_adds || !part->line_adds ? *at : *part;
     at = part;
   }
   return *at;
@@ -67,6 +74,14 @@ const HolderReport& innermost(const HolderMoment& moment, const HolderReport& ro
 
 /// Of a cycle, whose `variable` is the reference that closes it, the path.
 std::string short_of(const HolderReport& row) { return row.garbage || row.variable.empty() ? row.path : row.variable; }
+
+/// Parts of many models that are alike are told by what has the models.
+const HolderReport& container_of_models(const HolderMoment& moment, const HolderReport& row) {
+  if (2 * model_bytes(row.roles) <= row.retained_bytes) return row;
+  const HolderReport* at = &row;
+  while (at->count > 1 && above(moment, *at) != nullptr) at = above(moment, *at);
+  return at->count == 1 ? *at : row;
+}
 
 bool same_memory(const HolderReport& a, const HolderReport& b) {
   return std::any_of(a.sites.begin(), a.sites.end(), [&](std::uint32_t site) {
@@ -89,7 +104,7 @@ std::string name_of(const HolderMoment& moment, const HolderReport& row) {
     if (part->kind == "item") return short_of(row);  // elements are no names of their own
     text += (text.empty() ? "" : " / ") + short_of(*part);
   }
-  return text.empty() ? short_of(row) : text;
+  return text.empty() ? short_of(container_of_models(moment, row)) : text;
 }
 
 const HolderReport* above(const HolderMoment& moment, const HolderReport& row) {

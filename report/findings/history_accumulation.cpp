@@ -3,7 +3,9 @@
 // to a step), from an early step on, until the end. Without optimizer steps: the number of nodes and the uses of one
 // parameter grow from look to look.
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
@@ -33,6 +35,31 @@ bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
   if (seen.size() == 1 && last.first_step > last.step / 2) return false;
   // Looks go on, at doubling steps, as long as graphs reach over steps: a last look long ago means that it ended.
   return last.at_end || last.step * 2 + 1 >= report.steps.count;
+}
+
+/// What looks saw under several names (a closure's variable while its function ran, and later by what holds the function)
+/// is one variable where one statement adds to it.
+std::vector<std::vector<Holder>> joined_by_statement(std::vector<std::vector<Holder>> all) {
+  std::map<std::tuple<std::string, std::string, int>, std::size_t> known;
+  std::vector<std::vector<Holder>> joined;
+  for (std::vector<Holder>& seen : all) {
+    const Holder& last = seen.back();
+    if (last.grows && last.line > 0) {
+      const auto [at, added] = known.try_emplace({last.file, last.variable, last.line}, joined.size());
+      if (!added) {
+        std::vector<Holder>& one = joined[at->second];
+        one.insert(one.end(), seen.begin(), seen.end());
+        std::ranges::stable_sort(one, [](const Holder& a, const Holder& b) {
+          return std::pair(a.look, a.nodes) < std::pair(b.look, b.nodes);
+        });
+        for (std::size_t i = one.size(); i-- > 1;)  // of one look the name with the larger graph
+          if (one[i - 1].look == one[i].look) one.erase(one.begin() + static_cast<std::ptrdiff_t>(i) - 1);
+        continue;
+      }
+    }
+    joined.push_back(std::move(seen));
+  }
+  return joined;
 }
 
 bool grows_without_steps(const Report& report, const std::vector<Holder>& seen) {
@@ -74,13 +101,21 @@ Finding describe(const Holder& last, bool with_steps) {
   return finding;
 }
 
+/// `params` of `params['0.weight'].grad_fn`: what carries the graph on.
+std::string carrier(std::string name) {
+  name.resize(std::min(name.size(), name.find(".grad_fn")));
+  name.resize(std::min(name.size(), name.find('[')));
+  return name;
+}
+
 /// Memory that hangs on autograd graphs and grew, as the graph of who holds whom shows it: no look saw the variable.
 Finding describe(const Report& report, const Grown& grown) {
   const HolderReport& row = *grown.row;
   const bool by_step = row.bytes_per_step.value_or(0) > 0;
+  const std::string variable = carrier(row.variable);
   Finding finding = make("history-accumulation", "warning",
-                         "`" + row.variable + "` keeps the autograd graph of every " + (by_step ? "step" : "pass"));
-  finding.variable = row.variable;
+                         "`" + variable + "` keeps the autograd graph of every " + (by_step ? "step" : "pass"));
+  finding.variable = variable;
   finding.bytes = row.retained_bytes;
   const SiteReport* site = main_site(report, row);
   if (site != nullptr) finding.site = site->id;
@@ -88,7 +123,7 @@ Finding describe(const Report& report, const Grown& grown) {
     finding.file = row.file;
     finding.line = row.line;
   }
-  finding.message = "`" + row.variable + "` (" + row.type + ", `" + row.path + "`) keeps " +
+  finding.message = "`" + variable + "` (" + row.type + ", `" + row.path + "`) keeps " +
                     human_bytes(row.retained_bytes) + " alive, " + human_bytes(row.graph_bytes) +
                     " of it saved for backward by autograd graphs that reach back over the whole run: " + row.evidence +
                     "." + held_also(*grown.moment, row);
@@ -102,6 +137,14 @@ Finding describe(const Report& report, const Grown& grown) {
   return finding;
 }
 
+/// What no statement of the file fills, and the graph of who holds whom shows to grow without the graphs (the calls that
+/// a mock remembers, say): growing-site speaks of it.
+bool is_told_by_holder(const std::vector<Grown>& grown, const Holder& holder) {
+  return holder.line <= 0 && std::ranges::any_of(grown, [&](const Grown& one) {
+    return !one.of_graph && one.row->file == holder.file && one.row->variable == holder.variable;
+  });
+}
+
 }  // namespace
 
 Findings history_accumulation(const Report& report) {
@@ -110,7 +153,9 @@ Findings history_accumulation(const Report& report) {
     bool with_steps;
   };
   std::vector<Guilty> guilty;
-  for (std::vector<Holder>& seen : holders_by_variable(report)) {
+  std::vector<std::vector<Holder>> observed = holders_by_variable(report);
+  if (report.steps.count == 0) observed = joined_by_statement(std::move(observed));
+  for (std::vector<Holder>& seen : observed) {
     std::erase_if(seen, [](const Holder& holder) { return holder.graphs == 0; });
     if (seen.empty()) continue;
     if (spans_the_run(report, seen))
@@ -125,16 +170,27 @@ Findings history_accumulation(const Report& report) {
     return std::pair(a.last.steps, a.last.at_end) > std::pair(b.last.steps, b.last.at_end);
   });
   std::set<std::pair<std::string, int>> told;
+  const std::vector<Grown> grown_rows = grown_holders(report);
   Findings found;
   for (const Guilty& g : guilty) {
     if (any_grows && !g.last.grows) continue;
+    if (is_told_by_holder(grown_rows, g.last)) continue;
     if (!told.insert({g.last.file, g.last.line}).second) continue;
     found.push_back(describe(g.last, g.with_steps));
     if (found.size() == 5) break;
   }
   if (!found.empty()) return found;
-  for (const Grown& grown : grown_holders(report))
-    if (grown.of_graph && found.size() < 5) found.push_back(describe(report, grown));
+  for (const Grown& grown : grown_rows) {
+    if (!grown.of_graph || found.size() == 5) continue;
+    Finding finding = describe(report, grown);
+    const auto same = std::ranges::find_if(found, [&](const Finding& other) {  // another element of the same variable
+      return other.variable == finding.variable && other.file == finding.file && other.line == finding.line;
+    });
+    if (same == found.end())
+      found.push_back(std::move(finding));
+    else
+      same->bytes += finding.bytes;
+  }
   return found;
 }
 

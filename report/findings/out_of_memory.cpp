@@ -97,12 +97,40 @@ bool is_model_memory(const HolderReport& row) { return 2 * model_bytes(row.roles
 /// Held by a name in Python, and no model, gradient or optimizer state: what the program could let go.
 bool can_go(const HolderReport& row) { return row.kind != "cxx" && !row.garbage && !is_model_memory(row); }
 
+/// Whether a backward pass asked.
+bool in_backward(const Report& report, const OomReport& oom) {
+  return std::ranges::any_of(oom.stack, [&](FrameId id) {
+    const Frame& frame = report.frames[id];
+    return frame.kind == "native" ? frame.function.starts_with("torch::autograd::Engine::")
+                                  : frame.function == "_engine_run_backward";
+  });
+}
+
+/// Whether gradients are made; without them there are none to accumulate.
+bool trains(const Report& report, const OomReport& oom) {
+  return report.steps.count > 0 || in_backward(report, oom) ||
+         std::ranges::any_of(report.allocations, [](const AllocationReport& allocation) {
+           return allocation.tensor && allocation.tensor->role == "gradient";
+         });
+}
+
+Bytes cached_bytes(const OomReport& oom) {
+  return oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
+}
+
+/// Whether the cache has what was asked for, but not in one piece.
+bool in_pieces(const OomReport& oom) {
+  const Bytes cached = cached_bytes(oom);
+  return oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes;
+}
+
 /// What the pass that was running had saved for its backward pass so far: nobody keeps it by mistake.
-bool is_running_pass(const Report& report, const HolderReport& row) {
+bool is_running_pass(const Report& report, const OomReport& oom, const HolderReport& row) {
   const auto saved = row.roles.find("saved_for_backward");
   if (saved == row.roles.end() || 2 * saved->second <= row.retained_bytes) return false;
   if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
-  return report.steps.count > 0 ? row.first_step == report.steps.count : row.kind == "library";
+  if (report.steps.count > 0) return row.first_step == report.steps.count;
+  return row.kind == "library" || !row.library.empty() || in_backward(report, oom);
 }
 
 /// What filled the device, in shares that add up to what the allocator had; as text, and as evidence.
@@ -127,7 +155,7 @@ std::string shares_of(const Report& report, const OomReport& oom, Finding& findi
   const Bytes model = model_bytes(by_role);
   const Bytes graphs = by_role["activation"], named = by_role["python"], workspaces = by_role["workspace"];
   const Bytes rest = by_role["temporary"] + by_role["unknown"];
-  const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
+  const Bytes cached = cached_bytes(oom);
   Bytes largest_piece = 0;
   for (const LedgerEntry& entry : report.ledger)
     if (entry.device == oom.device) largest_piece = entry.largest_free_cached_block_bytes;
@@ -160,7 +188,7 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       at->second.count = 1;
       if (!fresh) join(at->second, row);
     }
-    if (!can_go(row) || (row.count > 1 && row.kind != "attribute"))
+    if (!can_go(row) || (row.count > 1 && row.kind != "attribute" && row.parent))
       continue;  // elements of a container: that is the one to name
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);
@@ -178,7 +206,7 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
 }
 
 /// Names the holder whose memory can be had back.
-void tell_holder(const Report& report, Finding& finding) {
+void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
   const HolderMoment& moment = report.holders;
   Json holders = Json::array();
   for (const HolderReport& row : moment.rows) {
@@ -190,12 +218,16 @@ void tell_holder(const Report& report, Finding& finding) {
   finding.evidence["holders"] = std::move(holders);
   const std::optional<HolderReport> main = main_holder(moment);
   if (!main || main->retained_bytes == 0) return;
-  if (is_running_pass(report, *main)) {
+  if (is_running_pass(report, oom, *main)) {
     finding.message += " The pass that was running had saved " + human_bytes(main->retained_bytes) + " in " +
                        plural(main->blocks, "block") + " for its backward pass by then.";
-    finding.fix =
-        "Use a smaller batch (and accumulate gradients over several), run modules through torch.utils.checkpoint, or "
+    const std::string less =
+        "a smaller batch (and accumulate gradients over several), run modules through torch.utils.checkpoint, or "
         "compute in bfloat16 (torch.autocast): less is saved for backward then.";
+    finding.fix = trains(report, oom) ? "Use " + less
+                                      : "Where no gradient is wanted, run without a graph (`torch.no_grad()`, "
+                                        "`torch.inference_mode()`): nothing is saved then. Else use " +
+                                            less;
     return;
   }
   if (main->type == "frame" && main->kind == "library") {  // an argument of a call that runs: no variable of the user's
@@ -209,10 +241,16 @@ void tell_holder(const Report& report, Finding& finding) {
                      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
                                       : std::string(" alone holds ")) +
                      human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
-                     "; letting it go would return that." + held_also(moment, *main);
+                     (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + held_also(moment, *main);
   if (!main->known.empty()) finding.message += " It is " + main->known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
-  if (!main->fix.empty()) finding.fix = main->fix;
+  if (!main->fix.empty())
+    finding.fix = main->fix;
+  else if (2 * main->retained_bytes >= oom.live_bytes)
+    finding.fix = "Let `" + *finding.variable +
+                  "` hold less: a number (`.item()`), a copy in host memory (`.cpu()`), or fewer elements at a time. " +
+                  (in_pieces(oom) ? finding.fix : "");
+  if (finding.fix.ends_with(' ')) finding.fix.pop_back();
 }
 
 /// Whether models, their gradients, the optimizers and the workspaces, which no batch makes smaller, had nearly all.
@@ -229,9 +267,8 @@ bool model_fills(const Report& report, const OomReport& oom) {
 /// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones,
 /// and a model that fills the device alone is not helped by a smaller batch.
 std::string advice(const Report& report, const OomReport& oom) {
-  const Bytes cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
-  if (oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes)
-    return "The allocator has " + human_bytes(cached) +
+  if (in_pieces(oom))
+    return "The allocator has " + human_bytes(cached_bytes(oom)) +
            " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
   for (const LedgerEntry& entry : report.ledger)
     if (entry.device == oom.device && entry.total_bytes > 0 && oom.requested_bytes > entry.total_bytes)
@@ -244,20 +281,24 @@ std::string advice(const Report& report, const OomReport& oom) {
            "them "
            "in fewer bytes (bfloat16 parameters, an 8-bit optimizer or one with less state), shard them over several "
            "devices (FSDP, ZeRO), or keep them in host memory.";
-  bool trains = report.steps.count > 0;
-  for (const AllocationReport& allocation : report.allocations)
-    trains = trains || (allocation.tensor && allocation.tensor->role == "gradient");
-  return trains
+  return trains(report, oom)
              ? "Free what you do not need (see the other findings), use a smaller batch, or accumulate gradients over "
                "several."
              : "Free what you do not need (see the other findings), use a smaller batch, and run without a graph "
                "(`torch.no_grad()`, `torch.inference_mode()`) where no gradient is wanted.";
 }
 
+/// Whether the program went on and came to its end as one that succeeds does: it caught the error.
+bool was_handled(const Report& report) {
+  return report.process.end.kind == "exit" && report.process.end.code == 0;
+}
+
 Finding describe(const Report& report, const OomReport& oom) {
+  const bool handled = was_handled(report);
   Finding finding =
-      make("out-of-memory", "error",
-           "Out of memory: " + human_bytes(oom.requested_bytes) + " did not fit on cuda:" + std::to_string(oom.device));
+      make("out-of-memory", handled ? "warning" : "error",
+           std::string(handled ? "Out of memory, which the program handled: " : "Out of memory: ") +
+               human_bytes(oom.requested_bytes) + " did not fit on cuda:" + std::to_string(oom.device));
   finding.bytes = oom.requested_bytes;
   if (const Frame* frame = own_of(report, oom.stack)) {
     finding.file = frame->file;
@@ -275,7 +316,8 @@ Finding describe(const Report& report, const OomReport& oom) {
   finding.evidence = {{"n", oom.n},
                       {"requested_bytes", oom.requested_bytes},
                       {"live_bytes", oom.live_bytes},
-                      {"reserved_bytes", oom.reserved_bytes}};
+                      {"reserved_bytes", oom.reserved_bytes},
+                      {"handled", handled}};
   finding.fix = advice(report, oom);
   if (report.at != "oom") return finding;  // the rest is that of another moment
   look_at_device(report, oom, finding);
@@ -298,7 +340,7 @@ Finding describe(const Report& report, const OomReport& oom) {
 
   if (report.holders.moment == "out_of_memory") {
     finding.message += shares_of(report, oom, finding);
-    tell_holder(report, finding);
+    tell_holder(report, oom, finding);
     return finding;
   }
   const auto held = held_by_script(report);

@@ -9,7 +9,7 @@ namespace vramtrack::holders {
 
 namespace {
 
-constexpr std::size_t least_elements = 8;
+constexpr std::size_t least_elements = 8, least_models = 24;
 constexpr std::uint8_t tensor_layer = static_cast<std::uint8_t>(trace::Layer::tensor);
 
 bool is_tensor_account(const trace::Account& account) {
@@ -97,7 +97,8 @@ std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {
   return count;
 }
 
-Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model) const {
+Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model,
+                          bool of_modules) const {
   SiteHistory history;
   std::map<std::uint32_t, std::uint64_t> sites;
   std::int16_t device = 0;
@@ -121,7 +122,8 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   history.first_step = first.step;
   const Birth& last = *std::max_element(history.survivors.begin(), history.survivors.end(), by_time);
   const bool one_pass = is_one_pass(first.time, last.time, history.survivors.size());
-  history.least_births = of_container && !one_pass ? least_elements : 100;
+  // Models that each ran once look like the layers of one; nobody loads so many on purpose.
+  history.least_births = !of_container ? 100 : !one_pass ? least_elements : of_modules ? least_models : 100;
   // What the sites of a holder free again counts against it only where it is theirs alone to say: the site that made
   // most of its memory.
   const auto main =

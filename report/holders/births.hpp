@@ -22,7 +22,9 @@ class BirthJudge {
 
   /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container;
   /// `of_model`: a model in use consists of them, or they go with its parameters, and it may grow in stages.
-  Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model = false) const;
+  /// `of_modules`: each is a model.
+  Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model = false,
+                bool of_modules = false) const;
 
   /// Whether one and the same nn.Module ran before the first of these was born and after the last, or nearly: they came
   /// while a model worked, not while it was set up.

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "report/analysis/agent_facts.hpp"
 #include "report/holders/cycle.hpp"
 #include "report/holders/holding_tree.hpp"
 #include "report/holders/known_holders.hpp"
@@ -94,14 +95,24 @@ class Maker {
           child);
       return;
     }
+    if (const std::uint32_t coroutine = coroutine_of(child);
+        coroutine != no_node && std::ranges::none_of(sharers, [&](std::uint32_t node) { return is_of_user(node); })) {
+      const std::string task = path_of(held_, coroutine, true) + "|task";  // which the event loop's parts hold together
+      add(groups, task, child);
+      groups[task].named_by = coroutine;
+      return;
+    }
     std::uint32_t named_by = no_node;
     for (const std::uint32_t at : way_to(held_, child))
       if (at != child && sharers.contains(at)) named_by = at;
     if (named_by == no_node) named_by = child;
+    if (held_.is_node(named_by) && is_of_itertools(named_by))  // of the halves of a `tee` the one that lags behind
+      for (const std::uint32_t sharer : sharers)
+        if (is_of_itertools(sharer) && held_.retained[sharer] > held_.retained[named_by]) named_by = sharer;
     std::string key = "shared";
     std::size_t named = 0;
     std::set<std::string> names;
-    for (const std::uint32_t sharer : sharers) names.insert(path_of(held_, sharer, true));
+    for (const std::uint32_t sharer : sharers) names.insert(blank_indices(path_of(held_, sharer, true)));
     std::set<std::string> own;
     if (directly && is_top_level && held_.is_node(top)) own = names_in(top, child);
     names.insert(own.begin(), own.end());
@@ -121,6 +132,24 @@ class Maker {
       if (edge.to == node && names.size() < most_sharers) names.insert(variable_path(held_, edge));
     return names;
   }
+
+  /// The coroutine of the user's that a task is to finish, or no_node.
+  std::uint32_t coroutine_of(std::uint32_t task) const {
+    for (const std::uint32_t part : tree_.below(task))
+      if (held_.has(part, trace::graph_suspended) && held_.has(part, trace::graph_user_code) &&
+          type_of(task).ends_with("Task"))
+        return part;
+    return no_node;
+  }
+
+  /// Whether a variable of the user's leads to it, not one of a library.
+  bool is_of_user(std::uint32_t node) const {
+    const std::vector<std::uint32_t> way = way_to(held_, node);
+    return !way.empty() &&
+           (held_.has(way.front(), trace::graph_user_code) || held_.has(way.front(), trace::graph_main));
+  }
+
+  bool is_of_itertools(std::uint32_t node) const { return type_of(node).starts_with("itertools."); }
 
   std::string type_of(std::uint32_t node) const {
     if (!held_.is_node(node)) return "";
@@ -275,8 +304,11 @@ class Maker {
     // Modules that are added to one that works already, each under a name of its own, are elements of it.
     const bool added = model && elements.size() > few && held_.has(group.nodes.front(), trace::graph_nn_module) &&
                        group.nodes.size() > 1 && births_.born_at_work(elements);
-    Verdict verdict =
-        births_.judge(elements, of_container && (!model || added), added || model_.is_state(group.nodes.front()));
+    const auto is_model = [&](std::uint32_t node) { return held_.has(node, trace::graph_nn_module); };
+    const bool of_models = group.nodes.size() == 1 && !is_model(group.nodes.front()) &&
+                           std::ranges::any_of(tree_.below(group.nodes.front()), is_model);
+    Verdict verdict = births_.judge(elements, of_container && (!model || added),
+                                    added || model_.is_state(group.nodes.front()), of_models);
     std::map<std::uint32_t, Bytes> sites;
     bool first = true;
     for (const std::vector<HeldBlock>& element : elements)

@@ -1,11 +1,13 @@
 #include "report/holders/holders.hpp"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "report/holders/forest.hpp"
 #include "report/holders/known_holders.hpp"
+#include "report/holders/way.hpp"
 #include "report/model/sites.hpp"
 #include "report/symbolize/source_lines.hpp"
 
@@ -143,6 +145,56 @@ void place_by_call(const Report& report, HolderReport& row) {
       row.line_adds = row.line_calls = true;
       return;
     }
+}
+
+/// The frame of the statement that builds a container which nothing refers to yet: it was running when the elements were
+/// made, and is so now. nullptr: not known.
+const Frame* builder_of(const Report& report, const OomReport& oom, const HolderReport& row) {
+  std::vector<const Frame*> running;  // innermost first
+  for (const SiteReport& site : report.sites) {
+    if (row.sites.empty() || site.id != row.sites.front()) continue;
+    for (const FrameId frame : site.stack)
+      if (is_own_frame(report.frames[frame]) && std::ranges::find(oom.stack, frame) != oom.stack.end())
+        running.push_back(&report.frames[frame]);
+  }
+  for (const Frame* frame : running) {
+    const std::string source = frame->source.value_or("");
+    const auto has = [&](std::string_view text) { return source.find(text) != std::string::npos; };
+    if (frame->function.ends_with("comp>") || frame->function.ends_with("<genexpr>") || has(row.type + "(") ||
+        (has(" for ") && !source.starts_with("for ")))
+      return frame;
+  }
+  return running.size() == 1 ? running.front() : nullptr;
+}
+
+/// Names the containers that a statement was building when memory ran out by that statement.
+void name_unfinished(const Report& report, const OomReport& oom, std::vector<HolderReport>& rows) {
+  constexpr std::string_view types[] = {"list", "dict", "set", "tuple"};
+  for (HolderReport& top : rows) {
+    if (top.parent || top.garbage || top.kind != "cxx" || std::ranges::find(types, top.type) == std::end(types)) continue;
+    const Frame* frame = builder_of(report, oom, top);
+    if (frame == nullptr) continue;
+    const std::string before = top.path;
+    const std::string after = top.type + " that " + std::string(file_name(frame->file)) +
+                              (frame->line > 0 ? ":" + std::to_string(frame->line) : std::string()) + " builds";
+    std::set<std::uint32_t> below{top.id};
+    for (HolderReport& row : rows) {
+      if (row.parent && below.contains(*row.parent)) below.insert(row.id);
+      if (!below.contains(row.id) || !row.path.starts_with(before)) continue;
+      row.path.replace(0, before.size(), after);
+      row.variable = short_name(row.path);
+      row.kind = row.id == top.id ? "local" : "item";
+      row.file = frame->file;
+      if (frame->line > 0) row.line = frame->line;
+      row.line_adds = true;
+      if (row.verdict == "growing") {
+        row.verdict = "recent";
+        row.evidence = "the statement that fills it runs: " + row.evidence;
+      }
+    }
+    top.known = unfinished;
+    top.fix = "Work on fewer elements at a time, or move each to host memory as it is made (`.cpu()`).";
+  }
 }
 
 /// Memory of the tensor layer that no object of the graph leads to: C++ alone holds it. A row for each of its largest
@@ -287,6 +339,8 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
       know_by_birth(report, row);
       place_by_call(report, row);
     }
+    if (const auto at = std::ranges::find(report.ooms, moment.oom, &OomReport::n); at != report.ooms.end())
+      name_unfinished(report, *at, forest.rows);
     const bool at_moment = graph->moment() != GraphMoment::look;
     const bool whole = graph->record.omitted_nodes == 0 && !graph->damaged &&
                        (graph->record.flags & (trace::graph_out_of_time | trace::graph_out_of_memory |

@@ -8,6 +8,9 @@
 
 namespace vramtrack::holders {
 
+/// HolderReport::known of what a statement was building when memory ran out.
+inline constexpr std::string_view unfinished = "a container that a statement which still runs is filling";
+
 struct KnownHolder {
   std::string_view name, holder, member, born, what, fix;
 };

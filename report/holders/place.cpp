@@ -43,14 +43,35 @@ bool is_iterator(const HeldGraph& held, std::uint32_t node) {
   });
 }
 
+/// An object in an attribute of one of its own class: a link of a chain.
+bool is_link(const HeldGraph& held, std::uint32_t node) {
+  const std::uint32_t edge = held.is_node(node) ? held.way_edge[node] : no_node;
+  if (edge == no_node || held.graph->edges[edge].kind != GraphEdgeKind::attribute) return false;
+  const std::uint32_t type = held.node(node).type_name;
+  return type != 0 && held.node(held.graph->edges[edge].from).type_name == type;
+}
+
+/// An object of a library's class that is no container of the language: its methods fill it.
+bool is_of_library(const HeldGraph& held, std::uint32_t node) {
+  return held.is(node, GraphNodeKind::object) && !held.has(node, trace::graph_user_code) &&
+         held.text(held.node(node).type_name).find('.') != std::string::npos && !is_of_model(held, node);
+}
+
 }  // namespace
 
 Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read_source, std::string& library) {
   const Owner owner = owner_of(held, node);
   if (!owner.name.empty() && owner.user_code && !owner.file.empty()) {
     Place place = place_of(owner, read_source);
-    // Of an exception the statement that keeps it is meant, of an iterator the one that makes it.
-    const bool whole = held.has(node, trace::graph_exception) || is_iterator(held, node);
+    // Of an exception the statement that keeps it is meant, of an iterator the one that makes it, of a chain the one
+    // that adds a link.
+    const bool whole = held.has(node, trace::graph_exception) || is_iterator(held, node) || is_link(held, node);
+    if (!place.adds && !whole && is_of_library(held, node)) {
+      const int line = line_of_use(read_source(owner.file), {owner.name, owner.of_class, owner.function,
+                                                             owner.first_line});
+      if (line != 0) place.line = line;
+      place.adds = line != 0;
+    }
     place.adds = place.adds || (whole && place.line > 0);
     return place;
   }
@@ -61,6 +82,11 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   Place place = place_of(user, read_source);
   place.variable.clear();
   place.limited = false;
+  // An attribute that the user's code gave to an object of a library.
+  if (owner.name != user.name && !owner.of_class.empty()) {
+    const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0});
+    if (given.line > 0 && (given.grows || is_link(held, node))) return {place.file, given.line, true, given.limited, ""};
+  }
   if (place.adds || (place.line > 0 && is_iterator(held, node))) {
     place.adds = true;  // such an iterator is made to hold what it gives
     return place;

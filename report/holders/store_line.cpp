@@ -201,6 +201,10 @@ constexpr std::array<std::string_view, 34> adders = {"append",
                                                      "call_soon",
                                                      "apply_async",
                                                      "enqueue"};
+/// Functions that add to what they are given first: `heapq.heappush(beams, state)`.
+constexpr std::array<std::string_view, 5> adding_functions = {"heappush", "insort", "insort_left", "insort_right",
+                                                              "setitem"};
+constexpr std::array<std::string_view, 3> taking_functions = {"heappop", "heappushpop", "heapreplace"};
 constexpr std::array<std::string_view, 5> takers = {"pop", "popleft", "popitem", "clear", "remove"};
 
 /// After a name: behind its subscripts.
@@ -228,6 +232,30 @@ bool is_meant(const Tokens& tokens, std::size_t at, const StoreQuestion& questio
   const bool behind_dot = at > 0 && tokens[at - 1] == ".";
   if (question.of_class.empty()) return !behind_dot;
   return behind_dot || at == 0;  // `x = []` in the class's own body
+}
+
+/// `heappush` of `heappush(a.b.name, ...)`, where the name stands at a place; "": it is no call's first argument.
+std::string_view given_first_to(const Tokens& tokens, std::size_t at) {
+  std::size_t first = at;
+  while (first >= 2 && tokens[first - 1] == ".") first -= 2;
+  return first >= 2 && tokens[first - 1] == "(" ? tokens[first - 2] : std::string_view();
+}
+
+/// `setattr(self, f"debug_{step}", x)`, `globals()[f"out_{i}"] = x`, `vars(self)[...] = x`: makes variables or attributes
+/// whose names are computed.
+bool makes_names(const Tokens& tokens, bool of_class) {
+  for (std::size_t i = 0; i + 3 < tokens.size(); ++i) {
+    if (of_class && tokens[i] == "setattr" && tokens[i + 1] == "(") return true;
+    const bool space = of_class ? tokens[i] == "vars" || tokens[i] == "__dict__"
+                                : tokens[i] == "globals" || tokens[i] == "locals" || tokens[i] == "vars";
+    if (!space) continue;
+    std::size_t next = i + 1;
+    while (next < tokens.size() && tokens[next] != "[" && tokens[next] != "=" && tokens[next] != ",") ++next;
+    bool subscript = false;
+    next = behind_subscripts(tokens, next, subscript);
+    if (subscript && next < tokens.size() && tokens[next] == "=") return true;
+  }
+  return false;
 }
 
 bool defines(const Statement& statement, std::string_view function) {
@@ -267,6 +295,8 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
         last = dot + 1;
       if (one_of(adders, tokens[last])) best = std::max(best, 8);
     }
+    if (one_of(adding_functions, given_first_to(tokens, i))) best = std::max(best, 8);
+    if (one_of(taking_functions, given_first_to(tokens, i))) takes = true;
     if (next >= tokens.size()) continue;
     if (is_augmented(tokens[next])) best = std::max(best, 7);
     if (tokens[next] == "=" || tokens[next] == ":=") {
@@ -469,6 +499,9 @@ StoreLine store_line(std::string_view source, const StoreQuestion& question) {
   if (statements.empty()) return {};
   const auto scope = scope_of(statements, question);
   const StoreLine own = best_in(statements, scope, question);
+  if (own.line == 0 && std::isdigit(static_cast<unsigned char>(question.name.back())) != 0)
+    for (std::size_t i = scope.first; i < scope.second; ++i)
+      if (makes_names(statements[i].tokens, !question.of_class.empty())) return {statements[i].line, true, false};
   if (own.grows || (scope.first == 0 && scope.second == statements.size())) return own;
   const StoreLine anywhere = best_in(statements, {0, statements.size()}, question);
   return anywhere.grows || own.line == 0 ? anywhere : own;

@@ -103,6 +103,16 @@ std::string step(const HeldGraph& held, const GraphEdge& edge, bool blank, const
   }
 }
 
+/// Of a coroutine or generator of the user's that only an event loop or another library leads to, its own place on the way:
+/// `answer() local hidden` says more than how asyncio reaches it.
+std::size_t first_of_user(const HeldGraph& held, const std::vector<std::uint32_t>& way) {
+  for (std::size_t i = 0; i < way.size(); ++i) {
+    if (!held.has(way[i], trace::graph_user_code)) continue;
+    return i > 0 && held.has(way[i], trace::graph_suspended) ? i : 0;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> way_to(const HeldGraph& held, std::uint32_t node) {
@@ -115,9 +125,10 @@ std::vector<std::uint32_t> way_to(const HeldGraph& held, std::uint32_t node) {
 std::string path_of(const HeldGraph& held, std::uint32_t node, bool blank) {
   const std::vector<std::uint32_t> way = way_to(held, node);
   if (way.empty()) return "";
-  std::string text = root_name(held, way.front());
+  const std::size_t begin = first_of_user(held, way);
+  std::string text = root_name(held, way[begin]);
   std::size_t before_table = std::string::npos;
-  for (std::size_t i = 1; i < way.size(); ++i) {
+  for (std::size_t i = begin + 1; i < way.size(); ++i) {
     const GraphEdge& edge = held.graph->edges[held.way_edge[way[i]]];
     const bool last = i + 1 == way.size();
     const std::string& label = held.text(static_cast<std::uint32_t>(edge.label));
@@ -234,6 +245,7 @@ std::vector<HoldingStep> steps_to(const HeldGraph& held, std::uint32_t node) {
           step.member = (from.flags & trace::graph_gradient) != 0 ? ".grad.grad_fn" : ".grad_fn";
           break;
         default:
+          if (held.has(way[i + 1], trace::graph_suspended)) step.member = "coroutine";
           break;
       }
     }

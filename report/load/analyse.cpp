@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "contract/dormant.hpp"
@@ -292,8 +293,30 @@ class Analysis {
       result.live_bytes = record.live_bytes;
       result.reserved_bytes = record.reserved_bytes;
       result.stack = stacks_.resolve(record.stack).frames;
+      add_waiting_frames(record.n, result.stack);
       result.sites = amounts(oom.blocks);
       report_.ooms.push_back(std::move(result));
+    }
+  }
+
+  /// A backward pass runs out of memory in a thread of autograd's, which has no Python frame: the frames of the thread
+  /// that waits for it are the cause. The graph of who holds whom has those that hold memory.
+  void add_waiting_frames(std::uint32_t n, std::vector<FrameId>& stack) {
+    if (std::ranges::any_of(stack, [&](FrameId frame) { return report_.frames[frame].kind == "python"; })) return;
+    for (const trace::HeapGraph& graph : trace_.graphs) {
+      if (graph.moment() != trace::GraphMoment::out_of_memory || graph.record.number != n) continue;
+      std::vector<const trace::GraphNode*> frames;
+      std::set<std::uint64_t> waiting;  // threads
+      for (const trace::GraphNode& node : graph.nodes) {
+        if (node.kind != trace::GraphNodeKind::frame || (node.flags & trace::graph_suspended) != 0) continue;
+        frames.push_back(&node);
+        if (graph.string(node.file).find("/torch/autograd/") != std::string::npos) waiting.insert(node.thread);
+      }
+      std::ranges::stable_sort(frames, {}, &trace::GraphNode::depth);
+      for (const trace::GraphNode* frame : frames)
+        if (waiting.size() == 1 && waiting.contains(frame->thread))
+          stack.push_back(
+              stacks_.python_frame(graph.string(frame->name), graph.string(frame->file), static_cast<int>(frame->line)));
     }
   }
 
@@ -404,17 +427,32 @@ void add_findings_of_oom(Report& report, std::vector<Finding> of_oom, std::uint3
   findings::worst_first(found);
 }
 
+/// The event whose problems are told: of a program that handled its errors the first one, else the one that it ended
+/// with, as far as somebody looked at it then.
+std::size_t event_to_tell(const trace::TraceFile& trace, const Report& report) {
+  if (report.process.end.kind != "exit" || report.process.end.code == 0) return 0;
+  for (std::size_t i = trace.ooms.size(); i-- > 1;)
+    if (std::ranges::any_of(trace.graphs, [&](const trace::HeapGraph& graph) {
+          return graph.moment() == trace::GraphMoment::out_of_memory && graph.record.number == trace.ooms[i].record.n;
+        }))
+      return i;
+  return 0;
+}
+
 }  // namespace
 
 Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) {
   Report report = Analysis(trace, options).run();
   if (options.at != "exit") return report;
-  for (std::size_t i = 0; i < std::min(trace.ooms.size(), most_oom_moments); ++i) {
+  const std::size_t told = event_to_tell(trace, report);
+  for (std::size_t i = 0; i < trace.ooms.size(); ++i) {
+    if (i >= most_oom_moments && i != told) continue;
     AnalyseOptions at_oom = options;
     at_oom.at = "oom";
     at_oom.oom = trace.ooms[i].record.n;
     Report then = Analysis(trace, at_oom).run();
-    if (i == 0) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);  // the problems are those of the first
+    if (i == told) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);
+    if (i >= most_oom_moments) continue;
     report.ooms[i].breakdown = std::move(then.breakdown);
     // The end has it as one look of many: this is the event's own.
     std::erase_if(report.moments, [&](const HolderMoment& moment) { return moment.oom == at_oom.oom; });

@@ -91,6 +91,16 @@ FrameId StackResolver::python_frame(std::uint64_t word) {
   return python_[word] = intern(std::move(frame));
 }
 
+FrameId StackResolver::python_frame(std::string function, std::string file, int line) {
+  Frame frame;
+  frame.kind = "python";
+  frame.function = utf8::sanitise(function);
+  frame.file = utf8::sanitise(file);
+  frame.module = python_module(frame.file);
+  frame.line = line;
+  return intern(std::move(frame));
+}
+
 const std::vector<FrameId>& StackResolver::shown(NativeAddress& address) {
   if (!address.unused.empty() && !address.resolved) ++report_.losses.unresolved_frames;
   for (Frame& frame : address.unused) address.frames.push_back(intern(std::move(frame)));

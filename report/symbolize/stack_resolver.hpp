@@ -34,6 +34,9 @@ class StackResolver {
   /// The same object for the same id; an unknown id has no frames.
   const ResolvedStack& resolve(std::uint32_t stack);
 
+  /// A frame that is known by its place alone.
+  FrameId python_frame(std::string function, std::string file, int line);
+
   /// Adds what was lost to the report, and keeps what was looked up for later runs. Once, at the end.
   void finish();
 

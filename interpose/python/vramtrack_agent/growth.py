@@ -29,6 +29,8 @@ _ADDERS = frozenset(
         "__setitem__",
     )
 )
+_ADDING_FUNCTIONS = frozenset(("heappush", "insort", "insort_left", "insort_right", "setitem"))  # to what comes first
+_TAKING_FUNCTIONS = frozenset(("heappop", "heappushpop", "heapreplace"))
 _TAKERS = frozenset(("pop", "popleft", "popitem", "clear", "remove"))
 _largest_source = 300000  # bytes: to parse a larger one would hold the program up
 _trees: dict[Any, Any] = {}  # path -> ast.Module or None; a handful of user files
@@ -72,6 +74,8 @@ def limited_in_source(path: str, function: str, first_line: int, name: str, of_c
         scopes = [_scope(tree, function, first_line)]
     for scope in scopes:
         for node in ast.walk(scope):
+            if isinstance(node, ast.Call) and _given_first(node, _TAKING_FUNCTIONS, name):
+                return True
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 if node.func.attr in _TAKERS and _last_name(node.func.value) == name:
                     return True
@@ -114,6 +118,11 @@ def _last_name(node: ast.AST) -> str | None:
     if isinstance(node, ast.Name):
         return node.id
     return None
+
+
+def _given_first(call: ast.Call, functions: frozenset[str], name: str) -> bool:
+    """`heapq.heappush(self.name, ...)`"""
+    return bool(call.args) and _last_name(call.func) in functions and _last_name(call.args[0]) == name
 
 
 def _mentions(node: ast.AST, name: str) -> bool:
@@ -281,6 +290,8 @@ def _best_in(scope: ast.AST, name: str, key: Any, in_place: bool = False) -> tup
                             score = max(score, 4)
                         else:
                             score = max(score, 1)
+        elif isinstance(node, ast.Call) and _given_first(node, _ADDING_FUNCTIONS, name):
+            score = 4
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in _ADDERS and _adds_to(node.func.value, name, key):
                 score = 4

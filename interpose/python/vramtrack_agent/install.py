@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from . import native
 from .process import describe, door, end_now, is_own_error, ours, process
@@ -22,9 +23,12 @@ class _State:
     def __init__(self) -> None:
         self.pid = 0
         self.busy = self.analysed = self.exited = self.torch = False
+        self.oom_seconds = 0.0  # that analyses of out-of-memory events took
+        self.begin = time.monotonic()
         self.generator: Any = None  # NumPy's, of the last fork: held, since its state is read natively
 
 
+_few_ooms = 3
 _state = _State()
 process.on_exit = door("on_exit")
 
@@ -167,7 +171,15 @@ def on_oom(device: int, requested: int, total: int, free: int) -> None:
     def look() -> None:
         from .notes import oom_analysis
 
-        oom_analysis(native.last_oom())
+        n = native.last_oom()
+        now = time.monotonic()
+        # A program that handles its errors may meet many: after the first ones they have a tenth of its time.
+        if n == 0:
+            return
+        if n > _few_ooms and 10 * _state.oom_seconds > now - _state.begin:
+            return native.note("agent_error[]", '["out-of-memory event %d was not looked at: no time left"]' % n, 0)
+        oom_analysis(n)
+        _state.oom_seconds += time.monotonic() - now
 
     try:
         _guarded(look)
