@@ -29,7 +29,7 @@ void write_rows(ObjectWriter& object, const std::vector<HolderReport>& rows, con
                                    {"cycle", &HolderReport::cycle},
                                    {"known", &HolderReport::known},
                                    {"fix", &HolderReport::fix}})
-    object.column(name, rows, [&](Row row) { return strings(row.*text); });
+    object.column(name, rows, [&strings, text = text](Row row) { return strings(row.*text); });
   object.column("file", rows, [&](Row row) { return strings(row.file.value_or("")); });
   object.column("line", rows, [](Row row) { return row.line.value_or(0); });
   object.column("retained", rows, [](Row row) { return row.retained_bytes; });

@@ -26,7 +26,9 @@ def build_instrumented(folder):
     environment = {**os.environ, "CC": "clang", "CXX": "clang++"}
     subprocess.run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DVRAMTRACK_TESTS=ON",
                     "-DVRAMTRACK_FUZZ=ON"], check=True, env=environment, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", folder, "fuzz"], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(["ninja", "-C", folder, "fuzz"], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit("error: the fuzz targets do not build:\n" + done.stdout[-4000:])
     return {name: folder / "test" / "fuzz" / f"fuzz_{name}" for name in TARGETS}
 
 
