@@ -12,14 +12,28 @@ constexpr std::array all = {out_of_memory, history_accumulation, growing_site,  
                             long_bptt,     large_layer,          cache_not_leak,      library_memory,
                             workspace,     reference_cycle,      duplicate_worker_rng, idle_context};
 
-/// What keeps graphs and other tensors, too, is told once: by the finding that knows about the graphs.
-void tell_once(Findings& found) {
+/// `watch.history['bias']` of `watch`.
+bool is_part_of(const Finding& finding, const Finding& whole) {
+  if (!finding.variable || !whole.variable || whole.variable->empty()) return false;
+  const std::string &part = *finding.variable, &name = *whole.variable;
+  return part.size() > name.size() && part.starts_with(name) && (part[name.size()] == '.' || part[name.size()] == '[');
+}
+
+/// Whether `other` says all that `finding` says, and more: what keeps graphs and other tensors, too, is told by the
+/// finding that knows about the graphs, what one statement adds to parts of an object by that of the object. Without
+/// steps, passes whose graphs something collects are not one long sequence.
+bool is_told_by(const Report& report, const Finding& finding, const Finding& other) {
+  const bool same_line = finding.file == other.file && finding.line == other.line && finding.line;
+  if (finding.code == "growing-site")
+    return same_line && ((other.code == "history-accumulation" && finding.variable == other.variable) ||
+                         (other.code == "growing-site" && is_part_of(finding, other)));
+  return finding.code == "long-bptt" && other.code == "history-accumulation" && report.steps.count == 0;
+}
+
+void tell_once(const Report& report, Findings& found) {
   const Findings told = found;
   std::erase_if(found, [&](const Finding& finding) {
-    return finding.code == "growing-site" && std::any_of(told.begin(), told.end(), [&](const Finding& graph) {
-             return graph.code == "history-accumulation" && graph.file == finding.file && graph.line == finding.line &&
-                    graph.variable == finding.variable;
-           });
+    return std::ranges::any_of(told, [&](const Finding& other) { return is_told_by(report, finding, other); });
   });
 }
 
@@ -36,7 +50,7 @@ std::vector<Finding> find_all(const Report& report) {
       (void)error;                            // the report is complete without this finding
     }
   }
-  tell_once(found);
+  tell_once(report, found);
   worst_first(found);
   return found;
 }

@@ -2,6 +2,7 @@
 what is of kinds that no report was found of (docs/findings/field-cases.md). A guilty program must yield its finding with the right file, line and name, its
 repaired twin none of the leak codes."""
 
+import itertools
 import json
 import re
 
@@ -36,5 +37,7 @@ def test_program_from_the_field(folder, tmp_path):
                name in f"{f['variable']} {source[line - 1].split('#')[0] if not f['variable'] else ''}"
                for f in found), told
     if folder.name not in NOT_YET:
-        assert [place for _, place, *_ in told] == [line] * len(told), told  # and nothing is told twice or of others
+        assert [place for _, place, *_ in told] == [line] * len(told), told  # and nothing is told of others
+        for one, other in itertools.permutations(told, 2):  # or twice
+            assert one[0] != other[0] or not str(one[2]).startswith((f"{other[2]}.", f"{other[2]}[")), told
     assert not (accused := finding_of(folder / "innocent.py", tmp_path / "innocent")), accused
