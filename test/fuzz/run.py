@@ -29,7 +29,7 @@ def build_instrumented(folder):
     done = subprocess.run(["ninja", "-C", folder, "fuzz"], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit("error: the fuzz targets do not build:\n" + done.stdout[-4000:])
-    return {name: folder / "test" / "fuzz" / f"fuzz_{name}" for name in TARGETS}
+    return {name: folder / "bin" / f"fuzz_{name}" for name in TARGETS}
 
 
 def build_against(build, folder):
