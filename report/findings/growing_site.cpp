@@ -346,6 +346,32 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   }
 }
 
+/// `activations['image']` and `activations['text']`, which one statement fills, are one finding, of `activations`.
+Findings joined_by_container(Findings&& all) {
+  Findings joined;
+  const auto base = [](const Finding& finding) {
+    const std::string name = finding.variable.value_or("");
+    return name.substr(0, name.find("['"));
+  };
+  for (Finding& finding : all) {
+    const auto same = std::ranges::find_if(joined, [&](const Finding& other) {
+      return finding.line && other.file == finding.file && other.line == finding.line && base(other) == base(finding) &&
+             base(finding) != finding.variable && !base(finding).empty();
+    });
+    if (same == joined.end()) {
+      joined.push_back(std::move(finding));
+      continue;
+    }
+    same->bytes += finding.bytes;
+    same->message += " `" + *finding.variable + "` has " + human_bytes(finding.bytes) + " more.";
+    const std::string name = base(finding);
+    if (const std::size_t at = same->title.find(*same->variable); at != std::string::npos)
+      same->title.replace(at, same->variable->size(), name);
+    same->variable = name;
+  }
+  return joined;
+}
+
 }  // namespace
 
 Findings growing_site(const Report& report) {
@@ -367,7 +393,7 @@ Findings growing_site(const Report& report) {
     }
   from_grown(report, grown, holders, found, told, sites);
   from_sites(report, holders, found, told, sites);
-  return found;
+  return joined_by_container(std::move(found));
 }
 
 }  // namespace vramtrack::findings
