@@ -226,7 +226,8 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     const bool graph_knows = same != nullptr && (last.line <= 0 || (!last.grows && same->row->line_adds));
     if (graph_knows) continue;  // the place
     Holder whole = last;
-    if (same != nullptr && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
+    const bool is_part = last.variable.find("['") != std::string::npos;  // the row may be that of another part
+    if (same != nullptr && !is_part && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
       whole.bytes = same->row->retained_bytes;  // the last look was before the end
       whole.count = std::max(whole.count, same->row->blocks);
     }

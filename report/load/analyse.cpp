@@ -315,8 +315,8 @@ class Analysis {
       std::ranges::stable_sort(frames, {}, &trace::GraphNode::depth);
       for (const trace::GraphNode* frame : frames)
         if (waiting.size() == 1 && waiting.contains(frame->thread))
-          stack.push_back(
-              stacks_.python_frame(graph.string(frame->name), graph.string(frame->file), static_cast<int>(frame->line)));
+          stack.push_back(stacks_.python_frame(graph.string(frame->name), graph.string(frame->file),
+                                               static_cast<int>(frame->line)));
     }
   }
 

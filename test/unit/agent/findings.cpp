@@ -131,7 +131,8 @@ TEST_CASE("a window of graphs that slides is not") {
 }
 
 TEST_CASE("without steps a variable that looks saw under several names is one where one statement adds to it") {
-  const auto seen_as = [](const char* chain, const char* variable, const char* function, const char* of_class, int uses) {
+  const auto seen_as = [](const char* chain, const char* variable, const char* function, const char* of_class,
+                          int uses) {
     Json entry = holder(1, 1, 0, 0, 6 * uses);
     entry["h"] = chain;
     entry["v"] = variable;
@@ -144,15 +145,16 @@ TEST_CASE("without steps a variable that looks saw under several names is one wh
   report.notes["looks[]"] = Json::array({look(0, {seen_as("add() local total", "total", "add()", "", 1)}),
                                          look(0, {seen_as("__main__.average closure total", "total", "", "", 14)})});
   CHECK(codes(report).empty());  // two looks tell nothing
-  report.notes["history_graph"] = {
-      {"step", 0}, {"holders", {seen_as("__main__.average closure total", "total", "", "", 80)}}};
+  report.notes["history_graph"] = {{"step", 0},
+                                   {"holders", {seen_as("__main__.average closure total", "total", "", "", 80)}}};
   auto found = findings::find_all(report);
   REQUIRE(found.size() == 1);
   CHECK(found[0].code == "history-accumulation");
   CHECK(found[0].evidence["parameter_uses"] == 80);
 
-  report.notes["looks[]"] = Json::array({look(0, {seen_as("epoch() local self.sum", "self.sum", "epoch()", "Fit", 3)}),
-                                         look(0, {seen_as("epoch() local self.sum", "self.sum", "epoch()", "Fit", 24)})});
+  report.notes["looks[]"] =
+      Json::array({look(0, {seen_as("epoch() local self.sum", "self.sum", "epoch()", "Fit", 3)}),
+                   look(0, {seen_as("epoch() local self.sum", "self.sum", "epoch()", "Fit", 24)})});
   report.notes["history_graph"] = {{"step", 0}, {"holders", {seen_as("__main__.fit.sum", "fit.sum", "", "Fit", 120)}}};
   found = findings::find_all(report);
   REQUIRE(found.size() == 1);

@@ -138,7 +138,9 @@ TEST_CASE("a function adds to what it is given first") {
 
 TEST_CASE("names that are computed are made by a statement") {
   CHECK(store_line("out = 1\nglobals()[f'out_{out}'] = 2\n", {"out_7", "", "", 0}).line == 2);
-  CHECK(store_line("class A:\n  x = 1\n  def f(self, i):\n    setattr(self, f'x_{i}', i)\n", {"x_3", "A", "", 0}).line == 4);
+  CHECK(
+      store_line("class A:\n  x = 1\n  def f(self, i):\n    setattr(self, f'x_{i}', i)\n", {"x_3", "A", "", 0}).line ==
+      4);
   CHECK(store_line("class A:\n  def f(self, i):\n    vars(self)[f'x{i}'] = i\n", {"x3", "A", "", 0}).grows);
   CHECK(store_line("x = globals()['x_3']\n", {"x_3", "", "", 0}).line == 0);
 }

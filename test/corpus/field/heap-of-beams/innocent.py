@@ -10,5 +10,8 @@ with torch.no_grad():
     for number in range(120):
         state = model(torch.randn(256, 512, device="cuda"))
         score = float(torch.rand(()))
-        (heapq.heappush if len(beams) < 8 else heapq.heappushpop)(beams, (score, number, state))
+        if len(beams) < 8:
+            heapq.heappush(beams, (score, number, state))
+        else:
+            heapq.heappushpop(beams, (score, number, state))
 print(len(beams), torch.cuda.memory_allocated() >> 20, "MiB")
