@@ -226,7 +226,8 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     const bool graph_knows = same != nullptr && (last.line <= 0 || (!last.grows && same->row->line_adds));
     if (graph_knows) continue;  // the place
     Holder whole = last;
-    if (same != nullptr && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
+    const bool is_part = last.variable.find("['") != std::string::npos;  // the row may be that of another part
+    if (same != nullptr && !is_part && same->moment->moment != "look" && same->row->retained_bytes > last.bytes) {
       whole.bytes = same->row->retained_bytes;  // the last look was before the end
       whole.count = std::max(whole.count, same->row->blocks);
     }
@@ -346,6 +347,32 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   }
 }
 
+/// `activations['image']` and `activations['text']`, which one statement fills, are one finding, of `activations`.
+Findings joined_by_container(Findings&& all) {
+  Findings joined;
+  const auto base = [](const Finding& finding) {
+    const std::string name = finding.variable.value_or("");
+    return name.substr(0, name.find("['"));
+  };
+  for (Finding& finding : all) {
+    const auto same = std::ranges::find_if(joined, [&](const Finding& other) {
+      return finding.line && other.file == finding.file && other.line == finding.line && base(other) == base(finding) &&
+             base(finding) != finding.variable && !base(finding).empty();
+    });
+    if (same == joined.end()) {
+      joined.push_back(std::move(finding));
+      continue;
+    }
+    same->bytes += finding.bytes;
+    same->message += " `" + *finding.variable + "` has " + human_bytes(finding.bytes) + " more.";
+    const std::string name = base(finding);
+    if (const std::size_t at = same->title.find(*same->variable); at != std::string::npos)
+      same->title.replace(at, same->variable->size(), name);
+    same->variable = name;
+  }
+  return joined;
+}
+
 }  // namespace
 
 Findings growing_site(const Report& report) {
@@ -367,7 +394,7 @@ Findings growing_site(const Report& report) {
     }
   from_grown(report, grown, holders, found, told, sites);
   from_sites(report, holders, found, told, sites);
-  return found;
+  return joined_by_container(std::move(found));
 }
 
 }  // namespace vramtrack::findings

@@ -37,15 +37,23 @@ bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
   return last.at_end || last.step * 2 + 1 >= report.steps.count;
 }
 
-/// What looks saw under several names (a closure's variable while its function ran, and later by what holds the function)
-/// is one variable where one statement adds to it.
+/// `Fit.history['loss']` of `self.history['loss']` and of `fit.history['loss']`: an attribute whatever its object is
+/// called.
+std::string name_in_class(const Holder& holder) {
+  if (holder.of_class.empty()) return holder.variable;
+  const std::size_t dot = holder.variable.substr(0, holder.variable.find('[')).rfind('.');
+  return holder.of_class + "." + holder.variable.substr(dot == std::string::npos ? 0 : dot + 1);
+}
+
+/// What looks saw under several names (a closure's variable while its function ran, and later by what holds the
+/// function; an attribute of `self`) is one variable where one statement adds to it.
 std::vector<std::vector<Holder>> joined_by_statement(std::vector<std::vector<Holder>> all) {
   std::map<std::tuple<std::string, std::string, int>, std::size_t> known;
   std::vector<std::vector<Holder>> joined;
   for (std::vector<Holder>& seen : all) {
     const Holder& last = seen.back();
     if (last.grows && last.line > 0) {
-      const auto [at, added] = known.try_emplace({last.file, last.variable, last.line}, joined.size());
+      const auto [at, added] = known.try_emplace({last.file, name_in_class(last), last.line}, joined.size());
       if (!added) {
         std::vector<Holder>& one = joined[at->second];
         one.insert(one.end(), seen.begin(), seen.end());
@@ -137,12 +145,12 @@ Finding describe(const Report& report, const Grown& grown) {
   return finding;
 }
 
-/// What no statement of the file fills, and the graph of who holds whom shows to grow without the graphs (the calls that
-/// a mock remembers, say): growing-site speaks of it.
+/// What no statement of the file fills, and the graph of who holds whom shows to grow without the graphs (the calls
+/// that a mock remembers, say): growing-site speaks of it.
 bool is_told_by_holder(const std::vector<Grown>& grown, const Holder& holder) {
   return holder.line <= 0 && std::ranges::any_of(grown, [&](const Grown& one) {
-    return !one.of_graph && one.row->file == holder.file && one.row->variable == holder.variable;
-  });
+           return !one.of_graph && one.row->file == holder.file && one.row->variable == holder.variable;
+         });
 }
 
 }  // namespace

@@ -118,6 +118,13 @@ Bytes cached_bytes(const OomReport& oom) {
   return oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
 }
 
+/// Size of the device, where it is smaller than what was asked for; else 0.
+Bytes size_of_smaller_device(const Report& report, const OomReport& oom) {
+  for (const LedgerEntry& entry : report.ledger)
+    if (entry.device == oom.device && oom.requested_bytes > entry.total_bytes) return entry.total_bytes;
+  return 0;
+}
+
 /// Whether the cache has what was asked for, but not in one piece.
 bool in_pieces(const OomReport& oom) {
   const Bytes cached = cached_bytes(oom);
@@ -188,7 +195,7 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       at->second.count = 1;
       if (!fresh) join(at->second, row);
     }
-    if (!can_go(row) || (row.count > 1 && row.kind != "attribute" && row.parent))
+    if (!can_go(row) || (row.count > 1 && row.kind != "attribute" && (row.parent || !row.also_held_by.empty())))
       continue;  // elements of a container: that is the one to name
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);
@@ -236,17 +243,17 @@ void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
     return;
   }
   finding.variable = main->variable.empty() ? main->path : main->variable;
-  finding.message += " `" + *finding.variable + "`" +
-                     (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
-                     (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
-                                      : std::string(" alone holds ")) +
-                     human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
-                     (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + held_also(moment, *main);
+  finding.message +=
+      " `" + *finding.variable + "`" + (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
+      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
+                       : std::string(" alone holds ")) +
+      human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
+      (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + held_also(moment, *main);
   if (!main->known.empty()) finding.message += " It is " + main->known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
   if (!main->fix.empty())
     finding.fix = main->fix;
-  else if (2 * main->retained_bytes >= oom.live_bytes)
+  else if (2 * main->retained_bytes >= oom.live_bytes && size_of_smaller_device(report, oom) == 0)
     finding.fix = "Let `" + *finding.variable +
                   "` hold less: a number (`.item()`), a copy in host memory (`.cpu()`), or fewer elements at a time. " +
                   (in_pieces(oom) ? finding.fix : "");
@@ -270,12 +277,10 @@ std::string advice(const Report& report, const OomReport& oom) {
   if (in_pieces(oom))
     return "The allocator has " + human_bytes(cached_bytes(oom)) +
            " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
-  for (const LedgerEntry& entry : report.ledger)
-    if (entry.device == oom.device && entry.total_bytes > 0 && oom.requested_bytes > entry.total_bytes)
-      return "No " + human_bytes(entry.total_bytes) +
-             " device can give that in one piece, empty or not: look at the size of this one tensor, and make it in "
-             "parts "
-             "or in a smaller type.";
+  if (const Bytes total = size_of_smaller_device(report, oom); total > 0)
+    return "No " + human_bytes(total) +
+           " device can give that in one piece, empty or not: look at the size of this one tensor, and make it in "
+           "parts or in a smaller type.";
   if (report.at == "oom" && model_fills(report, oom))
     return "The model, its gradients and the optimizer's state fill the device; a smaller batch changes little. Keep "
            "them "
@@ -289,16 +294,13 @@ std::string advice(const Report& report, const OomReport& oom) {
 }
 
 /// Whether the program went on and came to its end as one that succeeds does: it caught the error.
-bool was_handled(const Report& report) {
-  return report.process.end.kind == "exit" && report.process.end.code == 0;
-}
+bool was_handled(const Report& report) { return report.process.end.kind == "exit" && report.process.end.code == 0; }
 
 Finding describe(const Report& report, const OomReport& oom) {
   const bool handled = was_handled(report);
-  Finding finding =
-      make("out-of-memory", handled ? "warning" : "error",
-           std::string(handled ? "Out of memory, which the program handled: " : "Out of memory: ") +
-               human_bytes(oom.requested_bytes) + " did not fit on cuda:" + std::to_string(oom.device));
+  Finding finding = make("out-of-memory", handled ? "warning" : "error",
+                         std::string(handled ? "Out of memory, which the program handled: " : "Out of memory: ") +
+                             human_bytes(oom.requested_bytes) + " did not fit on cuda:" + std::to_string(oom.device));
   finding.bytes = oom.requested_bytes;
   if (const Frame* frame = own_of(report, oom.stack)) {
     finding.file = frame->file;

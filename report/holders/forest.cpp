@@ -95,8 +95,9 @@ class Maker {
           child);
       return;
     }
-    if (const std::uint32_t coroutine = coroutine_of(child);
-        coroutine != no_node && std::ranges::none_of(sharers, [&](std::uint32_t node) { return is_of_user(node); })) {
+    if (const std::uint32_t coroutine = coroutine_of(held_, child);
+        coroutine != no_node &&
+        std::ranges::none_of(sharers, [&](std::uint32_t node) { return begins_at_user(held_, node); })) {
       const std::string task = path_of(held_, coroutine, true) + "|task";  // which the event loop's parts hold together
       add(groups, task, child);
       groups[task].named_by = coroutine;
@@ -106,9 +107,7 @@ class Maker {
     for (const std::uint32_t at : way_to(held_, child))
       if (at != child && sharers.contains(at)) named_by = at;
     if (named_by == no_node) named_by = child;
-    if (held_.is_node(named_by) && is_of_itertools(named_by))  // of the halves of a `tee` the one that lags behind
-      for (const std::uint32_t sharer : sharers)
-        if (is_of_itertools(sharer) && held_.retained[sharer] > held_.retained[named_by]) named_by = sharer;
+    named_by = half_behind(held_, named_by, sharers);
     std::string key = "shared";
     std::size_t named = 0;
     std::set<std::string> names;
@@ -132,24 +131,6 @@ class Maker {
       if (edge.to == node && names.size() < most_sharers) names.insert(variable_path(held_, edge));
     return names;
   }
-
-  /// The coroutine of the user's that a task is to finish, or no_node.
-  std::uint32_t coroutine_of(std::uint32_t task) const {
-    for (const std::uint32_t part : tree_.below(task))
-      if (held_.has(part, trace::graph_suspended) && held_.has(part, trace::graph_user_code) &&
-          type_of(task).ends_with("Task"))
-        return part;
-    return no_node;
-  }
-
-  /// Whether a variable of the user's leads to it, not one of a library.
-  bool is_of_user(std::uint32_t node) const {
-    const std::vector<std::uint32_t> way = way_to(held_, node);
-    return !way.empty() &&
-           (held_.has(way.front(), trace::graph_user_code) || held_.has(way.front(), trace::graph_main));
-  }
-
-  bool is_of_itertools(std::uint32_t node) const { return type_of(node).starts_with("itertools."); }
 
   std::string type_of(std::uint32_t node) const {
     if (!held_.is_node(node)) return "";

@@ -136,9 +136,8 @@ void place_by_call(const Report& report, HolderReport& row) {
       if (site.id != id) continue;
       const std::optional<FrameId> own = own_frame(report, site);
       if (!own || !is_own_frame(report.frames[*own]) || report.frames[*own].line <= 0) continue;
-      const bool called = std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId frame) {
-        return report.frames[frame].file.starts_with(package);
-      });
+      const bool called = std::any_of(site.stack.begin(), site.stack.end(),
+                                      [&](FrameId frame) { return report.frames[frame].file.starts_with(package); });
       if (!called) continue;
       row.file = report.frames[*own].file;
       row.line = report.frames[*own].line;
@@ -147,8 +146,8 @@ void place_by_call(const Report& report, HolderReport& row) {
     }
 }
 
-/// The frame of the statement that builds a container which nothing refers to yet: it was running when the elements were
-/// made, and is so now. nullptr: not known.
+/// The frame of the statement that builds a container which nothing refers to yet: it was running when the elements
+/// were made, and is so now. nullptr: not known.
 const Frame* builder_of(const Report& report, const OomReport& oom, const HolderReport& row) {
   std::vector<const Frame*> running;  // innermost first
   for (const SiteReport& site : report.sites) {
@@ -171,7 +170,8 @@ const Frame* builder_of(const Report& report, const OomReport& oom, const Holder
 void name_unfinished(const Report& report, const OomReport& oom, std::vector<HolderReport>& rows) {
   constexpr std::string_view types[] = {"list", "dict", "set", "tuple"};
   for (HolderReport& top : rows) {
-    if (top.parent || top.garbage || top.kind != "cxx" || std::ranges::find(types, top.type) == std::end(types)) continue;
+    if (top.parent || top.garbage || top.kind != "cxx" || std::ranges::find(types, top.type) == std::end(types))
+      continue;
     const Frame* frame = builder_of(report, oom, top);
     if (frame == nullptr) continue;
     const std::string before = top.path;

@@ -38,9 +38,8 @@ bool is_of_model(const HeldGraph& held, std::uint32_t node) {
 /// Whether what a node holds was given by an iterator of itertools, which keeps it.
 bool is_iterator(const HeldGraph& held, std::uint32_t node) {
   const std::vector<std::uint32_t> way = way_to(held, node);
-  return std::any_of(way.begin(), way.end(), [&](std::uint32_t at) {
-    return held.text(held.node(at).type_name).starts_with("itertools.");
-  });
+  return std::any_of(way.begin(), way.end(),
+                     [&](std::uint32_t at) { return held.text(held.node(at).type_name).starts_with("itertools."); });
 }
 
 /// An object in an attribute of one of its own class: a link of a chain.
@@ -67,8 +66,8 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
     // that adds a link.
     const bool whole = held.has(node, trace::graph_exception) || is_iterator(held, node) || is_link(held, node);
     if (!place.adds && !whole && is_of_library(held, node)) {
-      const int line = line_of_use(read_source(owner.file), {owner.name, owner.of_class, owner.function,
-                                                             owner.first_line});
+      const int line =
+          line_of_use(read_source(owner.file), {owner.name, owner.of_class, owner.function, owner.first_line});
       if (line != 0) place.line = line;
       place.adds = line != 0;
     }
@@ -85,7 +84,8 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   // An attribute that the user's code gave to an object of a library.
   if (owner.name != user.name && !owner.of_class.empty()) {
     const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0});
-    if (given.line > 0 && (given.grows || is_link(held, node))) return {place.file, given.line, true, given.limited, ""};
+    if (given.line > 0 && (given.grows || is_link(held, node)))
+      return {place.file, given.line, true, given.limited, ""};
   }
   if (place.adds || (place.line > 0 && is_iterator(held, node))) {
     place.adds = true;  // such an iterator is made to hold what it gives

@@ -7,136 +7,10 @@
 #include <vector>
 
 #include "report/holders/known_holders.hpp"
+#include "report/holders/python_statements.hpp"
 
 namespace vramtrack::holders {
 namespace {
-
-using Tokens = std::vector<std::string_view>;
-
-/// A statement, or the head of a compound one.
-struct Statement {
-  int line = 0;
-  int indent = 0;
-  bool in_loop = false;
-  Tokens tokens;
-};
-
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0; }
-
-/// Splits a source into statements; strings and comments vanish.
-class Lexer {
- public:
-  explicit Lexer(std::string_view source) : source_(source) {}
-
-  std::vector<Statement> read() {
-    while (at_ < source_.size()) read_line_start();
-    end_statement();
-    return std::move(statements_);
-  }
-
- private:
-  void read_line_start() {
-    int indent = 0;
-    while (at_ < source_.size() && (source_[at_] == ' ' || source_[at_] == '\t')) {
-      indent += source_[at_] == '\t' ? 8 : 1;
-      ++at_;
-    }
-    current_.indent = indent;
-    current_.line = line_;
-    while (at_ < source_.size()) {
-      const char c = source_[at_];
-      if (c == '\n') {
-        ++at_;
-        ++line_;
-        if (depth_ > 0) continue;
-        return end_statement();
-      }
-      read_token(c);
-    }
-  }
-
-  void read_token(char c) {
-    if (c == '#') {
-      while (at_ < source_.size() && source_[at_] != '\n') ++at_;
-    } else if (c == '\\' && at_ + 1 < source_.size() && source_[at_ + 1] == '\n') {
-      at_ += 2;
-      ++line_;
-    } else if (c == '"' || c == '\'') {
-      read_string(c);
-    } else if (is_word(c)) {
-      const std::size_t start = at_;
-      while (at_ < source_.size() && is_word(source_[at_])) ++at_;
-      const bool prefix = at_ < source_.size() && at_ - start <= 2 && (source_[at_] == '"' || source_[at_] == '\'');
-      if (!prefix) current_.tokens.push_back(source_.substr(start, at_ - start));
-    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\f') {
-      ++at_;
-    } else if (c == ';' && depth_ == 0) {
-      ++at_;
-      const int indent = current_.indent;
-      end_statement();
-      current_.indent = indent;
-      current_.line = line_;
-    } else {
-      read_operator(c);
-    }
-  }
-
-  void read_operator(char c) {
-    if (c == '(' || c == '[' || c == '{') ++depth_;
-    if ((c == ')' || c == ']' || c == '}') && depth_ > 0) --depth_;
-    std::size_t length = 1;
-    const auto next = [&](std::size_t i) { return at_ + i < source_.size() ? source_[at_ + i] : '\0'; };
-    if (std::string_view("+-*/|&^@%<>=!:").find(c) != std::string_view::npos) {
-      if ((c == '*' || c == '/' || c == '<' || c == '>') && next(1) == c) length = 2;
-      if (next(length) == '=') ++length;
-    }
-    current_.tokens.push_back(source_.substr(at_, length));
-    at_ += length;
-  }
-
-  void read_string(char quote) {
-    const bool triple = source_.substr(at_, 3) == std::string(3, quote);
-    at_ += triple ? 3 : 1;
-    while (at_ < source_.size()) {
-      if (source_[at_] == '\\') {
-        if (at_ + 1 < source_.size() && source_[at_ + 1] == '\n') ++line_;
-        at_ += 2;
-        continue;
-      }
-      if (source_[at_] == '\n') {
-        if (!triple) break;
-        ++line_;
-      }
-      if (source_[at_] == quote && (!triple || source_.substr(at_, 3) == std::string(3, quote))) {
-        at_ += triple ? 3 : 1;
-        break;
-      }
-      ++at_;
-    }
-    at_ = std::min(at_, source_.size());
-    current_.tokens.push_back("\"\"");
-  }
-
-  void end_statement() {
-    if (!current_.tokens.empty()) {
-      while (!loops_.empty() && current_.indent <= loops_.back()) loops_.pop_back();
-      current_.in_loop = !loops_.empty();
-      const Tokens& tokens = current_.tokens;
-      const std::string_view first = tokens[0] == "async" && tokens.size() > 1 ? tokens[1] : tokens[0];
-      if (first == "for" || first == "while") loops_.push_back(current_.indent);
-      statements_.push_back(std::move(current_));
-    }
-    current_ = {};
-    depth_ = 0;
-  }
-
-  std::string_view source_;
-  std::size_t at_ = 0;
-  int line_ = 1, depth_ = 0;
-  Statement current_;
-  std::vector<int> loops_;
-  std::vector<Statement> statements_;
-};
 
 /// [begin, end) of the body of the statement `head`.
 std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head) {
@@ -241,8 +115,8 @@ std::string_view given_first_to(const Tokens& tokens, std::size_t at) {
   return first >= 2 && tokens[first - 1] == "(" ? tokens[first - 2] : std::string_view();
 }
 
-/// `setattr(self, f"debug_{step}", x)`, `globals()[f"out_{i}"] = x`, `vars(self)[...] = x`: makes variables or attributes
-/// whose names are computed.
+/// `setattr(self, f"debug_{step}", x)`, `globals()[f"out_{i}"] = x`, `vars(self)[...] = x`: makes variables or
+/// attributes whose names are computed.
 bool makes_names(const Tokens& tokens, bool of_class) {
   for (std::size_t i = 0; i + 3 < tokens.size(); ++i) {
     if (of_class && tokens[i] == "setattr" && tokens[i + 1] == "(") return true;
@@ -409,13 +283,13 @@ const Statement* statement_at(const std::vector<Statement>& all, int line) {
 }  // namespace
 
 bool statement_names(std::string_view source, int line, std::string_view name) {
-  const std::vector<Statement> all = Lexer(source).read();
+  const std::vector<Statement> all = read_statements(source);
   const Statement* const found = statement_at(all, line);
   return found == nullptr || std::find(found->tokens.begin(), found->tokens.end(), name) != found->tokens.end();
 }
 
 Returned returned_at(std::string_view source, int line, std::string_view variable) {
-  const std::vector<Statement> all = Lexer(source).read();
+  const std::vector<Statement> all = read_statements(source);
   const Statement* const call = statement_at(all, line);
   if (call == nullptr || call->line != line) return {};
   const Tokens& tokens = call->tokens;
@@ -449,7 +323,7 @@ Returned returned_at(std::string_view source, int line, std::string_view variabl
 int line_of_call(std::string_view source, std::string_view functions) {
   int found = 0;
   bool in_loop = false;
-  for (const Statement& statement : Lexer(source).read()) {
+  for (const Statement& statement : read_statements(source)) {
     const Tokens& tokens = statement.tokens;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
       if (tokens[i + 1] != "(" || (i > 0 && tokens[i - 1] == "def")) continue;
@@ -462,7 +336,7 @@ int line_of_call(std::string_view source, std::string_view functions) {
 }
 
 int line_of_use(std::string_view source, const StoreQuestion& question) {
-  const std::vector<Statement> all = Lexer(source).read();
+  const std::vector<Statement> all = read_statements(source);
   if (all.empty() || question.name.empty()) return 0;
   const auto [first, last] = scope_of(all, question);
   int found = 0;
@@ -483,10 +357,10 @@ int line_of_use(std::string_view source, const StoreQuestion& question) {
 }
 
 int line_with(std::string_view source, std::string_view expression) {
-  const std::vector<Statement> wanted = Lexer(expression).read();
+  const std::vector<Statement> wanted = read_statements(expression);
   if (wanted.empty()) return 0;
   const Tokens& words = wanted.front().tokens;
-  for (const Statement& statement : Lexer(source).read())
+  for (const Statement& statement : read_statements(source))
     if (std::search(statement.tokens.begin(), statement.tokens.end(), words.begin(), words.end()) !=
         statement.tokens.end())
       return statement.line;
@@ -495,7 +369,7 @@ int line_with(std::string_view source, std::string_view expression) {
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question) {
   if (question.name.empty()) return {};
-  const std::vector<Statement> statements = Lexer(source).read();
+  const std::vector<Statement> statements = read_statements(source);
   if (statements.empty()) return {};
   const auto scope = scope_of(statements, question);
   const StoreLine own = best_in(statements, scope, question);

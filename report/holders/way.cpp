@@ -103,8 +103,8 @@ std::string step(const HeldGraph& held, const GraphEdge& edge, bool blank, const
   }
 }
 
-/// Of a coroutine or generator of the user's that only an event loop or another library leads to, its own place on the way:
-/// `answer() local hidden` says more than how asyncio reaches it.
+/// Of a coroutine or generator of the user's that only an event loop or another library leads to, its own place on the
+/// way: `answer() local hidden` says more than how asyncio reaches it.
 std::size_t first_of_user(const HeldGraph& held, const std::vector<std::uint32_t>& way) {
   for (std::size_t i = 0; i < way.size(); ++i) {
     if (!held.has(way[i], trace::graph_user_code)) continue;
@@ -210,6 +210,29 @@ Owner owner_of(const HeldGraph& held, std::uint32_t node, bool of_user) {
   if (of_user) owner = last_of_user;
   owner.function = unqualified(owner.function);
   return owner;
+}
+
+bool begins_at_user(const HeldGraph& held, std::uint32_t node) {
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  return !way.empty() && (held.has(way.front(), trace::graph_user_code) || held.has(way.front(), trace::graph_main));
+}
+
+std::uint32_t half_behind(const HeldGraph& held, std::uint32_t node, const std::set<std::uint32_t>& others) {
+  const auto is_half = [&](std::uint32_t at) {
+    return held.is_node(at) && held.text(held.node(at).type_name).starts_with("itertools.");
+  };
+  if (!is_half(node)) return node;
+  for (const std::uint32_t other : others)
+    if (is_half(other) && held.retained[other] > held.retained[node]) node = other;
+  return node;
+}
+
+std::uint32_t coroutine_of(const HeldGraph& held, std::uint32_t task) {
+  if (!held.is_node(task) || !held.text(held.node(task).type_name).ends_with("Task")) return no_node;
+  for (const std::uint32_t part : held.successors.of(task))
+    if (held.is_node(part) && held.has(part, trace::graph_suspended) && held.has(part, trace::graph_user_code))
+      return part;
+  return no_node;
 }
 
 std::vector<HoldingStep> steps_to(const HeldGraph& held, std::uint32_t node) {

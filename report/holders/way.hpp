@@ -2,6 +2,7 @@
 // `train() local losses[3]`. Pure.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,15 @@ std::string variable_path(const HeldGraph& held, const trace::GraphEdge& edge);
 
 /// `of_user`: the last that the user's own code declares.
 Owner owner_of(const HeldGraph& held, std::uint32_t node, bool of_user = false);
+
+/// Whether the way begins at a variable of the user's, not at one of a library.
+bool begins_at_user(const HeldGraph& held, std::uint32_t node);
+
+/// Of a half of an `itertools.tee` the one of these nodes that lags behind it and so holds more; of any other node itself.
+std::uint32_t half_behind(const HeldGraph& held, std::uint32_t node, const std::set<std::uint32_t>& others);
+
+/// The coroutine of the user's that a task is to finish, or no_node.
+std::uint32_t coroutine_of(const HeldGraph& held, std::uint32_t task);
 
 /// The way as known_holder() wants it.
 std::vector<HoldingStep> steps_to(const HeldGraph& held, std::uint32_t node);

@@ -315,8 +315,8 @@ class Analysis {
       std::ranges::stable_sort(frames, {}, &trace::GraphNode::depth);
       for (const trace::GraphNode* frame : frames)
         if (waiting.size() == 1 && waiting.contains(frame->thread))
-          stack.push_back(
-              stacks_.python_frame(graph.string(frame->name), graph.string(frame->file), static_cast<int>(frame->line)));
+          stack.push_back(stacks_.python_frame(graph.string(frame->name), graph.string(frame->file),
+                                               static_cast<int>(frame->line)));
     }
   }
 
@@ -417,7 +417,8 @@ void add_findings_of_oom(Report& report, std::vector<Finding> of_oom, std::uint3
     if (finding.severity == "info") continue;
     if (is_event) std::erase_if(found, [](const Finding& known) { return known.code == "out-of-memory"; });
     const bool known = std::any_of(found.begin(), found.end(), [&](const Finding& other) {
-      return other.code == finding.code && other.file == finding.file && other.variable == finding.variable;
+      return other.code == finding.code && other.file == finding.file &&
+             (other.variable == finding.variable || (finding.line && other.line == finding.line));
     });
     if (known) continue;
     finding.evidence["at"] = "oom:" + std::to_string(n);

@@ -3,9 +3,9 @@
 #include <array>
 #include <cstdio>
 
+#include "report/support/utf8.hpp"
 #include "report/symbolize/owner.hpp"
 #include "report/symbolize/python_lines.hpp"
-#include "report/support/utf8.hpp"
 
 namespace vramtrack {
 namespace {

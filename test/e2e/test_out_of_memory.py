@@ -49,6 +49,17 @@ import torch, torch.nn as nn
 model = nn.Sequential(nn.Linear(1024, 4096), nn.ReLU()).cuda()
 model(torch.randn(16384, 1024, device="cuda"))
 """
+MANY = """
+import torch
+kept = [torch.empty(60 << 20, dtype=torch.uint8, device="cuda")]
+refused = 0
+for size in range(24):
+    try:
+        torch.empty(100 << 20, dtype=torch.uint8, device="cuda")
+    except torch.cuda.OutOfMemoryError:
+        refused += 1
+assert refused == 24
+"""
 
 
 @pytest.fixture
@@ -100,3 +111,17 @@ def test_a_tensor_larger_than_the_device(of_the_moment):
 def test_the_input_of_a_running_call_is_nobodys_variable(of_the_moment):
     _, finding = of_the_moment(INPUT, "200MiB")
     assert finding["variable"] is None and "Linear.forward(), which was running, had 64.0 MiB" in finding["message"], finding
+
+
+def test_many_errors_that_the_program_handles(traced, vramtrack):
+    """Sixteen moments are kept, a few of them are looked at, and nothing that comes later is told as one of them."""
+    done = traced(MANY, sim="150MiB")
+    assert done.code == 0, done.stderr
+    report = done.report()
+    [finding] = [f for f in report["findings"] if f["code"] == "out-of-memory"]
+    assert (finding["severity"], finding["evidence"]["handled"], finding["evidence"]["at"]) == ("warning", True, "oom:1")
+    assert finding["variable"] == "kept" and "Let `kept` hold less" in finding["fix"], finding
+    assert len(report["ooms"]) == 16 and "8 out-of-memory events have no snapshot" in " ".join(report["losses"]["notes"])
+    graphs = [line for line in vramtrack("dump", done.traces()[0]).stdout.splitlines() if " moment=out_of_memory" in line]
+    numbers = [line.split("number=")[1].split()[0] for line in graphs]
+    assert numbers[:3] == ["1", "2", "3"] and len(set(numbers)) == len(numbers), numbers

@@ -24,6 +24,7 @@ class _State:
         self.pid = 0
         self.busy = self.analysed = self.exited = self.torch = False
         self.oom_seconds = 0.0  # that analyses of out-of-memory events took
+        self.oom_skipped = False
         self.begin = time.monotonic()
         self.generator: Any = None  # NumPy's, of the last fork: held, since its state is read natively
 
@@ -177,7 +178,10 @@ def on_oom(device: int, requested: int, total: int, free: int) -> None:
         if n == 0:
             return
         if n > _few_ooms and 10 * _state.oom_seconds > now - _state.begin:
-            return native.note("agent_error[]", '["out-of-memory event %d was not looked at: no time left"]' % n, 0)
+            if not _state.oom_skipped:
+                native.note("agent_error[]", '["out-of-memory event %d and later ones: not all looked at"]' % n, 0)
+            _state.oom_skipped = True
+            return
         oom_analysis(n)
         _state.oom_seconds += time.monotonic() - now
 

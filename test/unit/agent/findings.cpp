@@ -130,6 +130,68 @@ TEST_CASE("a window of graphs that slides is not") {
   CHECK(codes(report).empty());
 }
 
+TEST_CASE("without steps a variable that looks saw under several names is one where one statement adds to it") {
+  const auto seen_as = [](const char* chain, const char* variable, const char* function, const char* of_class,
+                          int uses) {
+    Json entry = holder(1, 1, 0, 0, 6 * uses);
+    entry["h"] = chain;
+    entry["v"] = variable;
+    entry["fn"] = function;
+    entry["o"] = of_class;
+    entry["uses"] = uses;
+    return entry;
+  };
+  Report report = with_peak(1000 << 20);
+  report.notes["looks[]"] = Json::array({look(0, {seen_as("add() local total", "total", "add()", "", 1)}),
+                                         look(0, {seen_as("__main__.average closure total", "total", "", "", 14)})});
+  CHECK(codes(report).empty());  // two looks tell nothing
+  report.notes["history_graph"] = {{"step", 0},
+                                   {"holders", {seen_as("__main__.average closure total", "total", "", "", 80)}}};
+  auto found = findings::find_all(report);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].code == "history-accumulation");
+  CHECK(found[0].evidence["parameter_uses"] == 80);
+
+  report.notes["looks[]"] =
+      Json::array({look(0, {seen_as("epoch() local self.sum", "self.sum", "epoch()", "Fit", 3)}),
+                   look(0, {seen_as("epoch() local self.sum", "self.sum", "epoch()", "Fit", 24)})});
+  report.notes["history_graph"] = {{"step", 0}, {"holders", {seen_as("__main__.fit.sum", "fit.sum", "", "Fit", 120)}}};
+  found = findings::find_all(report);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].variable == "fit.sum");
+  report.notes["history_graph"]["holders"][0]["o"] = "Other";  // an attribute of another class
+  CHECK(codes(report).empty());
+}
+
+TEST_CASE("a few numbers that stay on the device are no growing site") {
+  Report report = with_peak(1000 << 20);
+  report.steps.count = 20;
+  const auto numbers = [](int count) {
+    Json entry = holder(count, 0, 0, 0, 0);
+    entry["b"] = 4 * count;
+    return entry;
+  };
+  report.notes["looks[]"] = Json::array({look(4, {numbers(4)}), look(8, {numbers(8)}), look(16, {numbers(16)})});
+  CHECK(codes(report).empty());
+  report.notes["looks[]"] = Json::array({look(4, {numbers(40)}), look(8, {numbers(80)}), look(16, {numbers(160)})});
+  CHECK(codes(report) == std::vector<std::string>{"growing-site"});  // a block of 512 bytes for each
+}
+
+TEST_CASE("running out of memory is an error, and a warning where the program handled it") {
+  Report report = with_peak(1000 << 20);
+  report.at = "exit";
+  report.ooms.emplace_back();
+  report.ooms[0].n = 1;
+  report.process.end.kind = "exit";
+  report.process.end.code = 1;
+  CHECK(findings::find_all(report).at(0).severity == "error");
+  report.process.end.code = 0;
+  CHECK(findings::find_all(report).at(0).severity == "warning");
+  CHECK(findings::find_all(report).at(0).evidence["handled"] == true);
+  report.process.end = {"signal", 9};
+  CHECK(findings::find_all(report).at(0).severity == "error");
+}
+
 TEST_CASE("a container that grows without graphs is a growing site, one that reached its size is not") {
   Report report = with_peak(1000 << 20);
   report.steps.count = 20;

@@ -178,4 +178,77 @@ TEST_CASE("a module or a frame that holds together with others has no bytes of i
   CHECK(row->retained_bytes == Bytes{6} * (4 << 20));
 }
 
+TEST_CASE("tasks that have not finished are one row, named by their coroutine") {
+  MadeGraph made;
+  const std::uint32_t loop = made.node(GraphNodeKind::frame, "frame");
+  made.graph.nodes[loop].name = made.string("BaseEventLoop.run_once");
+  made.graph.nodes[loop].flags |= trace::graph_root;
+  const std::uint32_t children = made.list(), handles = made.list();
+  made.edge(loop, children, GraphEdgeKind::local, "children");
+  made.edge(loop, handles, GraphEdgeKind::local, "scheduled");
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    const std::uint32_t task = made.object("_asyncio.Task"), coroutine = made.node(GraphNodeKind::frame, "coroutine");
+    made.graph.nodes[coroutine].name = made.string("answer");
+    made.graph.nodes[coroutine].file = made.string("/home/user/serve.py");
+    made.graph.nodes[coroutine].flags |= trace::graph_suspended | trace::graph_user_code;
+    const std::uint32_t handle = made.object("asyncio.events.TimerHandle");
+    made.edge(children, task, GraphEdgeKind::index, std::uint64_t{i});
+    made.edge(handles, handle, GraphEdgeKind::index, std::uint64_t{i});
+    made.edge(handle, task, GraphEdgeKind::slot, std::uint64_t{0});
+    made.edge(task, coroutine, GraphEdgeKind::slot, std::uint64_t{0});
+    made.edge(coroutine, made.tensor(4 << 20, i, i), GraphEdgeKind::local, "hidden");
+  }
+  const Forest forest = forest_of(made, 0);
+  const HolderReport* row = find(forest, "answer()");
+  REQUIRE(row != nullptr);
+  CHECK(row->count == 12);
+  CHECK(row->retained_bytes == Bytes{12} * (4 << 20));
+  CHECK(row->also_held_by.empty());
+  CHECK(row->known.starts_with("a task that has not finished"));
+}
+
+TEST_CASE("of the halves of a tee the one that lags behind is named") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module();
+  const std::uint32_t ahead = made.object("itertools._tee"), behind = made.object("itertools._tee");
+  const std::uint32_t first = made.object("itertools._tee_dataobject"), last = made.object("itertools._tee_dataobject");
+  made.edge(main, ahead, GraphEdgeKind::global, "training");
+  made.edge(main, behind, GraphEdgeKind::global, "monitoring");
+  made.edge(behind, first, GraphEdgeKind::slot, std::uint64_t{0});
+  made.edge(first, last, GraphEdgeKind::slot, std::uint64_t{0});
+  made.edge(ahead, last, GraphEdgeKind::slot, std::uint64_t{0});
+  for (std::uint32_t i = 0; i < 20; ++i)
+    made.edge(i < 14 ? first : last, made.tensor(1 << 20, i, i), GraphEdgeKind::slot, std::uint64_t{0});
+  const Forest forest = forest_of(made, 20, "training, monitoring = tee(batches)\n");
+  for (const HolderReport& row : forest.rows) {
+    if (row.parent || row.retained_bytes == 0) continue;
+    CHECK(row.variable == "monitoring");
+  }
+}
+
+TEST_CASE("an object of a library grows at the one call of it, an attribute it was given where it was given") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), mock = made.object("unittest.mock.Mock"), calls = made.list();
+  made.graph.nodes[main].file = made.string("/home/user/train.py");
+  made.edge(main, mock, GraphEdgeKind::global, "score");
+  made.edge(mock, calls, GraphEdgeKind::attribute, "_mock_call_args_list");
+  const std::uint32_t net = made.object("torch.nn.modules.container.Sequential"), kept = made.list();
+  made.graph.nodes[net].flags |= trace::graph_nn_module;
+  made.edge(main, net, GraphEdgeKind::global, "net");
+  made.edge(net, kept, GraphEdgeKind::attribute, "kept");
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    made.edge(calls, made.tensor(1 << 20, i, i), GraphEdgeKind::index, std::uint64_t{i});
+    made.edge(kept, made.tensor(1 << 20, i, i), GraphEdgeKind::index, std::uint64_t{i});
+  }
+  const Forest forest =
+      forest_of(made, 40, "score = Mock()\nnet.kept = []\nfor x in data:\n  score(net(x))\n  net.kept.append(x)\n");
+  const HolderReport* row = find(forest, "__main__.score");
+  REQUIRE(row != nullptr);
+  CHECK(row->line == 4);
+  CHECK(row->line_adds);
+  const HolderReport* attribute = find(forest, "__main__.net.kept");
+  REQUIRE(attribute != nullptr);
+  CHECK(attribute->line == 5);
+}
+
 }  // namespace vramtrack::holders

@@ -40,6 +40,8 @@ const Example examples[] = {
     {"lru_cache", "functools._lru_cache_wrapper", "", ""},
     {"future_result", "concurrent.futures._base.Future", "_result", ""},
     {"traceback_frames", "builtins.ValueError", "__traceback__", ""},
+    {"running_task", "_asyncio.Task", "coroutine", ""},
+    {"waiting_timer", "threading.Timer", "args", ""},
     {"thread_local", "_thread._local", "buffer", ""},
     {"queue", "queue.Queue", "queue", ""},
     {"simple_queue", "_queue.SimpleQueue", "", ""},

@@ -123,6 +123,28 @@ TEST_CASE("a decorated function that holds memory grows by being called") {
   CHECK_FALSE(store_line(made, {"plain", "Encoder", {}, 0}).grows);
 }
 
+TEST_CASE("a function adds to what it is given first") {
+  const auto asked = [](std::string_view text) { return store_line(text, {"beams", "", "", 0}); };
+  CHECK(asked("beams = []\nheapq.heappush(beams, 1)\n").line == 2);
+  CHECK(asked("beams = []\nheapq.heappush(beams, 1)\n").grows);
+  CHECK(asked("beams = []\nheapq.heappush(beams, 1)\nheappop(beams)\n").limited);
+  CHECK(asked("beams = []\nheapq.heappush(beams, 1)\nheapq.heappushpop(beams, 2)\n").limited);
+  CHECK_FALSE(asked("beams = []\nshow(1, beams)\n").grows);
+  CHECK(store_line("class A:\n  def __init__(self):\n    self.best = []\n  def see(self, x):\n"
+                   "    bisect.insort(self.best, x)\n",
+                   {"best", "A", "", 0})
+            .line == 5);
+}
+
+TEST_CASE("names that are computed are made by a statement") {
+  CHECK(store_line("out = 1\nglobals()[f'out_{out}'] = 2\n", {"out_7", "", "", 0}).line == 2);
+  CHECK(
+      store_line("class A:\n  x = 1\n  def f(self, i):\n    setattr(self, f'x_{i}', i)\n", {"x_3", "A", "", 0}).line ==
+      4);
+  CHECK(store_line("class A:\n  def f(self, i):\n    vars(self)[f'x{i}'] = i\n", {"x3", "A", "", 0}).grows);
+  CHECK(store_line("x = globals()['x_3']\n", {"x_3", "", "", 0}).line == 0);
+}
+
 TEST_CASE("a function is stored by its definition") {
   CHECK(store_line("x = 1\ndef helper(part):\n    helper(part)\n", {"helper", {}, "helper", 0}).line == 2);
 }

@@ -1,0 +1,132 @@
+#include "report/holders/python_statements.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+namespace vramtrack::holders {
+
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0; }
+
+namespace {
+
+/// Splits a source into statements; strings and comments vanish.
+class Lexer {
+ public:
+  explicit Lexer(std::string_view source) : source_(source) {}
+
+  std::vector<Statement> read() {
+    while (at_ < source_.size()) read_line_start();
+    end_statement();
+    return std::move(statements_);
+  }
+
+ private:
+  void read_line_start() {
+    int indent = 0;
+    while (at_ < source_.size() && (source_[at_] == ' ' || source_[at_] == '\t')) {
+      indent += source_[at_] == '\t' ? 8 : 1;
+      ++at_;
+    }
+    current_.indent = indent;
+    current_.line = line_;
+    while (at_ < source_.size()) {
+      const char c = source_[at_];
+      if (c == '\n') {
+        ++at_;
+        ++line_;
+        if (depth_ > 0) continue;
+        return end_statement();
+      }
+      read_token(c);
+    }
+  }
+
+  void read_token(char c) {
+    if (c == '#') {
+      while (at_ < source_.size() && source_[at_] != '\n') ++at_;
+    } else if (c == '\\' && at_ + 1 < source_.size() && source_[at_ + 1] == '\n') {
+      at_ += 2;
+      ++line_;
+    } else if (c == '"' || c == '\'') {
+      read_string(c);
+    } else if (is_word(c)) {
+      const std::size_t start = at_;
+      while (at_ < source_.size() && is_word(source_[at_])) ++at_;
+      const bool prefix = at_ < source_.size() && at_ - start <= 2 && (source_[at_] == '"' || source_[at_] == '\'');
+      if (!prefix) current_.tokens.push_back(source_.substr(start, at_ - start));
+    } else if (c == ' ' || c == '\t' || c == '\r' || c == '\f') {
+      ++at_;
+    } else if (c == ';' && depth_ == 0) {
+      ++at_;
+      const int indent = current_.indent;
+      end_statement();
+      current_.indent = indent;
+      current_.line = line_;
+    } else {
+      read_operator(c);
+    }
+  }
+
+  void read_operator(char c) {
+    if (c == '(' || c == '[' || c == '{') ++depth_;
+    if ((c == ')' || c == ']' || c == '}') && depth_ > 0) --depth_;
+    std::size_t length = 1;
+    const auto next = [&](std::size_t i) { return at_ + i < source_.size() ? source_[at_ + i] : '\0'; };
+    if (std::string_view("+-*/|&^@%<>=!:").find(c) != std::string_view::npos) {
+      if ((c == '*' || c == '/' || c == '<' || c == '>') && next(1) == c) length = 2;
+      if (next(length) == '=') ++length;
+    }
+    current_.tokens.push_back(source_.substr(at_, length));
+    at_ += length;
+  }
+
+  void read_string(char quote) {
+    const bool triple = source_.substr(at_, 3) == std::string(3, quote);
+    at_ += triple ? 3 : 1;
+    while (at_ < source_.size()) {
+      if (source_[at_] == '\\') {
+        if (at_ + 1 < source_.size() && source_[at_ + 1] == '\n') ++line_;
+        at_ += 2;
+        continue;
+      }
+      if (source_[at_] == '\n') {
+        if (!triple) break;
+        ++line_;
+      }
+      if (source_[at_] == quote && (!triple || source_.substr(at_, 3) == std::string(3, quote))) {
+        at_ += triple ? 3 : 1;
+        break;
+      }
+      ++at_;
+    }
+    at_ = std::min(at_, source_.size());
+    current_.tokens.push_back("\"\"");
+  }
+
+  void end_statement() {
+    if (!current_.tokens.empty()) {
+      while (!loops_.empty() && current_.indent <= loops_.back()) loops_.pop_back();
+      current_.in_loop = !loops_.empty();
+      const Tokens& tokens = current_.tokens;
+      const std::string_view first = tokens[0] == "async" && tokens.size() > 1 ? tokens[1] : tokens[0];
+      if (first == "for" || first == "while") loops_.push_back(current_.indent);
+      statements_.push_back(std::move(current_));
+    }
+    current_ = {};
+    depth_ = 0;
+  }
+
+  std::string_view source_;
+  std::size_t at_ = 0;
+  int line_ = 1, depth_ = 0;
+  Statement current_;
+  std::vector<int> loops_;
+  std::vector<Statement> statements_;
+};
+
+}  // namespace
+
+std::vector<Statement> read_statements(std::string_view source) { return Lexer(source).read(); }
+
+}  // namespace vramtrack::holders
