@@ -8,15 +8,16 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr std::array all = {out_of_memory, history_accumulation, growing_site,        dead_local,
-                            long_bptt,     large_layer,          cache_not_leak,      library_memory,
-                            workspace,     reference_cycle,      duplicate_worker_rng, idle_context};
+constexpr std::array all = {
+#define FINDING(function) function,
+#include "report/findings/findings.def"
+};
 
-/// What keeps graphs and other tensors, too, is told once: by the finding that knows about the graphs.
-void tell_once(Findings& found) {
-  const Findings told = found;
+/// What keeps graphs and other tensors, too, is before once: by the finding that knows about the graphs.
+void drop_repeated(Findings& found) {
+  const Findings before = found;
   std::erase_if(found, [&](const Finding& finding) {
-    return finding.code == "growing-site" && std::any_of(told.begin(), told.end(), [&](const Finding& graph) {
+    return finding.code == "growing-site" && std::any_of(before.begin(), before.end(), [&](const Finding& graph) {
              return graph.code == "history-accumulation" && graph.file == finding.file && graph.line == finding.line &&
                     graph.variable == finding.variable;
            });
@@ -36,7 +37,7 @@ std::vector<Finding> find_all(const Report& report) {
       (void)error;                            // the report is complete without this finding
     }
   }
-  tell_once(found);
+  drop_repeated(found);
   worst_first(found);
   return found;
 }

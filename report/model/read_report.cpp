@@ -43,6 +43,12 @@ class Node {
       value = static_cast<T>(number);
     }
   }
+  template <class Thing>
+  void read(Id<Thing>& id) const {
+    std::uint32_t number = 0;
+    read(number);
+    id = Id<Thing>(number);
+  }
   template <typename T>
   void read(std::optional<T>& value) const {
     if (json_.is_null()) return;
@@ -110,7 +116,7 @@ void check_references(Report& report, const Node& root) {
       if (id >= report.frames.size()) root.fail(where + " names frame " + std::to_string(id) + ", which is not there");
     }
   };
-  std::unordered_set<std::uint32_t> ids;
+  std::unordered_set<SiteId> ids;
   for (const SiteReport& site : report.sites) {
     const std::string where = "site " + std::to_string(site.id);
     if (!ids.insert(site.id).second) root.fail(where + " is there twice");
@@ -128,9 +134,9 @@ void check_references(Report& report, const Node& root) {
     const HolderReport& holder = report.holders.rows[i];
     if (!holder.parent) report.holders.held_bytes += holder.retained_bytes;
     if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail("holders are not in order of their ids");
-    for (const std::uint32_t site : holder.sites)
+    for (const SiteId site : holder.sites)
       if (ids.count(site) == 0) root.fail("holder " + std::to_string(i) + " names site " + std::to_string(site));
-    for (const std::uint32_t other : holder.also_held_by)
+    for (const HolderId other : holder.also_held_by)
       if (other >= report.holders.rows.size()) root.fail("holder " + std::to_string(i) + " names one that is not there");
   }
   for (const Fragmentation& device : report.fragmentation)
