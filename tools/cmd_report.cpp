@@ -72,8 +72,7 @@ int cmd_report(const Arguments& arguments) {
   options.text = text_options(STDOUT_FILENO);
   CLI::App app("Renders a trace (.vtrace) or a report (.json).", "vramtrack report");
   app.add_option("INPUT", options.inputs, "trace, report or running process (PID); several are rendered one after the other")->required();
-  app.add_option("--format", options.format, "text, json, html, folded, speedscope, pprof, perfetto, torch-snapshot, github, sarif")
-      ->capture_default_str();
+  app.add_option("--format", options.format, format_names())->capture_default_str();
   add_common(app, options);
   app.add_option("--top", options.text.top, "text: rows of the table")->capture_default_str();
   app.add_option("--sort", options.text.sort, "text: bytes, count, peak or growth")
@@ -89,7 +88,7 @@ int cmd_report(const Arguments& arguments) {
   app.add_flag("--ooms", ooms,
                "also write the report of each out-of-memory event, beside -o FILE.json: FILE.oom-N.json");
   std::string fail_on_leak;
-  app.add_option("--fail-on-leak", fail_on_leak, "exit 77 when a growing site holds at least this");
+  app.add_option("--fail-on-leak", fail_on_leak, "exit with 77 when a growing site holds at least this much");
   parse(app, arguments);
   if (ooms && (options.output.empty() || options.output == "-" || options.inputs.size() > 1))
     throw UsageError("--ooms needs one input and -o FILE");

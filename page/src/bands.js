@@ -44,7 +44,7 @@ export function bandsOf(model, device, by) {
 export function bandColour(model, layer, index) {
   if (layer.key) return colour(layer.key);
   if (layer.site < 0) return colour("context");
-  const key = model.sites.verdict[layer.site] === model.growing ? "grow-line" : model.sites.layer[layer.site] === model.tensorLayer ? ROLES[model.sites.role[layer.site]][0] : "other";
+  const key = model.sites.verdict[layer.site] === model.growing ? "grow-line" : model.sites.layer[layer.site] === model.tensorLayer ? ROLES[model.sites.roleIndex[layer.site]][0] : "other";
   return `color-mix(in srgb, ${colour(key)} ${[100, 76, 88, 64][index % 4]}%, ${colour("panel")})`;
 }
 

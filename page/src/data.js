@@ -1,5 +1,5 @@
 // The data block as the views use it: typed columns, the stack tree, and what follows from them (labels, roles).
-// Written by page_data.cpp; the two change together.
+// Written by page_data.cpp. The columns of sites, blocks, holders and frames are the fields of report.def.
 import { basename, bareName, shorten } from "./format.js";
 
 /** Colour and order of what can fill memory. The meaning of a colour is the same in every view. */
@@ -35,29 +35,33 @@ function unpack(base64) {
   return bytes;
 }
 
-/** A column in any of the forms that column_json.cpp writes. */
-export function column(table, name, Type = Float64Array) {
-  const value = table[name];
-  if (Array.isArray(value)) return Type.from(value);
-  const out = new Type(table.count);
+/** A column in any of the forms that column_json.cpp writes; undefined: it is none. */
+function decodeColumn(value, length) {
+  if (Array.isArray(value)) return Float64Array.from(value);
+  const out = new Float64Array(length);
   if (typeof value === "number") return out.fill(value);
-  if (value?.runs) {
+  if (value.runs) {
     let at = 0;
     for (let i = 0; i < value.runs.length; i += 2) out.fill(value.runs[i], at, (at += value.runs[i + 1]));
-  } else if (value?.codes) {
-    for (let i = 0; i < out.length; ++i) out[i] = value.of[LETTER[value.codes.charCodeAt(i)]];
-  } else if (value?.base64) {
+  } else if (value.codes) {
+    for (let i = 0; i < length; ++i) out[i] = value.of[LETTER[value.codes.charCodeAt(i)]];
+  } else if (value.base64) {
     const { low, unit, per } = value;
     const numbers = new WORDS[value.bits](unpack(value.base64).buffer);
-    if (low === 0 && unit === 1 && per === 1) return new Type(numbers);
-    for (let i = 0; i < out.length; ++i) out[i] = (low + unit * numbers[i]) / per;
+    if (low === 0 && unit === 1 && per === 1) return new Float64Array(numbers);
+    for (let i = 0; i < length; ++i) out[i] = (low + unit * numbers[i]) / per;
+  } else {
+    return undefined;
   }
   return out;
 }
 
-export function columns(table, names) {
-  const out = { count: table.count };
-  for (const [name, Type] of Object.entries(names)) out[name] = column(table, name, Type);
+export const column = (table, name) => decodeColumn(table[name], table.length);
+
+/** All columns of a table. What only some rows have stays as it is: by row. */
+export function columns(table) {
+  const out = { length: table.length };
+  for (const [name, value] of Object.entries(table)) if (name !== "length") out[name] = decodeColumn(value, table.length) ?? value;
   return out;
 }
 
@@ -66,21 +70,14 @@ export function decodeStacks(raw) {
   const model = { ...raw };
   const strings = raw.strings;
   model.text = (id) => (id < 0 ? "" : strings[id]);
-  model.frames = columns(raw.frames, {
-    native: Uint8Array, own: Uint8Array, function: Int32Array, file: Int32Array, module: Int32Array, line: Int32Array,
-    inlined: Uint8Array, source: Int32Array,
-  });
-  model.tree = columns(raw.tree, { up: Int32Array, frame: Int32Array });
+  model.frames = columns(raw.frames);
+  const python = strings.indexOf("python");
+  model.frames.native = Uint8Array.from(model.frames.kind, (kind) => (kind === python ? 0 : 1));
+  model.tree = columns(raw.tree);
   model.tree.parent = model.tree.up.map((up, node) => node - up);
-  model.sites = columns(raw.sites, {
-    id: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, owner: Int32Array, verdict: Int32Array,
-    evidence: Int32Array, live: Float64Array, count_live: Float64Array, largest: Float64Array, own_peak: Float64Array, peak: Float64Array, count_peak: Float64Array,
-    allocated: Float64Array, count_allocated: Float64Array, first: Float64Array, last: Float64Array,
-    per_step: Float64Array, per_second: Float64Array, spanned: Float64Array, node: Int32Array, line: Int32Array,
-    main: Uint8Array, backward: Int32Array, use: Int32Array, phase: Int32Array, module: Int32Array, range: Int32Array,
-  });
+  model.sites = columns(raw.sites);
   model.siteById = new Map();
-  for (let i = 0; i < model.sites.count; ++i) model.siteById.set(model.sites.id[i], i);
+  for (let i = 0; i < model.sites.length; ++i) model.siteById.set(model.sites.id[i], i);
   model.byId = (id) => (id === null || id === undefined ? -1 : (model.siteById.get(id) ?? -1));
   model.growing = strings.indexOf("growing");
   model.tensorLayer = strings.indexOf("tensor");
@@ -90,31 +87,21 @@ export function decodeStacks(raw) {
 export function decode(text) {
   const raw = JSON.parse(text);
   const model = decodeStacks(raw);
-  model.blocks = columns(raw.blocks, {
-    bytes: Float64Array, layer: Int32Array, kind: Int32Array, device: Int32Array, stream: Float64Array, site: Int32Array,
-    time: Float64Array, step: Float64Array, thread: Float64Array, shape: Int32Array, dtype: Int32Array, name: Int32Array,
-    role: Int32Array, holder: Int32Array, held: Int32Array,
-  });
-  model.blocks.address = addresses(raw.blocks);
-  for (let i = 0; i < model.blocks.count; ++i) model.blocks.time[i] *= raw.blocks.time_unit;
-  model.timeline = columns(raw.timeline, {
-    time: Float64Array, step: Float64Array, layer: Int32Array, device: Int32Array, live: Float64Array, reserved: Float64Array,
-  });
-  model.knowsPeak = model.at !== "peak" && model.sites.peak.some((bytes) => bytes >= 0);
+  model.blocks = columns(raw.blocks);
+  model.blocks.site = model.blocks.site.map(model.byId);
+  model.blocks.address = addresses(model.blocks);
+  model.timeline = columns(raw.timeline);
+  model.knowsPeak = model.at !== "peak" && model.sites.at_peak_bytes.some((bytes) => bytes >= 0);
   addRoles(model, raw.strings);
   addDevices(model);
   return model;
 }
 
-function addresses(raw) {
-  const steps = column(raw, "address_step");
+function addresses({ address_step: steps, address_far: far }) {
   let at = 0;
-  for (let i = 0; i < steps.length; ++i) {
-    at += steps[i];
-    steps[i] = at;
-  }
-  steps.far = raw.address_far;
-  return steps;
+  const addresses = steps.map((step) => (at += step));
+  addresses.far = far;
+  return addresses;
 }
 
 export function addressText(model, block) {
@@ -125,20 +112,20 @@ export function addressText(model, block) {
 // else unknown), and each site's role: that of most of its bytes, of one without blocks what its blocks were for.
 function addRoles(model, strings) {
   const { blocks, sites } = model;
-  const { count, bytes, role, site } = blocks;
+  const { length, bytes, role, site } = blocks;
   const { verdict } = sites;
   const kinds = ROLE_KEYS.length;
   const [unknown, workspace] = ["unknown", "workspace"].map((key) => ROLE_KEYS.indexOf(key));
   const cache = strings.indexOf("cache");
   const ofString = new Uint8Array(strings.length).fill(unknown);
   ROLE_KEYS.forEach((key, index) => (ofString[strings.indexOf(key)] = index)); // at -1: no element, nothing happens
-  const roles = (blocks.roleIndex = new Uint8Array(count));
+  const roles = (blocks.roleIndex = new Uint8Array(length));
   const meant = Int32Array.from(strings, (text) => ROLE_KEYS.indexOf(roleOf(text).key));
-  const most = (sites.role = verdict.map((text, i) => (text === cache ? workspace : sites.use[i] >= 0 && meant[sites.use[i]] >= 0 ? meant[sites.use[i]] : unknown)));
-  const sums = new Float64Array(sites.count * kinds);
-  const highest = new Float64Array(sites.count);
-  const start = (blocks.ofSite = new Int32Array(sites.count + 1)); // of each site's blocks in blocks.bySite
-  for (let i = 0; i < count; ++i) {
+  const most = (sites.roleIndex = verdict.map((text, i) => (text === cache ? workspace : sites.role[i] >= 0 && meant[sites.role[i]] >= 0 ? meant[sites.role[i]] : unknown)));
+  const sums = new Float64Array(sites.length * kinds);
+  const highest = new Float64Array(sites.length);
+  const start = (blocks.ofSite = new Int32Array(sites.length + 1)); // of each site's blocks in blocks.bySite
+  for (let i = 0; i < length; ++i) {
     const at = site[i];
     const known = role[i] < 0 ? unknown : ofString[role[i]];
     roles[i] = known === unknown && at >= 0 && verdict[at] === cache ? workspace : known;
@@ -149,10 +136,10 @@ function addRoles(model, strings) {
     highest[at] = sum;
     most[at] = roles[i];
   }
-  for (let i = 0; i < sites.count; ++i) start[i + 1] += start[i];
+  for (let i = 0; i < sites.length; ++i) start[i + 1] += start[i];
   const fill = start.slice();
-  const bySite = (blocks.bySite = new Int32Array(start[sites.count]));
-  for (let i = 0; i < count; ++i) if (site[i] >= 0) bySite[fill[site[i]]++] = i;
+  const bySite = (blocks.bySite = new Int32Array(start[sites.length]));
+  for (let i = 0; i < length; ++i) if (site[i] >= 0) bySite[fill[site[i]]++] = i;
 }
 
 function addDevices(model) {
@@ -165,7 +152,7 @@ function addDevices(model) {
 /** What stands for a frame on one line: function, place, and the source text when it is known. */
 export function frameParts(model, frame) {
   const { frames } = model;
-  if (frame < 0 || frame >= frames.count) return { function: SYNTHETIC[frame] ?? "?", place: "", source: "" };
+  if (frame < 0 || frame >= frames.length) return { function: SYNTHETIC[frame] ?? "?", place: "", source: "" };
   const file = model.text(frames.file[frame]);
   const line = frames.line[frame];
   const module = basename(model.text(frames.module[frame]));
@@ -194,7 +181,7 @@ export function siteParts(model, site) {
   const frame = model.sites.line[site];
   if (frame < 0) return { function: SYNTHETIC[NO_STACK], place: "", source: "" };
   const parts = frameParts(model, frame);
-  return model.sites.backward[site] >= 0 ? { ...parts, backward: true } : parts;
+  return model.sites.backward_of[site] >= 0 ? { ...parts, backward: true } : parts;
 }
 
 /** The same as text. Code outside of functions has no name: its own text says more. */

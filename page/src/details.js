@@ -12,9 +12,9 @@ export function detailsView(root, model, store, scope, flame) {
   function update() {
     const site = store.get("site");
     const block = store.get("block");
-    const known = site >= 0 && site < sites.count;
+    const known = site >= 0 && site < sites.length;
     const chosen = selectedHolder(model, store);
-    if (block >= 0 && block < blocks.count) showBlock(block, blocks.site[block]);
+    if (block >= 0 && block < blocks.length) showBlock(block, blocks.site[block]);
     else if (known) showSite(site);
     else if (chosen?.row >= 0) showHolder(root, model, store, chosen, rows, actions);
     else if (store.get("tab") === "flame" && flame()?.node > 0) showFrame(flame());
@@ -34,19 +34,19 @@ export function detailsView(root, model, store, scope, flame) {
     const growing = sites.verdict[site] === model.growing;
     fill(root, h("h2", null, "Call site"), heading(parts),
       rows([
-        ["Alive", h("b", null, bytes(sites.live[site]), whole && scope.moment() === "now" ? ` (${percent(sites.live[site], whole)})` : ""), exactBytes(sites.live[site])],
+        ["Alive", h("b", null, bytes(sites.live_bytes[site]), whole && scope.moment() === "now" ? ` (${percent(sites.live_bytes[site], whole)})` : ""), exactBytes(sites.live_bytes[site])],
         scope.moment() !== "now" && scope.moment() !== "peak" && scope.inside[site] ? ["Shown", `${bytes(scope.value[site])} ${scope.momentText()}`] : null,
-        ["Blocks", `${count(sites.count_live[site])}, largest ${bytes(sites.largest[site])}`],
-        sites.peak[site] >= 0 ? ["At peak", bytes(sites.peak[site]), exactBytes(sites.peak[site])] : null,
-        ["Most ever", bytes(sites.own_peak[site]), exactBytes(sites.own_peak[site])],
-        ["In all", `${bytes(sites.allocated[site])} in ${plural(sites.count_allocated[site], "allocation")}`],
+        ["Blocks", `${count(sites.live_count[site])}, largest ${bytes(sites.largest_bytes[site])}`],
+        sites.at_peak_bytes[site] >= 0 ? ["At peak", bytes(sites.at_peak_bytes[site]), exactBytes(sites.at_peak_bytes[site])] : null,
+        ["Most ever", bytes(sites.peak_bytes[site]), exactBytes(sites.peak_bytes[site])],
+        ["In all", `${bytes(sites.allocated_bytes[site])} in ${plural(sites.allocated_count[site], "allocation")}`],
         ["Verdict", verdict(model.text(sites.verdict[site]))],
         model.text(sites.evidence[site]) ? ["Because", name(shorten(model.text(sites.evidence[site]), 400))] : null,
-        growing ? ["Grows", h("b.growing", null, sites.per_step[site] > 0 ? `+${bytes(sites.per_step[site])} per step` : `+${bytes(sites.per_second[site])} per second`)] : null,
+        growing ? ["Grows", h("b.growing", null, sites.bytes_per_step[site] > 0 ? `+${bytes(sites.bytes_per_step[site])} per step` : `+${bytes(sites.bytes_per_second[site])} per second`)] : null,
         ["Layer", `${model.text(sites.layer[site]) === "tensor" ? "tensors" : "CUDA memory"}, ${show(model.text(sites.kind[site]))}, ${model.deviceName(sites.device[site])}`],
         ["Owner", name(shorten(model.text(sites.owner[site]), 120))],
         ...[["Module", "module"], ["Phase", "phase"], ["Your phase or range", "range"]].map(([title, column]) => (model.text(sites[column][site]) ? [title, name(shorten(model.text(sites[column][site]), 120))] : null)),
-        ["Seen", `${seconds(sites.first[site])} – ${seconds(sites.last[site])}`],
+        ["Seen", `${seconds(sites.first_time[site])} – ${seconds(sites.last_time[site])}`],
       ]),
       actions(site, () => siteText(site)), holders(site), biggest(site), stacks(site));
   }
@@ -70,19 +70,19 @@ export function detailsView(root, model, store, scope, flame) {
 
   function heldBy(block, holder) {
     const text = h("code", null, name(show(holder)));
-    const moment = blocks.held[block] < 0 ? null : mainHolders(model);
-    return moment ? h("button.link", { type: "button", onclick: () => store.set({ tab: "holders", ...chooseHolder(moment, blocks.held[block]) }) }, text) : text;
+    const moment = blocks.holder_id[block] < 0 ? null : mainHolders(model);
+    return moment ? h("button.link", { type: "button", onclick: () => store.set({ tab: "holders", ...chooseHolder(moment, blocks.holder_id[block]) }) }, text) : text;
   }
 
   function holders(site) {
     const list = holdersOfSite(model, site);
-    return list.length ? [h("h3", null, "Held by"), h("ul.growers", null, list.map(({ moment, row }) => h("li", null, h("button.link", { type: "button", onclick: () => store.set({ tab: "holders", ...chooseHolder(moment, row) }) }, h("b", null, bytes(moment.rows.retained[row])), " ", name(shorten(model.text(moment.rows.path[row]), 120))))))] : null;
+    return list.length ? [h("h3", null, "Held by"), h("ul.growers", null, list.map(({ moment, row }) => h("li", null, h("button.link", { type: "button", onclick: () => store.set({ tab: "holders", ...chooseHolder(moment, row) }) }, h("b", null, bytes(moment.rows.retained_bytes[row])), " ", name(shorten(model.text(moment.rows.path[row]), 120))))))] : null;
   }
 
   function showFrame({ flame: tree, node }) {
     const parts = frameParts(model, tree.frame[node]);
     const below = [];
-    for (let i = 0; i < sites.count; ++i) {
+    for (let i = 0; i < sites.length; ++i) {
       for (let at = tree.leaf[i]; at >= 0; at = tree.parent[at]) {
         if (at === node) {
           below.push(i);
@@ -114,9 +114,9 @@ export function detailsView(root, model, store, scope, flame) {
 
   function stacks(site) {
     const out = [];
-    const backward = sites.backward[site];
+    const backward = sites.backward_of[site];
     if (backward >= 0) out.push(h("h3", null, "Forward line whose backward pass this is"), frameList(stackOf(model, backward)));
-    out.push(h("h3", null, "Stack, innermost first"), frameList(stackOf(model, sites.node[site])));
+    out.push(h("h3", null, "Stack, innermost first"), frameList(stackOf(model, sites.stack[site])));
     return out;
   }
 
@@ -145,9 +145,9 @@ export function detailsView(root, model, store, scope, flame) {
 
   function siteText(site) {
     const parts = siteParts(model, site);
-    const lines = [`${parts.place} ${parts.function}: ${bytes(sites.live[site])} in ${plural(sites.count_live[site], "block")}, most ever ${bytes(sites.own_peak[site])}, ${model.text(sites.verdict[site])}, mostly ${ROLES[sites.role[site]][1]}`];
-    if (sites.backward[site] >= 0) lines.push("forward:", ...stackOf(model, sites.backward[site]).map(frameText));
-    lines.push("stack, innermost first:", ...stackOf(model, sites.node[site]).map(frameText));
+    const lines = [`${parts.place} ${parts.function}: ${bytes(sites.live_bytes[site])} in ${plural(sites.live_count[site], "block")}, most ever ${bytes(sites.peak_bytes[site])}, ${model.text(sites.verdict[site])}, mostly ${ROLES[sites.roleIndex[site]][1]}`];
+    if (sites.backward_of[site] >= 0) lines.push("forward:", ...stackOf(model, sites.backward_of[site]).map(frameText));
+    lines.push("stack, innermost first:", ...stackOf(model, sites.stack[site]).map(frameText));
     return lines.join("\n");
   }
 

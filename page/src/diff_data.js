@@ -14,11 +14,11 @@ export const signed = (value) => (value === 0 ? "±0" : (value > 0 ? "+" : "−"
 
 export function decodeDiff(text) {
   const model = decodeStacks(JSON.parse(text));
-  model.changes = columns(model.changes, { a: Float64Array, b: Float64Array, count_a: Float64Array, count_b: Float64Array, change: Int32Array });
+  model.changes = columns(model.changes);
   model.at = "exit";
   model.byWords = { live: "alive at the compared moment", peak: "at peak", allocated: "allocated over the run" }[model.by] ?? model.by;
   // The scope of the report page also counts blocks: a diff has none.
-  model.blocks = { count: 0 };
+  model.blocks = { length: 0 };
   model.devices = [...new Set(model.sites.device)].sort((a, b) => a - b);
   model.deviceName = (index) => (index < 0 ? "host memory" : `cuda:${index}`);
   return model;

@@ -50,7 +50,7 @@ function verdict(root, model, store, scope) {
   const { changes } = model;
   const of = Object.fromEntries(Object.keys(CHANGES).map((key) => [key, { number: 0, delta: 0 }]));
   let largest = -1;
-  for (let i = 0; i < changes.count; ++i) {
+  for (let i = 0; i < changes.length; ++i) {
     if (!scope.inside[i]) continue;
     const kind = of[model.text(changes.change[i])];
     kind.number += 1;
@@ -92,7 +92,7 @@ function changesTable(root, model, store, scope) {
         const wanted = store.get("verdict");
         const shown = [];
         let total = 0;
-        for (let i = 0; i < sites.count; ++i) {
+        for (let i = 0; i < sites.length; ++i) {
           if (!scope.inside[i]) continue;
           total += 1;
           if (scope.matches[i] && (!wanted || model.text(changes.change[i]) === wanted)) shown.push(i);
@@ -107,7 +107,7 @@ function changesTable(root, model, store, scope) {
 
 function details(root, model, store) {
   const site = store.get("site");
-  if (site < 0 || site >= model.sites.count) {
+  if (site < 0 || site >= model.sites.length) {
     fill(root, h("h2", null, "Details"), h("p.note", null, "Select a frame or a call site: both figures and the full stack stand here."));
     return;
   }
@@ -117,7 +117,7 @@ function details(root, model, store) {
   fill(root, h("h2", null, "Call site"), h("p.title", null, name(shorten(parts.function, 300)), " ", name(shorten(parts.place, 300), "bdi.muted")), parts.source ? h("pre.source", null, name(shorten(parts.source, 600))) : null,
     h("dl", null, rows.map(([key, value]) => [h("dt", null, key), h("dd", null, value)])),
     h("h3", null, "Stack, innermost first"),
-    h("ol.stack", null, stackOf(model, sites.node[site]).map((frame) => {
+    h("ol.stack", null, stackOf(model, sites.stack[site]).map((frame) => {
       const at = frameParts(model, frame);
       const path = model.text(frames.file[frame]) || model.text(frames.module[frame]);
       return h(frames.own[frame] ? "li.own" : frames.native[frame] ? "li.native" : "li.lib", null, h("div", null, name(shorten(at.function, 160), "bdi.function")), h("div.path", null, name(shorten(path, 90) + (frames.line[frame] > 0 ? `:${frames.line[frame]}` : ""))));
@@ -126,6 +126,6 @@ function details(root, model, store) {
 
 function printed(root, model, scope) {
   const { changes } = model;
-  const rows = [...Array(changes.count).keys()].filter((i) => scope.inside[i] && changes.a[i] !== changes.b[i]).sort((a, b) => Math.abs(changes.b[b] - changes.a[b]) - Math.abs(changes.b[a] - changes.a[a]));
+  const rows = [...Array(changes.length).keys()].filter((i) => scope.inside[i] && changes.a[i] !== changes.b[i]).sort((a, b) => Math.abs(changes.b[b] - changes.a[b]) - Math.abs(changes.b[a] - changes.a[a]));
   fill(root, h("h2", null, "Changed call sites"), h("table.plain", null, h("tbody", null, rows.slice(0, 40).map((i) => h("tr", null, h("td.number", null, signed(changes.b[i] - changes.a[i])), h("td", null, model.text(changes.change[i])), h("td", null, siteCell(model, i)))))), rows.length > 40 ? h("p.note", null, `${plural(rows.length - 40, "smaller change")} not printed.`) : null);
 }

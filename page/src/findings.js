@@ -17,10 +17,10 @@ export function findingsView(root, model, store) {
     const { sites } = model;
     const explained = new Set(model.findings.map((f) => model.byId(f.site)));
     const more = [];
-    for (let i = 0; i < sites.count; ++i) if (sites.verdict[i] === model.growing && !explained.has(i)) more.push(i);
+    for (let i = 0; i < sites.length; ++i) if (sites.verdict[i] === model.growing && !explained.has(i)) more.push(i);
     if (!more.length) return null;
     return h("section", null, h("h3", null, `${plural(more.length, "more call site")} that ${more.length === 1 ? "grows" : "grow"}`),
-      h("ul.growers", null, more.slice(0, 20).map((site) => h("li", null, h("button.link", { type: "button", onclick: () => store.set({ site, block: -1 }) }, bytes(sites.live[site]), " ", siteCell(model, site))))),
+      h("ul.growers", null, more.slice(0, 20).map((site) => h("li", null, h("button.link", { type: "button", onclick: () => store.set({ site, block: -1 }) }, bytes(sites.live_bytes[site]), " ", siteCell(model, site))))),
       more.length > 20 ? h("p.note", null, `${count(more.length - 20)} more in Call sites, verdict “growing”.`) : null);
   }
   return {

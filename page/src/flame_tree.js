@@ -5,8 +5,8 @@ import { BACKWARD, NO_STACK } from "./data.js";
 /** Which frames stay: "all", "python" (and the program's own), or "own" code only. */
 function kept(model, mode) {
   const { frames } = model;
-  const keep = new Uint8Array(frames.count);
-  for (let i = 0; i < frames.count; ++i) {
+  const keep = new Uint8Array(frames.length);
+  for (let i = 0; i < frames.length; ++i) {
     keep[i] = mode === "all" || frames.own[i] || (mode === "python" && !frames.native[i]) ? 1 : 0;
   }
   return keep;
@@ -59,9 +59,9 @@ function callee(model, node, keep) {
 export function buildFlame(model, values, { by, frames: mode }) {
   const { sites, tree } = model;
   const keep = kept(model, mode);
-  const builder = new Builder(model.frames.count);
-  const leaf = new Int32Array(sites.count).fill(-1);
-  const fold = new Int32Array(tree.count).fill(-1);
+  const builder = new Builder(model.frames.length);
+  const leaf = new Int32Array(sites.length).fill(-1);
+  const fold = new Int32Array(tree.length).fill(-1);
   fold[0] = 0;
   const folded = (node) => {
     if (fold[node] >= 0) return fold[node];
@@ -69,12 +69,12 @@ export function buildFlame(model, values, { by, frames: mode }) {
     return (fold[node] = keep[tree.frame[node]] ? builder.child(parent, tree.frame[node]) : parent);
   };
   const caller = (site) => {
-    const backward = sites.backward[site];
-    let node = folded(sites.node[site]);
+    const backward = sites.backward_of[site];
+    let node = folded(sites.stack[site]);
     if (mode !== "all" && backward >= 0) node = builder.child(folded(backward), BACKWARD);
-    if (node === 0 && sites.node[site] === 0) return builder.child(0, NO_STACK);
+    if (node === 0 && sites.stack[site] === 0) return builder.child(0, NO_STACK);
     if (mode !== "all") {
-      const below = callee(model, sites.node[site], keep);
+      const below = callee(model, sites.stack[site], keep);
       if (below >= 0) node = builder.child(node, below);
     }
     return node;
@@ -84,12 +84,12 @@ export function buildFlame(model, values, { by, frames: mode }) {
     const walk = (from) => {
       for (let at = from; at > 0; at = tree.parent[at]) if (keep[tree.frame[at]]) node = builder.child(node, tree.frame[at]);
     };
-    const backward = sites.backward[site];
+    const backward = sites.backward_of[site];
     if (mode !== "all") {
-      const below = callee(model, sites.node[site], keep);
+      const below = callee(model, sites.stack[site], keep);
       if (below >= 0) node = builder.child(node, below);
     }
-    walk(sites.node[site]);
+    walk(sites.stack[site]);
     if (mode !== "all" && backward >= 0) {
       node = builder.child(node, BACKWARD);
       walk(backward);
@@ -97,7 +97,7 @@ export function buildFlame(model, values, { by, frames: mode }) {
     return node === 0 ? builder.child(0, NO_STACK) : node;
   };
   const place = by === "leaf" ? inverted : caller;
-  for (let site = 0; site < sites.count; ++site) if (values[site] > 0) leaf[site] = place(site);
+  for (let site = 0; site < sites.length; ++site) if (values[site] > 0) leaf[site] = place(site);
   const n = builder.parent.length;
   const bare = { n, parent: Int32Array.from(builder.parent), leaf };
   const value = sumUp(bare, (site) => values[site]);

@@ -29,12 +29,12 @@ export function holdersView(root, model, store, scope) {
 
   const table = new Table(root, [
     { title: "Holder", width: "minmax(260px, 1.4fr)", cell: nameCell },
-    { title: "Keeps alive", hint: "What comes back when it lets go, and with it all that hold the same", width: "92px", number: true, cell: (row) => (rows().retained[row] ? share(rows().retained[row], largest, growing(row) ? "grow" : "plain") : h("span.muted", { title: "What it holds others hold as well" }, "shared")) },
-    { title: "Itself", hint: "Without what the holders listed below it keep alive", width: "74px", number: true, cell: (row) => (rows().own[row] ? bytes(rows().own[row]) : h("span.muted", null, "–")) },
+    { title: "Keeps alive", hint: "What comes back when it lets go, and with it all that hold the same", width: "92px", number: true, cell: (row) => (rows().retained_bytes[row] ? share(rows().retained_bytes[row], largest, growing(row) ? "grow" : "plain") : h("span.muted", { title: "What it holds others hold as well" }, "shared")) },
+    { title: "Itself", hint: "Without what the holders listed below it keep alive", width: "74px", number: true, cell: (row) => (rows().own_bytes[row] ? bytes(rows().own_bytes[row]) : h("span.muted", null, "–")) },
     { title: "Blocks", width: "52px", number: true, cell: (row) => count(rows().blocks[row]) },
-    { title: "Verdict", hint: "What the births of its blocks say", width: "84px", cell: (row) => verdict(rows().retained[row] ? text("verdict")(row) : "") },
+    { title: "Verdict", hint: "What the births of its blocks say", width: "84px", cell: (row) => verdict(rows().retained_bytes[row] ? text("verdict")(row) : "") },
     { title: "Per step", hint: "How much more it keeps after each step", width: "78px", number: true, cell: (row) => growth(row) ?? h("span.muted", null, "–") },
-    { title: "Roles", width: "104px", cell: (row) => (rows().retained[row] ? parts(holderRoles(moment, row)) : null) },
+    { title: "Roles", width: "104px", cell: (row) => (rows().retained_bytes[row] ? parts(holderRoles(moment, row)) : null) },
     { title: "Type", width: "minmax(110px, 0.7fr)", cell: (row) => name(shorten(text("type")(row), 60)) },
     { title: "Stored at", hint: "The statement that stores it", width: "minmax(126px, 0.5fr)", cell: (row) => name(shorten(holderPlace(model, moment, row), 22)) },
   ], {
@@ -47,15 +47,15 @@ export function holdersView(root, model, store, scope) {
 
   function growth(row) {
     if (!growing(row)) return null;
-    const { per_step: step, per_second: second } = rows();
+    const { bytes_per_step: step, bytes_per_second: second } = rows();
     return step[row] > 0 ? h("b.growing", null, `+${bytes(step[row])}`) : second[row] > 0 ? h("b.growing", null, `+${bytes(second[row])}/s`) : null;
   }
 
   function nameCell(row) {
     const twist = h("span.twist", { "aria-hidden": "true" }, hasParts(row) ? (isOpen(row) ? "▾" : "▸") : "");
     twist.style.marginLeft = `${depths[row] * 15}px`;
-    return [twist, name(shorten(holderName(model, moment, row), 120), "bdi.held"), rows().number[row] > 1 ? h("span.tag", { title: "objects that are alike" }, `× ${count(rows().number[row])}`) : null,
-      moment.also[row] ? h("span.tag", { title: "others hold the same: all must let go" }, "and others") : null];
+    return [twist, name(shorten(holderName(model, moment, row), 120), "bdi.held"), rows().count[row] > 1 ? h("span.tag", { title: "objects that are alike" }, `× ${count(rows().count[row])}`) : null,
+      moment.rows.also_held_by[row] ? h("span.tag", { title: "others hold the same: all must let go" }, "and others") : null];
   }
 
   /** The moment that was asked for, else that of the page, else the one that tells most. */
@@ -67,18 +67,18 @@ export function holdersView(root, model, store, scope) {
   function take(next) {
     moment = next;
     open = new Set();
-    depths = new Uint8Array(rows().count);
-    for (let row = 0; row < rows().count; ++row) {
+    depths = new Uint8Array(rows().length);
+    for (let row = 0; row < rows().length; ++row) {
       const up = rows().parent[row];
       depths[row] = up < 0 ? 0 : depths[up] + 1;
-      if (rows().retained[row] >= OPEN * moment.held && depths[row] < 3) open.add(row);
+      if (rows().retained_bytes[row] >= OPEN * moment.held && depths[row] < 3) open.add(row);
     }
-    largest = moment.below.get(-1).reduce((most, row) => Math.max(most, rows().retained[row]), 1);
+    largest = moment.below.get(-1).reduce((most, row) => Math.max(most, rows().retained_bytes[row]), 1);
   }
 
   /** The rows in the order of the tree: what is open, or what the search finds, with all that leads there. */
   function list() {
-    const { count: all, parent } = rows();
+    const { length: all, parent } = rows();
     const found = new Uint8Array(all).fill(scope.search ? 0 : 1);
     for (let row = all - 1; scope.search && row >= 0; --row) {
       if (!found[row] && !matches(row)) continue;
@@ -115,18 +115,18 @@ export function holdersView(root, model, store, scope) {
   function node(row, selected) {
     const roles = holderRoles(moment, row);
     return {
-      bytes: rows().retained[row], text: (growing(row) ? "▲ " : "") + holderName(model, moment, row), key: growing(row) ? "grow" : roleOf(roles[0]?.[0]).key, selected: row === selected,
-      tip: [shorten(text("path")(row), 400), shorten(text("type")(row), 100), `${bytes(rows().retained[row])} in ${plural(rows().blocks[row], "block")}${growing(row) ? ", growing" : ""}`].join("\n"),
+      bytes: rows().retained_bytes[row], text: (growing(row) ? "▲ " : "") + holderName(model, moment, row), key: growing(row) ? "grow" : roleOf(roles[0]?.[0]).key, selected: row === selected,
+      tip: [shorten(text("path")(row), 400), shorten(text("type")(row), 100), `${bytes(rows().retained_bytes[row])} in ${plural(rows().blocks[row], "block")}${growing(row) ? ", growing" : ""}`].join("\n"),
       parts: hasParts(row) ? () => [...moment.below.get(row).map((part) => node(part, selected)), itself(row)] : null, pick: () => store.set(chooseHolder(moment, row)),
     };
   }
 
   /** What a row keeps beside its parts. */
   function itself(row) {
-    const left = { ...moment.roles[row] };
+    const left = { ...moment.rows.roles[row] };
     for (const part of moment.below.get(row)) for (const [role, size] of holderRoles(moment, part)) left[role] -= size;
     const [most] = Object.entries(left).sort((a, b) => b[1] - a[1]);
-    return { bytes: rows().own[row], text: "itself", key: roleOf(most?.[0]).key, tip: `${shorten(text("path")(row), 400)}\nitself: ${bytes(rows().own[row])}` };
+    return { bytes: rows().own_bytes[row], text: "itself", key: roleOf(most?.[0]).key, tip: `${shorten(text("path")(row), 400)}\nitself: ${bytes(rows().own_bytes[row])}` };
   }
 
   function drawMap() {
@@ -135,11 +135,11 @@ export function holdersView(root, model, store, scope) {
   }
 
   function head() {
-    const tops = moment.below.get(-1).filter((row) => rows().retained[row] > 0);
+    const tops = moment.below.get(-1).filter((row) => rows().retained_bytes[row] > 0);
     const sums = new Map();
     for (const row of tops) for (const [role, size] of holderRoles(moment, row)) sums.set(role, (sums.get(role) ?? 0) + size);
     fill(words, h("b", null, bytes(moment.held)), ` kept alive by ${plural(tops.length, "name")}${tops.length ? ", most of it by " : ""}`, tops.length ? h("b", null, name(shorten(holderName(model, moment, tops[0]), 80))) : null,
-      tops.length ? ` (${percent(rows().retained[tops[0]], moment.held)}). ` : ". ", h("span.muted", null, lookedAt(model, moment), model.devices.filter((device) => device >= 0).length > 1 ? " Of all devices." : ""));
+      tops.length ? ` (${percent(rows().retained_bytes[tops[0]], moment.held)}). ` : ". ", h("span.muted", null, lookedAt(model, moment), model.devices.filter((device) => device >= 0).length > 1 ? " Of all devices." : ""));
     fill(bar, moments.length > 1 ? choice("Looked at", moments.map((one) => [one.key, momentTitle(one)]), moment.key, (key) => store.set(chooseHolder(moments.find((one) => one.key === key), -1))) : null,
       h("button.quiet", { type: "button", disabled: Boolean(scope.search), onclick: () => fold(true) }, "Open all"), h("button.quiet", { type: "button", disabled: Boolean(scope.search), onclick: () => fold(false) }, "Close all"),
       h("span.legend.inline", null, [...sums].sort((a, b) => b[1] - a[1]).map(([role, size]) => legendKey(roleOf(role).key, `${roleOf(role).text} ${bytes(size)}`)), legendKey("grow", "▲ growing")));

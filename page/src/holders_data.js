@@ -8,14 +8,10 @@ const WORDS = { exit: "at exit", request: "now", out_of_memory: "out of memory",
 /** All moments; of one: key, words, main (the blocks of the report point to its rows), held bytes, and the rows. */
 export function holderMoments(model) {
   return (model.holderMoments ??= model.holders.map((raw) => {
-    const rows = columns(raw, {
-      parent: Int32Array, path: Int32Array, variable: Int32Array, type: Int32Array, kind: Int32Array, verdict: Int32Array,
-      evidence: Int32Array, cycle: Int32Array, known: Int32Array, fix: Int32Array, file: Int32Array, line: Int32Array,
-      retained: Float64Array, own: Float64Array, blocks: Float64Array, number: Float64Array, first: Float64Array, last: Float64Array,
-      first_step: Float64Array, last_step: Float64Array, per_step: Float64Array, per_second: Float64Array,
-    });
+    const rows = columns(raw.rows);
+    for (const [row, ids] of Object.entries(rows.sites)) rows.sites[row] = ids.map(model.byId).filter((site) => site >= 0);
     const below = new Map([[-1, []]]);
-    for (let row = 0; row < rows.count; ++row) {
+    for (let row = 0; row < rows.length; ++row) {
       below.set(row, []);
       below.get(rows.parent[row]).push(row);
     }
@@ -32,7 +28,7 @@ export function selectedHolder(model, store) {
   const [key, number] = store.get("holder").split("/");
   const moment = key ? holderMoments(model).find((one) => one.key === key) : null;
   const row = /^\d+$/.test(number) ? Number(number) : -1;
-  return moment ? { moment, row: row < moment.rows.count ? row : -1 } : null;
+  return moment ? { moment, row: row < moment.rows.length ? row : -1 } : null;
 }
 
 export const holderKey = (moment, row) => `${moment.key}/${row < 0 ? "" : row}`;
@@ -45,7 +41,7 @@ export const mainHolders = (model) => holderMoments(model).find((moment) => mome
 
 /** The rows of a holder and of all below it: 1 for each. */
 export function holderBranch(moment, top) {
-  const inside = new Uint8Array(moment.rows.count);
+  const inside = new Uint8Array(moment.rows.length);
   inside[top] = 1;
   for (let row = top + 1; row < inside.length; ++row) if (moment.rows.parent[row] >= 0) inside[row] = inside[moment.rows.parent[row]];
   return inside;
@@ -72,7 +68,7 @@ export function holderPlace(model, moment, row) {
 }
 
 /** [[role, bytes]], most first. */
-export const holderRoles = (moment, row) => Object.entries(moment.roles[row] ?? {}).sort((a, b) => b[1] - a[1]);
+export const holderRoles = (moment, row) => Object.entries(moment.rows.roles[row] ?? {}).sort((a, b) => b[1] - a[1]);
 
 export function lookedAt(model, { moment, oom, time, step }) {
   const when = { exit: "at the end of the script", request: "now", out_of_memory: `when memory ran out${oom > 1 ? ` (${oom})` : ""}`, look: "while it ran, when most was alive" }[moment] ?? show(moment);

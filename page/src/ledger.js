@@ -21,7 +21,7 @@ const WORDS = {
 export function ledgerRows(model, entry) {
   const { blocks } = model;
   const sums = new Float64Array(ROLES.length);
-  for (let i = 0; i < blocks.count; ++i) {
+  for (let i = 0; i < blocks.length; ++i) {
     if (blocks.device[i] === entry.device && blocks.layer[i] === model.tensorLayer) sums[blocks.roleIndex[i]] += blocks.bytes[i];
   }
   const known = sums.reduce((a, b) => a + b, 0);

@@ -6,7 +6,7 @@ import { bytes, count, plural } from "./format.js";
 export function installPrint(model, scope) {
   window.addEventListener("beforeprint", () => {
     const { sites } = model;
-    const rows = [...Array(sites.count).keys()].filter((i) => scope.value[i] > 0).sort((a, b) => scope.value[b] - scope.value[a]);
+    const rows = [...Array(sites.length).keys()].filter((i) => scope.value[i] > 0).sort((a, b) => scope.value[b] - scope.value[a]);
     const rest = rows.slice(40);
     fill($("print"), h("h2", null, `Call sites, ${scope.momentText()}`), h("table.plain", null,
       h("thead", null, h("tr", null, ["Bytes", "Blocks", "Verdict", "Call site"].map((t, i) => h(i < 2 ? "th.number" : "th", { scope: "col" }, t)))),

@@ -11,7 +11,7 @@ export class Scope {
   constructor(model, store) {
     this.model = model;
     this.store = store;
-    const sites = model.sites.count;
+    const sites = model.sites.length;
     this.value = new Float64Array(sites); // bytes of each site at the shown moment; 0 when out of scope
     this.number = new Float64Array(sites); // blocks of each site at the shown moment
     this.inside = new Uint8Array(sites); // of the chosen device and layer
@@ -38,21 +38,21 @@ export class Scope {
     const [held, number] = this.held(at);
     const layer = model.strings.indexOf(store.get("layer"));
     const [every, host, only] = [device === "all", store.get("layer") === "cuda", Number(device)];
-    for (let i = 0; i < sites.count; ++i) {
+    for (let i = 0; i < sites.length; ++i) {
       const inside = sites.layer[i] === layer && (every ? host || sites.device[i] >= 0 : sites.device[i] === only);
       this.inside[i] = inside ? 1 : 0;
       this.value[i] = inside ? Math.max(0, held[i]) : 0;
       this.number[i] = inside ? Math.max(0, number[i]) : 0;
     }
     if (at === "range") {
-      for (let i = 0; i < blocks.count; ++i) {
+      for (let i = 0; i < blocks.length; ++i) {
         const site = blocks.site[i];
         if (site < 0 || !this.inside[site] || !inRange(blocks.time[i], from, to)) continue;
         this.value[site] += blocks.bytes[i];
         this.number[site] += 1;
       }
     }
-    for (let i = 0; i < sites.count; ++i) {
+    for (let i = 0; i < sites.length; ++i) {
       this.total += this.value[i];
       this.totalNumber += this.number[i];
     }
@@ -62,9 +62,9 @@ export class Scope {
   /** What each site held then, in bytes and blocks; for "range" nothing: single blocks tell. */
   held(at) {
     const { sites } = this.model;
-    if (at === "now") return [sites.live, sites.count_live];
-    if (at === "peak") return [sites.peak, sites.count_peak];
-    const [held, number] = [new Float64Array(sites.count), new Float64Array(sites.count)];
+    if (at === "now") return [sites.live_bytes, sites.live_count];
+    if (at === "peak") return [sites.at_peak_bytes, sites.at_peak_count];
+    const [held, number] = [new Float64Array(sites.length), new Float64Array(sites.length)];
     const list = this.model.ooms.find((oom) => at === `oom:${oom.n}`)?.sites ?? [];
     for (let i = 0; i < list.length; i += 3) {
       const site = this.model.byId(list[i]);
@@ -134,20 +134,20 @@ export class Scope {
     }
     const hit = (this.hit = this.stringHits());
     this.foundBlocks = null;
-    const frameHit = (this.frameMatches = new Uint8Array(frames.count));
-    for (let i = 0; i < frames.count; ++i) {
+    const frameHit = (this.frameMatches = new Uint8Array(frames.length));
+    for (let i = 0; i < frames.length; ++i) {
       frameHit[i] = hit[frames.function[i]] | hit[frames.file[i]] | hit[frames.module[i]] | hit[frames.source[i]];
     }
     const place = /^(.*):(\d+)$/.exec(this.search); // "train.py:83"
     if (place) {
-      for (let i = 0; i < frames.count; ++i) {
+      for (let i = 0; i < frames.length; ++i) {
         if (frames.line[i] === Number(place[2]) && model.text(frames.file[i]).toLowerCase().endsWith(place[1])) frameHit[i] = 1;
       }
     }
-    const nodeHit = new Uint8Array(tree.count);
-    for (let node = 1; node < tree.count; ++node) nodeHit[node] = nodeHit[tree.parent[node]] | frameHit[tree.frame[node]];
-    for (let i = 0; i < sites.count; ++i) {
-      this.matches[i] = nodeHit[sites.node[i]] | (sites.backward[i] >= 0 ? nodeHit[sites.backward[i]] : 0) | hit[sites.owner[i]] | hit[sites.verdict[i]] | hit[sites.kind[i]] | hit[sites.module[i]] | hit[sites.range[i]];
+    const nodeHit = new Uint8Array(tree.length);
+    for (let node = 1; node < tree.length; ++node) nodeHit[node] = nodeHit[tree.parent[node]] | frameHit[tree.frame[node]];
+    for (let i = 0; i < sites.length; ++i) {
+      this.matches[i] = nodeHit[sites.stack[i]] | (sites.backward_of[i] >= 0 ? nodeHit[sites.backward_of[i]] : 0) | hit[sites.owner[i]] | hit[sites.verdict[i]] | hit[sites.kind[i]] | hit[sites.module[i]] | hit[sites.range[i]];
     }
   }
 
@@ -155,11 +155,11 @@ export class Scope {
   get blockMatches() {
     if (!this.search || this.foundBlocks) return this.foundBlocks;
     const { hit, matches } = this;
-    const { count, site, name, holder, role, dtype, shape } = this.model.blocks;
-    const found = new Uint8Array(count);
+    const { length, site, name, holder, role, dtype, shape } = this.model.blocks;
+    const found = new Uint8Array(length);
     // No text is -1: its place is the last, which never matches.
     const at = (id) => (id < 0 ? hit.length - 1 : id);
-    for (let i = 0; i < count; ++i) {
+    for (let i = 0; i < length; ++i) {
       found[i] = (site[i] >= 0 && matches[site[i]]) || hit[at(name[i])] | hit[at(holder[i])] | hit[at(role[i])] | hit[at(dtype[i])] | hit[at(shape[i])];
     }
     return (this.foundBlocks = found);

@@ -10,7 +10,7 @@ export function findSegments(model, device) {
   const torch = model.strings.indexOf("torch");
   const segments = [];
   const inner = [];
-  for (let i = 0; i < blocks.count; ++i) {
+  for (let i = 0; i < blocks.length; ++i) {
     if (blocks.device[i] !== device) continue;
     if (blocks.layer[i] === model.tensorLayer) {
       inner.push(i);

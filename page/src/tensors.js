@@ -28,7 +28,7 @@ export function tensorsView(root, model, store, scope) {
     { key: "step", title: "Step", hint: "Step in which it was allocated", width: "42px", number: true, value: (i) => blocks.step[i], cell: (i) => count(blocks.step[i]) },
     { key: "verdict", title: "Verdict", width: "78px", value: verdictOf, cell: (i) => verdict(verdictOf(i)) },
     { key: "site", title: "Allocated at", width: "minmax(116px, 1.3fr)", value: siteText, cell: (i) => siteCell(model, blocks.site[i]) },
-  ], { id: "block", label: "Live blocks", sort: "bytes", count: blocks.count, onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.count ? "No block matches." : "No live block is listed in this report.") });
+  ], { id: "block", label: "Live blocks", sort: "bytes", count: blocks.length, onSelect: (block) => store.set({ block, site: blocks.site[block] }), empty: () => (blocks.length ? "No block matches." : "No live block is listed in this report.") });
 
   function rows() {
     const { bytes: size, site, time, roleIndex } = blocks;
@@ -39,14 +39,14 @@ export function tensorsView(root, model, store, scope) {
     const only = store.get("only") ? store.get("site") : -1;
     const kept = store.get("only") && only < 0 ? heldOnly() : null;
     const matches = scope.blockMatches;
-    const shown = new Int32Array(blocks.count);
+    const shown = new Int32Array(blocks.length);
     let [number, total, hidden] = [0, 0, 0];
     largest = 1;
-    for (let i = 0; i < blocks.count; ++i) {
+    for (let i = 0; i < blocks.length; ++i) {
       if (blocks.layer[i] !== layer || (every ? blocks.device[i] < least : blocks.device[i] !== Number(device))) continue;
       if (ranged && (time[i] < from || time[i] > to)) continue;
       total += 1;
-      if ((matches && !matches[i]) || (role >= 0 && roleIndex[i] !== role) || (judged !== null && sites.verdict[site[i]] !== judged) || (only >= 0 && site[i] !== only) || (kept && !kept[blocks.held[i]])) {
+      if ((matches && !matches[i]) || (role >= 0 && roleIndex[i] !== role) || (judged !== null && sites.verdict[site[i]] !== judged) || (only >= 0 && site[i] !== only) || (kept && !kept[blocks.holder_id[i]])) {
         hidden += size[i];
         continue;
       }

@@ -14,7 +14,7 @@ const SPLITS = { roles: ["By role", "What the memory was for, by what each call 
 function series(model, device) {
   const { timeline } = model;
   const order = [];
-  for (let i = 0; i < timeline.count; ++i) if (timeline.device[i] === device) order.push(i);
+  for (let i = 0; i < timeline.length; ++i) if (timeline.device[i] === device) order.push(i);
   order.sort((a, b) => timeline.time[a] - timeline.time[b] || a - b);
   const time = [], live = [], reserved = [], all = [], step = [];
   let [l, r, c] = [0, 0, 0];
@@ -22,10 +22,10 @@ function series(model, device) {
   for (const i of order) {
     if (timeline.layer[i] === model.tensorLayer) {
       tensors = true;
-      l = timeline.live[i];
-      r = Math.max(l, timeline.reserved[i] >= 0 ? timeline.reserved[i] : r);
+      l = timeline.live_bytes[i];
+      r = Math.max(l, timeline.reserved_bytes[i] >= 0 ? timeline.reserved_bytes[i] : r);
     } else {
-      c = timeline.live[i];
+      c = timeline.live_bytes[i];
     }
     const last = time.length - 1;
     const at = last >= 0 && time[last] === timeline.time[i] ? last : last + 1;
@@ -233,7 +233,7 @@ export function timelineView(root, model, store, scope) {
     const index = plot.cursor.idx;
     if (view.bands) {
       const hit = pointed(plot);
-      if (hit) return fill(readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.count - view.bands.layers.length + 1)));
+      if (hit) return fill(readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.length - view.bands.layers.length + 1)));
     }
     if (index === null || index === undefined) return showHead(null);
     const time = plot.posToVal(plot.cursor.left, "x");

@@ -64,10 +64,10 @@ function calmWords(model) {
   }
   const held = new Float64Array(ROLES.length);
   let total = 0;
-  for (let i = 0; i < sites.count; ++i) {
+  for (let i = 0; i < sites.length; ++i) {
     if (sites.layer[i] !== model.tensorLayer) continue;
-    held[sites.role[i]] += sites.live[i];
-    total += sites.live[i];
+    held[sites.roleIndex[i]] += sites.live_bytes[i];
+    total += sites.live_bytes[i];
   }
   if (!total) return `Nothing of the tensors was alive ${model.now}.`;
   const most = held.indexOf(Math.max(...held));

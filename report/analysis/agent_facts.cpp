@@ -26,12 +26,12 @@ std::string blank_indices(const std::string& chain) {
   return result;
 }
 
-std::map<std::uint32_t, std::string> main_holders(const Report& report) {
-  std::map<std::uint32_t, std::map<std::string, Bytes>> sums;
+std::map<SiteId, std::string> main_holders(const Report& report) {
+  std::map<SiteId, std::map<std::string, Bytes>> sums;
   for (const AllocationReport& allocation : report.allocations)
     if (allocation.tensor && !allocation.tensor->holder.empty())
       sums[allocation.site][blank_indices(allocation.tensor->holder)] += allocation.bytes;
-  std::map<std::uint32_t, std::string> result;
+  std::map<SiteId, std::string> result;
   for (const auto& [site, holders] : sums)
     result[site] = std::max_element(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
                      return a.second < b.second;

@@ -10,7 +10,7 @@
 namespace vramtrack {
 
 /// For each site (by id) the holder expression, indices blanked, that holds most of its live bytes: `__main__.losses`.
-std::map<std::uint32_t, std::string> main_holders(const Report& report);
+std::map<SiteId, std::string> main_holders(const Report& report);
 
 /// `losses[3]` -> `losses[]`: one expression for all elements of a container.
 std::string blank_indices(const std::string& chain);

@@ -22,8 +22,8 @@ class CallPaths {
   const Frame& operator[](FrameId id) const;
 
  private:
-  FrameId backward_seam() const { return static_cast<FrameId>(report_->frames.size()); }
-  FrameId unknown() const { return backward_seam() + 1; }
+  FrameId backward_seam() const { return FrameId(report_->frames.size()); }
+  FrameId unknown() const { return FrameId(backward_seam() + 1); }
 
   const Report* report_;
   std::vector<Frame> own_;

@@ -98,9 +98,9 @@ class Pinned {
   }
 
  private:
-  using Key = std::pair<std::optional<std::uint32_t>, std::optional<std::uint32_t>>;
+  using Key = std::pair<std::optional<SiteId>, std::optional<HolderId>>;
 
-  std::optional<std::uint32_t> holder_of(int device, const trace::Block& block) const {
+  std::optional<HolderId> holder_of(int device, const trace::Block& block) const {
     const auto found = holders_.find({device, block.address});
     return found == holders_.end() ? std::nullopt : found->second;
   }
@@ -110,12 +110,12 @@ class Pinned {
            std::map<Key, PinGroup>& groups) const {
     std::ranges::stable_sort(inside, std::greater(), &trace::Block::bytes);
     segment.blocks = inside.size();
-    Key key{inside.front()->site, holder_of(device, *inside.front())};
+    Key key{SiteId(inside.front()->site), holder_of(device, *inside.front())};
     for (const trace::Block* block : inside) {
       if (key.first != block->site) key.first.reset();
       if (key.second && key.second != holder_of(device, *block)) key.second.reset();
       if (segment.pins.size() < most_pins)
-        segment.pins.push_back({block->address, block->bytes, block->site, holder_of(device, *block)});
+        segment.pins.push_back({block->address, block->bytes, SiteId(block->site), holder_of(device, *block)});
     }
     PinGroup& group = groups[key];
     group.site = key.first;
@@ -126,7 +126,7 @@ class Pinned {
     group.blocks += inside.size();
   }
 
-  std::map<std::pair<int, std::uint64_t>, std::optional<std::uint32_t>> holders_;
+  std::map<std::pair<int, std::uint64_t>, std::optional<HolderId>> holders_;
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ class Plot {
   std::int16_t device() const { return x_device; }
 
   /// Gives the site a band of its own. Returns its level, as the others do.
-  std::uint32_t add_band(std::uint32_t site) {
+  std::uint32_t add_band(SiteId site) {
     x_sites.push_back({site, x_count});
     return x_count++;
   }
@@ -99,7 +99,7 @@ class Plot {
   Bytes x_total = 0;
   std::size_t x_filled = 0;                                      // buckets begun
   std::uint32_t x_count = 0;                                     // levels
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> x_sites;  // of the bands, with their levels
+  std::vector<std::pair<SiteId, std::uint32_t>> x_sites;         // of the bands, with their levels
   Sums x_roles, x_phases;                                        // by name, with their levels
   std::vector<Bytes> x_levels;                                   // now
   std::vector<Bytes> x_bytes;                                    // [bucket][level], at the bucket's highest total
@@ -146,7 +146,7 @@ Plots make_plots(const trace::TraceFile& trace, std::span<const SiteReport> labe
       given.push_back(0);
     }
     made.plot_of[i] = static_cast<std::uint32_t>(plot);
-    if (given[plot]++ < limits.sites) made.levels_of[i][0] = made.plots[plot].add_band(i);
+    if (given[plot]++ < limits.sites) made.levels_of[i][0] = made.plots[plot].add_band(SiteId(i));
     if (labels.empty() || layer != Layer::tensor) continue;
     const SiteReport* const label = label_of[i];  // none: left out by --min-size
     made.levels_of[i][1] = made.plots[plot].role(label == nullptr || label->role.empty() ? "unknown" : label->role);

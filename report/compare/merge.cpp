@@ -78,10 +78,10 @@ struct Merger::State {
   void add_environment(const Environment& environment);
   void add_totals(const Report& report);
   void add_ledger(const Report& report);
-  void add_ooms(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
+  void add_ooms(const Report& report, std::size_t rank, const std::vector<SiteId>& sites);
   void add_contexts(const Report& report, std::size_t rank);
-  std::vector<std::uint32_t> add_sites(const Report& report, std::size_t rank);
-  void add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites);
+  std::vector<SiteId> add_sites(const Report& report, std::size_t rank);
+  void add_findings(const Report& report, std::size_t rank, const std::vector<SiteId>& sites);
   void add_losses(const Report& report);
   void set_clock(const Process& process);
   void count_from_start();
@@ -94,7 +94,7 @@ struct Merger::State {
 FrameId Merger::State::frame(const Frame& frame) {
   const auto [at, fresh] =
       frames.emplace(FrameKey{frame.kind, frame.function, frame.file, frame.module, frame.line, frame.inlined},
-                     static_cast<FrameId>(merged.frames.size()));
+                     FrameId(merged.frames.size()));
   if (fresh) merged.frames.push_back(frame);
   return at->second;
 }
@@ -109,30 +109,30 @@ std::vector<FrameId> Merger::State::stack(const Report& report, const std::vecto
 
 void Merger::State::add_process(const Report& report) {
   Process& all = merged.process;
-  const Process& one = report.process;
+  const Process& process = report.process;
   const bool first = merged.ranks.members.size() == 1;
   if (first) {
-    all = one;
+    all = process;
     all.pid = all.ppid = 0;
     all.rank.reset();
     all.local_rank.reset();
     all.forked_from.reset();
     merged.at = report.at;
   } else {
-    if (!one.started_at.empty() && one.started_at < all.started_at) all.started_at = one.started_at;
-    all.ended_at = std::max(all.ended_at, one.ended_at);
-    if (all.hostname != one.hostname) all.hostname.clear();
-    if (one.world_size) all.world_size = std::max(all.world_size.value_or(0), *one.world_size);
-    const bool failed = one.end.kind != "exit" || one.end.code.value_or(0) != 0;
-    if (failed && all.end.kind == "exit" && all.end.code.value_or(0) == 0) all.end = one.end;
+    if (!process.started_at.empty() && process.started_at < all.started_at) all.started_at = process.started_at;
+    all.ended_at = std::max(all.ended_at, process.ended_at);
+    if (all.hostname != process.hostname) all.hostname.clear();
+    if (process.world_size) all.world_size = std::max(all.world_size.value_or(0), *process.world_size);
+    const bool failed = process.end.kind != "exit" || process.end.code.value_or(0) != 0;
+    if (failed && all.end.kind == "exit" && all.end.code.value_or(0) == 0) all.end = process.end;
   }
   merged.steps.count = std::max(merged.steps.count, report.steps.count);
   if (report.steps.source != "none") merged.steps.source = report.steps.source;
 }
 
 /// What was alive at an out-of-memory event was alive in its process: the rank is named, and nothing is added up.
-void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites) {
-  std::unordered_map<std::uint32_t, std::uint32_t> merged_id;
+void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::vector<SiteId>& sites) {
+  std::unordered_map<SiteId, SiteId> merged_id;
   for (std::size_t i = 0; i < sites.size(); ++i) merged_id[report.sites[i].id] = sites[i];
   for (OomReport oom : report.ooms) {
     if (merged.ooms.size() >= most_ooms) break;
@@ -141,14 +141,14 @@ void Merger::State::add_ooms(const Report& report, std::size_t rank, const std::
     oom.holders.clear();  // of one process, with its sites
     oom.stack = stack(report, oom.stack);
     oom.time += offset;
-    std::map<std::uint32_t, SiteAmount> amounts;  // several sites of a report can be one place of the job
-    for (const SiteAmount& one : oom.sites) {
-      const auto known = merged_id.find(one.site);
+    std::map<SiteId, SiteAmount> amounts;  // several sites of a report can be one place of the job
+    for (const SiteAmount& amount : oom.sites) {
+      const auto known = merged_id.find(amount.site);
       if (known == merged_id.end()) continue;
       SiteAmount& all = amounts[known->second];
       all.site = known->second;
-      all.live_bytes += one.live_bytes;
-      all.live_count += one.live_count;
+      all.live_bytes += amount.live_bytes;
+      all.live_count += amount.live_count;
     }
     oom.sites.clear();
     if (oom_sites + amounts.size() <= most_oom_sites) {
@@ -184,39 +184,39 @@ void Merger::State::add_environment(const Environment& environment) {
 }
 
 void Merger::State::add_totals(const Report& report) {
-  for (const Total& one : report.totals) {
-    const auto [at, fresh] = totals.try_emplace({one.layer, one.device, one.kind}, one);
+  for (const Total& total : report.totals) {
+    const auto [at, fresh] = totals.try_emplace({total.layer, total.device, total.kind}, total);
     Total& all = at->second;
     if (fresh) {
       all.peak_at_time += offset;
       continue;
     }
-    all.live_bytes += one.live_bytes;
-    all.live_count += one.live_count;
-    all.peak_bytes += one.peak_bytes;
-    all.allocated_bytes += one.allocated_bytes;
-    all.allocated_count += one.allocated_count;
-    all.freed_bytes += one.freed_bytes;
-    all.freed_count += one.freed_count;
-    all.peak_at_time = std::max(all.peak_at_time, one.peak_at_time + offset);
-    all.peak_at_step = std::max(all.peak_at_step, one.peak_at_step);
+    all.live_bytes += total.live_bytes;
+    all.live_count += total.live_count;
+    all.peak_bytes += total.peak_bytes;
+    all.allocated_bytes += total.allocated_bytes;
+    all.allocated_count += total.allocated_count;
+    all.freed_bytes += total.freed_bytes;
+    all.freed_count += total.freed_count;
+    all.peak_at_time = std::max(all.peak_at_time, total.peak_at_time + offset);
+    all.peak_at_step = std::max(all.peak_at_step, total.peak_at_step);
   }
 }
 
 /// What the driver reports is of a GPU, not of a process: processes that share one must not add it up.
 void Merger::State::add_ledger(const Report& report) {
-  for (const LedgerEntry& one : report.ledger) {
-    LedgerEntry& all = ledger[one.device];
-    all.device = one.device;
-    auto& [total, used] = gpus[{report.process.hostname, one.device}];
-    total = std::max(total, one.total_bytes);
-    if (one.driver_used_bytes) used = std::max(used.value_or(0), *one.driver_used_bytes);
-    all.tensors_live_bytes += one.tensors_live_bytes;
-    all.cached_bytes += one.cached_bytes;
-    all.managed_bytes += one.managed_bytes;
+  for (const LedgerEntry& entry : report.ledger) {
+    LedgerEntry& all = ledger[entry.device];
+    all.device = entry.device;
+    auto& [total, used] = gpus[{report.process.hostname, entry.device}];
+    total = std::max(total, entry.total_bytes);
+    if (entry.driver_used_bytes) used = std::max(used.value_or(0), *entry.driver_used_bytes);
+    all.tensors_live_bytes += entry.tensors_live_bytes;
+    all.cached_bytes += entry.cached_bytes;
+    all.managed_bytes += entry.managed_bytes;
     all.largest_free_cached_block_bytes =
-        std::max(all.largest_free_cached_block_bytes, one.largest_free_cached_block_bytes);
-    for (const Owner& owner : one.owners) {
+        std::max(all.largest_free_cached_block_bytes, entry.largest_free_cached_block_bytes);
+    for (const Owner& owner : entry.owners) {
       const auto same = [&](const Owner& known) { return known.owner == owner.owner; };
       const auto at = std::find_if(all.owners.begin(), all.owners.end(), same);
       if (at == all.owners.end()) {
@@ -229,85 +229,86 @@ void Merger::State::add_ledger(const Report& report) {
 }
 
 /// Returns the merged site of each of the report's sites, by position.
-std::vector<std::uint32_t> Merger::State::add_sites(const Report& report, std::size_t rank) {
-  std::vector<std::uint32_t> merged_ids;
+std::vector<SiteId> Merger::State::add_sites(const Report& report, std::size_t rank) {
+  std::vector<SiteId> merged_ids;
   std::vector<SiteReport>& sites = merged.sites;
-  for (const SiteReport& one : report.sites) {
-    PlaceKey key{one.layer, one.kind, one.owner, one.backward_of.has_value(), stack(report, one.stack), {}};
-    if (one.backward_of) key.forward = stack(report, *one.backward_of);
+  for (const SiteReport& site : report.sites) {
+    PlaceKey key{site.layer, site.kind, site.owner, site.backward_of.has_value(), stack(report, site.stack), {}};
+    if (site.backward_of) key.forward = stack(report, *site.backward_of);
     Place& place = places[key];
     auto& [live, peak] = place.sums[rank];
-    live += one.live_bytes;
-    peak += one.peak_bytes;
-    const auto [at, fresh] = place.site_by_device.emplace(one.device, sites.size());
-    merged_ids.push_back(static_cast<std::uint32_t>(at->second));
+    live += site.live_bytes;
+    peak += site.peak_bytes;
+    const auto [at, fresh] = place.site_by_device.emplace(site.device, sites.size());
+    merged_ids.push_back(SiteId(at->second));
     if (fresh) {
-      SiteReport site = one;
-      site.id = static_cast<std::uint32_t>(at->second);
-      site.stack = key.stack;
-      if (one.backward_of) site.backward_of = key.forward;
-      site.first_time += offset;
-      site.last_time += offset;
-      site.at_peak_bytes = at_peak(one);
-      sites.push_back(std::move(site));
-      largest_share.push_back(one.live_bytes);
+      SiteReport added = site;
+      added.id = SiteId(at->second);
+      added.stack = key.stack;
+      if (site.backward_of) added.backward_of = key.forward;
+      added.first_time += offset;
+      added.last_time += offset;
+      added.at_peak_bytes = at_peak(site);
+      sites.push_back(std::move(added));
+      largest_share.push_back(site.live_bytes);
       places_of.push_back(&place);
       continue;
     }
     SiteReport& all = sites[at->second];
-    all.live_bytes += one.live_bytes;
-    all.live_count += one.live_count;
-    all.peak_bytes += one.peak_bytes;
-    all.at_peak_bytes = *all.at_peak_bytes + at_peak(one);
-    if (one.at_peak_count) all.at_peak_count = all.at_peak_count.value_or(0) + *one.at_peak_count;
-    all.allocated_bytes += one.allocated_bytes;
-    all.allocated_count += one.allocated_count;
-    all.largest_bytes = std::max(all.largest_bytes, one.largest_bytes);
-    all.first_time = std::min(all.first_time, one.first_time + offset);
-    all.last_time = std::max(all.last_time, one.last_time + offset);
-    all.growth.bytes_per_second += one.growth.bytes_per_second;
-    if (one.growth.bytes_per_step) {
-      all.growth.bytes_per_step = all.growth.bytes_per_step.value_or(0) + *one.growth.bytes_per_step;
+    all.live_bytes += site.live_bytes;
+    all.live_count += site.live_count;
+    all.peak_bytes += site.peak_bytes;
+    all.at_peak_bytes = *all.at_peak_bytes + at_peak(site);
+    if (site.at_peak_count) all.at_peak_count = all.at_peak_count.value_or(0) + *site.at_peak_count;
+    all.allocated_bytes += site.allocated_bytes;
+    all.allocated_count += site.allocated_count;
+    all.largest_bytes = std::max(all.largest_bytes, site.largest_bytes);
+    all.first_time = std::min(all.first_time, site.first_time + offset);
+    all.last_time = std::max(all.last_time, site.last_time + offset);
+    all.growth.bytes_per_second += site.growth.bytes_per_second;
+    if (site.growth.bytes_per_step) {
+      all.growth.bytes_per_step = all.growth.bytes_per_step.value_or(0) + *site.growth.bytes_per_step;
     }
-    all.growth.steps_spanned = std::max(all.growth.steps_spanned, one.growth.steps_spanned);
+    all.growth.steps_spanned = std::max(all.growth.steps_spanned, site.growth.steps_spanned);
     Bytes& share = largest_share[at->second];
-    if (std::pair(weight(one.verdict), one.live_bytes) > std::pair(weight(all.verdict), share)) {
-      all.verdict = one.verdict;
-      all.evidence = "rank " + merged.ranks.names[rank] + ": " + one.evidence;
-      share = one.live_bytes;
+    if (std::pair(weight(site.verdict), site.live_bytes) > std::pair(weight(all.verdict), share)) {
+      all.verdict = site.verdict;
+      all.evidence = "rank " + merged.ranks.names[rank] + ": " + site.evidence;
+      share = site.live_bytes;
     }
   }
   return merged_ids;
 }
 
 /// The same finding of many ranks is one finding; its evidence says in which ranks, and holds the worst one's numbers.
-void Merger::State::add_findings(const Report& report, std::size_t rank, const std::vector<std::uint32_t>& sites) {
-  for (Finding one : report.findings) {
-    if (one.site) {
+void Merger::State::add_findings(const Report& report, std::size_t rank, const std::vector<SiteId>& sites) {
+  for (Finding finding : report.findings) {
+    if (finding.site) {
       const auto at = std::find_if(report.sites.begin(), report.sites.end(),
-                                   [&](const SiteReport& site) { return site.id == *one.site; });
-      one.site = at == report.sites.end() ? std::nullopt
-                                          : std::optional(sites[static_cast<std::size_t>(at - report.sites.begin())]);
+                                   [&](const SiteReport& site) { return site.id == *finding.site; });
+      finding.site = at == report.sites.end()
+                         ? std::nullopt
+                         : std::optional(sites[static_cast<std::size_t>(at - report.sites.begin())]);
     }
-    if (!one.evidence.is_object()) one.evidence = Json{{"value", one.evidence}};
+    if (!finding.evidence.is_object()) finding.evidence = Json{{"value", finding.evidence}};
     const auto place = [&](const Finding& of) { return of.site ? places_of[*of.site] : nullptr; };
     const auto same = [&](const Finding& known) {
       return std::tie(known.code, known.file, known.line, known.variable) ==
-                 std::tie(one.code, one.file, one.line, one.variable) &&
-             place(known) == place(one);
+                 std::tie(finding.code, finding.file, finding.line, finding.variable) &&
+             place(known) == place(finding);
     };
     std::vector<Finding>& all = merged.findings;
     const auto at = std::find_if(all.begin(), all.end(), same);
     if (at == all.end()) {
-      one.evidence["ranks"] = Json::array({merged.ranks.names[rank]});
-      all.push_back(std::move(one));
+      finding.evidence["ranks"] = Json::array({merged.ranks.names[rank]});
+      all.push_back(std::move(finding));
       continue;
     }
     Json named = at->evidence["ranks"];
     if (std::find(named.begin(), named.end(), Json(merged.ranks.names[rank])) == named.end()) {
       named.push_back(merged.ranks.names[rank]);
     }
-    if (one.bytes > at->bytes) *at = std::move(one);
+    if (finding.bytes > at->bytes) *at = std::move(finding);
     at->evidence["ranks"] = std::move(named);
   }
 }
@@ -379,7 +380,7 @@ void Merger::add(Report report, const std::string& input) {
   state.add_environment(report.environment);
   state.add_totals(report);
   state.add_ledger(report);
-  const std::vector<std::uint32_t> sites = state.add_sites(report, rank);
+  const std::vector<SiteId> sites = state.add_sites(report, rank);
   state.add_ooms(report, rank, sites);
   state.add_contexts(report, rank);
   state.add_findings(report, rank, sites);
@@ -399,17 +400,17 @@ void Merger::State::sort_sites() {
 void Merger::State::finish_places() {
   Ranks& ranks = merged.ranks;
   for (auto& [key, place] : places) {
-    RankSite one;
-    one.layer = key.layer;
-    one.kind = key.kind;
-    one.owner = key.owner;
-    for (const auto& [device, site] : place.site_by_device) one.sites.push_back(static_cast<std::uint32_t>(site));
+    RankSite row;
+    row.layer = key.layer;
+    row.kind = key.kind;
+    row.owner = key.owner;
+    for (const auto& [device, site] : place.site_by_device) row.sites.emplace_back(site);
     // A rank without the site holds nothing there.
     std::vector<Bytes> live(ranks.names.size(), 0), peak(ranks.names.size(), 0);
     for (const auto& [rank, sums] : place.sums) std::tie(live[rank], peak[rank]) = sums;
-    one.live_bytes = spread_of(std::move(live), ranks.names);
-    one.peak_bytes = spread_of(std::move(peak), ranks.names);
-    ranks.places.push_back(std::move(one));
+    row.live_bytes = spread_of(std::move(live), ranks.names);
+    row.peak_bytes = spread_of(std::move(peak), ranks.names);
+    ranks.places.push_back(std::move(row));
   }
   const auto width = [](const Spread& spread) { return spread.max - spread.min; };
   std::ranges::stable_sort(ranks.places, std::greater(), [&](const RankSite& place) {

@@ -11,7 +11,7 @@ void settle_bounded_sites(Report& report) {
   const auto grows = [](const SiteReport& site) { return site.verdict == "growing"; };
   if (std::none_of(report.sites.begin(), report.sites.end(), grows)) return;
   const std::vector<std::vector<Holder>> seen = holders_by_variable(report);
-  const std::map<std::uint32_t, std::string> chains = main_holders(report);
+  const std::map<SiteId, std::string> chains = main_holders(report);
   for (SiteReport& site : report.sites) {
     const auto chain = chains.find(site.id);
     if (!grows(site) || chain == chains.end()) continue;

@@ -8,9 +8,10 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr std::array all = {out_of_memory, history_accumulation, growing_site,        dead_local,
-                            long_bptt,     large_layer,          cache_not_leak,      library_memory,
-                            workspace,     reference_cycle,      duplicate_worker_rng, idle_context};
+constexpr std::array all = {
+#define FINDING(function) function,
+#include "report/findings/findings.def"
+};
 
 /// `watch.history['bias']` of `watch`.
 bool is_part_of(const Finding& finding, const Finding& whole) {
@@ -22,7 +23,7 @@ bool is_part_of(const Finding& finding, const Finding& whole) {
 /// Whether `other` says all that `finding` says, and more: what keeps graphs and other tensors, too, is told by the
 /// finding that knows about the graphs, what one statement adds to parts of an object by that of the object. Without
 /// steps, passes whose graphs something collects are not one long sequence.
-bool is_told_by(const Report& report, const Finding& finding, const Finding& other) {
+bool is_repeated_in(const Report& report, const Finding& finding, const Finding& other) {
   const bool same_line = finding.file == other.file && finding.line == other.line && finding.line;
   if (finding.code == "growing-site")
     return same_line && ((other.code == "history-accumulation" && finding.variable == other.variable) ||
@@ -30,10 +31,10 @@ bool is_told_by(const Report& report, const Finding& finding, const Finding& oth
   return finding.code == "long-bptt" && other.code == "history-accumulation" && report.steps.count == 0;
 }
 
-void tell_once(const Report& report, Findings& found) {
-  const Findings told = found;
+void drop_repeated(const Report& report, Findings& found) {
+  const Findings before = found;
   std::erase_if(found, [&](const Finding& finding) {
-    return std::ranges::any_of(told, [&](const Finding& other) { return is_told_by(report, finding, other); });
+    return std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
   });
 }
 
@@ -50,7 +51,7 @@ std::vector<Finding> find_all(const Report& report) {
       (void)error;                            // the report is complete without this finding
     }
   }
-  tell_once(report, found);
+  drop_repeated(report, found);
   worst_first(found);
   return found;
 }

@@ -189,7 +189,7 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
 }
 
 void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders,
-                  const std::vector<Grown>& grown, Findings& found, std::set<std::string>& told) {
+                  const std::vector<Grown>& grown, Findings& found, std::set<std::string>& reported) {
   const std::set<std::string> grew_in_time =
       report.steps.count > 0 ? std::set<std::string>() : containers_that_grew(report);
   for (const std::vector<Holder>& all : holders) {
@@ -232,14 +232,14 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
       whole.count = std::max(whole.count, same->row->blocks);
     }
     found.push_back(describe(whole, growth, per_step));
-    for (const Holder& one : seen) told.insert(one.chains.begin(), one.chains.end());
-    told.insert(container(last.variable));
+    for (const Holder& look : seen) reported.insert(look.chains.begin(), look.chains.end());
+    reported.insert(container(last.variable));
   }
 }
 
 /// One tensor that is made anew, longer, in every step: `seen = torch.cat([seen, features])`.
 void from_longer_tensors(const Report& report, const std::vector<std::vector<Holder>>& holders, Findings& found,
-                         std::set<std::string>& told) {
+                         std::set<std::string>& reported) {
   if (report.steps.count == 0) return;
   for (const std::vector<Holder>& all : holders) {
     const std::vector<Holder> seen = by_step(all);
@@ -258,17 +258,18 @@ void from_longer_tensors(const Report& report, const std::vector<std::vector<Hol
     };
     if (!grew || pace_between(before, last) < pace_between(first, last) / 4) continue;
     found.push_back(describe(last, 0, static_cast<Bytes>(pace_between(first, last))));
-    told.insert(container(last.variable));
+    reported.insert(container(last.variable));
   }
 }
 
 /// What the graph of who holds whom shows to pile up, as far as nobody spoke of it yet.
 void from_grown(const Report& report, const std::vector<Grown>& all, const std::vector<std::vector<Holder>>& holders,
-                Findings& found, std::set<std::string>& told, std::set<std::uint32_t>& sites) {
+                Findings& found, std::set<std::string>& reported, std::set<SiteId>& sites) {
   std::size_t added = 0;
   for (const Grown& grown : all) {
     const HolderReport& row = *grown.row;
-    const bool known = told.contains(container(row.variable)) || told.contains(blank_indices(row.path) + "[]") ||
+    const bool known = reported.contains(container(row.variable)) ||
+                       reported.contains(blank_indices(row.path) + "[]") ||
                        std::any_of(found.begin(), found.end(), [&](const Finding& finding) {
                          return finding.file == row.file && finding.line == row.line && row.line;
                        });
@@ -278,7 +279,7 @@ void from_grown(const Report& report, const std::vector<Grown>& all, const std::
     }
     if (added++ == 5) break;
     found.push_back(describe_grown(report, grown, name_in_code(grown, holders)));
-    told.insert(container(row.variable));
+    reported.insert(container(row.variable));
     sites.insert(row.sites.begin(), row.sites.end());
   }
 }
@@ -302,16 +303,16 @@ Finding describe_site(const Report& report, const SiteReport& site) {
 
 /// Sites that survive in growing numbers without a holder that was seen to grow: C++ owners, libraries, no agent.
 void from_sites(const Report& report, const std::vector<std::vector<Holder>>& seen, Findings& found,
-                const std::set<std::string>& told, const std::set<std::uint32_t>& told_sites) {
-  std::set<std::string> known = told;
+                const std::set<std::string>& reported, const std::set<SiteId>& reported_sites) {
+  std::set<std::string> known = reported;
   for (const std::vector<Holder>& all : seen)
     if (keeps_graphs(all.back()))
       known.insert(all.back().chains.begin(), all.back().chains.end());  // history-accumulation speaks of it
-  const std::map<std::uint32_t, std::string> holders = main_holders(report);
+  const std::map<SiteId, std::string> holders = main_holders(report);
   std::size_t added = 0;
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
-    if (told_sites.contains(site.id) || site.live_bytes < few_numbers) continue;
+    if (reported_sites.contains(site.id) || site.live_bytes < few_numbers) continue;
     if (judged_by_time(site) && site.layer == "tensor" &&
         (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
       continue;
@@ -377,12 +378,12 @@ Findings joined_by_container(Findings&& all) {
 
 Findings growing_site(const Report& report) {
   Findings found;
-  std::set<std::string> told;
+  std::set<std::string> reported;
   const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
   const std::vector<Grown> grown = grown_holders(report);
-  from_holders(report, holders, grown, found, told);
-  from_longer_tensors(report, holders, found, told);
-  std::set<std::uint32_t> sites;  // whose memory has a holder that was spoken of
+  from_holders(report, holders, grown, found, reported);
+  from_longer_tensors(report, holders, found, reported);
+  std::set<SiteId> sites;  // whose memory has a holder that was spoken of
   for (const HolderReport& row : report.holders.rows)
     if (row.garbage && !row.parent && !grew_before_it_was_lost(report.holders, row))
       sites.insert(row.sites.begin(), row.sites.end());  // reference-cycle speaks of it
@@ -392,8 +393,8 @@ Findings growing_site(const Report& report) {
       if (of_graph || row.known == holders::unfinished)  // history-accumulation does, out-of-memory
         sites.insert(row.sites.begin(), row.sites.end());
     }
-  from_grown(report, grown, holders, found, told, sites);
-  from_sites(report, holders, found, told, sites);
+  from_grown(report, grown, holders, found, reported, sites);
+  from_sites(report, holders, found, reported, sites);
   return joined_by_container(std::move(found));
 }
 

@@ -84,9 +84,8 @@ const HolderReport& container_of_models(const HolderMoment& moment, const Holder
 }
 
 bool same_memory(const HolderReport& a, const HolderReport& b) {
-  return std::any_of(a.sites.begin(), a.sites.end(), [&](std::uint32_t site) {
-    return std::find(b.sites.begin(), b.sites.end(), site) != b.sites.end();
-  });
+  return std::any_of(a.sites.begin(), a.sites.end(),
+                     [&](SiteId site) { return std::find(b.sites.begin(), b.sites.end(), site) != b.sites.end(); });
 }
 
 }  // namespace
@@ -137,7 +136,7 @@ std::vector<Grown> grown_holders(const Report& report) {
 }
 
 const SiteReport* main_site(const Report& report, const HolderReport& row) {
-  for (const std::uint32_t id : row.sites)
+  for (const SiteId id : row.sites)
     for (const SiteReport& site : report.sites)
       if (site.id == id) return &site;
   return nullptr;
@@ -145,7 +144,7 @@ const SiteReport* main_site(const Report& report, const HolderReport& row) {
 
 std::string held_also(const HolderMoment& moment, const HolderReport& row) {
   std::string text;
-  for (const std::uint32_t id : row.also_held_by) {
+  for (const HolderId id : row.also_held_by) {
     if (id >= moment.rows.size() || moment.rows[id].path == row.path) continue;
     text += text.empty() ? " Also held by `" : ", `";
     text += moment.rows[id].variable + "`";

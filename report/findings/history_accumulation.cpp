@@ -177,13 +177,13 @@ Findings history_accumulation(const Report& report) {
   std::stable_sort(guilty.begin(), guilty.end(), [](const Guilty& a, const Guilty& b) {
     return std::pair(a.last.steps, a.last.at_end) > std::pair(b.last.steps, b.last.at_end);
   });
-  std::set<std::pair<std::string, int>> told;
+  std::set<std::pair<std::string, int>> reported;
   const std::vector<Grown> grown_rows = grown_holders(report);
   Findings found;
   for (const Guilty& g : guilty) {
     if (any_grows && !g.last.grows) continue;
     if (is_told_by_holder(grown_rows, g.last)) continue;
-    if (!told.insert({g.last.file, g.last.line}).second) continue;
+    if (!reported.insert({g.last.file, g.last.line}).second) continue;
     found.push_back(describe(g.last, g.with_steps));
     if (found.size() == 5) break;
   }

@@ -81,11 +81,11 @@ std::set<std::string> references_of(const std::string& cycle) {
   return references;
 }
 
-bool is_told(const Findings& found, const std::string& loop) {
+bool is_reported(const Findings& found, const std::string& loop) {
   const std::set<std::string> wanted = references_of(loop);
   return std::any_of(found.begin(), found.end(), [&](const Finding& one) {
-    const std::set<std::string> told = references_of(value<std::string>(one.evidence, "cycle", ""));
-    return std::includes(told.begin(), told.end(), wanted.begin(), wanted.end());
+    const std::set<std::string> known = references_of(value<std::string>(one.evidence, "cycle", ""));
+    return std::includes(known.begin(), known.end(), wanted.begin(), wanted.end());
   });
 }
 
@@ -95,13 +95,13 @@ Findings reference_cycle(const Report& report) {
   Findings found = from_graph(report);
   const Json* cycles = note(report, "cycles");
   if (cycles == nullptr || !cycles->is_array()) return found;
-  const bool told = report.holders.moment == "exit";  // by the graph, which sees more than the agent
+  const bool in_graph = report.holders.moment == "exit";  // by the graph, which sees more than the agent
   for (const Json& cycle : *cycles) {
     const auto bytes = value<Bytes>(cycle, "b", 0);
     const auto tensors = value<std::uint64_t>(cycle, "n", 0);
     if (bytes < least_bytes && tensors < least_tensors) continue;
     const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
-    if (told && (value<std::string>(cycle, "f", "").empty() || is_told(found, loop))) continue;
+    if (in_graph && (value<std::string>(cycle, "f", "").empty() || is_reported(found, loop))) continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
           return (one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0)) ||
                  one.variable == value<std::string>(cycle, "v", "");

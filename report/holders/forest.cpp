@@ -18,7 +18,7 @@ namespace vramtrack::holders {
 namespace {
 
 constexpr std::size_t most_rows = 400, most_depth = 10, most_children = 40, most_sharers = 8;
-constexpr std::size_t few = 3;  // elements whose names differ in a number only are told apart up to here
+constexpr std::size_t few = 3;  // elements whose names differ in a number only are listed apart up to here
 
 /// Objects that one row stands for.
 struct Group {
@@ -154,20 +154,20 @@ class Maker {
 
   // ---- rows ----
 
-  void expand(const std::vector<std::uint32_t>& tops, std::optional<std::uint32_t> parent, std::size_t depth) {
+  void expand(const std::vector<std::uint32_t>& tops, std::optional<HolderId> parent, std::size_t depth) {
     std::map<std::string, Group> found;
     for (const std::uint32_t top : tops) collect(top, found);
     std::size_t shown = 0;
     for (Group& group : by_size(std::move(found), held_)) {
       if (group.bytes < least_ || ++shown > most_children || result_.rows.size() >= most_rows) break;
-      const std::uint32_t id = add_row(group, parent);
+      const HolderId id = add_row(group, parent);
       const bool graph = held_.is(group.nodes.front(), GraphNodeKind::graph_node);
       if (depth + 1 < most_depth && !graph) expand(group.nodes, id, depth + 1);
     }
   }
 
-  std::uint32_t add_row(Group& group, std::optional<std::uint32_t> parent, bool stands_aside = false) {
-    const auto id = static_cast<std::uint32_t>(result_.rows.size());
+  HolderId add_row(Group& group, std::optional<HolderId> parent, bool stands_aside = false) {
+    const HolderId id(result_.rows.size());
     const std::uint32_t first =
         *std::max_element(group.nodes.begin(), group.nodes.end(),
                           [&](std::uint32_t a, std::uint32_t b) { return held_.retained[a] < held_.retained[b]; });
@@ -312,7 +312,7 @@ class Maker {
     std::vector<std::pair<Bytes, std::uint32_t>> sorted;
     for (const auto& [site, bytes] : sites) sorted.push_back({bytes, site});
     std::sort(sorted.rbegin(), sorted.rend());
-    for (std::size_t i = 0; i < std::min<std::size_t>(sorted.size(), 8); ++i) row.sites.push_back(sorted[i].second);
+    for (std::size_t i = 0; i < std::min<std::size_t>(sorted.size(), 8); ++i) row.sites.emplace_back(sorted[i].second);
   }
 
   /// Where the births of what is held say nothing, its call site may have risen all along. Whether it is one tensor
@@ -416,24 +416,24 @@ class Maker {
   }
 
   std::string file_of_births(const HolderReport& row) const {
-    for (const std::uint32_t site : row.sites)
+    for (const SiteId site : row.sites)
       if (const std::string file = file_of_site_(site); !file.empty()) return file;
     return "";
   }
 
   void link_sharers() {
-    std::map<std::string, std::uint32_t> rows;
+    std::map<std::string, HolderId> rows;
     for (std::size_t i = 0; i < result_.rows.size(); ++i)
-      if (sharers_[i].empty()) rows.try_emplace(result_.rows[i].path, static_cast<std::uint32_t>(i));
+      if (sharers_[i].empty()) rows.try_emplace(result_.rows[i].path, HolderId(i));
     const std::size_t shown = result_.rows.size();
     for (std::size_t i = 0; i < shown; ++i) {
-      std::set<std::string> told{result_.rows[i].path};
+      std::set<std::string> listed{result_.rows[i].path};
       const std::set<std::uint32_t> sharers = sharers_[i];  // rows are added on the way
       for (const std::uint32_t sharer : sharers) {
         if (!held_.is_node(sharer)) continue;
         const std::string path = utf8::sanitise(path_of(held_, sharer, sharers.size() > few));
-        if (told.size() > most_sharers || !told.insert(path).second) continue;
-        const auto [at, added] = rows.try_emplace(path, static_cast<std::uint32_t>(result_.rows.size()));
+        if (listed.size() > most_sharers || !listed.insert(path).second) continue;
+        const auto [at, added] = rows.try_emplace(path, HolderId(result_.rows.size()));
         if (added && held_.is_namespace(sharer)) {
           add_name(path);  // a module or frame: what it keeps stands in rows of its own
         } else if (added) {
@@ -447,8 +447,8 @@ class Maker {
       const std::set<std::string> names = names_[i];
       for (const std::string& name : names) {
         const std::string path = utf8::sanitise(name);
-        if (!told.insert(path).second) continue;
-        const auto [at, added] = rows.try_emplace(path, static_cast<std::uint32_t>(result_.rows.size()));
+        if (!listed.insert(path).second) continue;
+        const auto [at, added] = rows.try_emplace(path, HolderId(result_.rows.size()));
         if (added) add_name(path);
         result_.rows[i].also_held_by.push_back(at->second);
       }
@@ -458,7 +458,7 @@ class Maker {
   /// A row for variables that hold only together with others.
   void add_name(const std::string& path) {
     HolderReport row;
-    row.id = static_cast<std::uint32_t>(result_.rows.size());
+    row.id = HolderId(result_.rows.size());
     row.path = path;
     row.variable = short_name(path);
     row.kind = "global";

@@ -14,7 +14,7 @@
 namespace vramtrack::holders {
 
 /// The user's own file that a call site is in, "" when none is.
-using FileOfSite = std::function<std::string(std::uint32_t site)>;
+using FileOfSite = std::function<std::string(SiteId site)>;
 
 struct Forest {
   std::vector<HolderReport> rows;           // parents before children

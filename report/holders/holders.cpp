@@ -92,7 +92,7 @@ std::vector<const trace::HeapGraph*> choose(const trace::TraceFile& trace, std::
 }
 
 /// The file of a site's own line.
-std::string file_of(const Report& report, std::uint32_t id) {
+std::string file_of(const Report& report, SiteId id) {
   for (const SiteReport& site : report.sites) {
     if (site.id != id) continue;
     const std::optional<FrameId> frame = own_frame(report, site);
@@ -105,7 +105,7 @@ std::string file_of(const Report& report, std::uint32_t id) {
 void know_by_birth(const Report& report, HolderReport& row) {
   if (!row.known.empty()) return;
   std::vector<std::string> files;
-  for (const std::uint32_t id : row.sites)
+  for (const SiteId id : row.sites)
     for (const SiteReport& site : report.sites)
       if (site.id == id)
         for (const FrameId frame : site.stack) files.push_back(report.frames[frame].file);
@@ -131,7 +131,7 @@ std::string package_of(const std::string& file) {
 void place_by_call(const Report& report, HolderReport& row) {
   const std::string package = package_of(row.library);
   if (row.line_adds || package.empty() || package.ends_with("/torch/")) return;
-  for (const std::uint32_t id : row.sites)
+  for (const SiteId id : row.sites)
     for (const SiteReport& site : report.sites) {
       if (site.id != id) continue;
       const std::optional<FrameId> own = own_frame(report, site);
@@ -260,25 +260,26 @@ void add_unheld(const Report& report, const trace::TraceFile& trace, const HeldG
   if (parts.size() > 20) parts.resize(20);
   if (parts.empty() || parts.front().retained_bytes < held.retained[held.root] / 200) return;
   for (HolderReport& part : parts) {
-    part.id = static_cast<std::uint32_t>(rows.size());
+    part.id = HolderId(rows.size());
     rows.push_back(std::move(part));
   }
 }
 
 /// Puts siblings in order, the most bytes first, each followed by what is below it, and numbers the rows anew. Returns
 /// the new number of each.
-std::vector<std::uint32_t> sort_rows(std::vector<HolderReport>& rows) {
+std::vector<HolderId> sort_rows(std::vector<HolderReport>& rows) {
   std::vector<std::vector<std::uint32_t>> below(rows.size() + 1);
   for (const HolderReport& row : rows) below[row.parent ? *row.parent + 1 : 0].push_back(row.id);
   for (std::vector<std::uint32_t>& siblings : below)
     std::stable_sort(siblings.begin(), siblings.end(),
                      [&](std::uint32_t a, std::uint32_t b) { return rows[a].retained_bytes > rows[b].retained_bytes; });
-  std::vector<std::uint32_t> number(rows.size()), order;
+  std::vector<HolderId> number(rows.size());
+  std::vector<std::uint32_t> order;
   std::vector<std::uint32_t> stack(below[0].rbegin(), below[0].rend());
   while (!stack.empty()) {
     const std::uint32_t at = stack.back();
     stack.pop_back();
-    number[at] = static_cast<std::uint32_t>(order.size());
+    number[at] = HolderId(order.size());
     order.push_back(at);
     stack.insert(stack.end(), below[at + 1].rbegin(), below[at + 1].rend());
   }
@@ -287,7 +288,7 @@ std::vector<std::uint32_t> sort_rows(std::vector<HolderReport>& rows) {
     HolderReport row = std::move(rows[at]);
     row.id = number[at];
     if (row.parent) row.parent = number[*row.parent];
-    for (std::uint32_t& other : row.also_held_by) other = number[other];
+    for (HolderId& other : row.also_held_by) other = number[other];
     sorted.push_back(std::move(row));
   }
   rows = std::move(sorted);
@@ -295,9 +296,9 @@ std::vector<std::uint32_t> sort_rows(std::vector<HolderReport>& rows) {
 }
 
 void point_allocations(Report& report, const HeldGraph& held, const Forest& forest) {
-  std::unordered_map<std::uint64_t, std::uint32_t> row_at;
+  std::unordered_map<std::uint64_t, HolderId> row_at;
   for (std::size_t i = 0; i < held.blocks.size(); ++i)
-    if (forest.row_of_block[i] != no_node) row_at[held.blocks[i].address] = forest.row_of_block[i];
+    if (forest.row_of_block[i] != no_node) row_at[held.blocks[i].address] = HolderId(forest.row_of_block[i]);
   for (AllocationReport& allocation : report.allocations) {
     const auto at = row_at.find(allocation.address);
     if (at == row_at.end() || allocation.layer != "tensor") continue;
@@ -319,7 +320,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
   const std::vector<trace::Block>& live = event != nullptr ? event->blocks : trace.blocks;
   const Join join(trace, live);
   SourceLines source(source_text, trace.owner);
-  std::unordered_set<std::uint32_t> listed;  // not those left out by --min-size
+  std::unordered_set<SiteId> listed;  // not those left out by --min-size
   for (const SiteReport& site : report.sites) listed.insert(site.id);
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
@@ -333,9 +334,9 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     const BirthJudge births(trace, moment.time, moment.step, blocks);
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },
-        [&](std::uint32_t site) { return file_of(report, site); });
+        [&](SiteId site) { return file_of(report, site); });
     for (HolderReport& row : forest.rows) {
-      std::erase_if(row.sites, [&](std::uint32_t site) { return !listed.contains(site); });
+      std::erase_if(row.sites, [&](SiteId site) { return !listed.contains(site); });
       know_by_birth(report, row);
       place_by_call(report, row);
     }
@@ -346,7 +347,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
                        (graph->record.flags & (trace::graph_out_of_time | trace::graph_out_of_memory |
                                                trace::graph_too_large | trace::graph_no_tensors)) == 0;
     if (at_moment && whole) add_unheld(report, trace, held, births, live, forest.rows);
-    const std::vector<std::uint32_t> number = sort_rows(forest.rows);
+    const std::vector<HolderId> number = sort_rows(forest.rows);
     for (std::uint32_t& row : forest.row_of_block)
       if (row != no_node) row = number[row];
     moment.rows = std::move(forest.rows);

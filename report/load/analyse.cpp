@@ -163,7 +163,7 @@ class Analysis {
     const trace::Site& site = trace_.sites[index];
     const ResolvedStack& stack = stacks_.resolve(site.stack);
     SiteReport result;
-    result.id = index;
+    result.id = SiteId(index);
     result.layer = layer_name(site.layer);
     result.kind = kind_name(site.kind);
     result.device = site.device;
@@ -234,7 +234,7 @@ class Analysis {
       const bool vmm = site.kind == static_cast<std::uint8_t>(Kind::vmm);
       result.stream = vmm ? 0 : block.stream;
       result.mapped_at = vmm ? block.stream : 0;  // see docs/trace-format.md
-      result.site = block.site;
+      result.site = SiteId(block.site);
       result.time = trace_.seconds(block.time);
       result.step = block.step;
       result.thread = block.thread;
@@ -341,10 +341,10 @@ class Analysis {
 
   /// What each listed site held, by site.
   std::vector<SiteAmount> amounts(const std::vector<trace::Block>& blocks) const {
-    std::map<std::uint32_t, SiteAmount> sums;
+    std::map<SiteId, SiteAmount> sums;
     for (const SiteReport& site : report_.sites) sums[site.id].site = site.id;
     for (const trace::Block& block : blocks) {
-      const auto at = sums.find(block.site);
+      const auto at = sums.find(SiteId(block.site));
       if (at == sums.end()) continue;  // left out by --min-size
       at->second.live_bytes += block.bytes;
       ++at->second.live_count;

@@ -10,10 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "report/model/ids.hpp"
+
 namespace vramtrack {
 
 using Bytes = std::uint64_t;
-using FrameId = std::uint32_t;  // index into Report::frames
 using Json = nlohmann::ordered_json;
 using BytesByName = std::map<std::string, Bytes>;
 
@@ -53,7 +54,7 @@ struct HolderMoment {
 
 /// What one call site held over time, one figure a bucket (history_bands.hpp).
 struct HistoryBand {
-  std::uint32_t site = 0;  // SiteReport::id
+  SiteId site;
   std::vector<Bytes> bytes;
 };
 

@@ -43,6 +43,12 @@ class Node {
       value = static_cast<T>(number);
     }
   }
+  template <class Thing>
+  void read(Id<Thing>& id) const {
+    std::uint32_t number = 0;
+    read(number);
+    id = Id<Thing>(number);
+  }
   template <typename T>
   void read(std::optional<T>& value) const {
     if (json_.is_null()) return;
@@ -110,15 +116,15 @@ void check_references(Report& report, const Node& root) {
       if (id >= report.frames.size()) root.fail(where + " names frame " + std::to_string(id) + ", which is not there");
     }
   };
-  std::unordered_set<std::uint32_t> ids;
+  std::unordered_set<SiteId> ids;
   const auto check_holders = [&](const std::vector<HolderReport>& rows, const std::string& where) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const HolderReport& holder = rows[i];
       const std::string name = where + "holder " + std::to_string(i);
       if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail(where + "holders are not in order of their ids");
-      for (const std::uint32_t site : holder.sites)
+      for (const SiteId site : holder.sites)
         if (ids.count(site) == 0) root.fail(name + " names site " + std::to_string(site));
-      for (const std::uint32_t other : holder.also_held_by)
+      for (const HolderId other : holder.also_held_by)
         if (other >= rows.size()) root.fail(name + " names one that is not there");
     }
   };

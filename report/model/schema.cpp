@@ -28,6 +28,10 @@ struct Schemas {
     if (rule.is_address) return {{"type", "string"}, {"pattern", "^0x[0-9a-f]+$"}};
     return number("integer", rule.least.value_or(0));
   }
+  template <class Thing>
+  static Json of(Id<Thing> id, const FieldRule& rule) {
+    return of(std::uint32_t{id}, rule);
+  }
   static Json of(const std::string&, const FieldRule& rule) {
     Json text;
     if (rule.words.empty()) {

@@ -7,8 +7,8 @@
 #include "report/compare/diff.hpp"
 #include "report/compare/line_shift.hpp"
 #include "report/render/diff_shell_bytes.hpp"
-#include "report/render/page_columns.hpp"
 #include "report/render/page_data.hpp"
+#include "report/render/record_columns.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -24,12 +24,12 @@ FrameKey key_of(const Frame& frame, int shift) {
 std::vector<FrameId> join_frames(const Diff& diff, Report& joint) {
   std::map<FrameKey, FrameId> known;
   for (std::size_t i = 0; i < joint.frames.size(); ++i) {
-    known.try_emplace(key_of(joint.frames[i], 0), static_cast<FrameId>(i));
+    known.try_emplace(key_of(joint.frames[i], 0), FrameId(i));
   }
   const LineShifts shifts(*diff.a, *diff.b);
   std::vector<FrameId> of_a;
   for (const Frame& frame : diff.a->frames) {
-    const auto next = static_cast<FrameId>(joint.frames.size());
+    const auto next = FrameId(joint.frames.size());
     const auto [place, added] = known.try_emplace(key_of(frame, shifts.of(frame)), next);
     if (added) joint.frames.push_back(frame);
     of_a.push_back(place->second);
@@ -58,7 +58,7 @@ Report joint_report(const Diff& diff) {
       site.stack = renumber(site.stack, of_a);
       if (site.backward_of) site.backward_of = renumber(*site.backward_of, of_a);
     }
-    site.id = static_cast<std::uint32_t>(joint.sites.size());
+    site.id = SiteId(joint.sites.size());
     site.live_bytes = std::max(change.a_bytes, change.b_bytes);
     site.live_count = std::max(change.a_count, change.b_count);
     joint.sites.push_back(std::move(site));
@@ -94,11 +94,12 @@ void diff_html(const Diff& diff, std::ostream& out) {
     totals.push_back({{"layer", total.layer}, {"device", total.device}, {"a", total.a_bytes}, {"b", total.b_bytes}});
   }
   object.key("totals") += dump(totals);
-  write_sites(object.key("sites"), joint, strings, tree);
+  const ColumnNumbers numbers(strings, tree);
+  write_sites(object.key("sites"), joint, numbers);
   {
     using Site = const SiteChange&;
     ObjectWriter changes(object.key("changes"));
-    changes.key("count") += std::to_string(diff.sites.size());
+    changes.key("length") += std::to_string(diff.sites.size());
     changes.column("a", diff.sites, [](Site site) { return site.a_bytes; });
     changes.column("b", diff.sites, [](Site site) { return site.b_bytes; });
     changes.column("count_a", diff.sites, [](Site site) { return site.a_count; });
@@ -106,7 +107,7 @@ void diff_html(const Diff& diff, std::ostream& out) {
     changes.column("change", diff.sites, [&](Site site) { return strings(to_string(site.change)); });
     changes.close();
   }
-  write_frames(object.key("frames"), joint, strings);
+  write_frames(object.key("frames"), joint, numbers);
   tree.write(object.key("tree"));
   object.key("strings") += dump(Json(strings.strings()));
   object.close();

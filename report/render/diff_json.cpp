@@ -13,7 +13,7 @@ class FrameTable {
  public:
   FrameId id(const Report& report, FrameId frame) {
     const Frame* key = &report.frames[frame];
-    const auto [at, fresh] = ids_.emplace(key, static_cast<FrameId>(frames_.size()));
+    const auto [at, fresh] = ids_.emplace(key, FrameId(frames_.size()));
     if (fresh) frames_.push_back(key);
     return at->second;
   }

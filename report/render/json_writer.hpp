@@ -58,8 +58,12 @@ class JsonWriter {
       value(nullptr);
     }
   }
+  template <class Thing>
+  void value(Id<Thing> id) {
+    value(std::uint32_t{id});
+  }
   template <typename T>
-  requires std::integral<T> || std::same_as<T, std::string>
+  requires std::convertible_to<T, std::uint64_t> || std::same_as<T, std::string>
   void value(const std::vector<T>& items) {
     begin_array();
     for (const T& item : items) value(item);

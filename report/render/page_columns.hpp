@@ -27,23 +27,20 @@ class StackTree {
   std::size_t x_frame_count;
   std::unordered_map<std::uint64_t, std::uint32_t> x_children;  // parent and frame -> node
   std::vector<std::uint32_t> x_parents{0};
-  std::vector<FrameId> x_frames{0};  // the root's is unused
+  std::vector<FrameId> x_frames{FrameId(0)};  // the root's is unused
 };
 
 /// JSON text; invalid UTF-8 becomes U+FFFD.
 std::string dump(const Json& json);
 
-void write_frames(std::string& out, const Report& report, StringTable& strings);
-void write_sites(std::string& out, const Report& report, StringTable& strings, StackTree& tree);
+/// "2 × 3".
+std::string shape_text(const std::vector<std::int64_t>& shape);
 
-/// Where a site stands in the page's columns, by its id.
-using SiteIndex = std::unordered_map<std::uint32_t, std::int64_t>;
-SiteIndex site_index(const Report& report);
-
-/// What pins the segments of each device.
-Json page_fragmentation(const Report& report);
+class ColumnNumbers;
+void write_frames(std::string& out, const Report& report, ColumnNumbers numbers);
+void write_sites(std::string& out, const Report& report, ColumnNumbers numbers);
 
 /// The report page's holders, of each moment at which they were looked at.
-void write_holders(std::string& out, const Report& report, StringTable& strings);
+void write_holders(std::string& out, const Report& report, ColumnNumbers numbers);
 
 }  // namespace vramtrack::render

@@ -5,8 +5,7 @@
 #include <tuple>
 
 #include "report/render/end_words.hpp"
-#include "report/render/page_columns.hpp"
-#include "report/render/record_json.hpp"
+#include "report/render/record_columns.hpp"
 
 namespace vramtrack::render {
 namespace {
@@ -26,19 +25,19 @@ void write_ooms(std::string& out, const Report& report, StackTree& tree) {
     for (const SiteAmount& amount : oom.sites) {
       sites.insert(sites.end(), {amount.site, amount.live_bytes, amount.live_count});
     }
-    ObjectWriter one(out);
-    one.key("n") += std::to_string(oom.n);
-    append_number(one.key("time"), oom.time);
-    one.key("device") += std::to_string(oom.device);
-    one.key("layer") += dump(Json(oom.layer));
-    one.key("requested_bytes") += std::to_string(oom.requested_bytes);
-    one.key("live_bytes") += std::to_string(oom.live_bytes);
-    one.key("reserved_bytes") += std::to_string(oom.reserved_bytes);
-    one.key("node") += std::to_string(tree.insert(oom.stack));
-    one.key("sites") += dump(sites);
-    one.key("breakdown") += json_text_of(oom.breakdown);
-    one.key("rank") += dump(Json(oom.rank));
-    one.close();
+    ObjectWriter entry(out);
+    entry.key("n") += std::to_string(oom.n);
+    append_number(entry.key("time"), oom.time);
+    entry.key("device") += std::to_string(oom.device);
+    entry.key("layer") += dump(Json(oom.layer));
+    entry.key("requested_bytes") += std::to_string(oom.requested_bytes);
+    entry.key("live_bytes") += std::to_string(oom.live_bytes);
+    entry.key("reserved_bytes") += std::to_string(oom.reserved_bytes);
+    entry.key("node") += std::to_string(tree.insert(oom.stack));
+    entry.key("sites") += dump(sites);
+    entry.key("breakdown") += json_text_of(oom.breakdown);
+    entry.key("rank") += dump(Json(oom.rank));
+    entry.close();
   }
   out += ']';
 }
@@ -80,18 +79,9 @@ Json ranks_json(const Ranks& ranks) {
           {"outlier", ranks.outlier ? ranks.outlier->message : ""}};
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text;
-  for (const std::int64_t extent : shape) {
-    if (!text.empty()) text += " × ";
-    append_number(text, extent);
-  }
-  return text.empty() ? "scalar" : text;
-}
-
 // The blocks go out by device, layer and address: the page needs that order for its segment map, and the distance to
 // the block before is short where the address is 15 digits. The page restores the order by size.
-void write_blocks(std::string& out, const Report& report, StringTable& strings) {
+void write_blocks(std::string& out, const Report& report, ColumnNumbers numbers) {
   std::vector<const AllocationReport*> blocks;
   blocks.reserve(report.allocations.size());
   for (const AllocationReport& block : report.allocations) blocks.push_back(&block);
@@ -99,12 +89,12 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
     return std::tuple(a->device, std::string_view(a->layer), place_of(*a)) <
            std::tuple(b->device, std::string_view(b->layer), place_of(*b));
   });
-  const SiteIndex sites = site_index(report);
-  using Block = const AllocationReport*;
   ObjectWriter object(out);
-  object.key("count") += std::to_string(blocks.size());
+  RecordColumns<AllocationReport> columns(numbers);
+  for (const AllocationReport* block : blocks) columns.add(*block);
+  columns.write(object);
   std::uint64_t before = 0;
-  object.column("address_step", blocks, [&](Block block) {
+  object.column("address_step", blocks, [&](const AllocationReport* block) {
     const std::uint64_t address = place_of(*block) < k_exact ? place_of(*block) : 0;  // see "address_far"
     const std::int64_t step = static_cast<std::int64_t>(address) - static_cast<std::int64_t>(before);
     before = address;
@@ -118,49 +108,6 @@ void write_blocks(std::string& out, const Report& report, StringTable& strings) 
     far[std::to_string(i)] = hex;
   }
   object.key("address_far") += dump(far);
-  object.column("bytes", blocks, [](Block block) { return block->bytes; });
-  object.column("layer", blocks, [&](Block block) { return strings(block->layer); });
-  object.column("kind", blocks, [&](Block block) { return strings(block->kind); });
-  object.column("device", blocks, [](Block block) { return block->device; });
-  object.column("stream", blocks, [](Block block) { return block->stream; });
-  object.column("site", blocks, [&](Block block) {
-    const auto place = sites.find(block->site);
-    return place == sites.end() ? std::int64_t{-1} : place->second;
-  });
-  // Whole multiples of a unit that divides the run in 100,000 to 1,000,000.
-  const double unit = std::pow(10.0, std::ceil(std::log10(std::max(report.process.duration, 1e-3))) - 6);
-  append_number(object.key("time_unit"), unit);
-  object.column("time", blocks, [&](Block block) { return std::round(block->time / unit); });
-  object.column("step", blocks, [](Block block) { return block->step; });
-  object.column("thread", blocks, [](Block block) { return block->thread; });
-  const auto fact = [&](auto member) {
-    return [&strings, member](Block block) {
-      return block->tensor ? static_cast<std::int64_t>(strings(member(*block->tensor))) : std::int64_t{-1};
-    };
-  };
-  object.column("shape", blocks, fact([](const TensorFacts& tensor) { return shape_text(tensor.shape); }));
-  object.column("dtype", blocks, fact([](const TensorFacts& tensor) { return tensor.dtype; }));
-  object.column("name", blocks, fact([](const TensorFacts& tensor) { return tensor.name; }));
-  object.column("role", blocks, fact([](const TensorFacts& tensor) { return tensor.role; }));
-  object.column("holder", blocks, fact([](const TensorFacts& tensor) { return tensor.holder; }));
-  object.column("held", blocks, [](Block block) {
-    const bool known = block->tensor && block->tensor->holder_id;
-    return known ? static_cast<std::int64_t>(*block->tensor->holder_id) : std::int64_t{-1};
-  });
-  object.close();
-}
-
-void write_timeline(std::string& out, const std::vector<TimelineEntry>& timeline, StringTable& strings) {
-  using Entry = const TimelineEntry&;
-  ObjectWriter object(out);
-  object.key("count") += std::to_string(timeline.size());
-  object.column("time", timeline, [](Entry entry) { return page_seconds(entry.time); });
-  object.column("step", timeline, [](Entry entry) { return entry.step; });
-  object.column("layer", timeline, [&](Entry entry) { return strings(entry.layer); });
-  object.column("device", timeline, [](Entry entry) { return entry.device; });
-  object.column("live", timeline, [](Entry entry) { return entry.live_bytes; });
-  object.column("reserved", timeline,
-                [](Entry entry) { return entry.reserved_bytes ? static_cast<double>(*entry.reserved_bytes) : -1.0; });
   object.close();
 }
 
@@ -168,11 +115,11 @@ void write_sums(std::string& out, const std::vector<HistorySum>& sums) {
   out += '[';
   for (const HistorySum& sum : sums) {
     if (out.back() != '[') out += ',';
-    ObjectWriter one(out);
-    one.key("name") += dump(Json(sum.name));
-    one.key("count") += std::to_string(sum.bytes.size());
-    one.column("bytes", sum.bytes, [](Bytes bytes) { return bytes; });
-    one.close();
+    ObjectWriter entry(out);
+    entry.key("name") += dump(Json(sum.name));
+    entry.key("length") += std::to_string(sum.bytes.size());
+    entry.column("bytes", sum.bytes, [](Bytes bytes) { return bytes; });
+    entry.close();
   }
   out += ']';
 }
@@ -186,18 +133,18 @@ void write_history(std::string& out, const std::vector<HistoryBands>& history) {
     object.key("device") += std::to_string(plot.device);
     append_number(object.key("start"), page_seconds(plot.start));
     append_number(object.key("interval"), plot.interval);
-    object.key("count") += std::to_string(plot.total_bytes.size());
+    object.key("length") += std::to_string(plot.total_bytes.size());
     object.column("steps", plot.steps, [](std::uint32_t step) { return step; });
     object.column("total", plot.total_bytes, [](Bytes bytes) { return bytes; });
     std::string& bands = object.key("bands");
     bands += '[';
     for (const HistoryBand& band : plot.bands) {
       if (bands.back() != '[') bands += ',';
-      ObjectWriter one(bands);
-      one.key("site") += std::to_string(band.site);
-      one.key("count") += std::to_string(band.bytes.size());
-      one.column("bytes", band.bytes, [](Bytes bytes) { return bytes; });
-      one.close();
+      ObjectWriter entry(bands);
+      entry.key("site") += std::to_string(band.site);
+      entry.key("length") += std::to_string(band.bytes.size());
+      entry.column("bytes", band.bytes, [](Bytes bytes) { return bytes; });
+      entry.close();
     }
     bands += ']';
     write_sums(object.key("roles"), plot.roles);
@@ -212,6 +159,7 @@ void write_history(std::string& out, const std::vector<HistoryBands>& history) {
 std::string page_data(const Report& report, std::string_view tab) {
   StringTable strings;
   StackTree tree(report.frames.size());
+  const ColumnNumbers numbers(strings, tree);
   std::string out;
   out.reserve(64 * report.allocations.size() + 256 * report.sites.size() + 65536);
   ObjectWriter object(out);
@@ -233,15 +181,19 @@ std::string page_data(const Report& report, std::string_view tab) {
   write_ooms(object.key("ooms"), report, tree);
   object.key("marks") += json_text_of(report.marks);
   object.key("phases") += json_text_of(report.phases);
-  object.key("fragmentation") += dump(page_fragmentation(report));
+  std::vector<Fragmentation> fragmentation = report.fragmentation;
+  for (Fragmentation& device : fragmentation) device.segments.clear();  // the page has the blocks
+  object.key("fragmentation") += json_text_of(fragmentation);
   object.key("losses") += json_text_of(report.losses);
   object.key("ranks") += dump(ranks_json(report.ranks));
   object.key("omitted") += json_text_of(report.allocations_omitted);
-  write_blocks(object.key("blocks"), report, strings);  // first: the longest columns get the shortest string numbers
-  write_sites(object.key("sites"), report, strings, tree);
-  write_holders(object.key("holders"), report, strings);
-  write_frames(object.key("frames"), report, strings);
-  write_timeline(object.key("timeline"), report.timeline, strings);
+  write_blocks(object.key("blocks"), report, numbers);  // first: the longest columns get the shortest string numbers
+  write_sites(object.key("sites"), report, numbers);
+  write_holders(object.key("holders"), report, numbers);
+  write_frames(object.key("frames"), report, numbers);
+  ObjectWriter timeline(object.key("timeline"));
+  write_records(timeline, report.timeline, numbers);
+  timeline.close();
   write_history(object.key("history"), report.history);
   tree.write(object.key("tree"));
   object.key("strings") += dump(Json(strings.strings()));

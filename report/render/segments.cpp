@@ -38,7 +38,7 @@ class Rebuild {
   std::vector<Segment> run();
 
  private:
-  const SiteReport* site(std::uint32_t id) const {
+  const SiteReport* site(SiteId id) const {
     const auto at = sites_.find(id);
     return at == sites_.end() ? nullptr : at->second;
   }
@@ -51,8 +51,8 @@ class Rebuild {
   void place_loose(int index, DeviceBlocks& device, std::vector<SegmentBlock> loose);
 
   const Report& report_;
-  std::unordered_map<std::uint32_t, const SiteReport*> sites_;
-  std::unordered_map<std::uint32_t, std::pair<Bytes, std::uint64_t>> unlisted_;
+  std::unordered_map<SiteId, const SiteReport*> sites_;
+  std::unordered_map<SiteId, std::pair<Bytes, std::uint64_t>> unlisted_;
   std::map<int, DeviceBlocks> devices_;
 };
 

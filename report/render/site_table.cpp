@@ -34,9 +34,9 @@ std::string name_pattern(const std::string& name) {
   return pattern;
 }
 
-std::unordered_map<std::uint32_t, TensorSummary> summarise_tensors(const Report& report) {
+std::unordered_map<SiteId, TensorSummary> summarise_tensors(const Report& report) {
   constexpr std::size_t names_kept = 8;
-  std::unordered_map<std::uint32_t, TensorSummary> summaries;
+  std::unordered_map<SiteId, TensorSummary> summaries;
   for (const AllocationReport& allocation : report.allocations) {
     if (!allocation.tensor) continue;
     TensorSummary& summary = summaries[allocation.site];
@@ -156,7 +156,7 @@ using GroupKey = std::pair<std::string, int>;
 
 /// By role of the tensors: from the listed blocks, what they leave over is unknown.
 std::map<GroupKey, TableRow> rows_by_role(const Report& report, const std::vector<const SiteReport*>& sites) {
-  std::unordered_map<std::uint32_t, const SiteReport*> kept;
+  std::unordered_map<SiteId, const SiteReport*> kept;
   std::map<GroupKey, TableRow> groups;
   const auto rest_of = [&groups](int device) -> TableRow& { return groups[{"unknown", device}]; };
   for (const SiteReport* site : sites) {

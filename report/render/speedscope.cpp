@@ -46,7 +46,7 @@ void speedscope(const Report& report, std::ostream& out) {
   document["name"] = document_title(report);
   document["activeProfileIndex"] = 0;
   Json frames = Json::array();
-  for (FrameId id = 0; id < paths.size(); ++id) frames.push_back(frame_entry(paths[id]));
+  for (std::size_t i = 0; i < paths.size(); ++i) frames.push_back(frame_entry(paths[FrameId(i)]));
   document["shared"]["frames"] = std::move(frames);
   Json profiles = Json::array();
   for (const Compartment& compartment : compartments(report)) {

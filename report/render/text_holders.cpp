@@ -26,12 +26,12 @@ std::string line_of(const HolderReport& row, std::size_t depth) {
 /// its id.
 std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
   std::vector<HolderReport> rows;
-  std::vector<std::uint32_t> place(all.size());  // by id
-  std::map<std::pair<std::optional<std::uint32_t>, std::string>, std::uint32_t> known;
+  std::vector<HolderId> place(all.size());  // by id
+  std::map<std::pair<std::optional<HolderId>, std::string>, HolderId> known;
   for (const HolderReport& row : all) {
-    std::optional<std::uint32_t> parent = row.parent;
+    std::optional<HolderId> parent = row.parent;
     if (parent && *parent < place.size()) parent = place[*parent];
-    const auto [at, added] = known.try_emplace({parent, row.path}, static_cast<std::uint32_t>(rows.size()));
+    const auto [at, added] = known.try_emplace({parent, row.path}, HolderId(rows.size()));
     if (row.id < place.size()) place[row.id] = at->second;
     if (added) {
       rows.push_back(row);

@@ -37,7 +37,8 @@ struct Glyph {
 
 Glyph glyph_at(std::string_view text, std::size_t at) noexcept {
   const auto [length, point] = character_at(text.substr(at));
-  if (length == 0) return {at, 1, 1};
+  // A control character stands for one that is printed in its place: of glued(), a blank.
+  if (length == 0 || point < 0x20) return {at, 1, 1};
   return {at, length, static_cast<std::size_t>(utf8proc_charwidth(point))};
 }
 

@@ -62,7 +62,7 @@ FrameId StackResolver::intern(Frame frame) {
   std::string key = frame.kind;
   for (const std::string* part : {&frame.function, &frame.file, &frame.module}) key.append(1, '\0').append(*part);
   key.append(1, '\0').append(std::to_string(frame.line)).append(frame.inlined ? "i" : "");
-  const auto [at, added] = frames_.try_emplace(std::move(key), static_cast<FrameId>(report_.frames.size()));
+  const auto [at, added] = frames_.try_emplace(std::move(key), FrameId(report_.frames.size()));
   if (added) {
     frame.source = source_.line(frame.file, frame.line);
     report_.frames.push_back(std::move(frame));

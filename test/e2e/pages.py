@@ -35,5 +35,5 @@ def page_of(vramtrack, tmp_path):
 
 
 def clean(page):
-    assert page.problems == []
+    assert page.problems == [], page.problems
     assert page.requests == []

@@ -1,7 +1,8 @@
-"""docs/extending.md holds: a row in one table is all that a hook, an option, a fact or a field of the report takes. Each is added in
-a copy of the tree, and what is made of the table is compiled there as the build compiles it."""
+"""docs/extending.md holds: a row in one table is all that a hook, an option, a fact or a field of the report takes, and
+one file more a finding or an export. Each is added in a copy of the tree, and what the table gives is compiled there as built."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -28,12 +29,42 @@ def add_row(tree, table, after, row):
     path.write_text(before + found + line + end + row + "\n" + rest)
 
 
-def compile_in(tree, source, *more):
-    """Compiles one file of the copy with the build's own command, less its output; warnings are errors."""
-    words = [word.replace(str(ROOT / source), str(tree / source)).replace(f"-I{ROOT}", f"-I{tree}") if f"-I{BUILD}" not in word
-             else word for word in COMMANDS[str(ROOT / source)]]
+def apply_diff(tree, section):
+    """What the page's section adds, put there as the page has it; the C++ file among the new ones."""
+    page = (ROOT / "docs" / "extending.md").read_text()
+    (diff,) = re.findall(r"```diff\n(.*?)```", re.search(rf"^## {section}\n.*?(?=^## )", page, re.M | re.S)[0], re.S)
+    made = []
+    for name, lines in re.findall(r"^--- (.*)\n((?:\+.*\n)+)", diff, re.M):
+        path, text = tree / name, re.sub(r"^\+", "", lines, flags=re.M)
+        if not (ROOT / name).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            made.append(name)
+        elif name.endswith(".def"):
+            macro = text.partition("(")[0]
+            add_row(tree, name, re.findall(rf"^{macro}\(\w+", path.read_text(), re.M)[-1], text.rstrip("\n"))
+    (source,) = [name for name in made if name.endswith(".cpp")]
+    return source
+
+
+def sources_of(tree, table, macro, tmp_path):
+    """What CMake builds for the rows of a table."""
+    function = re.sub(r"  set_property.*\n", "", (ROOT / "cmake/rows.cmake").read_text())  # a script has no folder to build
+    script = tmp_path / "rows.cmake"
+    script.write_text(f'{function}vramtrack_sources(rows {tree / table} {macro})\nmessage("${{rows}}")\n')
+    return subprocess.run(["cmake", "-P", script], capture_output=True, text=True, check=True).stderr.strip().split(";")
+
+
+def compile_in(tree, source, *more, like=None):
+    """Compiles one file of the copy with the build's own command (of another file for a new one), less its output; warnings are
+    errors."""
+    known = str(ROOT / (like or source))
+    words = [word.replace(known, str(tree / source)).replace(f"-I{ROOT}", f"-I{tree}") if f"-I{BUILD}" not in word else word
+             for word in COMMANDS[known]]
     at = words.index("-o")
-    words = [word for word in words[:at] + words[at + 2:] if word not in ("-O3", "-c")]
+    # A precompiled header is of the build's own options, and of headers that the copy may have changed.
+    words = [word for word in words[:at] + words[at + 2:] if word not in ("-O3", "-c", "-Winvalid-pch", "-include")
+             and not word.endswith("cmake_pch.hxx")]
     done = subprocess.run([*words, "-O0", "-Werror", *(more or ("-fsyntax-only",))], cwd=BUILD, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -53,6 +84,48 @@ int main() { std::cout << vramtrack::report_schema(); }
     schema = json.loads(subprocess.run([tree / "schema"], capture_output=True, text=True, check=True).stdout)
     keys = schema["properties"]["sites"]["items"]["properties"]
     assert keys["numa"] == {"description": "Where it lies.", "enum": ["near", "far", None]}
+
+
+def test_a_finding(tree, tmp_path):
+    source = apply_diff(tree, "A finding")
+    rows = sources_of(tree, "report/findings/findings.def", "FINDING", tmp_path)
+    assert source == f"report/findings/{rows[-1]}"
+    main = tree / "main.cpp"
+    main.write_text("""
+#include <iostream>
+#include "report/findings/findings.cpp"
+#include "SOURCE"
+int main() {
+  vramtrack::Report report;
+  auto& site = report.sites.emplace_back();
+  site.kind = "host_pinned";
+  site.verdict = "growing";
+  for (const auto& finding : vramtrack::findings::find_all(report)) std::cout << finding.docs << '\\n';
+}
+""".replace("SOURCE", source))
+    libraries = [str(BUILD / folder / f"libvramtrack_{name}.a")
+                 for folder, name in (("report", "report"), ("report", "support"), ("contract", "contract"))]
+    compile_in(tree, "main.cpp", *libraries, "-lutf8proc", "-o", str(tree / "find"), like="report/findings/findings.cpp")
+    assert "docs/findings/pinned-leak.md" in subprocess.run([tree / "find"], capture_output=True, text=True).stdout.splitlines()
+
+
+def test_an_export(tree, tmp_path):
+    source = apply_diff(tree, "An export")
+    rows = sources_of(tree, "report/render/formats.def", "FORMAT", tmp_path)
+    assert source == f"report/render/{rows[-1]}"
+    compile_in(tree, source, like="report/render/folded.cpp")
+    compile_in(tree, "tools/formats.cpp", "-S", "-o", str(tree / "out.s"))
+    assert "vramtrack6render3csvERKNS" in (tree / "out.s").read_text()
+
+
+def test_every_finding_and_format_is_described(tmp_path):
+    listed = (ROOT / "docs/findings/README.md").read_text()
+    for source in sources_of(ROOT, "report/findings/findings.def", "FINDING", tmp_path):
+        code = source.removesuffix(".cpp").replace("_", "-")
+        assert (ROOT / "docs/findings" / f"{code}.md").exists() and f"]({code}.md)" in listed, code
+    exports = (ROOT / "docs/exports.md").read_text()
+    for name in re.findall(r'^FORMAT\(\w+, "(.*)"\)', (ROOT / "report/render/formats.def").read_text(), re.M):
+        assert f"| `{name}` |" in exports, name
 
 
 def test_an_option(tree):

@@ -3,14 +3,12 @@
 import hashlib
 import json
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, VRAMTRACK
+from conftest import ROOT
 from pages import browser, clean, page_of, synthetic_report  # noqa: F401
 
 TABS = ["findings", "peak", "holders", "flame", "sites", "tensors", "segments", "ledger", "about"]
@@ -194,7 +192,7 @@ def test_hostile_names_are_text(browser, page_of):
         for tab in TABS:
             page.evaluate(f"window.vramtrack.store.set({{tab: '{tab}'}})")
             page.settle()
-        sites = page.evaluate("[...Array(window.vramtrack.model.sites.count).keys()].filter(i => window.vramtrack.model.text(window.vramtrack.model.sites.evidence[i]).match(/script|hacked|x{99}|202e|nul|line|bad|proto|constructor/))")
+        sites = page.evaluate("[...Array(window.vramtrack.model.sites.length).keys()].filter(i => window.vramtrack.model.text(window.vramtrack.model.sites.evidence[i]).match(/script|hacked|x{99}|202e|nul|line|bad|proto|constructor/))")
         for site in sites:
             page.evaluate(f"window.vramtrack.store.set({{tab: 'sites', site: {site}}})")
             page.settle()
@@ -209,7 +207,7 @@ def test_hostile_names_are_text(browser, page_of):
 def test_a_long_name_is_cut_in_view_and_whole_in_the_details(browser, page_of):
     path, report = page_of("--hostile")
     page = browser.open(path, hash="#tab=sites")
-    index = page.evaluate("[...Array(window.vramtrack.model.sites.count).keys()].find(i => window.vramtrack.model.text(window.vramtrack.model.sites.evidence[i]).startsWith('xxxx'))")
+    index = page.evaluate("[...Array(window.vramtrack.model.sites.length).keys()].find(i => window.vramtrack.model.text(window.vramtrack.model.sites.evidence[i]).startsWith('xxxx'))")
     page.evaluate(f"window.vramtrack.store.set({{site: {index}}})")
     page.settle()
     assert page.evaluate("Math.max(...[...document.querySelectorAll('#panel-sites .td')].map(c => c.textContent.length))") < 600
@@ -271,105 +269,6 @@ def test_the_checked_in_page_is_what_the_sources_give():
     assert fresh == listed, "run page/build.sh and commit dist/"
 
 
-PLATEAUS = """
-import time
-import torch
-
-kept = []
-for level in range(1, 9):
-    kept.append(torch.empty((level << 20) + (level << 12), dtype=torch.uint8, device="cuda"))
-    if level == 5:
-        del kept[:3]
-    print(torch.cuda.memory_allocated(), flush=True)
-    time.sleep(0.25)
-try:
-    torch.empty(1 << 40, dtype=torch.uint8, device="cuda")
-except torch.OutOfMemoryError:
-    print("out of memory", torch.cuda.memory_allocated(), flush=True)
-kept.clear()
-"""
-
-
-@pytest.fixture(scope="module")
-def plateaus(tmp_path_factory):
-    """A run that holds eight known levels, one after the other, runs out of memory and frees all: levels, page, report."""
-    folder = tmp_path_factory.mktemp("plateaus")
-    (folder / "plateaus.py").write_text(PLATEAUS)
-    done = subprocess.run([VRAMTRACK, "run", "--sim=4GiB", "--history", "--quiet", "-o", folder, "--", sys.executable, folder / "plateaus.py"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    (trace,) = folder.glob("vramtrack-*.vtrace")
-    subprocess.run([VRAMTRACK, "report", "--format", "html", "-o", folder / "page.html", trace], check=True, timeout=300)
-    report = json.loads(trace.with_suffix(".json").read_text())
-    return [int(line.split()[-1]) for line in done.stdout.splitlines()], folder / "page.html", report
-
-
-def test_the_history_shows_each_sites_memory_over_time(browser, plateaus):
-    levels, path, report = plateaus
-    page = browser.open(path)
-    page.evaluate("[...document.querySelectorAll('#timeline button')].find(b => b.innerText === 'By call site').click()")
-    page.settle()
-    bands = page.evaluate("(() => { const { model } = window.vramtrack; const [plot] = model.history; const column = (t, n) => { const v = t[n]; if (Array.isArray(v)) return v;"
-                          "if (typeof v === 'number') return Array(t.count).fill(v); if (v.runs) return v.runs.flatMap((x, i) => i % 2 ? [] : Array(v.runs[i + 1]).fill(x)); return null; };"
-                          "return { total: column(plot, 'total'), sites: plot.bands.map(b => [b.site, column(b, 'bytes')]) }; })()")
-    seen = [total for total, before in zip(bands["total"], [None, *bands["total"]]) if total != before]
-    left = iter(seen)
-    assert all(level in left for level in levels[:8]), seen  # each level that PyTorch itself printed, in order
-    for i, total in enumerate(bands["total"]):
-        assert sum(values[i] for _, values in bands["sites"]) == total  # few sites: all have a band
-    peaks = {site: max(values) for site, values in bands["sites"]}
-    assert peaks == {s["id"]: s["peak_bytes"] for s in report["sites"] if s["id"] in peaks}
-    assert "call site" in page.text("#timeline .note")
-    clean(page)
-
-
-def test_a_clicked_moment_shows_what_was_alive_then(browser, plateaus):
-    levels, path, report = plateaus
-    page = browser.open(path, hash="#tab=flame")
-    plot = page.evaluate("(({start, interval, count}) => ({start, interval, count}))(window.vramtrack.model.history[0])")
-    found = []
-    for bucket in range(0, plot["count"], 3):
-        moment = plot["start"] + (bucket + 0.5) * plot["interval"]
-        page.evaluate(f"window.vramtrack.store.set({{at: 'moment', from: {moment}, to: {moment}}})")
-        value = page.evaluate("window.vramtrack.views.get('flame').flame().value[0]")
-        assert value == page.evaluate("window.vramtrack.scope.total")
-        if not found or found[-1] != value:
-            found.append(value)
-    left = iter(found)
-    assert all(level in left for level in levels[:8]), found
-    width = page.evaluate("document.querySelector('.u-over').clientWidth")
-    page.click(".u-over", at=(width * 0.9, 60))
-    assert page.evaluate("window.vramtrack.store.get('at')") == "moment"
-    assert re.search(r"at=moment&from=[\d.]+&to=[\d.]+", page.evaluate("location.hash"))
-    assert page.evaluate("document.querySelector('#scope [aria-label=Moment] [aria-pressed=true]').innerText").startswith("At ")
-    clean(page)
-
-
-def test_the_moment_of_an_oom_is_in_the_page(browser, plateaus):
-    levels, path, report = plateaus
-    page = browser.open(path, hash="#tab=sites&at=oom%3A1")
-    assert page.evaluate("window.vramtrack.scope.total") == levels[8] == report["ooms"][0]["live_bytes"]
-    assert sum(t["live_bytes"] for t in report["totals"] if t["layer"] == "tensor") == 0
-    rows = page.evaluate("[...document.querySelectorAll('#panel-sites .rows .tr:not([hidden])')].map(r => r.innerText)")
-    assert len(rows) == 1 and "plateaus.py:7" in rows[0], rows
-    page.evaluate("window.vramtrack.store.set({at: 'now'})")
-    page.settle()
-    assert "nothing at exit" in page.text("#panel-sites .note")
-    clean(page)
-
-
-def test_a_run_that_ran_out_of_memory_opens_at_that_moment(browser, plateaus):
-    levels, path, _ = plateaus
-    page = browser.open(path)
-    assert page.text("#verdict h1").startswith("Out of memory")
-    assert page.evaluate("window.vramtrack.scope.total") == levels[8]
-    page.evaluate("window.vramtrack.store.set({at: 'now'})")
-    page.settle()
-    assert page.evaluate("window.vramtrack.scope.total") == 0
-    page.click("#finding-0 .actions button:nth-child(2)")
-    assert page.evaluate("[window.vramtrack.store.get('tab'), window.vramtrack.scope.total]") == ["flame", levels[8]]
-    clean(page)
-
-
 def test_merged_ranks_stand_side_by_side(browser, vramtrack, tmp_path):
     parts = []
     for rank in range(5):
@@ -417,50 +316,4 @@ def test_budgets(browser, page_of, sizes):
         took[what] = page.evaluate(f"(async () => {{ const t = performance.now(); window.vramtrack.store.set({patch}); const d = performance.now() - t; await {frame}; return d; }})()")
     print("\n" + path.name, f"{path.stat().st_size / 1e6:.2f} MB", {k: round(v, 1) for k, v in took.items()})
     assert Path(path).stat().st_size <= 6_000_000
-    clean(page)
-
-
-@pytest.fixture
-def diff_page(vramtrack, tmp_path):
-    """The diff page of a run and a longer one of the same program, and the two reports."""
-    paths = [tmp_path / "a.json", tmp_path / "b.json"]
-    reports = [synthetic_report.build(synthetic_report.parse(options)) for options in (["--hostile"], ["--hostile", "--steps", "480", "--seed", "9"])]
-    for path, report in zip(paths, reports):
-        path.write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
-    page = tmp_path / "diff.html"
-    done = vramtrack("diff", *paths, "--format", "html", "-o", page)
-    assert done.returncode == 0, done.stderr
-    return page, reports
-
-
-def test_the_diff_page_says_what_changed(browser, diff_page):
-    path, (a, b) = diff_page
-    page = browser.open(path)
-    live = [sum(s["live_bytes"] for s in report["sites"] if s["layer"] == "tensor") for report in (a, b)]
-    assert live[1] > live[0]
-    assert page.text("h1").startswith("B holds") and "more tensor memory than A" in page.text("h1")
-    flame = "window.vramtrack.views.get('flame').flame()"
-    assert page.evaluate(f"[{flame}.a[0], {flame}.b[0]]") == live
-    page.click("#tab-sites")
-    changes = page.evaluate("window.vramtrack.model.changes.count")
-    first = page.text("#site-0")
-    assert first.startswith("+") and "model.py:190" in first
-    page.click("#site-0")
-    assert page.text("#details h2") == "Call site"
-    page.click(".chip")
-    assert page.evaluate("window.vramtrack.store.get('verdict')") != ""
-    assert int(re.match(r"[\d,]+", page.text("#panel-sites .note")).group().replace(",", "")) < changes
-    assert page.evaluate("window.hacked") is None
-    assert page.evaluate("document.scripts.length") == 3
-    clean(page)
-
-
-@pytest.mark.parametrize("width", [800, 1900])
-def test_the_diff_page_fits(browser, diff_page, width):
-    path, _ = diff_page
-    page = browser.open(path, width=width, dark=True)
-    for tab in ("flame", "sites"):
-        page.evaluate(f"window.vramtrack.store.set({{tab: '{tab}', site: 2}})")
-        page.settle()
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     clean(page)

@@ -154,9 +154,9 @@ void Collector::write_ooms(Seen& seen, std::uint32_t from, const ChildEnd* end) 
 
 void Collector::tell_refused() const {
   constexpr std::size_t most = 3;
-  std::size_t told = 0;
+  std::size_t shown = 0;
   for (const auto& [path, why] : refused_) {
-    if (++told > most) break;
+    if (++shown > most) break;
     std::cerr << "vramtrack: " << utf8::printable(path.string()) << ' ' << why << ": left out\n";
   }
   if (refused_.size() > most)

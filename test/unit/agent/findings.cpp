@@ -48,14 +48,14 @@ FrameId add_frame(Report& report, const char* kind, const char* function, const 
   frame.file = file;
   frame.line = line;
   report.frames.push_back(frame);
-  return static_cast<FrameId>(report.frames.size() - 1);
+  return FrameId(report.frames.size() - 1);
 }
 
 /// A site of train.py:24, with its native frames, innermost first.
 SiteReport& add_site(Report& report, const char* layer, const char* owner, Bytes bytes, std::uint64_t blocks,
                      const std::vector<const char*>& native) {
   SiteReport site;
-  site.id = static_cast<std::uint32_t>(report.sites.size());
+  site.id = SiteId(report.sites.size());
   site.layer = layer;
   site.kind = site.layer == "tensor" ? "block" : "device";
   site.device = 0;

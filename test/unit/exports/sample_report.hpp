@@ -23,9 +23,9 @@ inline Frame native_frame(std::string function, std::string module, bool inlined
   return frame;
 }
 
-inline SiteReport make_site(std::uint32_t id, std::string layer, Bytes live, std::vector<FrameId> stack) {
+inline SiteReport make_site(std::uint32_t id, std::string layer, Bytes live, const std::vector<std::uint32_t>& stack) {
   SiteReport site;
-  site.id = id;
+  site.id = SiteId(id);
   site.kind = layer == "tensor" ? "block" : "device";
   site.layer = std::move(layer);
   site.owner = "torch";
@@ -35,7 +35,7 @@ inline SiteReport make_site(std::uint32_t id, std::string layer, Bytes live, std
   site.peak_bytes = live * 2;
   site.allocated_bytes = live * 10;
   site.allocated_count = 10;
-  site.stack = std::move(stack);
+  site.stack = std::vector<FrameId>(stack.begin(), stack.end());
   return site;
 }
 
@@ -71,7 +71,7 @@ inline Report sample_report() {
   report.sites = {make_site(0, "cuda", 20 * MiB, {4, 3, 2, 1, 0}), make_site(1, "tensor", 6 * MiB, {3, 2, 1, 0}),
                   make_site(2, "tensor", 2 * MiB, {2, 5}), make_site(3, "tensor", 512, {6, 0}),
                   make_site(4, "cuda", 3 * MiB, {4, 7})};
-  report.sites[2].backward_of = std::vector<FrameId>{1, 0};
+  report.sites[2].backward_of = std::vector{FrameId(1), FrameId(0)};
   report.sites[4].owner = "cublas";
   report.allocations = {make_allocation(segment_address, 20 * MiB, report.sites[0]),
                         make_allocation(segment_address + MiB, 6 * MiB, report.sites[1]),
@@ -79,7 +79,8 @@ inline Report sample_report() {
                         make_allocation(segment_address + 10 * MiB, 2 * MiB, report.sites[2]),
                         make_allocation(segment_address + 12 * MiB, 512, report.sites[3])};
   report.timeline = {{0.5, 0, "tensor", 0, 4 * MiB, 20 * MiB}, {12.5, 3, "tensor", 0, 8 * MiB + 512, 20 * MiB}};
-  report.ooms = {{1, 9.5, 0, "tensor", 1u << 30, 8 * MiB, 20 * MiB, {}, {{1, 6 * MiB, 1}, {3, 512, 1}}, {}}};
+  report.ooms = {
+      {1, 9.5, 0, "tensor", 1u << 30, 8 * MiB, 20 * MiB, {}, {{SiteId(1), 6 * MiB, 1}, {SiteId(3), 512, 1}}, {}}};
   return report;
 }
 

@@ -189,7 +189,7 @@ TEST_CASE("diff: the script may have another name, other files may not") {
   b.frames[0].file = "/src/train_v2.py";
   CHECK(count(compare(a, b), Change::same) == 1);
   for (Report* report : {&a, &b}) {
-    const auto script = static_cast<FrameId>(report->frames.size());
+    const auto script = FrameId(report->frames.size());
     report->frames.push_back(python_frame("<module>", "/src/main.py", 1));
     report->sites[0].stack.push_back(script);
   }
@@ -288,7 +288,7 @@ TEST_CASE("diff: another version of a library, all its lines edited, leaves the 
     Report made = source_report({{10, "y = layer(x)", 100}, {20, "z = layer(y)", 300}});
     made.frames.push_back(python_frame("Linear.forward", "/usr/lib/python3/site-packages/torch/nn/linear.py", line));
     made.frames.back().source = text;
-    for (SiteReport& site : made.sites) site.stack.insert(site.stack.begin(), 2);
+    for (SiteReport& site : made.sites) site.stack.insert(site.stack.begin(), FrameId(2));
     return made;
   };
   const Diff diff =

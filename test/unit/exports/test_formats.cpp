@@ -24,7 +24,7 @@ std::string rendered(void (*render)(const Report&, std::ostream&), const Report&
 TEST_CASE("call paths: outermost first, a backward allocation below its forward line") {
   const Report report = sample_report();
   const CallPaths paths(report);
-  CHECK(paths.path(report.sites[1]) == std::vector<FrameId>{0, 1, 2, 3});
+  CHECK(paths.path(report.sites[1]) == std::vector{FrameId(0), FrameId(1), FrameId(2), FrameId(3)});
   const std::vector<FrameId> backward = paths.path(report.sites[2]);
   REQUIRE(backward.size() == 5);
   CHECK(backward[0] == 0);

@@ -42,7 +42,7 @@ Report rank_report(int rank, int device, Bytes leak) {
   finding.file = "/src/train.py";
   finding.line = 10;
   finding.bytes = leak;
-  finding.site = 1;
+  finding.site = SiteId(1);
   report.findings = {finding};
   return report;
 }
@@ -305,10 +305,10 @@ TEST_CASE("merge: thousands of ranks keep one copy of each place") {
 
 TEST_CASE("merge: out-of-memory events keep what each call site of their process held") {
   std::vector<Report> reports = {rank_report(0, 0, MiB), rank_report(1, 0, 2 * MiB)};
-  reports[1].sites[1].id = 77;  // ids are a report's own
+  reports[1].sites[1].id = SiteId(77);  // ids are a report's own
   for (AllocationReport& allocation : reports[1].allocations)
-    allocation.site = allocation.site == 1 ? 77 : allocation.site;
-  reports[1].ooms[0].sites = {{77, 9 * MiB, 3}};
+    allocation.site = allocation.site == 1 ? SiteId(77) : allocation.site;
+  reports[1].ooms[0].sites = {{SiteId(77), 9 * MiB, 3}};
   const Report merged = merge(reports);
   REQUIRE(merged.ooms.size() == 2);
   const auto& [first, second] = std::tie(merged.ooms[0], merged.ooms[1]);

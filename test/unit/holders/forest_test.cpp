@@ -117,7 +117,7 @@ TEST_CASE("a model and its optimizer hold the parameters together") {
   REQUIRE(shared != nullptr);
   REQUIRE(own != nullptr);
   CHECK(shared->retained_bytes == 1 << 20);
-  CHECK(shared->also_held_by == std::vector<std::uint32_t>{own->id});
+  CHECK(shared->also_held_by == std::vector{own->id});
   CHECK(shared->roles.at("parameter") == 1 << 20);
   CHECK(own->retained_bytes == 2 << 20);
   CHECK(own->roles.at("optimizer_state") == 2 << 20);

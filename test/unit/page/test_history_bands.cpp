@@ -113,7 +113,7 @@ TEST_CASE("roles and phases of all sites add up to the total") {
   std::vector<SiteReport> labels;
   for (std::uint32_t i = 0; i < file.sites.size(); ++i) {
     SiteReport label;
-    label.id = i;
+    label.id = SiteId(i);
     label.role = i % 3 == 0 ? "activation" : i % 3 == 1 ? "gradient" : "";
     label.phase = i % 2 == 0 ? "forward" : "backward";
     labels.push_back(label);

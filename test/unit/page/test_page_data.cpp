@@ -11,6 +11,8 @@ using nlohmann::json;
 
 namespace {
 
+std::vector<FrameId> ids(const std::vector<int>& numbers) { return {numbers.begin(), numbers.end()}; }
+
 Report sample() {
   Report report;
   report.process.command = {"python", "train.py"};
@@ -19,31 +21,31 @@ Report sample() {
                    {"python", "f", "/home/a/train.py", 9, "", false, std::nullopt},
                    {"native", "at::empty", "", 0, "libtorch.so", false, std::nullopt}};
   SiteReport first;
-  first.id = 70;
+  first.id = SiteId(70);
   first.layer = "tensor";
   first.kind = "block";
   first.owner = "torch";
   first.verdict = "growing";
   first.live_bytes = 3072;
   first.live_count = 2;
-  first.stack = {2, 1, 0};
+  first.stack = ids({2, 1, 0});
   SiteReport second = first;
-  second.id = 80;
+  second.id = SiteId(80);
   second.live_bytes = 512;
-  second.stack = {2, 0};
-  second.backward_of = std::vector<FrameId>{1, 0};
+  second.stack = ids({2, 0});
+  second.backward_of = ids({1, 0});
   report.sites = {first, second};
   AllocationReport block;
   block.address = 0x7f0000000400;
   block.bytes = 2048;
   block.layer = "tensor";
   block.kind = "block";
-  block.site = 70;
+  block.site = SiteId(70);
   block.time = 1.5;
   block.tensor = TensorFacts{{2, 3}, "float32", "w", "parameter", "model.w", {}};
   AllocationReport far = block;
   far.address = 0xffff800000000000;
-  far.site = 999;  // of no site
+  far.site = SiteId(999);  // of no site
   far.tensor.reset();
   AllocationReport low = block;
   low.address = 0x7f0000000000;
@@ -59,30 +61,40 @@ json data_of(const Report& report) { return json::parse(render::page_data(report
 TEST_CASE("stacks share one tree, parents first") {
   const json data = data_of(sample());
   const json& tree = data["tree"];
-  REQUIRE(tree["count"] == 5);  // root, main, f, at::empty below f, at::empty below main; the forward stack is f's node
+  REQUIRE(tree["length"] ==
+          5);  // root, main, f, at::empty below f, at::empty below main; the forward stack is f's node
   CHECK(tree["up"] == json::array({0, 1, 1, 1, 3}));
   CHECK(tree["frame"] == json::array({0, 0, 1, 2, 2}));
-  CHECK(data["sites"]["node"] == json::array({3, 4}));
-  CHECK(data["sites"]["backward"] == json::array({-1, 2}));
+  CHECK(data["sites"]["stack"] == json::array({3, 4}));
+  CHECK(data["sites"]["backward_of"] == json::array({-1, 2}));
+  CHECK(data["sites"]["live_bytes"] == json::array({3072, 512}));
 }
 
-TEST_CASE("blocks are in address order and point to sites by index") {
+TEST_CASE("blocks are in address order") {
   const json data = data_of(sample());
   const json& blocks = data["blocks"];
-  CHECK(blocks["count"] == 3);
+  CHECK(blocks["length"] == 3);
   CHECK(blocks["address_step"][0] == 0x7f0000000000);
   CHECK(blocks["address_step"][1] == 0x400);
   CHECK(blocks["address_far"] == json{{"2", "0xffff800000000000"}});
   CHECK(blocks["bytes"] == json::array({1024, 2048, 2048}));
-  CHECK(blocks["site"] == json::array({0, 0, -1}));
+  CHECK(blocks["site"] == json::array({70, 70, 999}));
   CHECK(data["strings"][blocks["shape"][1].get<std::size_t>()] == "2 × 3");
   CHECK(blocks["shape"][2] == -1);
 }
 
+TEST_CASE("every field of a site, a block, a holder has its column, also where there is none of them") {
+  const json none = data_of(Report{});
+  for (const char* key : {"id", "layer", "verdict", "live_bytes", "bytes_per_step", "stack", "line", "main"})
+    CHECK(none["sites"][key] == json::array());
+  for (const char* key : {"bytes", "site", "shape", "holder_id"}) CHECK(none["blocks"][key] == json::array());
+  CHECK_FALSE(none["blocks"].contains("mapped_at"));
+}
+
 TEST_CASE("a stack with an index beyond the frames loses that frame only") {
   Report report = sample();
-  report.sites[0].stack = {2, 77, 0};
-  CHECK(data_of(report)["tree"]["count"] == 4);
+  report.sites[0].stack = ids({2, 77, 0});
+  CHECK(data_of(report)["tree"]["length"] == 4);
 }
 
 TEST_CASE("an empty report gives a page") {
@@ -127,28 +139,29 @@ TEST_CASE("holders go out with their moment, and blocks point to them") {
   top.verdict = "steady";
   top.retained_bytes = 4096;
   top.blocks = 3;
-  top.sites = {80, 999};  // 999 is not listed
+  top.sites = {SiteId(80), SiteId(999)};
   top.roles = {{"parameter", 4096}};
   HolderReport part = top;
-  part.id = 1;
-  part.parent = 0;
+  part.id = HolderId(1);
+  part.parent = HolderId(0);
   part.path = "__main__.model.weight";
   part.sites = {};
-  part.also_held_by = {0};
+  part.also_held_by = {HolderId(0)};
   report.holders = {"exit", 0, 7, 2.5, 4096, {top, part}};
-  report.allocations[0].tensor->holder_id = 1;
+  report.allocations[0].tensor->holder_id = HolderId(1);
   const json data = data_of(report);
   REQUIRE(data["holders"].size() == 1);  // of a report's JSON: the one moment
   const json& moment = data["holders"][0];
   CHECK(moment["moment"] == "exit");
   CHECK(moment["main"] == true);
   CHECK(moment["held"] == 4096);
-  CHECK(moment["count"] == 2);
-  CHECK(moment["parent"] == json::array({-1, 0}));
-  CHECK(moment["sites"] == json{{"0", {1}}});
-  CHECK(moment["also"] == json{{"1", {0}}});
-  CHECK(moment["roles"]["0"] == json{{"parameter", 4096}});
-  CHECK(data["blocks"]["held"] == json::array({-1, 1, -1}));
+  const json& rows = moment["rows"];
+  CHECK(rows["length"] == 2);
+  CHECK(rows["parent"] == json::array({-1, 0}));
+  CHECK(rows["sites"] == json{{"0", {80, 999}}});
+  CHECK(rows["also_held_by"] == json{{"1", {0}}});
+  CHECK(rows["roles"]["0"] == json{{"parameter", 4096}});
+  CHECK(data["blocks"]["holder_id"] == json::array({-1, 1, -1}));
   HolderMoment oom = report.holders;
   oom.moment = "out_of_memory";
   oom.oom = 2;

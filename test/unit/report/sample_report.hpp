@@ -21,16 +21,16 @@ inline Frame python(const std::string& file, int line, const std::string& functi
 }
 
 inline SiteReport site(std::uint32_t id, Bytes bytes, std::uint64_t count, const std::string& verdict,
-                       const std::vector<FrameId>& stack) {
+                       const std::vector<std::uint32_t>& stack) {
   SiteReport result;
-  result.id = id;
+  result.id = SiteId(id);
   result.layer = "tensor";
   result.kind = "block";
   result.owner = "torch";
   result.verdict = verdict;
   result.live_bytes = result.peak_bytes = bytes;
   result.live_count = count;
-  result.stack = stack;
+  result.stack = std::vector<FrameId>(stack.begin(), stack.end());
   return result;
 }
 

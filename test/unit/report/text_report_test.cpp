@@ -155,7 +155,8 @@ TEST_CASE("no line is wider than the terminal, no number is cut, and paths keep 
       "    total_loss += some_function(with_many, arguments_of, considerable, length)  # and a comment";
   report.ledger[0].driver_used_bytes = 12044 * mib;
   report.process.command = {"python", "train.py", std::string(300, 'x')};
-  report.ooms = {{1, 12.5, 0, "tensor", 8ull << 30, 613 * mib, 11468 * mib, {0, 1, 2}, {}, {}}};
+  report.ooms = {{1, 12.5, 0, "tensor", 8ull << 30, 613 * mib, 11468 * mib, {}, {}, {}}};
+  report.ooms[0].stack = {FrameId(0), FrameId(1), FrameId(2)};
   report.losses.notes = {"/usr/lib/libexample.so is not there any more: its functions have no names"};
   const std::string group = GENERATE("site", "file", "module", "owner", "role");
   const std::string sort = GENERATE("bytes", "peak");
