@@ -179,6 +179,8 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
                 : views          ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
                                  : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
                                    "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
+  if (row.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
+    finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},
                       {"retained_bytes", row.retained_bytes},
                       {"blocks", row.blocks},

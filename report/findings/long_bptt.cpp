@@ -128,6 +128,8 @@ Findings long_bptt(const Report& report) {
   finding.fix =
       "Cut the sequence into pieces of 35 to 100 steps and detach the hidden state between them "
       "(`h = h.detach()` after each `backward()`).";
+  if (!is_fused)
+    finding.fix += " Passes that do not need each other, whose losses are added up, each have a `backward()` of their own: gradients add up.";
   finding.evidence = {
       {"repetitions", sequence.steps},
       {"saved_bytes", sequence.kept},

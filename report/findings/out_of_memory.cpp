@@ -225,6 +225,8 @@ void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
   finding.evidence["holders"] = std::move(holders);
   const std::optional<HolderReport> main = main_holder(moment);
   if (!main || main->retained_bytes == 0) return;
+  // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
+  if (main->kind == "library" && 5 * main->retained_bytes < oom.live_bytes) return;
   if (is_running_pass(report, oom, *main)) {
     finding.message += " The pass that was running had saved " + human_bytes(main->retained_bytes) + " in " +
                        plural(main->blocks, "block") + " for its backward pass by then.";
