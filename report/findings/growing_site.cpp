@@ -17,7 +17,15 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr Bytes least_bytes_by_time = 1 << 20;
-constexpr Bytes few_numbers = 64 << 10;  // on the device are no leak: a loss of each step, say, that was detached
+constexpr std::uint64_t few_numbers = 128;  // on the device are no leak: a loss of each step, say, that was detached
+
+/// Whether a site made single numbers, and few.
+bool are_few_numbers(const Report& report, const SiteReport& site) {
+  std::uint64_t numbers = 0;
+  for (const AllocationReport& block : report.allocations)
+    if (block.site == site.id && block.tensor && block.tensor->shape.empty() && !block.tensor->dtype.empty()) ++numbers;
+  return numbers == site.live_count && numbers < few_numbers;
+}
 
 /// The container (`__main__.outputs[]`) that holds three quarters or more of the site's tensors, or "".
 std::string container_of(const Report& report, const SiteReport& site) {
@@ -198,8 +206,7 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
     const std::vector<Holder> seen = by_step(all);
     const Holder& last = seen.back();
     if (keeps_graphs(last) || last.count < 5 || last.bytes == 0) continue;
-    constexpr Bytes block = 512;  // that a scalar takes
-    if (std::max(last.bytes, last.count * block) < few_numbers) continue;
+    if (last.bytes <= sizeof(double) * last.count && last.count < few_numbers) continue;
     const double growth = pace(seen);
     if (report.steps.count > 0) {
       if (growth < 0.1 || last.count < last.step / 20) continue;
@@ -314,7 +321,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   std::size_t added = 0;
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
-    if (reported_sites.contains(site.id) || site.live_bytes < few_numbers) continue;
+    if (reported_sites.contains(site.id) || are_few_numbers(report, site)) continue;
     if (judged_by_time(site) && site.layer == "tensor" &&
         (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
       continue;

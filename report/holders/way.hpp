@@ -41,7 +41,8 @@ Owner owner_of(const HeldGraph& held, std::uint32_t node, bool of_user = false);
 /// Whether the way begins at a variable of the user's, not at one of a library.
 bool begins_at_user(const HeldGraph& held, std::uint32_t node);
 
-/// Of a half of an `itertools.tee` the one of these nodes that lags behind it and so holds more; of any other node itself.
+/// Of a half of an `itertools.tee` the one of these nodes that lags behind it and so holds more; of any other node
+/// itself.
 std::uint32_t half_behind(const HeldGraph& held, std::uint32_t node, const std::set<std::uint32_t>& others);
 
 /// The coroutine of the user's that a task is to finish, or no_node.

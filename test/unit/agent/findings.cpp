@@ -175,6 +175,9 @@ TEST_CASE("a few numbers that stay on the device are no growing site") {
   CHECK(codes(report).empty());
   report.notes["looks[]"] = Json::array({look(4, {numbers(40)}), look(8, {numbers(80)}), look(16, {numbers(160)})});
   CHECK(codes(report) == std::vector<std::string>{"growing-site"});  // a block of 512 bytes for each
+  report.notes["looks[]"] = Json::array(
+      {look(4, {holder(4, 0, 0, 0, 0)}), look(8, {holder(8, 0, 0, 0, 0)}), look(16, {holder(16, 0, 0, 0, 0)})});
+  CHECK(codes(report) == std::vector<std::string>{"growing-site"});  // tensors, however small
 }
 
 TEST_CASE("running out of memory is an error, and a warning where the program handled it") {
