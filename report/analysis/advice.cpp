@@ -247,13 +247,13 @@ class Adviser {
         return passes(part) && report_.sites[part.site].last_time > end && !(in_layer && part.phase == "backward");
       });
       const Bytes again = most > of_loss ? most - of_loss : 0;
+      const std::string every = name.empty() ? "*" : name + ".*";  // "": the model itself is the list of its layers
       add("checkpoint", all - std::min(all, again), "computed",
-          (name.empty() ? "The model's " + std::to_string(layers.size()) + " layers save "
-                        : "The " + std::to_string(layers.size()) + " modules " + name + ".* save ") +
-              human_bytes(all) + " for the backward pass",
+          "The " + std::to_string(layers.size()) + " modules " + every + " save " + human_bytes(all) +
+              " for the backward pass",
           "Run each through torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False): only its output is kept, "
           "and it is computed again in the backward pass.",
-          nullptr, name.empty() ? "*" : name + ".*");
+          nullptr, every);
     }
   }
 

@@ -20,7 +20,7 @@ def fits(program, value, arguments):
             runpy.run_path(program, run_name="__main__")
         except torch.cuda.OutOfMemoryError:
             code = 1
-        except BaseException:
+        except BaseException:  # noqa: BLE001  a forked child must end here
             code = 2
         os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

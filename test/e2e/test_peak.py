@@ -119,7 +119,7 @@ with torch.no_grad():
 
 def test_a_program_without_a_backward_pass_saves_nothing_for_one(traced):
     report = traced([sys.executable, "-c", SERVING]).report()
+    assert not any("gradients" in advice["fix"] for advice in report["advice"]), report["advice"]
     for parts in (report["peak_breakdown"], report["breakdown"]):
         assert "activation" not in by_role(parts) and "backward" not in {part["phase"] for part in parts}, parts
     assert not {advice["code"] for advice in report["advice"]} & {"checkpoint", "no-grad"}, report["advice"]
-    assert not any("gradients" in advice["fix"] for advice in report["advice"]), report["advice"]
