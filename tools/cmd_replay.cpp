@@ -98,14 +98,17 @@ void write_text(const Json& document, std::ostream& out) {
   for (const Json& note : document["notes"]) out << "note: " << note.get<std::string>() << '\n';
 }
 
-/// By how much the figures could be too high.
-std::uint64_t furthest_from_least(const Json& results) {
-  std::uint64_t furthest = 0;
+/// What it comes to if each block whose size is not certain had been asked for as little as it can have been; "" where
+/// that makes no difference.
+std::string if_least(const Json& results) {
+  std::string text;
   for (const Json& result : results) {
-    const std::uint64_t reserved = result["peak_reserved_bytes"], least = result["peak_reserved_least_bytes"];
-    furthest = std::max(furthest, reserved - std::min(reserved, least));
+    const std::uint64_t least = result["peak_reserved_if_least_bytes"];
+    if (least == result["peak_reserved_bytes"]) continue;
+    text += (text.empty() ? "" : ", ") + human_bytes(least) + " under " +
+            shown(utf8::printable(result["alloc_conf"].get<std::string>()));
   }
-  return furthest;
+  return text;
 }
 
 Json replay_all(const ReplayOptions& options) {
@@ -151,11 +154,12 @@ Json replay_all(const ReplayOptions& options) {
     document["notes"].push_back(
         "under its own settings the replay did not reserve what the run had: segments of other streams or memory pools"
         " went before the agent saw them, or the run had another PyTorch; take the figures as approximate");
-  if (const auto off = furthest_from_least(document["results"]); off > 0)
-    document["notes"].push_back("what was asked for is not certain of " + human_count(recording.unsure_blocks) +
-                                " blocks: the figures above are likely, and up to " + human_bytes(off) +
-                                " less was reserved at least; a history recorded with"
-                                " PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True gives exact ones");
+  if (const std::string least = if_least(document["results"]); !least.empty())
+    document["notes"].push_back("of " + plural(recording.unsure_blocks, "block") +
+                                " it is not certain what was asked for, and what is likely was taken; with the least"
+                                " that it can have been the allocator reserves " +
+                                least +
+                                ". A history recorded with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True is exact");
   if (!recording.other_devices.empty())
     document["notes"].push_back("the run used other devices, too; this is the one whose allocator held most");
   return document;

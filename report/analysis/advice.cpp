@@ -47,6 +47,7 @@ class Adviser {
     for (const PeakPart* part : parts_) {
       peak_ += part->share.bytes;
       if (part->raised) raised_in_ = part->phase;
+      records_ |= part->raised && part->records;
       (lasting(part->share.role) ? lasting_ : passing_) += part->share.bytes;
     }
     find_other_heights(parts, device);
@@ -148,9 +149,7 @@ class Adviser {
     if (raised_in_ != "forward") return;
     const auto wanted = [](const PeakPart& part) { return part.share.role == "gradient"; };
     const Bytes bytes = sum(wanted);
-    const bool evaluates = std::none_of(parts_.begin(), parts_.end(), [](const PeakPart* part) {
-      return part->raised && part->records;
-    });
+    const bool evaluates = !records_;
     const Bytes other = evaluates ? lasting_ : step_height_;
     add(evaluates ? "gradients-in-evaluation" : "early-zero-grad", down_to(bytes, other), "computed",
         "The gradients of the step before are alive while the model runs forward",
@@ -264,8 +263,13 @@ class Adviser {
       return part.share.role == "activation" ||
              (part.share.role == "temporary" && part.phase != "optimizer" && !part.makes_gradient);
     });
+    // Where nothing is learned from the pass, nothing depends on how many go into one.
+    const bool unused = std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
+    const bool evaluates = raised_in_ == "forward" && (!records_ || unused);
     add("smaller-batch", bytes / 2, "computed", human_bytes(bytes) + " of the peak grow with the batch",
-        "Halve the batch (and accumulate the gradients of two, if its size matters).", nullptr);
+        evaluates ? "Halve the batch of this forward pass, which has no backward pass."
+                  : "Halve the batch (and accumulate the gradients of two, if its size matters).",
+        nullptr);
   }
 
   const Report& report_;
@@ -273,6 +277,7 @@ class Adviser {
   Bytes peak_ = 0, lasting_ = 0, passing_ = 0, step_height_ = 0;
   std::map<std::string, Bytes> outputs_;  // by layer
   std::string raised_in_;                 // the phase of the allocation that made the peak
+  bool records_ = false;                  // and whether autograd recorded it
   std::vector<Advice> found_;
 };
 

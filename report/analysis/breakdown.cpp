@@ -51,7 +51,9 @@ void Breakdown::label(const trace::Site& site, std::uint32_t index, bool workspa
   }
   result.module = labelled.module;
   result.range = labelled.range;
-  labelled.phase = phase_of(report_, result, stack != nullptr && lines_.has(trace_, *stack));
+  // Copies that are made all at once, such as those of a model's parameters, are no batches.
+  const bool recurs = trace_.header.steps > 1 ? site.last_step > site.first_step : site.allocated_count > 1;
+  labelled.phase = phase_of(report_, result, stack != nullptr && lines_.has(trace_, *stack), recurs);
   result.phase = labelled.phase.phase;
   const Shares shares = report_.at == "peak" ? shares_at_peak(labelled) : shares_of_blocks(labelled, ever);
   const auto most = std::max_element(shares.begin(), shares.end(),

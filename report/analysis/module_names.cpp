@@ -47,9 +47,14 @@ ModuleNames::ModuleNames(const trace::TraceFile& trace, const Json& seen) : trac
 }
 
 std::size_t ModuleNames::root(Root root) {
-  const auto known = std::find_if(roots_.begin(), roots_.end(), [&](const Root& other) {
-    return other.type == root.type && (other.variable == root.variable || root.variable.empty());
+  // One look finds a model as a local of main(), another one as an attribute of a global.
+  auto known = std::find_if(roots_.begin(), roots_.end(), [&](const Root& other) {
+    return other.type == root.type && other.id == root.id && root.id != 0;
   });
+  if (known == roots_.end())
+    known = std::find_if(roots_.begin(), roots_.end(), [&](const Root& other) {
+      return other.type == root.type && (other.variable == root.variable || root.variable.empty());
+    });
   if (known == roots_.end()) {
     // Seen first where no variable led to it.
     const auto unnamed = std::find_if(roots_.begin(), roots_.end(), [&](const Root& other) {
@@ -63,6 +68,8 @@ std::size_t ModuleNames::root(Root root) {
     return static_cast<std::size_t>(unnamed - roots_.begin());
   }
   known->has_children = known->has_children || root.has_children;
+  known->id = root.id;
+  if (known->variable.empty()) known->variable = std::move(root.variable);
   if (known->text.empty()) known->text = std::move(root.text);
   return static_cast<std::size_t>(known - roots_.begin());
 }
@@ -73,7 +80,7 @@ void ModuleNames::read(const Json& entry) {
     if (!item.is_array()) return;
     const std::string text = text_at(item, 0), variable = text_at(item, 3);
     roots.push_back(root({text, variable.empty() ? variable_of(text) : variable, text_at(item, 1),
-                          item.size() > 2 && item[2] == true}));
+                          item.size() > 2 && item[2] == true, number_at(item, 4).value_or(0)}));
   }
   std::vector<Place> places;
   for (const Json& item : list_in(entry, "modules")) {

@@ -38,6 +38,7 @@ class ModuleNames {
   struct Root {
     std::string text, variable, type;
     bool has_children = false;
+    std::uint64_t id = 0;  // its address in the process; 0: not known
   };
   struct Place {
     std::size_t root = 0;

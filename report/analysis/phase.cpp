@@ -71,7 +71,7 @@ bool NodeLines::has(const trace::TraceFile& trace, const trace::Stack& stack) co
   return known_ && stack.python_frames > 0 && lines_.contains(line_key(trace, stack));
 }
 
-PhaseOfSite phase_of(const Report& report, const SiteReport& site, bool line_records) {
+PhaseOfSite phase_of(const Report& report, const SiteReport& site, bool line_records, bool recurs) {
   PhaseOfSite result;
   result.records = line_records;
   if (site.range) {
@@ -102,7 +102,7 @@ PhaseOfSite phase_of(const Report& report, const SiteReport& site, bool line_rec
     result.phase = "forward";
   } else {
     result.creates = only_creates(report, site);
-    result.phase = result.creates && site.allocated_count > 1 ? "data" : "other";
+    result.phase = result.creates && recurs ? "data" : "other";
   }
   return result;
 }

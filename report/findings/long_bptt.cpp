@@ -124,6 +124,7 @@ Findings long_bptt(const Report& report) {
                     human_bytes(sequence.kept) +
                     (sequence.work_space == 0 ? "" : ", and " + human_bytes(sequence.work_space) + " of work space,") +
                     " of the peak of " + human_bytes(peak) +
+                    (peak < peak_bytes(report) ? " (without the workspaces of the libraries)" : "") +
                     ". This memory is proportional to the length of the sequence (backpropagation through time).";
   finding.fix =
       "Cut the sequence into pieces of 35 to 100 steps and detach the hidden state between them "

@@ -164,6 +164,14 @@ Bytes held_by(const std::vector<HolderReport>& rows) {
   return held;
 }
 
+/// The step of a time.
+std::uint32_t step_at(const Report& report, double time) {
+  std::uint32_t step = 0;
+  for (const TimelineEntry& point : report.timeline)
+    if (point.time <= time) step = std::max(step, point.step);
+  return step;
+}
+
 /// The document has the holders of the report's moment and of its out-of-memory events: each a moment of its own, but
 /// for an event whose holders are the report's.
 void set_moments(Report& report) {
@@ -173,13 +181,18 @@ void set_moments(Report& report) {
   bool is_event = false;
   for (const OomReport& oom : report.ooms) {
     if (oom.holders.empty()) continue;
-    HolderMoment moment{.moment = "out_of_memory", .oom = oom.n, .time = oom.time, .held_bytes = held_by(oom.holders),
+    // Holders that keep the same memory each count it; together they keep no more than there was.
+    const Bytes held = held_by(oom.holders);
+    HolderMoment moment{.moment = "out_of_memory",
+                        .oom = oom.n,
+                        .step = step_at(report, oom.time),
+                        .time = oom.time,
+                        .held_bytes = std::min(held, oom.live_bytes),
                         .rows = oom.holders};
     if (!is_event && main.moment == moment.moment && main.rows.size() == moment.rows.size() &&
-        main.held_bytes == moment.held_bytes) {
+        main.held_bytes == held) {
       is_event = true;
-      main.oom = oom.n;
-      main.time = oom.time;
+      main = moment;
     }
     report.moments.push_back(std::move(moment));
   }

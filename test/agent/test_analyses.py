@@ -118,6 +118,8 @@ def test_roles_of_a_model(access, model):
     roles = Roles(access)
     modules = list(net.modules())
     assert root_modules(access, modules) == [net]
+    outer = type(net)(type(net)(net))
+    assert root_modules(access, [net, outer]) == [outer]  # through one that is not asked for
     roles.add_modules(modules, lambda module: "net" if module is net else None)
     roles.add_optimizers([optimizer])
     of = lambda tensor: roles.of[access.address(tensor)]  # noqa: E731

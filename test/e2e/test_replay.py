@@ -28,6 +28,10 @@ def figures(run):
     return [int(word) for word in run.stdout.split()]
 
 
+def nothing_is_missing(report):
+    return all("it is not certain what was asked for" in note for note in report["notes"])
+
+
 def test_a_history_under_its_own_settings_and_under_others(traced, vramtrack):
     recorded = traced(FRAGMENTS, "--history", sim="4GiB")
     live, reserved = figures(recorded)
@@ -37,7 +41,7 @@ def test_a_history_under_its_own_settings_and_under_others(traced, vramtrack):
     done = vramtrack("replay", trace, "--alloc-conf", "expandable_segments:True", "--format", "json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["schema"] == "vramtrack-replay/1" and report["notes"] == []
+    assert report["schema"] == "vramtrack-replay/1" and nothing_is_missing(report)
     assert report["recorded"] == {"peak_live_bytes": live, "peak_reserved_bytes": reserved, "ooms": 0}
     own, (other,) = report["own"], report["results"]
     assert own["alloc_conf"] == "" and not own["out_of_memory"]
@@ -83,10 +87,45 @@ def test_streams_and_private_pools(traced, vramtrack):
     done = vramtrack("replay", recorded.traces()[0], "--alloc-conf", "expandable_segments:True", "--format", "json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["notes"] == []
+    assert nothing_is_missing(report)
     own, (other,) = report["own"], report["results"]
     assert [own["peak_live_bytes"], own["peak_reserved_bytes"]] == [live, reserved]
     assert [other["peak_live_bytes"], other["peak_reserved_bytes"]] == expandable
+
+
+GROWS = """
+import torch
+# Pieces are reused by what is a little smaller than they are: a block then gets up to 1 MiB more than was asked for.
+caches = [torch.empty((3 << 18) + 70000 * n, device="cuda") for n in range(12)]
+for token in range(30):
+    caches = [torch.cat([cache, cache[:4096]]) for cache in caches]
+print(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
+"""
+
+
+def test_what_blocks_were_asked_for(traced, vramtrack):
+    recorded = {settings: traced(GROWS, "--history", sim="4GiB", env={"PYTORCH_CUDA_ALLOC_CONF": settings})
+                for settings in ("", "expandable_segments:True")}
+
+    def replayed(under, other):
+        done = vramtrack("replay", recorded[under].traces()[0], "--alloc-conf", other, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        own, (result,) = report["own"], report["results"]
+        assert [own["peak_live_bytes"], own["peak_reserved_bytes"]] == figures(recorded[under])
+        return result, report["notes"]
+
+    # Under expandable segments every block has the size that was asked for.
+    result, notes = replayed("expandable_segments:True", "")
+    assert [result["peak_live_bytes"], result["peak_reserved_bytes"]] == figures(recorded[""]) and notes == []
+    # Else it is likely, within bounds.
+    result, notes = replayed("", "expandable_segments:True")
+    live, reserved = figures(recorded["expandable_segments:True"])
+    assert live <= result["peak_live_bytes"] <= figures(recorded[""])[0]
+    assert result["peak_reserved_if_least_bytes"] <= reserved <= result["peak_reserved_bytes"]
+    if result["peak_reserved_if_least_bytes"] < result["peak_reserved_bytes"]:
+        (note,) = notes
+        assert "it is not certain what was asked for" in note and "expandable_segments:True is exact" in note
 
 
 def test_the_out_of_memory_event_happens_again(traced, vramtrack):

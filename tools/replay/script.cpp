@@ -71,7 +71,7 @@ if column == "least":
 free = [block["size"] for segment in torch.cuda.memory_snapshot() for block in segment["blocks"]
         if block["state"] == "inactive"]
 result = {"peak_live_bytes": torch.cuda.max_memory_allocated(), "peak_reserved_bytes": torch.cuda.max_memory_reserved(),
-          "peak_reserved_least_bytes": int(least) if least else torch.cuda.max_memory_reserved(),
+          "peak_reserved_if_least_bytes": int(least) if least else torch.cuda.max_memory_reserved(),
           "live_bytes": torch.cuda.memory_allocated(), "reserved_bytes": torch.cuda.memory_reserved(),
           "largest_free_bytes": max(free, default=0), "out_of_memory": oom is not None, "oom": oom}
 with open(result_file, "w") as file:

@@ -133,9 +133,8 @@ std::uint64_t Sizes::settle(std::vector<Event>& events) const {
     std::size_t nearest = events.size();
     for (auto size = certain.lower_bound(block.least); size != certain.end() && size->first <= block.most; ++size) {
       const auto after = std::lower_bound(size->second.begin(), size->second.end(), block.event);
-      const std::size_t distance =
-          std::min(after == size->second.end() ? nearest : *after - block.event,
-                   after == size->second.begin() ? nearest : block.event - *std::prev(after));
+      const std::size_t distance = std::min(after == size->second.end() ? nearest : *after - block.event,
+                                            after == size->second.begin() ? nearest : block.event - *std::prev(after));
       if (distance >= nearest) continue;
       nearest = distance;
       likely = size->first;

@@ -40,7 +40,7 @@ class Sizes {
   };
   struct Segment {
     std::uint64_t end = 0;
-    std::multiset<std::uint64_t>* free = nullptr;  // the pieces of its place; not known before its first block
+    std::multiset<std::uint64_t>* free = nullptr;   // the pieces of its place; not known before its first block
     std::map<std::uint64_t, std::uint64_t> blocks;  // address: end
   };
   struct Gap {
@@ -52,11 +52,11 @@ class Sizes {
   static Gap gap_around(const std::pair<const std::uint64_t, Segment>& segment, std::uint64_t address);
 
   std::map<std::uint64_t, std::map<std::uint64_t, std::uint64_t>> looks_;  // time: address: asked for, if less
-  std::map<std::uint64_t, Segment> segments_;                             // by address
-  std::map<std::uint64_t, std::multiset<std::uint64_t>> free_;            // by place: the sizes of its free pieces
-  std::map<std::uint64_t, std::size_t> living_;                           // address: index into unsure_
+  std::map<std::uint64_t, Segment> segments_;                              // by address
+  std::map<std::uint64_t, std::multiset<std::uint64_t>> free_;             // by place: the sizes of its free pieces
+  std::map<std::uint64_t, std::size_t> living_;                            // address: index into unsure_
   std::vector<Unsure> unsure_;
-  std::map<std::uint64_t, std::vector<std::size_t>> certain_;             // size: the events, ascending
+  std::map<std::uint64_t, std::vector<std::size_t>> certain_;  // size: the events, ascending
 };
 
 }  // namespace vramtrack::tools::replay

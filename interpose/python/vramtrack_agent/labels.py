@@ -197,7 +197,8 @@ class _Named:
             return
         number = len(self.root_texts)
         entries = module_entries(self.access, root, "")
-        self.root_texts.append([text, type(root).__name__, len(entries) > 1, self.variables.get(id(root), "")])
+        variable = self.variables.get(id(root), "")  # which can be another one at another look
+        self.root_texts.append([text, type(root).__name__, len(entries) > 1, variable, id(root)])
         for path, module in entries:
             if id(module) not in self.of:
                 self.of[id(module)] = len(self.paths)

@@ -32,13 +32,20 @@ def module_entries(access: Access, root: Any, prefix: str) -> list[tuple[str, An
 
 
 def root_modules(access: Access, modules: list[Any]) -> list[Any]:
-    """The modules that no other one holds."""
+    """The modules that no other one holds, be it through others."""
     held = set()
-    for module in modules:
+    walked = set()
+    stack = list(modules)
+    while stack:
+        module = stack.pop()
+        if id(module) in walked:
+            continue
+        walked.add(id(module))
         values = object.__getattribute__(module, "__dict__")
-        for inner in (values.get("_modules") or {}).values():
-            if inner is not None:
+        for inner in list((values.get("_modules") or {}).values()):
+            if inner is not None and access.kind(inner) == "m":
                 held.add(id(inner))
+                stack.append(inner)
     return [module for module in modules if id(module) not in held]
 
 
