@@ -51,7 +51,7 @@ model(torch.randn(16384, 1024, device="cuda"))
 """
 MANY = """
 import torch
-kept = [torch.empty(60 << 20, dtype=torch.uint8, device="cuda")]
+kept = torch.empty(60 << 20, dtype=torch.uint8, device="cuda")
 refused = 0
 for size in range(24):
     try:
