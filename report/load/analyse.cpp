@@ -414,8 +414,7 @@ Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) {
     at_oom.at = "oom";
     at_oom.oom = trace.ooms[i].record.n;
     Report then = Analysis(trace, at_oom).run();
-    // The problems are those of the first.
-    if (i == 0) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);
+    if (i == 0) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);  // the problems are those of the first
     report.ooms[i].breakdown = std::move(then.breakdown);
     // The end has it as one look of many: this is the event's own.
     std::erase_if(report.moments, [&](const HolderMoment& moment) { return moment.oom == at_oom.oom; });
