@@ -264,7 +264,8 @@ class Adviser {
              (part.share.role == "temporary" && part.phase != "optimizer" && !part.makes_gradient);
     });
     // Where nothing is learned from the pass, nothing depends on how many go into one.
-    const bool unused = std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
+    const bool unused =
+        std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
     const bool evaluates = raised_in_ == "forward" && (!records_ || unused);
     add("smaller-batch", bytes / 2, "computed", human_bytes(bytes) + " of the peak grow with the batch",
         evaluates ? "Halve the batch of this forward pass, which has no backward pass."

@@ -45,8 +45,8 @@ def main(tool, python, size, values, program, *arguments):
     fitting = json.loads(done.stdout.splitlines()[-1])
     largest = found["results"][0]["largest"]
     right = fitting == list(range(low, (low - 1 if largest is None else largest) + 1))
-    print(f"{program}: fit says {largest} in {found['runs']} runs; of {high - low + 1} values {len(fitting)} fit, the largest "
-          f"{max(fitting, default=None)}: {'equal' if right else 'NOT EQUAL'}")
+    print(f"{program}: fit says {largest} in {found['runs']} runs; of {high - low + 1} values {len(fitting)} fit, "
+          f"the largest {max(fitting, default=None)}: {'equal' if right else 'NOT EQUAL'}")
     return 0 if right else 1
 
 

@@ -81,7 +81,8 @@ class Recorder {
     while (!ooms_.empty()) attempt();
     sizes_.look_until(std::numeric_limits<std::uint64_t>::max());
     // Expandable segments are split to the last 512 bytes: every size is certain.
-    if (out_.settings.find("expandable_segments:True") == std::string::npos) out_.unsure_blocks = sizes_.settle(out_.events);
+    if (out_.settings.find("expandable_segments:True") == std::string::npos)
+      out_.unsure_blocks = sizes_.settle(out_.events);
     if (unknown_ > 0)
       out_.notes.push_back(std::to_string(unknown_) + " frees of blocks that the history does not know are left out");
   }

@@ -1,6 +1,6 @@
-# Under --history alone, since no event says so and `vramtrack replay` needs it: which stream or private pool of PyTorch's
-# allocator each of its segments serves (the blocks of one segment all come from there), and what those blocks were asked
-# for that got more.
+# Under --history alone, since no event says so and `vramtrack replay` needs it: which stream or private pool of
+# PyTorch's allocator each of its segments serves (the blocks of one segment all come from there), and what those blocks
+# were asked for that got more.
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ class Net(L.LightningModule):
     def __init__(self):
         super().__init__()
         c = lambda i, o: nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU())
-        self.body = nn.Sequential(c(3, 64), c(64, 64), nn.MaxPool2d(2), c(64, 128), c(128, 128), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(2048, 1000))
+        self.body = nn.Sequential(c(3, 64), c(64, 64), nn.MaxPool2d(2), c(64, 128), c(128, 128), nn.AdaptiveAvgPool2d(4),
+                                  nn.Flatten(), nn.Linear(2048, 1000))
     def training_step(self, batch, i):
         x, y = batch
         loss = nn.functional.cross_entropy(self.body(x), y)
