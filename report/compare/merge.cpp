@@ -217,13 +217,9 @@ void Merger::State::add_ledger(const Report& report) {
     all.largest_free_cached_block_bytes =
         std::max(all.largest_free_cached_block_bytes, entry.largest_free_cached_block_bytes);
     for (const Owner& owner : entry.owners) {
-      const auto same = [&](const Owner& known) { return known.owner == owner.owner; };
-      const auto at = std::find_if(all.owners.begin(), all.owners.end(), same);
-      if (at == all.owners.end()) {
-        all.owners.push_back(owner);
-      } else {
-        at->bytes += owner.bytes;
-      }
+      auto at = std::ranges::find(all.owners, owner.owner, &Owner::owner);
+      if (at == all.owners.end()) at = all.owners.insert(at, {owner.owner, 0});
+      at->bytes += owner.bytes;
     }
   }
 }
