@@ -180,7 +180,7 @@ class Maker {
     row.path = utf8::sanitise(path_of(held_, named, many));
     row.variable = short_name(row.path);
     row.type = utf8::sanitise(type_of(named));
-    row.kind = kind_of(named);
+    row.kind = kind_of(held_, named);
     row.retained_bytes = group.bytes;
     row.blocks = group.blocks;
     row.garbage = is_garbage(first);
@@ -222,35 +222,6 @@ class Maker {
     for (std::uint32_t at = node; at != no_node; at = held_.dominators.parent[at])
       if (at == held_.garbage) return true;
     return false;
-  }
-
-  std::string kind_of(std::uint32_t node) const {
-    const std::vector<std::uint32_t> way = way_to(held_, node);
-    if (way.empty()) return "cxx";
-    const GraphNode& root = held_.node(way.front());
-    if (root.kind == GraphNodeKind::cxx_root) {
-      return held_.text(root.name).find("IPC") != std::string::npos ? "ipc" : "cxx";
-    }
-    if (held_.is_held_unseen(way.front())) return "cxx";
-    if (held_.is(node, GraphNodeKind::graph_node)) return "graph";
-    if (held_.has(node, trace::graph_nn_module)) return "module";
-    if (held_.way_edge[node] == no_node) return held_.has(node, trace::graph_user_code) ? "attribute" : "library";
-    const bool user = (root.flags & (trace::graph_user_code | trace::graph_main)) != 0;
-    if (!user && root.kind != GraphNodeKind::interpreter) return "library";
-    switch (held_.graph->edges[held_.way_edge[node]].kind) {
-      case GraphEdgeKind::global:
-        return "global";
-      case GraphEdgeKind::local:
-        return held_.has(held_.way[node], trace::graph_module_frame) ? "global" : "local";
-      case GraphEdgeKind::key:
-      case GraphEdgeKind::key_number:
-      case GraphEdgeKind::key_other:
-      case GraphEdgeKind::index:
-      case GraphEdgeKind::member:
-        return "item";
-      default:
-        return "attribute";
-    }
   }
 
   /// Elements: the objects of a row that stands for many, else the parts of the one.

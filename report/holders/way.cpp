@@ -291,4 +291,33 @@ bool through_autograd(const HeldGraph& held, std::uint32_t node) {
   return false;
 }
 
+std::string kind_of(const HeldGraph& held, std::uint32_t node) {
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  if (way.empty()) return "cxx";
+  const GraphNode& root = held.node(way.front());
+  if (root.kind == GraphNodeKind::cxx_root) {
+    return held.text(root.name).find("IPC") != std::string::npos ? "ipc" : "cxx";
+  }
+  if (held.is_held_unseen(way.front())) return "cxx";
+  if (held.is(node, GraphNodeKind::graph_node)) return "graph";
+  if (held.has(node, trace::graph_nn_module)) return "module";
+  if (held.way_edge[node] == no_node) return held.has(node, trace::graph_user_code) ? "attribute" : "library";
+  const bool user = (root.flags & (trace::graph_user_code | trace::graph_main)) != 0;
+  if (!user && root.kind != GraphNodeKind::interpreter) return "library";
+  switch (held.graph->edges[held.way_edge[node]].kind) {
+    case GraphEdgeKind::global:
+      return "global";
+    case GraphEdgeKind::local:
+      return held.has(held.way[node], trace::graph_module_frame) ? "global" : "local";
+    case GraphEdgeKind::key:
+    case GraphEdgeKind::key_number:
+    case GraphEdgeKind::key_other:
+    case GraphEdgeKind::index:
+    case GraphEdgeKind::member:
+      return "item";
+    default:
+      return "attribute";
+  }
+}
+
 }  // namespace vramtrack::holders

@@ -57,4 +57,7 @@ std::string short_name(const std::string& path);
 /// Whether the way leads through an autograd graph.
 bool through_autograd(const HeldGraph& held, std::uint32_t node);
 
+/// HolderReport::kind: what holds the node, as its way tells.
+std::string kind_of(const HeldGraph& held, std::uint32_t node);
+
 }  // namespace vramtrack::holders
