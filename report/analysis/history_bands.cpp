@@ -12,65 +12,65 @@ namespace {
 using trace::Kind;
 using trace::Layer;
 
-constexpr std::uint32_t k_none = ~0u;
+constexpr std::uint32_t none = ~0u;
 
 using Levels = std::array<std::uint32_t, 3>;  // of a site's band, its role, its phase
 
 /// Bands of one device while the events go by.
 class Plot {
  public:
-  Plot(Layer layer, std::int16_t device) : x_layer(layer), x_device(device) {}
+  Plot(Layer layer, std::int16_t device) : layer_(layer), device_(device) {}
 
-  Layer layer() const { return x_layer; }
-  std::int16_t device() const { return x_device; }
+  Layer layer() const { return layer_; }
+  std::int16_t device() const { return device_; }
 
   /// Gives the site a band of its own. Returns its level, as the others do.
   std::uint32_t add_band(SiteId site) {
-    x_sites.push_back({site, x_count});
-    return x_count++;
+    sites_.push_back({site, count_});
+    return count_++;
   }
-  std::uint32_t role(const std::string& name) { return sum(x_roles, name); }
-  std::uint32_t phase(const std::string& name) { return sum(x_phases, name); }
+  std::uint32_t role(const std::string& name) { return sum(roles_, name); }
+  std::uint32_t phase(const std::string& name) { return sum(phases_, name); }
 
   void start(std::size_t buckets) {
-    x_levels.resize(x_count);
-    x_bytes.resize(buckets * x_count);
-    x_totals.resize(buckets);
-    x_steps.resize(buckets);
+    levels_.resize(count_);
+    bytes_.resize(buckets * count_);
+    totals_.resize(buckets);
+    steps_.resize(buckets);
   }
 
-  /// `levels`: what the event is a part of; k_none: nothing.
+  /// `levels`: what the event is a part of; none: nothing.
   void record(std::size_t bucket, const Levels& levels, const trace::HistoryEvent& event) {
-    if (bucket >= x_filled) fill(bucket);
+    if (bucket >= filled_) fill(bucket);
     const auto change = [&](Bytes& level) {
       level = event.is_free ? level - std::min(level, event.bytes) : level + event.bytes;
     };
-    change(x_total);
+    change(total_);
     for (const std::uint32_t level : levels)
-      if (level != k_none) change(x_levels[level]);
-    x_steps[bucket] = event.step;
-    if (x_total > x_totals[bucket]) keep(bucket);
+      if (level != none) change(levels_[level]);
+    steps_[bucket] = event.step;
+    if (total_ > totals_[bucket]) keep(bucket);
   }
 
   /// Buckets without events hold what was there before them.
   void fill(std::size_t bucket) {
-    for (; x_filled <= bucket && x_filled < x_totals.size(); ++x_filled) {
-      keep(x_filled);
-      x_steps[x_filled] = x_filled == 0 ? 0 : x_steps[x_filled - 1];
+    for (; filled_ <= bucket && filled_ < totals_.size(); ++filled_) {
+      keep(filled_);
+      steps_[filled_] = filled_ == 0 ? 0 : steps_[filled_ - 1];
     }
   }
 
   HistoryBands result(double start, double interval) const {
     HistoryBands out;
-    out.layer = x_layer == Layer::tensor ? "tensor" : "cuda";
-    out.device = x_device;
+    out.layer = layer_ == Layer::tensor ? "tensor" : "cuda";
+    out.device = device_;
     out.start = start;
     out.interval = interval;
-    out.steps = x_steps;
-    out.total_bytes = x_totals;
-    for (const auto& [site, level] : x_sites) out.bands.push_back({site, over_time(level)});
-    for (const auto& [name, level] : x_roles) out.roles.push_back({name, over_time(level)});
-    for (const auto& [name, level] : x_phases) out.phases.push_back({name, over_time(level)});
+    out.steps = steps_;
+    out.total_bytes = totals_;
+    for (const auto& [site, level] : sites_) out.bands.push_back({site, over_time(level)});
+    for (const auto& [name, level] : roles_) out.roles.push_back({name, over_time(level)});
+    for (const auto& [name, level] : phases_) out.phases.push_back({name, over_time(level)});
     return out;
   }
 
@@ -78,33 +78,33 @@ class Plot {
   using Sums = std::map<std::string, std::uint32_t>;
 
   std::uint32_t sum(Sums& sums, const std::string& name) {
-    const auto [at, added] = sums.try_emplace(name, x_count);
-    if (added) ++x_count;
+    const auto [at, added] = sums.try_emplace(name, count_);
+    if (added) ++count_;
     return at->second;
   }
 
   std::vector<Bytes> over_time(std::uint32_t level) const {
-    std::vector<Bytes> bytes(x_totals.size());
-    for (std::size_t bucket = 0; bucket < bytes.size(); ++bucket) bytes[bucket] = x_bytes[bucket * x_count + level];
+    std::vector<Bytes> bytes(totals_.size());
+    for (std::size_t bucket = 0; bucket < bytes.size(); ++bucket) bytes[bucket] = bytes_[bucket * count_ + level];
     return bytes;
   }
 
   void keep(std::size_t bucket) {
-    x_totals[bucket] = x_total;
-    std::ranges::copy(x_levels, x_bytes.begin() + static_cast<std::ptrdiff_t>(bucket * x_levels.size()));
+    totals_[bucket] = total_;
+    std::ranges::copy(levels_, bytes_.begin() + static_cast<std::ptrdiff_t>(bucket * levels_.size()));
   }
 
-  Layer x_layer;
-  std::int16_t x_device;
-  Bytes x_total = 0;
-  std::size_t x_filled = 0;                                      // buckets begun
-  std::uint32_t x_count = 0;                                     // levels
-  std::vector<std::pair<SiteId, std::uint32_t>> x_sites;         // of the bands, with their levels
-  Sums x_roles, x_phases;                                        // by name, with their levels
-  std::vector<Bytes> x_levels;                                   // now
-  std::vector<Bytes> x_bytes;                                    // [bucket][level], at the bucket's highest total
-  std::vector<Bytes> x_totals;
-  std::vector<std::uint32_t> x_steps;
+  Layer layer_;
+  std::int16_t device_;
+  Bytes total_ = 0;
+  std::size_t filled_ = 0;                               // buckets begun
+  std::uint32_t count_ = 0;                              // levels
+  std::vector<std::pair<SiteId, std::uint32_t>> sites_;  // of the bands, with their levels
+  Sums roles_, phases_;                                  // by name, with their levels
+  std::vector<Bytes> levels_;                            // now
+  std::vector<Bytes> bytes_;                             // [bucket][level], at the bucket's highest total
+  std::vector<Bytes> totals_;
+  std::vector<std::uint32_t> steps_;
 };
 
 /// The plots of a trace, and for each of its sites the plot and the levels that it belongs to.
@@ -122,8 +122,8 @@ bool has_tensors(const trace::TraceFile& trace, std::int16_t device) {
 
 Plots make_plots(const trace::TraceFile& trace, std::span<const SiteReport> labels, const BandLimits& limits) {
   Plots made;
-  made.plot_of.assign(trace.sites.size(), k_none);
-  made.levels_of.assign(trace.sites.size(), {k_none, k_none, k_none});
+  made.plot_of.assign(trace.sites.size(), none);
+  made.levels_of.assign(trace.sites.size(), {none, none, none});
   std::vector<const SiteReport*> label_of(trace.sites.size(), nullptr);
   for (const SiteReport& label : labels) label_of[label.id] = &label;
   std::vector<std::uint32_t> by_size;
@@ -166,7 +166,7 @@ std::vector<HistoryBands> history_bands(trace::HistoryReader& history, const tra
   Plots made = make_plots(trace, labels, limits);
   for (Plot& plot : made.plots) plot.start(limits.buckets);
   history.for_each_event([&, start = first](const trace::HistoryEvent& event) {
-    if (event.site >= made.plot_of.size() || made.plot_of[event.site] == k_none) return;
+    if (event.site >= made.plot_of.size() || made.plot_of[event.site] == none) return;
     const std::size_t bucket = event.time <= start ? 0 : static_cast<std::size_t>((event.time - start) / interval);
     made.plots[made.plot_of[event.site]].record(std::min(bucket, limits.buckets - 1), made.levels_of[event.site],
                                                 event);

@@ -67,7 +67,7 @@ void MergedTimeline::add(const std::vector<TimelineEntry>& timeline, double offs
   }
   for (auto& [place, series] : one) {
     std::stable_sort(series.begin(), series.end(), [](const Point& a, const Point& b) { return a.time < b.time; });
-    Series& all = x_series[place];
+    Series& all = series_[place];
     all = all.empty() ? thinned(std::move(series), most_timeline_points)
                       : thinned(sum(all, series), most_timeline_points);
   }
@@ -75,8 +75,8 @@ void MergedTimeline::add(const std::vector<TimelineEntry>& timeline, double offs
 
 std::vector<TimelineEntry> MergedTimeline::finish(double start) const {
   std::vector<TimelineEntry> entries;
-  for (const auto& [place, series] : x_series) {
-    for (const Point& point : thinned(series, most_timeline_points / x_series.size())) {
+  for (const auto& [place, series] : series_) {
+    for (const Point& point : thinned(series, most_timeline_points / series_.size())) {
       TimelineEntry entry;
       entry.time = point.time - start;
       entry.step = point.step;

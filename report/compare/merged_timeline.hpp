@@ -36,7 +36,7 @@ class MergedTimeline {
   static Series sum(const Series& a, const Series& b);
   static Series thinned(Series series, std::size_t most);
 
-  std::map<std::pair<std::string, int>, Series> x_series;  // by layer and device
+  std::map<std::pair<std::string, int>, Series> series_;  // by layer and device
 };
 
 }  // namespace vramtrack

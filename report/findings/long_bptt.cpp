@@ -130,7 +130,9 @@ Findings long_bptt(const Report& report) {
       "Cut the sequence into pieces of 35 to 100 steps and detach the hidden state between them "
       "(`h = h.detach()` after each `backward()`).";
   if (!is_fused)
-    finding.fix += " Passes that do not need each other, whose losses are added up, each have a `backward()` of their own: gradients add up.";
+    finding.fix +=
+        " Where the passes do not need each other and only their losses are added up, call `backward()` on each: "
+        "gradients add up.";
   finding.evidence = {
       {"repetitions", sequence.steps},
       {"saved_bytes", sequence.kept},

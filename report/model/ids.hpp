@@ -14,11 +14,11 @@ class Id {
  public:
   constexpr Id() = default;
   template <std::integral Number>
-  constexpr explicit Id(Number number) : x_number(static_cast<std::uint32_t>(number)) {}
-  constexpr operator std::uint32_t() const { return x_number; }
+  constexpr explicit Id(Number number) : number_(static_cast<std::uint32_t>(number)) {}
+  constexpr operator std::uint32_t() const { return number_; }
 
  private:
-  std::uint32_t x_number = 0;
+  std::uint32_t number_ = 0;
 };
 
 template <class Json, class Thing>

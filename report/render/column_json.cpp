@@ -7,7 +7,7 @@
 namespace vramtrack::render {
 namespace {
 
-constexpr std::string_view k_letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::size_t count_runs(std::span<const double> values) {
   std::size_t runs = 1;
@@ -20,7 +20,7 @@ std::vector<double> few_values(std::span<const double> values) {
   std::vector<double> few;
   for (const double value : values) {
     if (std::ranges::find(few, value) != few.end()) continue;
-    if (few.size() == k_letters.size()) return {};
+    if (few.size() == letters.size()) return {};
     few.push_back(value);
   }
   return few;
@@ -36,12 +36,12 @@ struct Words {
 
 /// Nothing when a value has more than four decimals, is not exact in JavaScript, or the numbers need more than 32 bits.
 std::optional<Words> as_words(std::span<const double> values) {
-  constexpr double k_exact = 4503599627370496.0;  // 2^52: low + unit * number stays below 2^53
+  constexpr double exact_below = 4503599627370496.0;  // 2^52: low + unit * number stays below 2^53
   Words words;
   words.per = std::ranges::all_of(values, [](double value) { return std::trunc(value) == value; }) ? 1 : 10000;
   for (const double value : values) {
     const double scaled = std::round(value * words.per);
-    if (!(std::abs(scaled) < k_exact) || scaled / words.per != value) return std::nullopt;
+    if (!(std::abs(scaled) < exact_below) || scaled / words.per != value) return std::nullopt;
     words.numbers.push_back(static_cast<std::int64_t>(scaled));
   }
   const auto fits = [](std::int64_t most) {
@@ -68,10 +68,10 @@ std::string base64(const Words& words) {
   for (const std::int64_t number : words.numbers) {
     for (int i = 0; i < words.bytes; ++i) {
       bits = bits << 8 | static_cast<std::uint32_t>(number >> (8 * i) & 0xFF);
-      for (held += 8; held >= 6; held -= 6) out += k_letters[bits >> (held - 6) & 63];
+      for (held += 8; held >= 6; held -= 6) out += letters[bits >> (held - 6) & 63];
     }
   }
-  if (held > 0) out += k_letters[bits << (6 - held) & 63];
+  if (held > 0) out += letters[bits << (6 - held) & 63];
   while (out.size() % 4 != 0) out += '=';
   return out;
 }
@@ -94,8 +94,8 @@ void append_array(std::string& out, std::span<const double> values) {
 }  // namespace
 
 std::uint32_t StringTable::operator()(std::string_view text) {
-  const auto [place, added] = x_ids.try_emplace(std::string(text), static_cast<std::uint32_t>(x_strings.size()));
-  if (added) x_strings.emplace_back(text);
+  const auto [place, added] = ids_.try_emplace(std::string(text), static_cast<std::uint32_t>(strings_.size()));
+  if (added) strings_.emplace_back(text);
   return place->second;
 }
 
@@ -135,7 +135,7 @@ void write_column(std::string& out, std::span<const double> values) {
   append_array(out, few);
   out += ",\"codes\":\"";
   for (const double value : values) {
-    out += k_letters[static_cast<std::size_t>(std::ranges::find(few, value) - few.begin())];
+    out += letters[static_cast<std::size_t>(std::ranges::find(few, value) - few.begin())];
   }
   out += "\"}";
 }

@@ -17,11 +17,11 @@ namespace vramtrack::render {
 class StringTable {
  public:
   std::uint32_t operator()(std::string_view text);
-  const std::vector<std::string>& strings() const { return x_strings; }
+  const std::vector<std::string>& strings() const { return strings_; }
 
  private:
-  std::unordered_map<std::string, std::uint32_t> x_ids;
-  std::vector<std::string> x_strings;
+  std::unordered_map<std::string, std::uint32_t> ids_;
+  std::vector<std::string> strings_;
 };
 
 inline void append_number(std::string& out, double value) {
@@ -49,15 +49,15 @@ void write_column(std::string& out, std::span<const double> values);
 /// A JSON object written key by key.
 class ObjectWriter {
  public:
-  explicit ObjectWriter(std::string& out) : x_out(out) { x_out += '{'; }
+  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
 
   std::string& key(std::string_view name) {
-    if (!x_first) x_out += ',';
-    x_first = false;
-    x_out += '"';
-    x_out += name;
-    x_out += "\":";
-    return x_out;
+    if (!first_) out_ += ',';
+    first_ = false;
+    out_ += '"';
+    out_ += name;
+    out_ += "\":";
+    return out_;
   }
 
   /// A column: value(row) for every row, in the shortest form of write_column().
@@ -69,11 +69,11 @@ class ObjectWriter {
     write_column(key(name), values);
   }
 
-  void close() { x_out += '}'; }
+  void close() { out_ += '}'; }
 
  private:
-  std::string& x_out;
-  bool x_first = true;
+  std::string& out_;
+  bool first_ = true;
 };
 
 /// Escapes what could end or confuse a <script> element (`<`, U+2028, U+2029). In JSON these can only stand inside

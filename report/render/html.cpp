@@ -17,9 +17,9 @@ void write_page(const std::string& data, std::ostream& out) {
 
 PageShell split_shell(std::string_view page) {
   // The page is made by build.sh, which checks that the mark stands in it exactly once.
-  static constexpr std::string_view k_mark = "@VRAMTRACK_DATA@";
-  const std::size_t mark = page.find(k_mark);
-  return {page.substr(0, mark), page.substr(mark + k_mark.size())};
+  static constexpr std::string_view data_mark = "@VRAMTRACK_DATA@";
+  const std::size_t mark = page.find(data_mark);
+  return {page.substr(0, mark), page.substr(mark + data_mark.size())};
 }
 
 PageShell page_shell() { return split_shell(page_shell_bytes()); }

@@ -12,12 +12,12 @@ std::uint32_t StackTree::insert(std::span<const FrameId> stack) {
   std::uint32_t node = 0;
   for (std::size_t i = stack.size(); i-- > 0;) {  // not std::views::reverse: clang 14 fails on libstdc++'s <ranges>
     const FrameId frame = stack[i];
-    if (frame >= x_frame_count) continue;
-    const auto next = static_cast<std::uint32_t>(x_parents.size());
-    const auto [place, added] = x_children.try_emplace((std::uint64_t{node} << 32) | frame, next);
+    if (frame >= frame_count_) continue;
+    const auto next = static_cast<std::uint32_t>(parents_.size());
+    const auto [place, added] = children_.try_emplace((std::uint64_t{node} << 32) | frame, next);
     if (added) {
-      x_parents.push_back(node);
-      x_frames.push_back(frame);
+      parents_.push_back(node);
+      frames_.push_back(frame);
     }
     node = place->second;
   }
@@ -26,11 +26,11 @@ std::uint32_t StackTree::insert(std::span<const FrameId> stack) {
 
 void StackTree::write(std::string& out) const {
   ObjectWriter object(out);
-  object.key("length") += std::to_string(x_parents.size());
+  object.key("length") += std::to_string(parents_.size());
   // How far above its own number a node's parent stands: mostly 1.
   std::int64_t node = 0;
-  object.column("up", x_parents, [&](auto parent) { return node++ - static_cast<std::int64_t>(parent); });
-  object.column("frame", x_frames, [](FrameId frame) { return std::uint32_t{frame}; });
+  object.column("up", parents_, [&](auto parent) { return node++ - static_cast<std::int64_t>(parent); });
+  object.column("frame", frames_, [](FrameId frame) { return std::uint32_t{frame}; });
   object.close();
 }
 

@@ -16,7 +16,7 @@ namespace vramtrack::render {
 class StackTree {
  public:
   /// Frames of a stack that are not below `frame_count` are left out.
-  explicit StackTree(std::size_t frame_count) : x_frame_count(frame_count) {}
+  explicit StackTree(std::size_t frame_count) : frame_count_(frame_count) {}
 
   /// The node of a stack (given innermost first).
   std::uint32_t insert(std::span<const FrameId> stack);
@@ -24,10 +24,10 @@ class StackTree {
   void write(std::string& out) const;
 
  private:
-  std::size_t x_frame_count;
-  std::unordered_map<std::uint64_t, std::uint32_t> x_children;  // parent and frame -> node
-  std::vector<std::uint32_t> x_parents{0};
-  std::vector<FrameId> x_frames{FrameId(0)};  // the root's is unused
+  std::size_t frame_count_;
+  std::unordered_map<std::uint64_t, std::uint32_t> children_;  // parent and frame -> node
+  std::vector<std::uint32_t> parents_{0};
+  std::vector<FrameId> frames_{FrameId(0)};  // the root's is unused
 };
 
 /// JSON text; invalid UTF-8 becomes U+FFFD.

@@ -10,7 +10,7 @@
 namespace vramtrack::render {
 namespace {
 
-constexpr Bytes k_exact = Bytes{1} << 53;  // JavaScript numbers are exact up to here
+constexpr Bytes exact_below = Bytes{1} << 53;  // JavaScript numbers are exact up to here
 
 template <typename T>
 Json optional_json(const std::optional<T>& value) {
@@ -44,7 +44,7 @@ void write_ooms(std::string& out, const Report& report, StackTree& tree) {
 
 /// A merged report's processes, and the places where they differ most.
 Json ranks_json(const Ranks& ranks) {
-  constexpr std::size_t k_most = 60;
+  constexpr std::size_t most_places = 60;
   if (ranks.members.empty()) return nullptr;
   Json members = Json::array();
   for (const Member& member : ranks.members) {
@@ -67,7 +67,7 @@ Json ranks_json(const Ranks& ranks) {
   Json places = Json::array();
   for (const RankSite& place : ranks.places) {
     const std::vector<Bytes>&live = place.live_bytes.by_rank, &peak = place.peak_bytes.by_rank;
-    if (places.size() == k_most || place.sites.empty()) break;
+    if (places.size() == most_places || place.sites.empty()) break;
     if (live.size() != ranks.names.size() || peak.size() != ranks.names.size()) break;
     places.push_back({{"site", place.sites.front()}, {"live", live}, {"peak", peak}});
   }
@@ -95,14 +95,14 @@ void write_blocks(std::string& out, const Report& report, ColumnNumbers numbers)
   columns.write(object);
   std::uint64_t before = 0;
   object.column("address_step", blocks, [&](const AllocationReport* block) {
-    const std::uint64_t address = place_of(*block) < k_exact ? place_of(*block) : 0;  // see "address_far"
+    const std::uint64_t address = place_of(*block) < exact_below ? place_of(*block) : 0;  // see "address_far"
     const std::int64_t step = static_cast<std::int64_t>(address) - static_cast<std::int64_t>(before);
     before = address;
     return step;
   });
   Json far = Json::object();
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (place_of(*blocks[i]) < k_exact) continue;
+    if (place_of(*blocks[i]) < exact_below) continue;
     char hex[24] = "0x";
     *std::to_chars(hex + 2, hex + sizeof hex - 1, place_of(*blocks[i]), 16).ptr = '\0';
     far[std::to_string(i)] = hex;

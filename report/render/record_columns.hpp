@@ -21,11 +21,11 @@ namespace vramtrack::render {
 /// what is not known is -1. Seconds are rounded, and growth is in whole bytes.
 class ColumnNumbers {
  public:
-  ColumnNumbers(StringTable& strings, StackTree& tree) : x_strings(strings), x_tree(tree) {}
+  ColumnNumbers(StringTable& strings, StackTree& tree) : strings_(strings), tree_(tree) {}
 
-  double operator()(std::string_view, const std::string& text) { return x_strings(text); }
-  double operator()(std::string_view, const std::vector<std::int64_t>& shape) { return x_strings(shape_text(shape)); }
-  double operator()(std::string_view, const std::vector<FrameId>& stack) { return x_tree.insert(stack); }
+  double operator()(std::string_view, const std::string& text) { return strings_(text); }
+  double operator()(std::string_view, const std::vector<std::int64_t>& shape) { return strings_(shape_text(shape)); }
+  double operator()(std::string_view, const std::vector<FrameId>& stack) { return tree_.insert(stack); }
   double operator()(std::string_view key, double value) {
     return key.starts_with("bytes") ? std::round(value) : page_seconds(value);
   }
@@ -40,8 +40,8 @@ class ColumnNumbers {
   }
 
  private:
-  StringTable& x_strings;
-  StackTree& x_tree;
+  StringTable& strings_;
+  StackTree& tree_;
 };
 
 template <class Value>
@@ -77,28 +77,28 @@ void each_column(const Type* record, const Visit& visit) {
 template <Record Type>
 class RecordColumns {
  public:
-  explicit RecordColumns(ColumnNumbers numbers) : x_numbers(numbers) {
+  explicit RecordColumns(ColumnNumbers numbers) : numbers_(numbers) {
     each_column<Type>(nullptr, [&]<class Value>(const char* key, const Value&, bool) {
-      x_columns.push_back({key, NumberInColumn<Value>});
+      columns_.push_back({key, NumberInColumn<Value>});
     });
   }
 
   void add(const Type& record) {
-    auto column = x_columns.begin();
+    auto column = columns_.begin();
     each_column(&record, [&]<class Value>(const char* key, const Value& value, bool known) {
       if constexpr (NumberInColumn<Value>) {
-        column->numbers.push_back(known ? x_numbers(key, value) : -1);
+        column->numbers.push_back(known ? numbers_(key, value) : -1);
       } else if (!value.empty()) {
-        column->lists[std::to_string(x_length)] = value;
+        column->lists[std::to_string(length_)] = value;
       }
       ++column;
     });
-    ++x_length;
+    ++length_;
   }
 
   void write(ObjectWriter& object) const {
-    object.key("length") += std::to_string(x_length);
-    for (const Column& column : x_columns) {
+    object.key("length") += std::to_string(length_);
+    for (const Column& column : columns_) {
       std::string& out = object.key(column.key);
       column.of_numbers ? write_column(out, column.numbers) : void(out += dump(column.lists));
     }
@@ -112,9 +112,9 @@ class RecordColumns {
     Json lists = Json::object();
   };
 
-  ColumnNumbers x_numbers;
-  std::vector<Column> x_columns;
-  std::size_t x_length = 0;
+  ColumnNumbers numbers_;
+  std::vector<Column> columns_;
+  std::size_t length_ = 0;
 };
 
 template <Record Type>
