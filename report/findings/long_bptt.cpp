@@ -85,6 +85,12 @@ Sequence fused(const Report& report, const Holder& longest) {
   return sequence;
 }
 
+bool ran_backward(const Report& report) {
+  return report.steps.count > 0 || std::ranges::any_of(report.sites, [](const SiteReport& site) {
+           return site.layer == "tensor" && site.backward_of.has_value();
+         });
+}
+
 Bytes peak_without_workspaces(const Report& report) {
   Bytes scratch = 0;  // which has nothing to do with the sequence
   for (const SiteReport& site : report.sites)
@@ -119,17 +125,22 @@ Findings long_bptt(const Report& report) {
           finding.variable = holder.variable;
   finding.message = (is_fused ? "One call ran a recurrent network over " + human_count(sequence.steps) +
                                     " time steps and kept their results for backward: "
-                              : "Within one step the same code ran about " + human_count(sequence.steps) +
+                              : std::string(report.steps.count > 0 ? "Within one step the" : "The") +
+                                    " same code ran about " + human_count(sequence.steps) +
                                     " times and every pass kept its intermediate results for backward: ") +
                     human_bytes(sequence.kept) +
                     (sequence.work_space == 0 ? "" : ", and " + human_bytes(sequence.work_space) + " of work space,") +
                     " of the peak of " + human_bytes(peak) +
                     (peak < peak_bytes(report) ? " (without the workspaces of the libraries)" : "") +
                     ". This memory is proportional to the length of the sequence (backpropagation through time).";
-  finding.fix =
-      "Cut the sequence into pieces of 35 to 100 steps and detach the hidden state between them "
-      "(`h = h.detach()` after each `backward()`).";
-  if (!is_fused)
+  const bool trains = ran_backward(report);
+  finding.fix = trains ? "Cut"
+                       : "No backward pass has run: where none is wanted, run this under `torch.no_grad()` or "
+                         "`torch.inference_mode()`, and nothing is kept for it. Else cut";
+  finding.fix +=
+      " the sequence into pieces of 35 to 100 steps and detach the hidden state between them (`h = h.detach()` after "
+      "each `backward()`).";
+  if (trains && !is_fused)
     finding.fix +=
         " Where the passes do not need each other and only their losses are added up, call `backward()` on each: "
         "gradients add up.";
