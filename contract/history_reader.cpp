@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "contract/extents.hpp"
+
 namespace vramtrack::trace {
 
 HistoryReader::Stream::Stream(const Shard& shard)
@@ -18,23 +20,16 @@ HistoryReader::HistoryReader(std::span<const std::byte> bytes, const std::string
 // Finds the chunks; nothing is decoded yet.
 void HistoryReader::open(std::span<const std::byte> bytes, const std::string& path) {
   check_header(bytes, path);
-  const std::size_t extents = (bytes.size() + extent_bytes - 1) / extent_bytes;
-  for (std::size_t extent = 1; extent * extent_bytes + sizeof(ExtentHeader) <= bytes.size();) {
-    const std::size_t at = extent * extent_bytes;
-    ExtentHeader head;
-    std::memcpy(&head, bytes.data() + at, sizeof head);
-    const std::size_t run = head.type == 0 ? 1 : std::clamp<std::size_t>(head.run, 1, extents - extent);
-    extent += run;
-    if (head.type != static_cast<std::uint32_t>(ExtentType::history)) continue;
-    const std::size_t end = std::min(bytes.size(), at + run * extent_bytes);
-    const std::size_t from = at + sizeof(ExtentHeader) + sizeof(HistoryChunk);
-    if (from > end) continue;
+  for (const Run& run : runs_of(bytes)) {
+    if (run.at == 0 || run.head.type != static_cast<std::uint32_t>(ExtentType::history)) continue;
+    const std::span<const std::byte> payload = run.payload();
+    if (payload.size() < sizeof(HistoryChunk)) continue;
     Chunk chunk;
-    std::memcpy(&chunk.head, bytes.data() + at + sizeof(ExtentHeader), sizeof chunk.head);
+    std::memcpy(&chunk.head, payload.data(), sizeof chunk.head);
     std::atomic_thread_fence(std::memory_order_acquire);
-    const std::size_t used = std::min<std::size_t>(chunk.head.used, end - from);
+    const std::size_t used = std::min<std::size_t>(chunk.head.used, payload.size() - sizeof(HistoryChunk));
     if (used == 0) continue;
-    chunk.coded = bytes.subspan(from, used);
+    chunk.coded = payload.subspan(sizeof(HistoryChunk), used);
     auto shard = std::find_if(shards_.begin(), shards_.end(), [&](const Shard& s) { return s.id == chunk.head.shard; });
     if (shard == shards_.end()) {
       if (shards_.size() == 256) continue;  // more shards than there can be: damage

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "contract/contradictions.hpp"
+#include "contract/extents.hpp"
 #include "contract/mapped_input.hpp"
 #include "contract/pending_input.hpp"
 #include "contract/pending_replay.hpp"
@@ -85,19 +86,11 @@ class Reader {
 
   // Sorts the extents by type and ordinal.
   void walk() {
-    for (std::size_t extent = 1; extent * extent_bytes + sizeof(ExtentHeader) <= bytes_.size();) {
-      const std::size_t at = extent * extent_bytes;
-      const auto head = read_at<ExtentHeader>(bytes_, at);
-      const std::size_t left = extents_in_file_ - extent;
-      std::size_t run = head.type == 0 ? 1 : head.run;
-      if (run == 0 || run > left) {
-        // The last run of a truncated file; or damage, after which the next extents are looked at one by one.
-        warn_once("an extent is cut off or damaged");
-        run = run == 0 ? 1 : left;
-      }
-      const std::size_t end = std::min(bytes_.size(), at + run * extent_bytes);
-      const Part part{head.ordinal, bytes_.subspan(at + sizeof(ExtentHeader), end - at - sizeof(ExtentHeader))};
-      switch (static_cast<ExtentType>(head.type)) {
+    for (const Run& run : runs_of(bytes_)) {
+      if (run.at == 0) continue;  // the header
+      if (run.damaged) warn_once("an extent is cut off or damaged");  // the last of a truncated file, it may be
+      const Part part{run.head.ordinal, run.payload()};
+      switch (static_cast<ExtentType>(run.head.type)) {
         case ExtentType::log:
           logs_.push_back(part);
           break;
@@ -123,7 +116,6 @@ class Reader {
           warn_once("an extent of a type that this version does not know was skipped");
           break;
       }
-      extent += run;
     }
     const auto by_ordinal = [](const Part& a, const Part& b) { return a.ordinal < b.ordinal; };
     for (auto* parts : {&logs_, &sites_, &blocks_, &timelines_})

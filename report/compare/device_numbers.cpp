@@ -3,7 +3,7 @@
 namespace vramtrack {
 
 void DeviceNumbers::apply(Report& report) {
-  std::map<int, std::string>& machine = m_machines[report.process.hostname];
+  std::map<int, std::string>& machine = machines_[report.process.hostname];
   std::map<int, int> number_of;  // of the process's device
   bool differs = false;
   for (const Device& device : report.environment.devices) {

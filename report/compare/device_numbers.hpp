@@ -16,7 +16,7 @@ class DeviceNumbers {
   void apply(Report& report);
 
  private:
-  std::map<std::string, std::map<int, std::string>> m_machines;  // by host: number and UUID
+  std::map<std::string, std::map<int, std::string>> machines_;  // by host: number and UUID
 };
 
 }  // namespace vramtrack

@@ -14,6 +14,10 @@ namespace vramtrack {
 
 class MergedNames {
  public:
+  using Key = std::pair<std::string, std::size_t>;  // name, and how many of that name its process had before
+  template <class Named>
+  using Known = std::map<Key, Named>;
+
   /// `offset`: seconds by which the process started after (or before) the common origin.
   void add(const Report& report, const std::string& rank, double offset);
 
@@ -21,10 +25,8 @@ class MergedNames {
   void finish(Report& merged, double start) const;
 
  private:
-  using Key = std::pair<std::string, std::size_t>;  // name, and how many of that name its process had before
-
-  std::map<Key, Mark> m_marks;
-  std::map<Key, Phase> m_phases;
+  Known<Mark> marks_;
+  Known<Phase> phases_;
 };
 
 }  // namespace vramtrack

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "report/findings/registry.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

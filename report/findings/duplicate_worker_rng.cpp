@@ -5,6 +5,7 @@
 #include "contract/notes.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/fact_fields.hpp"
+#include "report/model/sites.hpp"
 
 namespace vramtrack::findings {
 

@@ -21,10 +21,11 @@ constexpr std::uint64_t few_numbers = 128;  // on the device are no leak: a loss
 
 /// Whether a site made single numbers, and few.
 bool are_few_numbers(const Report& report, const SiteReport& site) {
-  std::uint64_t numbers = 0;
-  for (const AllocationReport& block : report.allocations)
-    if (block.site == site.id && block.tensor && block.tensor->shape.empty() && !block.tensor->dtype.empty()) ++numbers;
-  return numbers == site.live_count && numbers < few_numbers;
+  if (site.live_count >= few_numbers) return false;  // before a look at each block
+  const auto numbers = std::ranges::count_if(report.allocations, [&](const AllocationReport& block) {
+    return block.site == site.id && block.tensor && block.tensor->shape.empty() && !block.tensor->dtype.empty();
+  });
+  return static_cast<std::uint64_t>(numbers) == site.live_count;
 }
 
 /// The container (`__main__.outputs[]`) that holds three quarters or more of the site's tensors, or "".

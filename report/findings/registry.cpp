@@ -192,10 +192,4 @@ const Frame* point_at(Finding& finding, const Report& report, const ContextRepor
   return point_at(finding, report, own_frame(report, context.stack));
 }
 
-std::string place(std::string_view file, int line) {
-  std::string text(file_name(file));
-  if (line > 0) text += ":" + std::to_string(line);
-  return text;
-}
-
 }  // namespace vramtrack::findings

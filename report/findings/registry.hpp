@@ -70,8 +70,6 @@ const Frame* point_at(Finding& finding, const Report& report, const SiteReport& 
 /// At the call that made a context.
 const Frame* point_at(Finding& finding, const Report& report, const ContextReport& context);
 
-/// "train.py:27" of a file and line.
-std::string place(std::string_view file, int line);
 
 /// A value of a JSON object as a type, or the fallback when it is missing or of another type.
 template <class T>

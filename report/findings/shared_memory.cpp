@@ -5,6 +5,7 @@
 #include "report/findings/findings.hpp"
 #include "report/findings/registry.hpp"
 #include "report/findings/run_findings.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

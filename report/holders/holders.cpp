@@ -175,8 +175,7 @@ void name_unfinished(const Report& report, const OomReport& oom, std::vector<Hol
     const Frame* frame = builder_of(report, oom, top);
     if (frame == nullptr) continue;
     const std::string before = top.path;
-    const std::string after = top.type + " that " + std::string(file_name(frame->file)) +
-                              (frame->line > 0 ? ":" + std::to_string(frame->line) : std::string()) + " builds";
+    const std::string after = top.type + " that " + place(frame->file, frame->line) + " builds";
     std::set<std::uint32_t> below{top.id};
     for (HolderReport& row : rows) {
       if (row.parent && below.contains(*row.parent)) below.insert(row.id);

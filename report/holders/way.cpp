@@ -103,6 +103,9 @@ std::string step(const HeldGraph& held, const GraphEdge& edge, bool blank, const
   }
 }
 
+/// Whether a root is the user's: a frame or module of their own code, or what runs as __main__.
+bool is_of_user(const GraphNode& root) { return (root.flags & (trace::graph_user_code | trace::graph_main)) != 0; }
+
 /// Of a coroutine or generator of the user's that only an event loop or another library leads to, its own place on the
 /// way: `answer() local hidden` says more than how asyncio reaches it.
 std::size_t first_of_user(const HeldGraph& held, const std::vector<std::uint32_t>& way) {
@@ -214,7 +217,7 @@ Owner owner_of(const HeldGraph& held, std::uint32_t node, bool of_user) {
 
 bool begins_at_user(const HeldGraph& held, std::uint32_t node) {
   const std::vector<std::uint32_t> way = way_to(held, node);
-  return !way.empty() && (held.has(way.front(), trace::graph_user_code) || held.has(way.front(), trace::graph_main));
+  return !way.empty() && is_of_user(held.node(way.front()));
 }
 
 std::uint32_t half_behind(const HeldGraph& held, std::uint32_t node, const std::set<std::uint32_t>& others) {
@@ -302,8 +305,7 @@ std::string kind_of(const HeldGraph& held, std::uint32_t node) {
   if (held.is(node, GraphNodeKind::graph_node)) return "graph";
   if (held.has(node, trace::graph_nn_module)) return "module";
   if (held.way_edge[node] == no_node) return held.has(node, trace::graph_user_code) ? "attribute" : "library";
-  const bool user = (root.flags & (trace::graph_user_code | trace::graph_main)) != 0;
-  if (!user && root.kind != GraphNodeKind::interpreter) return "library";
+  if (!is_of_user(root) && root.kind != GraphNodeKind::interpreter) return "library";
   switch (held.graph->edges[held.way_edge[node]].kind) {
     case GraphEdgeKind::global:
       return "global";

@@ -7,9 +7,10 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstring>
 
+#include "contract/extents.hpp"
 #include "contract/layout.hpp"
+#include "contract/mapped_input.hpp"
 #include "contract/reader.hpp"
 #include "report/support/files.hpp"
 #include "report/support/units.hpp"
@@ -17,32 +18,12 @@
 namespace vramtrack {
 namespace {
 
-using trace::extent_bytes;
 using trace::ExtentHeader;
+using trace::Run;
 using trace::Seal;
 using Bytes = std::span<const std::byte>;
 
 constexpr std::size_t after_seal = offsetof(ExtentHeader, seal) + sizeof(Seal);
-
-struct Run {
-  std::size_t at;
-  ExtentHeader head;
-  Bytes bytes;
-};
-
-/// The runs of a trace, in the order of the file; damaged lengths end at the file's end.
-std::vector<Run> runs_of(Bytes trace) {
-  std::vector<Run> runs;
-  for (std::size_t at = 0; at + sizeof(ExtentHeader) <= trace.size();) {
-    ExtentHeader head;
-    std::memcpy(&head, trace.data() + at, sizeof head);
-    const std::size_t extents = head.type == 0 || at == 0 ? 1 : std::max<std::size_t>(head.run, 1);
-    const std::size_t bytes = std::min(extents, (trace.size() - at + extent_bytes - 1) / extent_bytes) * extent_bytes;
-    runs.push_back({at, head, trace.subspan(at, std::min(bytes, trace.size() - at))});
-    at += bytes;
-  }
-  return runs;
-}
 
 std::uint32_t sum_of(const Run& run) {
   ExtentHeader head = run.head;
@@ -53,7 +34,6 @@ std::uint32_t sum_of(const Run& run) {
 }
 
 bool is_sealed(const Run& run) { return run.head.seal.mark == trace::seal_mark; }
-bool in_use(const Run& run) { return run.head.type != static_cast<std::uint32_t>(trace::ExtentType::free); }
 
 }  // namespace
 
@@ -69,11 +49,11 @@ bool seal_trace(const std::string& path) {
     if (::fstat(file.number(), &locked) != 0 || ::lstat(path.c_str(), &named) != 0 || locked.st_ino != named.st_ino ||
         locked.st_dev != named.st_dev)
       return false;
-    const std::vector<Run> runs = runs_of(input.bytes());
+    const std::vector<Run> runs = trace::runs_of(input.bytes());
     if (std::any_of(runs.begin(), runs.end(), is_sealed)) return false;
     for (const Run& run : runs) {
       const Seal seal{trace::seal_mark, sum_of(run)};
-      if (in_use(run) &&
+      if (run.in_use() &&
           ::pwrite(file.number(), &seal, sizeof seal, static_cast<off_t>(run.at + offsetof(ExtentHeader, seal))) !=
               static_cast<ssize_t>(sizeof seal))
         return false;
@@ -84,12 +64,12 @@ bool seal_trace(const std::string& path) {
   return true;
 }
 
-std::vector<std::string> broken_seals(Bytes trace) {
-  const std::vector<Run> runs = runs_of(trace);
+std::vector<std::string> broken_seals(Bytes bytes) {
+  const std::vector<Run> runs = trace::runs_of(bytes);
   if (std::none_of(runs.begin(), runs.end(), is_sealed)) return {};
   std::size_t broken = 0, first = 0;
   for (const Run& run : runs) {
-    if (is_sealed(run) ? run.head.seal.crc32 == sum_of(run) : !in_use(run)) continue;
+    if (is_sealed(run) ? run.head.seal.crc32 == sum_of(run) : !run.in_use()) continue;
     if (broken++ == 0) first = run.at;
   }
   if (broken == 0) return {};

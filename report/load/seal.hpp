@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "contract/mapped_input.hpp"
-
 namespace vramtrack {
 
 /// Writes the Seal of each run of extents that is in use, into the trace `path` of the calling user. Does nothing, and

@@ -84,12 +84,17 @@ bool has_data(const Report& report) {
   return !report.totals.empty() || !report.sites.empty() || !report.findings.empty() || !report.ooms.empty();
 }
 
+std::string place(std::string_view file, int line) {
+  std::string text(file_name(file));
+  if (line > 0) text += ":" + std::to_string(line);
+  return text;
+}
+
 std::string frame_label(const Frame& frame) {
   std::string label = frame.function.empty() ? "??" : frame.function;
   if (frame.kind == "python" || (!frame.file.empty() && frame.line > 0)) {
     label += " (";
-    label += file_name(frame.file);
-    if (frame.line > 0) label.append(":").append(std::to_string(frame.line));
+    label += place(frame.file, frame.line);
     label += ")";
   } else if (!frame.module.empty()) {
     label += " (";

@@ -26,6 +26,9 @@ std::optional<FrameId> own_frame(const Report& report, const std::vector<FrameId
 /// The last component of a path.
 std::string_view file_name(std::string_view path) noexcept;
 
+/// "train.py:27" of a file and line, "train.py" where the line is not known (0).
+std::string place(std::string_view file, int line);
+
 /// "Block.__init__ (model.py:31)", "at::native::add (libtorch_cpu.so)".
 std::string frame_label(const Frame& frame);
 

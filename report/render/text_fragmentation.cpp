@@ -16,7 +16,7 @@ std::string blocks_of(const TextPage& page, const PinGroup& group) {
     const std::optional<FrameId> own = own_frame(page.report, site);
     if (!own) continue;
     const Frame& frame = page.report.frames[*own];
-    where = frame.line > 0 ? std::string(file_name(frame.file)) + ":" + std::to_string(frame.line) : frame_label(frame);
+    where = frame.line > 0 ? place(frame.file, frame.line) : frame_label(frame);
   }
   std::string text = plural(group.blocks, "block") + " from " + where;
   if (group.holder_id) text += ", held by " + page.report.holders.rows[*group.holder_id].path;
