@@ -40,6 +40,8 @@ bool TorchApi::find() {
   const auto find_resize = [&](const char* optional) {
     return find(m_resize, cpu, (std::string(resize) + optional).c_str());
   };
+  if (!find(m_threads, cpu, "_ZN2at15get_num_threadsEv") || !find(m_set_threads, cpu, "omp_set_num_threads"))
+    m_set_threads = nullptr;
   m_undefined = reinterpret_cast<std::uint64_t>(
       m_c10 == nullptr ? nullptr : dlsym(m_c10, "_ZN3c1019UndefinedTensorImpl10_singletonE"));
   return m_undefined != 0 && find(m_name, cpu, "_ZNK2at14RecordFunction4nameEv") &&
@@ -93,6 +95,16 @@ PyThing* TorchApi::object(const IValue& value, bool counted) const try {
 void TorchApi::resize(const IValue& tensor, const std::int64_t* sizes, std::size_t count) const try {
   m_resize(&tensor.payload, sizes, count, 0);
 } catch (...) {  // out of memory: it keeps its size
+}
+
+TorchApi::OneThread::OneThread(const TorchApi& api) : m_api(api) {
+  if (api.m_set_threads == nullptr) return;
+  m_threads = api.m_threads();  // PyTorch's own, so that what it sets at a thread's first question is set by now
+  if (m_threads > 1) api.m_set_threads(1);
+}
+
+TorchApi::OneThread::~OneThread() {
+  if (m_threads > 1) m_api.m_set_threads(m_threads);
 }
 
 TorchApi::Scope::Scope(const TorchApi& api) : m_api(api), m_observed(api.m_is_observed()) {

@@ -42,6 +42,20 @@ class TorchApi {
   PyThing* object(const IValue& value, bool counted) const;
   void resize(const IValue& tensor, const std::int64_t* sizes, std::size_t count) const;
 
+  /// While it lives, operators of this thread use no others: for small tensors these cost more than they give, and on a
+  /// busy machine OpenMP's barriers, which spin, take milliseconds each. Does nothing where PyTorch has no OpenMP.
+  class OneThread {
+   public:
+    explicit OneThread(const TorchApi& api);
+    ~OneThread();
+    OneThread(const OneThread&) = delete;
+    OneThread& operator=(const OneThread&) = delete;
+
+   private:
+    const TorchApi& m_api;
+    int m_threads = 0;  // as it was; 0: left alone
+  };
+
   /// While it lives, this thread's operators run below autograd, modes and observers.
   class Scope {
    public:
@@ -68,6 +82,8 @@ class TorchApi {
   bool (*m_is_observed)() = nullptr;
   void (*m_observe)(bool) = nullptr;
   void (*m_force_keys)(KeySet included, KeySet excluded) = nullptr;
+  int (*m_threads)() = nullptr;  // optional, both: at::get_num_threads and OpenMP's own, which is the thread's
+  void (*m_set_threads)(int) = nullptr;
   void* m_c10 = nullptr;
   std::uint64_t m_undefined = 0;
   TensorFacts m_facts{};

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -398,6 +399,8 @@ void end(const RecordFunction* record, void* context) {
   const PythonScope python(*all.python);
   if (!python) return;
   const TorchApi::Scope torch(all.torch);
+  std::optional<TorchApi::OneThread> alone;
+  if (!all.everything) alone.emplace(all.torch);
   compute(call_, outputs);
 }
 
