@@ -172,8 +172,10 @@ class Judge {
     const double begin = births.front(), end = activity(clock_.now), length = end - begin;
     const double pause = longest_pause(births);
     // Few survivors of a buffer that is replaced at random may lie far apart, and are no older for it.
-    const double reach = std::min(pause, 0.15 * length);
-    if (!(length > 0) || !reaches_back(begin, activity(history_.first_time), reach, first)) return {};
+    const double reach = std::min(pause, 0.15 * length), origin = activity(history_.first_time);
+    if (!(length > 0) || !reaches_back(begin, origin, reach, first)) return {};
+    // A site that let all go before may do so again: what it keeps since then must have lasted.
+    if (history_.freed_count > 0 && begin - origin > reach && length < 0.1 * (end - origin)) return {};
     // The youngest of a container is often a variable's, too, and then none of these: one more pause.
     constexpr std::size_t many = 16;
     if (end - births.back() > std::max(0.05 * length, count < many ? pause : 1.8 * pause)) return {};

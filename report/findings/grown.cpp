@@ -146,8 +146,10 @@ std::string held_also(const HolderMoment& moment, const HolderReport& row) {
   std::string text;
   for (const HolderId id : row.also_held_by) {
     if (id >= moment.rows.size() || moment.rows[id].path == row.path) continue;
+    const HolderReport& other = moment.rows[id];
+    if (other.path.ends_with(" local self")) continue;  // of a method that runs, as long as it runs
     text += text.empty() ? " Also held by `" : ", `";
-    text += moment.rows[id].variable + "`";
+    text += (other.variable == row.variable ? other.path : other.variable) + "`";
   }
   return text.empty() ? text : text + ": all must let go.";
 }

@@ -1,10 +1,13 @@
 // What was asked for, what filled the device, and which variable would give most of it back.
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "report/analysis/agent_facts.hpp"
 #include "report/findings/grown.hpp"
+#include "report/findings/oom_case.hpp"
 #include "report/findings/registry.hpp"
+#include "report/holders/known_holders.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -97,90 +100,13 @@ bool is_model_memory(const HolderReport& row) { return 2 * model_bytes(row.roles
 /// Held by a name in Python, and no model, gradient or optimizer state: what the program could let go.
 bool can_go(const HolderReport& row) { return row.kind != "cxx" && !row.garbage && !is_model_memory(row); }
 
-/// Whether a backward pass asked.
-bool in_backward(const Report& report, const OomReport& oom) {
-  return std::ranges::any_of(oom.stack, [&](FrameId id) {
-    const Frame& frame = report.frames[id];
-    return frame.kind == "native" ? frame.function.starts_with("torch::autograd::Engine::")
-                                  : frame.function == "_engine_run_backward";
-  });
-}
-
-/// Whether gradients are made; without them there are none to accumulate.
-bool trains(const Report& report, const OomReport& oom) {
-  return report.steps.count > 0 || in_backward(report, oom) ||
-         std::ranges::any_of(report.allocations, [](const AllocationReport& allocation) {
-           return allocation.tensor && allocation.tensor->role == "gradient";
-         });
-}
-
-Bytes cached_bytes(const OomReport& oom) {
-  return oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
-}
-
-/// Size of the device, where it is smaller than what was asked for; else 0.
-Bytes size_of_smaller_device(const Report& report, const OomReport& oom) {
-  for (const LedgerEntry& entry : report.ledger)
-    if (entry.device == oom.device && oom.requested_bytes > entry.total_bytes) return entry.total_bytes;
-  return 0;
-}
-
-/// Whether the cache has what was asked for, but not in one piece.
-bool in_pieces(const OomReport& oom) {
-  const Bytes cached = cached_bytes(oom);
-  return oom.layer == "tensor" && cached >= oom.requested_bytes && 10 * cached >= oom.reserved_bytes;
-}
-
 /// What the pass that was running had saved for its backward pass so far: nobody keeps it by mistake.
-bool is_running_pass(const Report& report, const OomReport& oom, const HolderReport& row) {
+bool is_running_pass(const Report& report, const OomCase& seen, const HolderReport& row) {
   const auto saved = row.roles.find("saved_for_backward");
   if (saved == row.roles.end() || 2 * saved->second <= row.retained_bytes) return false;
   if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
   if (report.steps.count > 0) return row.first_step == report.steps.count;
-  return row.kind == "library" || !row.library.empty() || in_backward(report, oom);
-}
-
-/// What filled the device, in shares that add up to what the allocator had; as text, and as evidence.
-std::string shares_of(const Report& report, const OomReport& oom, Finding& finding) {
-  std::map<std::string, Bytes> by_role;
-  for (const BreakdownEntry& entry : report.breakdown)
-    if (entry.device == oom.device) by_role[entry.role] += entry.bytes;
-  // What no name in Python reaches goes to a share of its own, whatever it was made for. A graph that C++ holds is
-  // that.
-  Bytes unnamed = 0;
-  for (const HolderReport& row : report.holders.rows) {
-    if (row.parent || (row.kind != "cxx" && !row.garbage)) continue;
-    for (const auto& [role, bytes] : row.roles) {
-      const bool graph = role == "saved_for_backward";
-      if (graph && row.known.empty()) continue;
-      Bytes& from = by_role[graph ? "activation" : role];
-      const Bytes part = std::min(from, bytes);
-      from -= part;
-      unnamed += part;
-    }
-  }
-  const Bytes model = model_bytes(by_role);
-  const Bytes graphs = by_role["activation"], named = by_role["python"], workspaces = by_role["workspace"];
-  const Bytes rest = by_role["temporary"] + by_role["unknown"];
-  const Bytes cached = cached_bytes(oom);
-  Bytes largest_piece = 0;
-  for (const LedgerEntry& entry : report.ledger)
-    if (entry.device == oom.device) largest_piece = entry.largest_free_cached_block_bytes;
-  std::string shares;
-  const auto share = [&](Bytes bytes, const std::string& what) {
-    if (bytes >= (1 << 20)) shares += (shares.empty() ? "" : ", ") + human_bytes(bytes) + " " + what;
-  };
-  share(named, "held by names in Python");
-  share(model, "of models, gradients and optimizers");
-  share(graphs, "saved for backward");
-  share(unnamed, "held by no Python name");
-  share(rest, "in use for a moment");
-  share(workspaces, "of workspaces");
-  share(cached, "in the allocator's cache in pieces of at most " + human_bytes(largest_piece));
-  finding.evidence["shares"] = {{"named", named},     {"model", model},      {"graphs", graphs},
-                                {"unnamed", unnamed}, {"temporaries", rest}, {"workspaces", workspaces},
-                                {"cached", cached}};
-  return shares.empty() ? shares : " Of it: " + shares + ".";
+  return row.kind == "library" || !row.library.empty() || seen.in_backward;
 }
 
 /// The innermost row that has most of what the one above it has, and is no model; or what C++ alone holds, all rows of
@@ -212,8 +138,24 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
   return freeable == nullptr ? std::nullopt : std::optional(*freeable);
 }
 
+/// What to do about a holder that has most of the memory, by what it is. Ends in a space.
+std::string let_hold_less(const HolderReport& row, const std::string& variable) {
+  const std::string name = "`" + variable + "`";
+  if (row.type.ends_with("Tensor"))
+    return "Make " + name +
+           " in parts (fewer rows at a time) or in a smaller type, or let go of it (`del`) once it is not needed. ";
+  static constexpr std::array<std::string_view, 7> containers{"list",  "dict",        "tuple",      "set",
+                                                              "deque", "defaultdict", "OrderedDict"};
+  const std::size_t dot = row.type.rfind('.');
+  if (std::ranges::find(containers, std::string_view(row.type).substr(dot == std::string::npos ? 0 : dot + 1)) !=
+      containers.end())
+    return "Let " + name +
+           " hold less: numbers (`.item()`), copies in host memory (`.cpu()`), or fewer elements at a time. ";
+  return "Keep in host memory what " + name + " holds, and move to the device what a step uses. ";
+}
+
 /// Names the holder whose memory can be had back.
-void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
+void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
   const HolderMoment& moment = report.holders;
   Json holders = Json::array();
   for (const HolderReport& row : moment.rows) {
@@ -227,16 +169,11 @@ void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
   if (!main || main->retained_bytes == 0) return;
   // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
   if (main->kind == "library" && 5 * main->retained_bytes < oom.live_bytes) return;
-  if (is_running_pass(report, oom, *main)) {
+  if (is_running_pass(report, seen, *main)) {
     finding.message += " The pass that was running had saved " + human_bytes(main->retained_bytes) + " in " +
                        plural(main->blocks, "block") + " for its backward pass by then.";
-    const std::string less =
-        "a smaller batch (and accumulate gradients over several), run modules through torch.utils.checkpoint, or "
-        "compute in bfloat16 (torch.autocast): less is saved for backward then.";
-    finding.fix = trains(report, oom) ? "Use " + less
-                                      : "Where no gradient is wanted, run without a graph (`torch.no_grad()`, "
-                                        "`torch.inference_mode()`): nothing is saved then. Else use " +
-                                            less;
+    if (!seen.evaluation.empty()) finding.message += " But " + seen.evaluation + ".";
+    finding.fix = advice_for_pass(seen);
     return;
   }
   if (main->type == "frame" && main->kind == "library") {  // an argument of a call that runs: no variable of the user's
@@ -244,55 +181,27 @@ void tell_holder(const Report& report, const OomReport& oom, Finding& finding) {
         " " + main->path + ", which was running, had " + human_bytes(main->retained_bytes) + " as its input.";
     return;
   }
+  if (main->known == holders::intermediate) {
+    finding.message += " The statement that was running held " + human_bytes(main->retained_bytes) + " in " +
+                       plural(main->blocks, "block") + " of results on its way to the next.";
+    if (2 * main->retained_bytes >= oom.live_bytes) finding.fix = main->fix + (seen.in_pieces ? " " + finding.fix : "");
+    return;
+  }
   finding.variable = main->variable.empty() ? main->path : main->variable;
-  finding.message +=
-      " `" + *finding.variable + "`" + (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
-      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
-                       : std::string(" alone holds ")) +
-      human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
-      (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + held_also(moment, *main);
+  const std::string also = held_also(moment, *main);
+  finding.message += " `" + *finding.variable + "`" +
+                     (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
+                     (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
+                                      : std::string(also.empty() ? " alone holds " : " holds ")) +
+                     human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
+                     (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + also;
   if (!main->known.empty()) finding.message += " It is " + main->known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
   if (!main->fix.empty())
     finding.fix = main->fix;
-  else if (2 * main->retained_bytes >= oom.live_bytes && size_of_smaller_device(report, oom) == 0)
-    finding.fix = "Let `" + *finding.variable +
-                  "` hold less: a number (`.item()`), a copy in host memory (`.cpu()`), or fewer elements at a time. " +
-                  (in_pieces(oom) ? finding.fix : "");
+  else if (2 * main->retained_bytes >= oom.live_bytes && seen.smaller_device == 0)
+    finding.fix = let_hold_less(*main, *finding.variable) + (seen.in_pieces ? finding.fix : "");
   if (finding.fix.ends_with(' ')) finding.fix.pop_back();
-}
-
-/// Whether models, their gradients, the optimizers and the workspaces, which no batch makes smaller, had nearly all.
-bool model_fills(const Report& report, const OomReport& oom) {
-  Bytes model = 0, workspaces = 0;
-  for (const BreakdownEntry& entry : report.breakdown) {
-    if (entry.device != oom.device) continue;
-    if (entry.role == "workspace") workspaces += entry.bytes;
-    if (is_model_role(entry.role)) model += entry.bytes;
-  }
-  return oom.live_bytes > 0 && 2 * model >= oom.live_bytes && 5 * (model + workspaces) >= 4 * oom.live_bytes;
-}
-
-/// What fits the case: only a training has gradients to accumulate, only a cache in pieces is helped by larger ones,
-/// and a model that fills the device alone is not helped by a smaller batch.
-std::string advice(const Report& report, const OomReport& oom) {
-  if (in_pieces(oom))
-    return "The allocator has " + human_bytes(cached_bytes(oom)) +
-           " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
-  if (const Bytes total = size_of_smaller_device(report, oom); total > 0)
-    return "No " + human_bytes(total) +
-           " device can give that in one piece, empty or not: look at the size of this one tensor, and make it in "
-           "parts or in a smaller type.";
-  if (report.at == "oom" && model_fills(report, oom))
-    return "The model, its gradients and the optimizer's state fill the device; a smaller batch changes little. Keep "
-           "them "
-           "in fewer bytes (bfloat16 parameters, an 8-bit optimizer or one with less state), shard them over several "
-           "devices (FSDP, ZeRO), or keep them in host memory.";
-  return trains(report, oom)
-             ? "Free what you do not need (see the other findings), use a smaller batch, or accumulate gradients over "
-               "several."
-             : "Free what you do not need (see the other findings), use a smaller batch, and run without a graph "
-               "(`torch.no_grad()`, `torch.inference_mode()`) where no gradient is wanted.";
 }
 
 /// Whether the program went on and came to its end as one that succeeds does: it caught the error.
@@ -322,7 +231,8 @@ Finding describe(const Report& report, const OomReport& oom) {
                       {"live_bytes", oom.live_bytes},
                       {"reserved_bytes", oom.reserved_bytes},
                       {"handled", handled}};
-  finding.fix = advice(report, oom);
+  const OomCase seen = oom_case(report, oom);
+  finding.fix = advice_for(oom, seen);
   if (report.at != "oom") return finding;  // the rest is that of another moment
   look_at_device(report, oom, finding);
 
@@ -343,8 +253,9 @@ Finding describe(const Report& report, const OomReport& oom) {
   finding.evidence["largest_sites"] = std::move(largest);
 
   if (report.holders.moment == "out_of_memory") {
-    finding.message += shares_of(report, oom, finding);
-    tell_holder(report, oom, finding);
+    finding.message += shares_text(seen);
+    finding.evidence["shares"] = shares_json(seen);
+    tell_holder(report, oom, seen, finding);
     return finding;
   }
   const auto held = held_by_script(report);

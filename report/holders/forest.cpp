@@ -56,8 +56,11 @@ class Maker {
 
   /// Whether a node's own name is no help: its parts are shown in its place.
   bool is_transparent(std::uint32_t node) const {
-    if (held_.is_namespace(node)) return true;
-    return held_.is(node, GraphNodeKind::cell);
+    if (held_.is_namespace(node) || held_.is(node, GraphNodeKind::cell)) return true;
+    if (held_.way_edge[node] == no_node) return false;
+    const GraphEdge& edge = held_.graph->edges[held_.way_edge[node]];
+    return edge.kind == GraphEdgeKind::attribute && held_.has(edge.from, trace::graph_nn_module) &&
+           is_module_table(held_.text(static_cast<std::uint32_t>(edge.label)));
   }
 
   void add(std::map<std::string, Group>& groups, const std::string& key, std::uint32_t node) const {
@@ -109,11 +112,20 @@ class Maker {
     if (named_by == no_node) named_by = child;
     named_by = half_behind(held_, named_by, sharers);
     std::string key = "shared";
+    if (held_.is_namespace(named_by)) {  // the variable says more than the function or module that it is one of
+      named_by = no_node;
+      key += blank_step(held_, child);
+    }
     std::size_t named = 0;
-    std::set<std::string> names;
-    for (const std::uint32_t sharer : sharers) names.insert(blank_indices(path_of(held_, sharer, true)));
-    std::set<std::string> own;
+    std::set<std::string> names, own;
     if (directly && is_top_level && held_.is_node(top)) own = names_in(top, child);
+    for (auto sharer = sharers.begin(); sharer != sharers.end();) {
+      std::set<std::string> variables;
+      if (held_.is_node(*sharer) && held_.is_namespace(*sharer)) variables = names_in(*sharer, child);
+      own.insert(variables.begin(), variables.end());
+      if (variables.empty()) names.insert(blank_indices(path_of(held_, *sharer, true)));
+      sharer = variables.empty() ? std::next(sharer) : sharers.erase(sharer);
+    }
     names.insert(own.begin(), own.end());
     for (const std::string& name : names)
       if (named++ < most_sharers) key += "|" + name;

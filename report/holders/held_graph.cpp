@@ -95,6 +95,7 @@ class Builder {
     for (const GraphEdge& edge : graph_.edges)
       if ((edge.flags & trace::graph_borrowed) == 0) edges_.push_back({edge.from, edge.to});
     link();
+    pass_over_calls();
     root_the_unreached();
     link();
     held_.dominators = dominators(held_.successors, held_.predecessors, held_.root);
@@ -123,6 +124,33 @@ class Builder {
           stack.push_back(next);
         }
     }
+  }
+
+  /// Whether a root is a call's own: a frame of a library in the thread that took the graph, or what only native code
+  /// refers to while a statement runs. Both let go when the call returns.
+  bool is_of_a_call(std::uint32_t node) const {
+    const GraphNode& at = graph_.nodes[node];
+    if (at.kind == GraphNodeKind::frame)
+      return at.thread == 0 && (at.flags & trace::graph_root) != 0 &&
+             (at.flags & (trace::graph_user_code | trace::graph_module_frame | trace::graph_suspended)) == 0;
+    return held_.is_held_unseen(node) && held_.predecessors.of(node).empty();
+  }
+
+  /// The arguments of calls that run hold what the user's own variables hold, too, for a moment: such a reference is
+  /// nobody's to let go, and counts only for what nothing else holds.
+  void pass_over_calls() {
+    if (graph_.moment() == trace::GraphMoment::exit) return;
+    std::vector<bool> kept(size()), passing(size());
+    for (std::uint32_t i = 0; i < held_.root; ++i) {
+      const bool is_root =
+          (graph_.nodes[i].flags & trace::graph_root) != 0 || graph_.nodes[i].kind == GraphNodeKind::cxx_root;
+      if (is_root && !is_of_a_call(i) && !kept[i]) mark(i, kept);
+    }
+    for (std::uint32_t i = 0; i < held_.root; ++i)
+      if (!kept[i] && is_of_a_call(i) && !passing[i]) mark(i, passing);
+    std::erase_if(edges_,
+                  [&](const auto& edge) { return passing[edge.first] && !kept[edge.first] && kept[edge.second]; });
+    link();
   }
 
   /// Finds nodes that reach all that no root does: a depth-first search from each in turn leaves, in reverse, exactly

@@ -146,16 +146,21 @@ void place_by_call(const Report& report, HolderReport& row) {
     }
 }
 
-/// The frame of the statement that builds a container which nothing refers to yet: it was running when the elements
-/// were made, and is so now. nullptr: not known.
-const Frame* builder_of(const Report& report, const OomReport& oom, const HolderReport& row) {
-  std::vector<const Frame*> running;  // innermost first
+/// The user's frames, innermost first, that were running when the first blocks of a row were made, and are so now.
+std::vector<const Frame*> running_frames(const Report& report, const OomReport& oom, const HolderReport& row) {
+  std::vector<const Frame*> running;
   for (const SiteReport& site : report.sites) {
     if (row.sites.empty() || site.id != row.sites.front()) continue;
     for (const FrameId frame : site.stack)
       if (is_own_frame(report.frames[frame]) && std::ranges::find(oom.stack, frame) != oom.stack.end())
         running.push_back(&report.frames[frame]);
   }
+  return running;
+}
+
+/// The frame of the statement that builds a container which nothing refers to yet. nullptr: not known.
+const Frame* builder_of(const Report& report, const OomReport& oom, const HolderReport& row) {
+  const std::vector<const Frame*> running = running_frames(report, oom, row);
   for (const Frame* frame : running) {
     const std::string source = frame->source.value_or("");
     const auto has = [&](std::string_view text) { return source.find(text) != std::string::npos; };
@@ -164,6 +169,25 @@ const Frame* builder_of(const Report& report, const OomReport& oom, const Holder
       return frame;
   }
   return running.size() == 1 ? running.front() : nullptr;
+}
+
+/// Names the tensors that only a running statement has by that statement.
+void name_intermediate(const Report& report, const OomReport& oom, std::vector<HolderReport>& rows) {
+  for (HolderReport& row : rows) {
+    if (row.parent || row.garbage || row.kind != "cxx" || !row.type.ends_with("Tensor")) continue;
+    const std::vector<const Frame*> running = running_frames(report, oom, row);
+    if (running.empty()) continue;
+    const Frame& frame = *running.front();
+    row.path = "intermediate result of " + place(frame.file, frame.line);
+    row.variable = row.path;
+    row.kind = "local";
+    row.file = frame.file;
+    if (frame.line > 0) row.line = frame.line;
+    row.known = intermediate;
+    row.fix =
+        "The statement needs more than one of its results at a time: work on fewer elements at a time, compute in "
+        "place or in a smaller type, or choose an operation that does without the large one.";
+  }
 }
 
 /// Names the containers that a statement was building when memory ran out by that statement.
@@ -194,6 +218,11 @@ void name_unfinished(const Report& report, const OomReport& oom, std::vector<Hol
     top.known = unfinished;
     top.fix = "Work on fewer elements at a time, or move each to host memory as it is made (`.cpu()`).";
   }
+}
+
+void name_running(const Report& report, const OomReport& oom, std::vector<HolderReport>& rows) {
+  name_unfinished(report, oom, rows);
+  name_intermediate(report, oom, rows);
 }
 
 /// Memory of the tensor layer that no object of the graph leads to: C++ alone holds it. A row for each of its largest
@@ -340,7 +369,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
       place_by_call(report, row);
     }
     if (const auto at = std::ranges::find(report.ooms, moment.oom, &OomReport::n); at != report.ooms.end())
-      name_unfinished(report, *at, forest.rows);
+      name_running(report, *at, forest.rows);
     const bool at_moment = graph->moment() != GraphMoment::look;
     const bool whole = graph->record.omitted_nodes == 0 && !graph->damaged &&
                        (graph->record.flags & (trace::graph_out_of_time | trace::graph_out_of_memory |

@@ -11,6 +11,9 @@ namespace vramtrack::holders {
 /// HolderReport::known of what a statement was building when memory ran out.
 inline constexpr std::string_view unfinished = "a container that a statement which still runs is filling";
 
+/// And of a tensor that only a running statement has.
+inline constexpr std::string_view intermediate = "what a statement that still runs has computed so far";
+
 struct KnownHolder {
   std::string_view name, holder, member, born, what, fix;
 };

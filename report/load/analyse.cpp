@@ -406,7 +406,7 @@ class Analysis {
   std::vector<std::string> owners_;  // of each site
 };
 
-constexpr std::size_t most_oom_moments = 4;  // that a report holds, and a page offers
+constexpr std::size_t most_oom_moments = 4;  // that a report holds, and a page offers, beside the one that is told
 
 /// Who ran out of memory wants to know what filled the device then: at exit it may be gone. The problems of an
 /// out-of-memory event, in the place of what the end knows of it.
@@ -453,7 +453,6 @@ Report analyse(const trace::TraceFile& trace, const AnalyseOptions& options) {
     at_oom.oom = trace.ooms[i].record.n;
     Report then = Analysis(trace, at_oom).run();
     if (i == told) add_findings_of_oom(report, std::move(then.findings), at_oom.oom);
-    if (i >= most_oom_moments) continue;
     report.ooms[i].breakdown = std::move(then.breakdown);
     // The end has it as one look of many: this is the event's own.
     std::erase_if(report.moments, [&](const HolderMoment& moment) { return moment.oom == at_oom.oom; });

@@ -120,4 +120,11 @@ bool is_main_layer(const Report& report, const SiteReport& site) {
   });
 }
 
+std::uint32_t told_oom(const Report& report) {
+  const auto told = std::ranges::find(report.findings, "out-of-memory", &Finding::code);
+  if (told == report.findings.end() || !told->evidence.is_object()) return 0;
+  const auto n = told->evidence.find("n");  // a report that was read may have anything there
+  return n != told->evidence.end() && n->is_number_unsigned() ? n->get<std::uint32_t>() : 0;
+}
+
 }  // namespace vramtrack

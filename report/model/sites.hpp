@@ -53,4 +53,7 @@ bool is_whole(const Report& report, const Total& total) noexcept;
 /// are in the tensor layer of the same device.
 bool is_main_layer(const Report& report, const SiteReport& site);
 
+/// Number of the out-of-memory event that the findings tell of; 0: of none.
+std::uint32_t told_oom(const Report& report);
+
 }  // namespace vramtrack

@@ -64,8 +64,8 @@ void write_findings(const TextPage& page) {
     (finding.severity == "info" ? remarks : problems).push_back(&finding);
   }
   page.out << '\n'
-           << page.styled(style::bold, problems.empty() ? heading_without_problem(page.report)
-                                                        : plural(problems.size(), "problem"))
+           << page.styled(style::bold,
+                          problems.empty() ? heading_without_problem(page.report) : plural(problems.size(), "problem"))
            << '\n';
   for (const Finding* finding : problems) write_finding(page, *finding);
   if (remarks.empty()) return;
@@ -79,7 +79,14 @@ void write_findings(const TextPage& page) {
 }
 
 void write_ooms(const TextPage& page) {
-  for (const OomReport& oom : page.report.ooms) {
+  constexpr std::size_t most = 3;
+  const std::vector<OomReport>& all = page.report.ooms;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i == most - 1 && all.size() > most) {  // the last one is shown
+      page.out << "\n... and " << plural(all.size() - most, "more time") << '\n';
+      i = all.size() - 1;
+    }
+    const OomReport& oom = all[i];
     const std::string what = "Out of memory";
     std::vector<std::string> lines =
         wrapped(what + " at " + human_duration(oom.time) + " on cuda:" + std::to_string(oom.device) + ": asked for " +
@@ -133,8 +140,9 @@ void write_footer(const TextPage& page) {
   page.out << "\nfull report  " << path;
   const std::string_view ending = ".json";
   if (page.report.at == "exit" && !page.report.ooms.empty() && path.ends_with(ending)) {
+    const std::uint32_t told = told_oom(page.report);
     page.out << "\nat that time " << path.substr(0, path.size() - ending.size()) << ".oom-"
-             << page.report.ooms.front().n << ending;
+             << (told != 0 ? told : page.report.ooms.front().n) << ending;
   }
   page.out << "\npage         vramtrack report --format html " << path << " -o page.html\n";
 }

@@ -45,7 +45,7 @@ std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
 }
 
 /// Rows below `parent`, the most bytes first; those that only repeat what is above are passed over.
-void write_below(const TextPage& page, const std::vector<HolderReport>& rows, const HolderReport* parent,
+void write_below(const TextPage& page, const std::vector<HolderReport>& rows, Bytes held, const HolderReport* parent,
                  std::size_t depth, std::size_t& lines) {
   std::vector<const HolderReport*> below;
   for (const HolderReport& row : rows)
@@ -56,15 +56,15 @@ void write_below(const TextPage& page, const std::vector<HolderReport>& rows, co
   for (const HolderReport* at : below) {
     const HolderReport& row = *at;
     if (lines == most_lines || (parent && shown == most_below)) return;
-    if (20 * row.retained_bytes < page.report.holders.held_bytes) continue;
+    if (20 * row.retained_bytes < held) continue;
     if (parent && row.retained_bytes == parent->retained_bytes && row.own_bytes == 0) {
-      write_below(page, rows, &row, depth, lines);
+      write_below(page, rows, held, &row, depth, lines);
       continue;
     }
     ++shown;
     ++lines;
     page.out << cut_end(utf8::printable(line_of(row, depth)), page.width) << '\n';
-    if (depth < most_depth) write_below(page, rows, &row, depth + 1, lines);
+    if (depth < most_depth) write_below(page, rows, held, &row, depth + 1, lines);
   }
 }
 
@@ -85,6 +85,20 @@ bool went_on_filling(const Report& report, const HolderReport& row) {
   return row.first_time - first <= run / 2 && last - row.last_time <= run / 10;
 }
 
+/// After an error that nobody caught, all that its traceback reaches is held by that: of an out-of-memory error, the
+/// moment at which it was raised says more.
+const HolderMoment* moment_to_show(const Report& report) {
+  const HolderMoment& last = report.holders;
+  const bool by_error = std::ranges::any_of(last.rows, [&](const HolderReport& row) {
+    return !row.parent && row.path.starts_with("sys.last_") && 20 * row.retained_bytes >= last.held_bytes;
+  });
+  if (report.at != "exit" || !by_error) return &last;
+  const std::uint32_t told = told_oom(report);
+  for (const HolderMoment& moment : report.moments)
+    if (told != 0 && moment.oom == told && !moment.rows.empty()) return &moment;
+  return &last;
+}
+
 }  // namespace
 
 bool holds_more_and_more(const Report& report) {
@@ -96,13 +110,14 @@ bool holds_more_and_more(const Report& report) {
 }
 
 void write_holders(const TextPage& page) {
-  const HolderMoment& moment = page.report.holders;
+  const HolderMoment& moment = *moment_to_show(page.report);
   if (moment.rows.empty()) return;
-  page.out << '\n'
-           << page.styled(style::bold, moment.moment == "look" ? "Who held it, when most was alive" : "Who holds it")
-           << '\n';
+  const char* const heading = moment.moment == "look"           ? "Who held it, when most was alive"
+                              : &moment == &page.report.holders ? "Who holds it"
+                                                                : "Who held it, when memory ran out";
+  page.out << '\n' << page.styled(style::bold, heading) << '\n';
   std::size_t lines = 0;
-  write_below(page, joined(moment.rows), nullptr, 0, lines);
+  write_below(page, joined(moment.rows), moment.held_bytes, nullptr, 0, lines);
 }
 
 }  // namespace vramtrack::render

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 
 from .process import is_own
 from .threads import has_gil
@@ -33,15 +34,20 @@ def real_gc() -> Any:
 
 
 def all_frames() -> list[Running]:
-    """[(frame, thread index)] of all threads, innermost first, the agent's own left out. Without a GIL of this thread
-    only: the others run on, and CPython does not keep their frames from changing under a reader."""
+    """[(frame, thread index)] of all threads, this one first, as 0; innermost first, the agent's own left out. Without a
+    GIL of this thread only: the others run on, and CPython does not keep their frames from changing under a reader."""
     found = []
+    threads = [sys._getframe()]
+    if has_gil():
+        ours = get_ident()
+        threads.extend(innermost for thread, innermost in sys._current_frames().items() if thread != ours)
     frame: FrameType | None
-    for number, frame in enumerate(sys._current_frames().values() if has_gil() else [sys._getframe()]):
+    for number, frame in enumerate(threads):
         while frame is not None:
             if not is_own(frame.f_code):
                 found.append((frame, number))
             frame = frame.f_back
+    threads.clear()  # the frame of this call is in it: a cycle that would keep all the others
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .code_files import module_file
+from .code_files import is_user_file, module_file
+from .frames import frame_locals, frame_name
 from .groups import where_it_grows
 from .growth import growth_line
 from .roles import module_entries
@@ -11,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .frames import Running
     from .holders import Walk
     from .tensors import Access
 
@@ -125,3 +127,24 @@ def _module_line(walk: Walk, root: int, name: str) -> tuple[str, int]:
         chain.pop()
         parts.pop()
     return where_it_grows(walk, root)[1:3]
+
+
+def running_pass(torch: Any, frames: list[Running], records: bool) -> dict[str, Any]:
+    """Of the call of a module that runs in this thread, the outermost one: the class, whether it is in training mode,
+    the user's function that called it; and whether the thread records graphs."""
+    note: dict[str, Any] = {"records": records}
+    for frame, thread in frames:
+        if thread != 0:
+            break
+        code = frame.f_code
+        if code.co_name == "_call_impl" and code.co_filename.endswith("/torch/nn/modules/module.py"):
+            values = frame_locals(frame)
+            module = values.get("self")
+            values.clear()
+            if isinstance(module, torch.nn.Module):
+                kept = object.__getattribute__(module, "__dict__")
+                note.update({"c": type(module).__name__, "training": bool(kept.get("training", True)), "fn": ""})
+            module = None
+        elif note.get("fn") == "" and is_user_file(code.co_filename) and code.co_flags & 1:
+            note["fn"] = frame_name(frame)
+    return note

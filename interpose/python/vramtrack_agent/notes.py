@@ -19,7 +19,7 @@ from .growth import forget_sources, growth_line, set_in, source_tree
 from .holders import Walk
 from .json_text import write_note
 from .labels import seen_note
-from .modules import module_note
+from .modules import module_note, running_pass
 from .process import describe, is_own_error
 from .roles import Roles, root_modules
 from .roots import (
@@ -120,9 +120,11 @@ def exit_analysis() -> None:
 
 def oom_analysis(n: int) -> None:
     torch = sys.modules["torch"]
+    records = torch.is_grad_enabled()
     with guard(torch):
         access = Access(torch)
         frames = all_frames()
+        write_note("pass", running_pass(torch, frames, records), n)
         dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone, True)[:8]]
         _each(
             lambda: note_segments(torch),

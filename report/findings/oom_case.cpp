@@ -1,0 +1,162 @@
+#include "report/findings/oom_case.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "report/findings/registry.hpp"
+#include "report/holders/known_holders.hpp"
+#include "report/model/sites.hpp"
+#include "report/support/units.hpp"
+#include "report/support/utf8.hpp"
+
+namespace vramtrack::findings {
+namespace {
+
+bool in_backward(const Report& report, const OomReport& oom) {
+  return std::ranges::any_of(oom.stack, [&](FrameId id) {
+    const Frame& frame = report.frames[id];
+    return frame.kind == "native" ? frame.function.starts_with("torch::autograd::Engine::")
+                                  : frame.function == "_engine_run_backward";
+  });
+}
+
+/// Whether a word of a function's name says that it learns nothing: `run_validation`, `Trainer.test_epoch`.
+bool is_named_as_evaluation(std::string_view function) {
+  static constexpr std::array<std::string_view, 15> words{"eval",       "evaluate",  "evaluation", "valid",  "validate",
+                                                          "validation", "val",       "test",       "infer",  "predict",
+                                                          "prediction", "inference", "generate",   "sample", "extract"};
+  function.remove_prefix(function.rfind('.') == std::string_view::npos ? 0 : function.rfind('.') + 1);
+  bool evaluates = false;
+  for (std::size_t at = 0; at < function.size();) {
+    const std::size_t end = std::min(function.find('_', at), function.size());
+    const std::string_view word = function.substr(at, end - at);
+    if (word == "train" || word == "training" || word == "fit") return false;
+    evaluates |= std::ranges::find(words, word) != words.end();
+    at = end + 1;
+  }
+  return evaluates;
+}
+
+std::string why_evaluation(const Report& report) {
+  const Json* pass = note(report, "pass");
+  if (pass == nullptr || !value<bool>(*pass, "records", false)) return "";
+  const std::string module = utf8::sanitise(value<std::string>(*pass, "c", ""));
+  const std::string function = utf8::sanitise(value<std::string>(*pass, "fn", ""));
+  if (!module.empty() && !value<bool>(*pass, "training", true))
+    return "`" + module + "` is in evaluation mode (`eval()`)";
+  return is_named_as_evaluation(function) ? "`" + function + "()` is called like an evaluation" : "";
+}
+
+/// Takes what a row holds out of the shares that its roles are in. What a graph holds is that, whatever holds it, but
+/// for a holder that is known.
+Bytes take_out(const HolderReport& row, std::map<std::string, Bytes>& by_role) {
+  Bytes taken = 0;
+  for (const auto& [role, bytes] : row.roles) {
+    const bool graph = role == "saved_for_backward";
+    if (graph && row.known.empty()) continue;
+    Bytes& from = by_role[graph ? "activation" : role];
+    const Bytes part = std::min(from, bytes);
+    from -= part;
+    taken += part;
+  }
+  return taken;
+}
+
+/// Whether models, their gradients, the optimizers and the workspaces, which no batch makes smaller, had nearly all.
+bool model_fills(const OomReport& oom, const OomCase& seen) {
+  return oom.live_bytes > 0 && 2 * seen.model >= oom.live_bytes &&
+         5 * (seen.model + seen.workspaces) >= 4 * oom.live_bytes;
+}
+
+}  // namespace
+
+OomCase oom_case(const Report& report, const OomReport& oom) {
+  OomCase seen;
+  seen.in_backward = in_backward(report, oom);
+  seen.trains = report.steps.count > 0 || seen.in_backward ||
+                std::ranges::any_of(report.allocations, [](const AllocationReport& allocation) {
+                  return allocation.tensor && allocation.tensor->role == "gradient";
+                });
+  seen.cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
+  seen.in_pieces =
+      oom.layer == "tensor" && seen.cached >= oom.requested_bytes && 10 * seen.cached >= oom.reserved_bytes;
+  for (const LedgerEntry& entry : report.ledger) {
+    if (entry.device != oom.device) continue;
+    seen.largest_piece = entry.largest_free_cached_block_bytes;
+    if (oom.requested_bytes > entry.total_bytes) seen.smaller_device = entry.total_bytes;
+  }
+  if (report.at != "oom") return seen;
+  std::map<std::string, Bytes> by_role;
+  for (const BreakdownEntry& entry : report.breakdown)
+    if (entry.device == oom.device) by_role[entry.role] += entry.bytes;
+  for (const HolderReport& row : report.holders.rows) {
+    if (row.parent) continue;
+    if (row.kind == "cxx" || row.garbage) seen.unnamed += take_out(row, by_role);
+    if (row.known == holders::intermediate) seen.passing += take_out(row, by_role);
+  }
+  seen.model = model_bytes(by_role);
+  seen.graphs = by_role["activation"];
+  seen.named = by_role["python"];
+  seen.workspaces = by_role["workspace"];
+  seen.passing += by_role["temporary"] + by_role["unknown"];
+  seen.evaluation = why_evaluation(report);
+  return seen;
+}
+
+std::string shares_text(const OomCase& seen) {
+  std::string shares;
+  const auto share = [&](Bytes bytes, const std::string& what) {
+    if (bytes >= (1 << 20)) shares += (shares.empty() ? "" : ", ") + human_bytes(bytes) + " " + what;
+  };
+  share(seen.named, "held by names in Python");
+  share(seen.model, "of models, gradients and optimizers");
+  share(seen.graphs, "saved for backward");
+  share(seen.unnamed, "held by no Python name");
+  share(seen.passing, "in use for a moment");
+  share(seen.workspaces, "of workspaces");
+  share(seen.cached, "in the allocator's cache in pieces of at most " + human_bytes(seen.largest_piece));
+  return shares.empty() ? shares : " Of it: " + shares + ".";
+}
+
+Json shares_json(const OomCase& seen) {
+  return {{"named", seen.named},     {"model", seen.model},         {"graphs", seen.graphs},
+          {"unnamed", seen.unnamed}, {"temporaries", seen.passing}, {"workspaces", seen.workspaces},
+          {"cached", seen.cached}};
+}
+
+std::string advice_for(const OomReport& oom, const OomCase& seen) {
+  if (seen.in_pieces)
+    return "The allocator has " + human_bytes(seen.cached) +
+           " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
+  if (seen.smaller_device > 0)
+    return "No " + human_bytes(seen.smaller_device) +
+           " device can give that in one piece, empty or not: look at the size of this one tensor, and make it in "
+           "parts or in a smaller type.";
+  if (model_fills(oom, seen))
+    return "The model, its gradients and the optimizer's state fill the device; a smaller batch changes little. Keep "
+           "them in fewer bytes (bfloat16 parameters, an 8-bit optimizer or one with less state), shard them over "
+           "several devices (FSDP, ZeRO), or keep them in host memory.";
+  if (seen.graphs > 0 && !seen.evaluation.empty()) return advice_for_pass(seen);
+  if (seen.trains) return "Free what is not needed, use a smaller batch, or accumulate gradients over several.";
+  return 20 * seen.graphs >= oom.live_bytes && seen.graphs > 0
+             ? "Free what is not needed, use a smaller batch, and run without a graph (`torch.no_grad()`, "
+               "`torch.inference_mode()`) where no gradient is wanted."
+             : "Free what is not needed, or work on fewer elements at a time (a smaller batch, parts of the data).";
+}
+
+std::string advice_for_pass(const OomCase& seen) {
+  const std::string less =
+      "a smaller batch (and accumulate gradients over several), run modules through torch.utils.checkpoint, or compute "
+      "in bfloat16 (torch.autocast): less is saved for backward then.";
+  if (!seen.evaluation.empty())
+    return "If no backward pass follows, run it without a graph (`with torch.no_grad():`, `torch.inference_mode()`): "
+           "nothing is saved then. Else use " +
+           less;
+  return seen.trains ? "Use " + less
+                     : "Where no gradient is wanted, run without a graph (`torch.no_grad()`, "
+                       "`torch.inference_mode()`): nothing is saved then. Else use " +
+                           less;
+}
+
+}  // namespace vramtrack::findings
