@@ -18,7 +18,8 @@ constexpr Bytes least_saving = Bytes{1} << 20;
 constexpr std::array<const char*, 3> fused_optimizers = {"/torch/optim/adam.py", "/torch/optim/adamw.py",
                                                          "/torch/optim/sgd.py"};
 
-bool any_frame(const Report& report, const std::vector<FrameId>& stack, const std::function<bool(const Frame&)>& wanted) {
+bool any_frame(const Report& report, const std::vector<FrameId>& stack,
+               const std::function<bool(const Frame&)>& wanted) {
   return std::any_of(stack.begin(), stack.end(), [&](FrameId id) { return wanted(report.frames[id]); });
 }
 
@@ -30,9 +31,9 @@ bool is_call_of(const Frame& frame, const char* file, const char* function) {
 std::string repeated_part(const std::string& module) {
   for (std::size_t at = 0; at < module.size();) {
     const std::size_t end = std::min(module.find('.', at), module.size());
-    if (end > at && std::all_of(module.begin() + static_cast<std::ptrdiff_t>(at),
-                                module.begin() + static_cast<std::ptrdiff_t>(end),
-                                [](unsigned char c) { return std::isdigit(c) != 0; }))
+    if (end > at &&
+        std::all_of(module.begin() + static_cast<std::ptrdiff_t>(at), module.begin() + static_cast<std::ptrdiff_t>(end),
+                    [](unsigned char c) { return std::isdigit(c) != 0; }))
       return module.substr(0, end);
     at = end + 1;
   }
@@ -59,6 +60,7 @@ class Adviser {
     early_gradients();
     graph_without_backward();
     loaded_checkpoint();
+    collected_results();
     checkpoint_modules();
     smaller_batch();
     return std::move(found_);
@@ -70,8 +72,8 @@ class Adviser {
            role == "python" || role == "unknown";
   }
 
-  /// How high the forward and the backward pass come, where they are not the peak themselves: what lasts, what each line
-  /// saved at its own highest, and the largest passing block of the backward pass.
+  /// How high the forward and the backward pass come, where they are not the peak themselves: what lasts, what each
+  /// line saved at its own highest, and the largest passing block of the backward pass.
   void find_other_heights(const std::vector<PeakPart>& parts, int device) {
     std::map<std::uint32_t, bool> done;
     Bytes saved = 0, largest = 0;
@@ -135,9 +137,9 @@ class Adviser {
     for (const PeakPart* part : parts_)
       if (wanted(*part)) one_by_one += report_.sites[part->site].largest_bytes;
     const bool fuses = most != nullptr && any_frame(report_, report_.sites[most->site].stack, [](const Frame& frame) {
-      return std::any_of(fused_optimizers.begin(), fused_optimizers.end(),
-                         [&](const char* file) { return frame.file.ends_with(file); });
-    });
+                         return std::any_of(fused_optimizers.begin(), fused_optimizers.end(),
+                                            [&](const char* file) { return frame.file.ends_with(file); });
+                       });
     add("optimizer-temporaries", down_to(fuses ? bytes : bytes - std::min(bytes, one_by_one), step_height_), "computed",
         "The optimizer makes " + human_bytes(bytes) + " of temporaries for all parameters at once",
         fuses ? "Pass fused=True to the optimizer (or foreach=False, which is slower)."
@@ -180,7 +182,8 @@ class Adviser {
 
   void graph_without_backward() {
     const auto wanted = [](const PeakPart& part) { return part.graph_unused; };
-    const Bytes bytes = sum(wanted), used = sum([](const PeakPart& part) {
+    const Bytes bytes = sum(wanted),
+                used = sum([](const PeakPart&part) {
                   return part.phase == "forward" && !part.graph_unused && !lasting(part.share.role);
                 });
     const PeakPart* const most = largest(wanted);
@@ -209,6 +212,20 @@ class Adviser {
     const Bytes bytes = sum(wanted);
     add("loaded-checkpoint", bytes, "measured", "A loaded checkpoint lies on the device beside the model",
         "Load it with torch.load(..., map_location=\"cpu\"), and drop it once load_state_dict() is done.",
+        largest(wanted));
+  }
+
+  /// What a list of an epoch's outputs holds just before it is cleared, or a replay buffer: all but what two steps
+  /// make.
+  void collected_results() {
+    const auto wanted = [](const PeakPart& part) { return part.outlives_steps && part.share.role == "python"; };
+    Bytes saves = 0;
+    for (const PeakPart* part : parts_)
+      if (wanted(*part) && part->share.blocks > 2)
+        saves += part->share.bytes - part->share.bytes / part->share.blocks * 2;
+    add("collected-results", saves, "computed",
+        human_bytes(sum(wanted)) + " of the peak are results of earlier steps that something keeps for a while",
+        "Keep numbers (`.item()`) or copies in host memory (`.detach().cpu()`) of them, or let go of them more often.",
         largest(wanted));
   }
 
@@ -251,7 +268,8 @@ class Adviser {
       add("checkpoint", all - std::min(all, again), "computed",
           "The " + std::to_string(layers.size()) + " modules " + every + " save " + human_bytes(all) +
               " for the backward pass",
-          "Run each through torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False): only its output is kept, "
+          "Run each through torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False): only its output is "
+          "kept, "
           "and it is computed again in the backward pass.",
           nullptr, every);
     }

@@ -28,11 +28,21 @@ Json seen_of(const Report& report) {
   return found == report.notes.end() ? Json() : found->second;
 }
 
+/// Nothing of a step lasts until the one after the next, unless somebody keeps it: outputs that an epoch collects.
+bool outlives_steps(const trace::Site& site) noexcept {
+  return site.freed_count > 0 && 2 * std::uint64_t{site.freed_late} > site.freed_count;
+}
+
 }  // namespace
 
 Breakdown::Breakdown(const trace::TraceFile& trace, const Report& report, const TensorIndex& tensors,
                      const std::vector<std::vector<const trace::Block*>>& blocks)
-    : trace_(trace), report_(report), tensors_(tensors), blocks_(blocks), names_(trace, seen_of(report)), lines_(trace) {
+    : trace_(trace),
+      report_(report),
+      tensors_(tensors),
+      blocks_(blocks),
+      names_(trace, seen_of(report)),
+      lines_(trace) {
   frees_known_ = std::any_of(trace.sites.begin(), trace.sites.end(),
                              [](const trace::Site& site) { return site.used == 1 && site.freed_in_backward > 0; });
 }
@@ -77,6 +87,7 @@ std::string Breakdown::guess(const Labelled& labelled, const trace::Site& site) 
   if (labelled.workspace) return "workspace";
   if (phase.phase == "optimizer") return "temporary";
   if (phase.phase == "backward") return phase.recomputes ? "activation" : "temporary";
+  if (!dies_in_backward && outlives_steps(site)) return "python";
   if (phase.phase == "forward") {
     if (frees_known_ && site.freed_count > 0) return dies_in_backward ? "activation" : "temporary";
     return phase.records || !lines_.known() ? "activation" : "temporary";
@@ -223,8 +234,9 @@ std::vector<PeakPart> Breakdown::peak_parts() const {
     part.makes_gradient = part.usual_role == "gradient";
     part.raised = raised_peak(site);
     part.records = labelled.phase.records;
-    part.graph_unused = counted && part.records && part.phase == "forward" && site.freed_count > 0 &&
-                        site.freed_in_backward == 0;
+    part.outlives_steps = outlives_steps(site);
+    part.graph_unused =
+        counted && part.records && part.phase == "forward" && site.freed_count > 0 && site.freed_in_backward == 0;
     Shares shares = shares_at_peak(labelled);
     if (shares.empty()) shares.emplace_back();
     for (RoleShare& share : shares) {

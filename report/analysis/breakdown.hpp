@@ -34,6 +34,7 @@ struct PeakPart {
   bool records = false;       // its line built autograd nodes
   bool graph_unused = false;  // and no backward pass freed what it made
   bool makes_gradient = false;
+  bool outlives_steps = false;  // most of what its site has freed was of earlier steps
 };
 
 class Breakdown {

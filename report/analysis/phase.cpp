@@ -41,8 +41,9 @@ std::string_view phase_of(const Frame& frame) {
 
 /// Whether the innermost operator makes a tensor from nothing, or copies one: no computation.
 bool only_creates(const Report& report, const SiteReport& site) {
-  constexpr std::array<std::string_view, 14> names = {"empty", "zeros",    "ones",  "full",  "rand",   "arange", "eye",
-                                                      "tensor", "_to_copy", "copy_", "clone", "linspace", "normal_", "resize_"};
+  constexpr std::array<std::string_view, 14> names = {"empty",  "zeros",    "ones",    "full",     "rand",
+                                                      "arange", "eye",      "tensor",  "_to_copy", "copy_",
+                                                      "clone",  "linspace", "normal_", "resize_"};
   bool seen = false;
   for (const FrameId id : site.stack) {
     const Frame& frame = report.frames[id];
@@ -86,9 +87,10 @@ PhaseOfSite phase_of(const Report& report, const SiteReport& site, bool line_rec
       result.moves = phase == "other";
       // Whether it runs within the backward pass: a module that is called there is called again.
       if (phase == "forward") {
-        const bool in_backward = site.backward_of || std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId other) {
-                                   return phase_of(report.frames[other]) == "backward";
-                                 });
+        const bool in_backward =
+            site.backward_of || std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId other) {
+              return phase_of(report.frames[other]) == "backward";
+            });
         if (in_backward) result.phase = "backward";
       }
     }

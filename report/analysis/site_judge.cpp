@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "report/symbolize/owner.hpp"
 #include "report/model/sites.hpp"
+#include "report/symbolize/owner.hpp"
 
 namespace vramtrack {
 namespace {

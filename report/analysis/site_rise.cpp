@@ -11,8 +11,8 @@ constexpr std::uint64_t least_allocations = 24;
 constexpr std::size_t least_floors = 5;
 constexpr std::uint64_t least_blocks = 8;  // of which one may say that there are more and more
 
-/// Higher from stretch to stretch but for its beginning, in which a run finds its pace, and in the second half by a third
-/// of what it was in the first, or more.
+/// Higher from stretch to stretch but for its beginning, in which a run finds its pace, and in the second half by a
+/// third of what it was in the first, or more.
 bool goes_up(const std::vector<std::uint64_t>& floors) {
   if (floors.size() < least_floors) return false;
   for (std::size_t i = floors.size() / 3 + 1; i + 1 < floors.size(); ++i)

@@ -50,9 +50,11 @@ const Frame* own_of(const Report& report, const std::vector<FrameId>& stack) {
 }
 
 /// What the driver said of the device at that moment: a limit that is PyTorch's own, memory that is not this program's.
-void look_at_device(const Report& report, const OomReport& oom, Finding& finding) {
-  constexpr Bytes margin = Bytes{64} << 20;  // PyTorch asks for somewhat more than was asked of it
-  constexpr Bytes much = Bytes{2} << 30;     // more than a context and its modules take
+/// Returns what to do about that, which goes before the rest of the fix.
+std::string look_at_device(const Report& report, const OomReport& oom, Finding& finding) {
+  std::string fix;
+  constexpr Bytes margin = Bytes{64} << 20;          // PyTorch asks for somewhat more than was asked of it
+  constexpr Bytes most_of_context = Bytes{2} << 30;  // with its modules
   for (const LedgerEntry& ledger : report.ledger) {
     if (ledger.device != oom.device || !ledger.driver_used_bytes || *ledger.driver_used_bytes > ledger.total_bytes)
       continue;
@@ -63,14 +65,17 @@ void look_at_device(const Report& report, const OomReport& oom, Finding& finding
       finding.message += " The device still had " + human_bytes(free) +
                          " free: the limit is PyTorch's own (per_process_memory_fraction in PYTORCH_CUDA_ALLOC_CONF or "
                          "torch.cuda.set_per_process_memory_fraction).";
-    } else if (others >= much) {
+      fix = "Raise that limit. Else: ";
+    } else if (others >= std::min(most_of_context, ledger.total_bytes / 4)) {
       finding.message +=
           " " + human_bytes(others) +
           " of the device are not this program's: `vramtrack ps` lists who holds a GPU, and what was left "
           "behind.";
       finding.evidence["other_bytes"] = others;
+      fix = "End what holds the rest of the device, or use another one (CUDA_VISIBLE_DEVICES). Else: ";
     }
   }
+  return fix;
 }
 
 /// The three lines that hold most, each with all its call sites.
@@ -130,6 +135,8 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       freeable = &row;
     if (larger) most = row.retained_bytes;
   }
+  if (freeable != nullptr && freeable->kind == "graph" && above(moment, *freeable) != nullptr)
+    freeable = above(moment, *freeable);  // the tensor that has the graph
   const auto largest = std::max_element(cxx.begin(), cxx.end(), [](const auto& a, const auto& b) {
     return a.second.retained_bytes < b.second.retained_bytes;
   });
@@ -138,9 +145,20 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
   return freeable == nullptr ? std::nullopt : std::optional(*freeable);
 }
 
+/// `error` of `error.__traceback__.tb_frame`: what a reader of the code calls an exception whose frames hold something.
+std::string exception_of(const std::string& variable) {
+  std::size_t end = variable.size();
+  for (const std::string_view step : {".__traceback__", ".__context__", ".__cause__", ".tb_frame", ".tb_next"})
+    end = std::min(end, variable.find(step));
+  return variable.substr(0, end);
+}
+
 /// What to do about a holder that has most of the memory, by what it is. Ends in a space.
 std::string let_hold_less(const HolderReport& row, const std::string& variable) {
   const std::string name = "`" + variable + "`";
+  if (2 * row.graph_bytes > row.retained_bytes)
+    return "Let " + name +
+           " be a number (`.item()`) or a detached value (`.detach()`): its graph keeps all that was computed for it. ";
   if (row.type.ends_with("Tensor"))
     return "Make " + name +
            " in parts (fewer rows at a time) or in a smaller type, or let go of it (`del`) once it is not needed. ";
@@ -176,9 +194,10 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     finding.fix = advice_for_pass(seen);
     return;
   }
-  if (main->type == "frame" && main->kind == "library") {  // an argument of a call that runs: no variable of the user's
-    finding.message +=
-        " " + main->path + ", which was running, had " + human_bytes(main->retained_bytes) + " as its input.";
+  const std::size_t local = main->path.find(" local ");
+  if (main->kind == "library" && local != std::string::npos) {  // an argument of a call: no variable of the user's
+    finding.message += " " + main->path.substr(0, local) + ", which was running, had " +
+                       human_bytes(main->retained_bytes) + " as its input.";
     return;
   }
   if (main->known == holders::intermediate) {
@@ -187,8 +206,9 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     if (2 * main->retained_bytes >= oom.live_bytes) finding.fix = main->fix + (seen.in_pieces ? " " + finding.fix : "");
     return;
   }
-  finding.variable = main->variable.empty() ? main->path : main->variable;
-  const std::string also = held_also(moment, *main);
+  finding.variable = exception_of(main->variable.empty() ? main->path : main->variable);
+  const bool of_exception = *finding.variable != (main->variable.empty() ? main->path : main->variable);
+  const std::string also = of_exception ? "" : held_also(moment, *main);  // its frames hold much together
   finding.message += " `" + *finding.variable + "`" +
                      (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
                      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
@@ -234,7 +254,7 @@ Finding describe(const Report& report, const OomReport& oom) {
   const OomCase seen = oom_case(report, oom);
   finding.fix = advice_for(oom, seen);
   if (report.at != "oom") return finding;  // the rest is that of another moment
-  look_at_device(report, oom, finding);
+  const std::string first = look_at_device(report, oom, finding);
 
   std::vector<const SiteReport*> sites;
   for (const SiteReport& site : report.sites)
@@ -256,6 +276,7 @@ Finding describe(const Report& report, const OomReport& oom) {
     finding.message += shares_text(seen);
     finding.evidence["shares"] = shares_json(seen);
     tell_holder(report, oom, seen, finding);
+    finding.fix = first + finding.fix;
     return finding;
   }
   const auto held = held_by_script(report);

@@ -120,7 +120,7 @@ def test_many_errors_that_the_program_handles(traced, vramtrack):
     report = done.report()
     [finding] = [f for f in report["findings"] if f["code"] == "out-of-memory"]
     assert (finding["severity"], finding["evidence"]["handled"], finding["evidence"]["at"]) == ("warning", True, "oom:1")
-    assert finding["variable"] == "kept" and "Let `kept` hold less" in finding["fix"], finding
+    assert finding["variable"] == "kept" and "Make `kept` in parts" in finding["fix"], finding
     assert len(report["ooms"]) == 16 and "8 out-of-memory events have no snapshot" in " ".join(report["losses"]["notes"])
     graphs = [line for line in vramtrack("dump", done.traces()[0]).stdout.splitlines() if " moment=out_of_memory" in line]
     numbers = [line.split("number=")[1].split()[0] for line in graphs]

@@ -54,7 +54,8 @@ ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
 
 
 @pytest.mark.parametrize("case", ["checkpoint", "checkpoint-images", "smaller-batch", "optimizer-temporaries",
-                                  "gradients-in-evaluation", "no-grad", "no-grad-images", "loaded-checkpoint"])
+                                  "gradients-in-evaluation", "no-grad", "no-grad-images", "loaded-checkpoint",
+                                  "collected-results"])
 def test_advice_saves_what_it_says(traced, tmp_path, case):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())

@@ -113,6 +113,18 @@ def main():
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         model(torch.randn(64, 1024, device="cuda")).mean().backward()
         optimizer.step()
+    elif CASE == "collected-results":
+        model = Model(256, 4, False).cuda()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for epoch in range(2):
+            outputs = []
+            for _ in range(40):
+                out = model(torch.randn(4096, 256, device="cuda"))
+                optimizer.zero_grad()
+                out.mean().backward()
+                optimizer.step()
+                outputs.append(out.detach().cpu() if FOLLOWED else out)
+            outputs.clear()
 
 
 main()
