@@ -186,8 +186,11 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
                        " and keep all of what they are cut from.";
   finding.fix = !row.fix.empty() ? row.fix
                 : views          ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
-                                 : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
-                                   "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
+                : 2 * model_bytes(row.roles) > row.retained_bytes
+                    ? "Let go of each model, and of its optimizer, once its work is done, or keep its weights in host "
+                      "memory (`.cpu()`)."
+                    : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
+                      "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
   if (row.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
     finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},
