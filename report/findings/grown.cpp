@@ -90,6 +90,26 @@ bool same_memory(const HolderReport& a, const HolderReport& b) {
 
 }  // namespace
 
+bool is_put_together(const Report& report, const std::string& variable) {
+  if (report.ooms.empty()) return false;
+  for (const HolderMoment& moment : report.moments) {
+    std::set<HolderId> others;
+    Bytes shown = 0;
+    for (const HolderReport& row : moment.rows) {
+      if (row.variable != variable) continue;
+      others.insert(row.also_held_by.begin(), row.also_held_by.end());
+      if (row.count > 1) shown += row.shown_bytes;
+    }
+    for (const HolderId id : others) {
+      if (id >= moment.rows.size()) continue;
+      const HolderReport& other = moment.rows[id];
+      if (other.type.starts_with("CatBackward") || other.type.starts_with("StackBackward")) return true;
+      if (other.count == 1 && other.shown_bytes != 0 && other.shown_bytes == shown) return true;
+    }
+  }
+  return false;
+}
+
 bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row) {
   return row.count == 1 && std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
            return child.parent == row.id && child.count == 1 && child.verdict == "growing" && child.elements > 4 &&
@@ -114,7 +134,7 @@ std::vector<Grown> grown_holders(const Report& report) {
   std::vector<Grown> all;
   for (const HolderMoment& moment : report.moments)
     for (const HolderReport& row : moment.rows) {
-      if (!is_point(moment, row)) continue;
+      if (!is_point(moment, row) || is_put_together(report, row.variable)) continue;
       const HolderReport& point = innermost(moment, row);
       if (point.retained_bytes >= least_bytes && went_on(report, moment, point))
         all.push_back({&moment, &point, 2 * point.graph_bytes > point.retained_bytes});

@@ -19,6 +19,10 @@ struct Grown {
 /// are left out. The most bytes first.
 std::vector<Grown> grown_holders(const Report& report);
 
+/// Whether memory ran out when what `variable` collected goes on as one tensor (`torch.cat(parts)`), which is as large as
+/// all of it: a batch in parts, whose graphs the backward pass that follows needs.
+bool is_put_together(const Report& report, const std::string& variable);
+
 /// Whether memory piled up in one object that is part of a cycle by now: the cycle is not what made it grow.
 bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row);
 

@@ -153,17 +153,6 @@ bool is_told_by_holder(const std::vector<Grown>& grown, const Holder& holder) {
          });
 }
 
-/// Whether memory ran out while what was collected goes on as one tensor (`torch.cat(parts)`): a batch in parts, whose
-/// graphs the backward pass that follows needs.
-bool is_put_together(const Grown& grown) {
-  if (grown.moment->oom == 0 || grown.row->bytes_per_step.value_or(0) > 0) return false;
-  return std::ranges::any_of(grown.row->also_held_by, [&](HolderId id) {
-    if (id >= grown.moment->rows.size()) return false;
-    const HolderReport& other = grown.moment->rows[id];
-    return other.kind == "graph" && (other.type.starts_with("CatBackward") || other.type.starts_with("StackBackward"));
-  });
-}
-
 }  // namespace
 
 Findings history_accumulation(const Report& report) {
@@ -194,13 +183,14 @@ Findings history_accumulation(const Report& report) {
   for (const Guilty& g : guilty) {
     if (any_grows && !g.last.grows) continue;
     if (is_told_by_holder(grown_rows, g.last)) continue;
+    if (!g.with_steps && is_put_together(report, g.last.variable)) continue;
     if (!reported.insert({g.last.file, g.last.line}).second) continue;
     found.push_back(describe(g.last, g.with_steps));
     if (found.size() == 5) break;
   }
   if (!found.empty()) return found;
   for (const Grown& grown : grown_rows) {
-    if (!grown.of_graph || found.size() == 5 || is_put_together(grown)) continue;
+    if (!grown.of_graph || found.size() == 5) continue;
     Finding finding = describe(report, grown);
     const auto same = std::ranges::find_if(found, [&](const Finding& other) {  // another element of the same variable
       return other.variable == finding.variable && other.file == finding.file && other.line == finding.line;

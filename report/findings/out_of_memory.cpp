@@ -184,7 +184,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   }
   finding.evidence["holders"] = std::move(holders);
   const std::optional<HolderReport> main = main_holder(moment);
-  if (!main || main->retained_bytes == 0) return;
+  if (!main || 20 * main->retained_bytes < oom.live_bytes) return;
   // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
   if (main->kind == "library" && 5 * main->retained_bytes < oom.live_bytes) return;
   if (is_running_pass(report, seen, *main)) {

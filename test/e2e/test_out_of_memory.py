@@ -49,6 +49,58 @@ import torch, torch.nn as nn
 model = nn.Sequential(nn.Linear(1024, 4096), nn.ReLU()).cuda()
 model(torch.randn(16384, 1024, device="cuda"))
 """
+EVALUATION = """
+import torch, torch.nn as nn
+model = nn.Sequential(*[nn.Sequential(nn.Linear(512, 512), nn.GELU()) for _ in range(12)]).cuda()
+def score(x): return model(x).mean()
+score(torch.randn(64, 512, device="cuda")).backward()
+model.eval()
+score(torch.randn(16384, 512, device="cuda"))
+"""
+KEYS_AND_VALUES = """
+import torch, torch.nn as nn
+class Block(nn.Module):
+    def __init__(self): super().__init__(); self.kv = nn.Linear(256, 512)
+    def forward(self, x, past):
+        k, v = self.kv(x).chunk(2, -1)
+        return x, (k, v) if past is None else (torch.cat([past[0], k], 1), torch.cat([past[1], v], 1))
+class Decoder(nn.Module):
+    def __init__(self): super().__init__(); self.blocks = nn.ModuleList(Block() for _ in range(12))
+    def forward(self, x, before=None):
+        after = []
+        for i, block in enumerate(self.blocks):
+            x, pair = block(x, before and before[i])
+            after.append(pair)
+        return x, after
+@torch.no_grad()
+def answer(decoder, tokens):
+    state = None
+    for _ in range(tokens): x, state = decoder(torch.randn(16, 16, 256, device="cuda"), state)
+decoder = Decoder().cuda().eval()
+for tokens in (20, 20, 40, 80, 160): answer(decoder, tokens)
+"""
+DATA = """
+import torch
+class Data:
+    def __init__(self): self.images = torch.zeros(40 << 20, device="cuda"); self.scaled = self.images / 2
+    def batches(self):
+        yield torch.cat([self.images, self.scaled]).exp()
+data = Data()
+for batch in data.batches(): pass
+"""
+EXPRESSION = """
+import torch
+def one_hot(x): return torch.nn.functional.one_hot(x, 50000).float()
+one_hot(torch.zeros(512, dtype=torch.long, device="cuda"))
+"""
+PARTS = """
+import torch, torch.nn as nn
+model = nn.Sequential(nn.Linear(512, 2048), nn.ReLU(), nn.Linear(2048, 64)).cuda()
+parts = []
+for _ in range(50): parts.append(model(torch.randn(256, 512, device="cuda")))
+z = torch.cat(parts)
+loss = (z @ z.T).log_softmax(-1).mean()
+"""
 MANY = """
 import torch
 kept = torch.empty(60 << 20, dtype=torch.uint8, device="cuda")
@@ -111,6 +163,35 @@ def test_a_tensor_larger_than_the_device(of_the_moment):
 def test_the_input_of_a_running_call_is_nobodys_variable(of_the_moment):
     _, finding = of_the_moment(INPUT, "200MiB")
     assert finding["variable"] is None and "Linear.forward(), which was running, had 64.0 MiB" in finding["message"], finding
+
+
+def test_an_evaluation_that_records_a_graph(of_the_moment):
+    _, finding = of_the_moment(EVALUATION, "300MiB")
+    assert "`Sequential` is in evaluation mode" in finding["message"] and "no_grad" in finding["fix"], finding
+
+
+def test_what_a_running_function_holds_is_named_by_its_variable(of_the_moment):
+    """Not by the function, nor by the arguments of the calls below it; and a list that one pass fills is no leak."""
+    _, finding = of_the_moment(KEYS_AND_VALUES, "350MiB")
+    assert finding["variable"] in ("before", "after") and "Also held by `Module" not in finding["message"], finding
+
+
+def test_an_object_is_named_whole(of_the_moment):
+    """A list that was an argument of the call had two of its parts, too."""
+    _, finding = of_the_moment(DATA, "600MiB")
+    assert finding["variable"] == "data" and finding["evidence"]["freeable_bytes"] == 320 << 20, finding
+    assert finding["fix"].startswith("Keep in host memory what `data` holds")
+
+
+def test_a_result_that_no_variable_has(of_the_moment):
+    oom, finding = of_the_moment(EXPRESSION, "250MiB")
+    assert finding["variable"] is None and "held 196 MiB in 1 block of results" in finding["message"], finding
+    assert finding["evidence"]["shares"]["temporaries"] >= 195 << 20 and "more than one of its results" in finding["fix"]
+
+
+def test_parts_that_are_put_together_are_no_leak(traced):
+    report = traced(PARTS, sim="800MiB").report()
+    assert [f["code"] for f in report["findings"] if f["severity"] != "info"] == ["out-of-memory"], report["findings"]
 
 
 def test_many_errors_that_the_program_handles(traced, vramtrack):
