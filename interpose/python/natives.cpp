@@ -111,12 +111,11 @@ Object* native_last_oom(Object*, Object*) noexcept { return api().new_integer(la
 
 Object* native_state(Object*, Object*) noexcept {
   const LiveState state = live_state();
-  Object* tuple = api().new_tuple(4);
+  const std::uint64_t parts[] = {state.step, state.bytes, state.blocks, look_height(), state.freed};
+  Object* tuple = api().new_tuple(std::size(parts));
   if (tuple == nullptr) return nullptr;
-  api().tuple_set(tuple, 0, api().new_unsigned(state.step));
-  api().tuple_set(tuple, 1, api().new_unsigned(state.bytes));
-  api().tuple_set(tuple, 2, api().new_unsigned(state.blocks));
-  api().tuple_set(tuple, 3, api().new_unsigned(look_height()));
+  for (std::size_t i = 0; i < std::size(parts); ++i)
+    api().tuple_set(tuple, static_cast<std::ptrdiff_t>(i), api().new_unsigned(parts[i]));
   return tuple;
 }
 
@@ -126,7 +125,8 @@ Object* native_stop_after(Object*, Object*) noexcept { return api().new_unsigned
 /// Whether every event is logged (--history).
 Object* native_history(Object*, Object*) noexcept { return api().build_bool(g_host_options.history); }
 
-/// The heights of the tensor layer so far, live and reserved, all devices together: it grows as long as one of them does.
+/// The heights of the tensor layer so far, live and reserved, all devices together: it grows as long as one of them
+/// does.
 Object* native_heights(Object*, Object*) noexcept { return api().new_unsigned(heights()); }
 
 Object* native_look_budget(Object*, Object*) noexcept { return api().new_unsigned(look_budget()); }

@@ -81,6 +81,7 @@ LiveState live_state() noexcept {
     if (account.kind != static_cast<std::uint8_t>(Kind::all)) continue;
     state.bytes += __atomic_load_n(&account.live_bytes, __ATOMIC_RELAXED);
     state.blocks += __atomic_load_n(&account.live_count, __ATOMIC_RELAXED);
+    state.freed += __atomic_load_n(&account.freed_count, __ATOMIC_RELAXED);
   }
   return state;
 }

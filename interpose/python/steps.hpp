@@ -19,6 +19,7 @@ std::int64_t step_of(std::uint64_t sequence) noexcept;
 struct LiveState {
   std::uint32_t step;
   std::uint64_t bytes, blocks;  // of the tensor layer, all devices
+  std::uint64_t freed;          // blocks so far
 };
 LiveState live_state() noexcept;
 

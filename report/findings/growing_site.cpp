@@ -157,6 +157,18 @@ const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
   return found;
 }
 
+/// What to do about a holder that nothing more is known of.
+std::string fix_for(const HolderReport& row, bool views) {
+  if (views) return "Copy the part that is kept: `.clone()`, or `.cpu()`.";
+  if (row.blocks == 1 && row.type.ends_with("Tensor"))  // that becomes longer
+    return "Let it have a fixed size: drop as much of it as comes in, or keep what is old in host memory (`.cpu()`).";
+  if (row.elements > 1 && 2 * model_bytes(row.roles) > row.retained_bytes)
+    return "Let go of each model, and of its optimizer, once its work is done, or keep its weights in host memory "
+           "(`.cpu()`).";
+  return "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), or a "
+         "container of fixed size (`collections.deque(maxlen=...)`).";
+}
+
 Finding describe_grown(const Report& report, const Grown& grown, const std::string& name) {
   const HolderReport& row = *grown.row;
   const bool by_step = row.bytes_per_step.value_or(0) > 0;
@@ -184,13 +196,7 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
   if (views)
     finding.message += " The tensors are views: they show " + human_bytes(row.shown_bytes) +
                        " and keep all of what they are cut from.";
-  finding.fix = !row.fix.empty() ? row.fix
-                : views          ? "Copy the part that is kept: `.clone()`, or `.cpu()`."
-                : 2 * model_bytes(row.roles) > row.retained_bytes
-                    ? "Let go of each model, and of its optimizer, once its work is done, or keep its weights in host "
-                      "memory (`.cpu()`)."
-                    : "Keep what you need later and nothing else: a number (`.item()`), a copy in host "
-                      "memory (`.cpu()`), or a container of fixed size (`collections.deque(maxlen=...)`).";
+  finding.fix = !row.fix.empty() ? row.fix : fix_for(row, views);
   if (row.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
     finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},

@@ -76,9 +76,9 @@ def last_oom() -> int:
     return 0
 
 
-def state() -> tuple[int, int, int, int]:
-    """(step, live bytes, live blocks, total that asked for the pending look)"""
-    return 0, 0, 0, 0
+def state() -> tuple[int, int, int, int, int]:
+    """(step, live bytes, live blocks, total that asked for the pending look, blocks freed so far)"""
+    return 0, 0, 0, 0, 0
 
 
 def stop_after() -> int:

@@ -50,7 +50,7 @@ def hide_own(walk: Walk) -> None:
 def take_look(why: str) -> None:
     """A short look at the running frames: what their variables hold, how far its graphs reach, dead locals."""
     torch = sys.modules["torch"]
-    step, live_bytes, live_count, height = native.state()
+    step, live_bytes, live_count, height, freed = native.state()
     access = Access(torch)
     modules = None
     with guard(torch):
@@ -79,7 +79,7 @@ def take_look(why: str) -> None:
     write_note("looks[]", [note], 0)
     if modules is not None:
         write_note("modules", modules, 0)
-    capture_look()
+    capture_look(why, live_count, freed)
 
 
 def _dead_entry(item: DeadLocal) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
     torch = sys.modules["torch"]
     access = Access(torch)
     collector = real_gc()
-    step, live_bytes, live_count, _ = native.state()
+    step, live_bytes, live_count = native.state()[:3]
     values: dict[str, Any] = {}
     with guard(torch):
         objects = collector.get_objects()
