@@ -332,6 +332,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   for (const SiteReport& site : report.sites) {
     if (site.verdict != "growing" || !is_main_layer(report, site) || added == 5) continue;
     if (reported_sites.contains(site.id) || are_few_numbers(report, site)) continue;
+    if (judged_by_time(site) && was_put_together(report, site.id)) continue;
     if (judged_by_time(site) && site.layer == "tensor" &&
         (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
       continue;

@@ -11,14 +11,23 @@ namespace {
 
 constexpr Bytes least_bytes = 1 << 20;
 
-/// A look tells of growth until then. It must have been late, or the growth must have gone on.
+/// A look tells of growth until then. It must have been late, or the growth must have gone on; and without steps, which
+/// tell when it ended, nothing much may have come after it.
 bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
   if (moment.moment != "look") return true;
   if (moment.step > 0 && !growth_went_on(report, moment.step)) return false;
-  double end = 0;
-  for (const SiteReport& site : report.sites)
-    if (std::find(row.sites.begin(), row.sites.end(), site.id) != row.sites.end()) end = std::max(end, site.last_time);
-  return moment.time - row.first_time >= (end - row.first_time) / 2;
+  double end = 0, end_of_all = 0;
+  bool kept_all = false;  // its largest site freed nothing before it had made its last block
+  for (const SiteReport& site : report.sites) {
+    if (site.layer != "tensor") continue;
+    end_of_all = std::max(end_of_all, site.last_time);
+    const auto at = std::find(row.sites.begin(), row.sites.end(), site.id);
+    if (at == row.sites.end()) continue;
+    end = std::max(end, site.last_time);
+    if (at == row.sites.begin()) kept_all = 20 * site.peak_bytes >= 19 * site.allocated_bytes;
+  }
+  if (moment.step == 0 && 4 * (end_of_all - end) > end - row.first_time) return false;
+  return kept_all || moment.time - row.first_time >= (end - row.first_time) / 2;
 }
 
 /// Attributes of one object that differ in the numbers of their names: what makes them is a statement.
@@ -110,6 +119,18 @@ bool is_put_together(const Report& report, const std::string& variable) {
   return false;
 }
 
+bool was_put_together(const Report& report, SiteId id) {
+  const auto site = std::ranges::find(report.sites, id, &SiteReport::id);
+  if (site == report.sites.end()) return false;
+  return std::ranges::any_of(report.sites, [&](const SiteReport& other) {
+    if (other.id == id || other.layer != site->layer || other.device != site->device) return false;
+    // The allocator's blocks are up to 1 MiB larger than what is asked for, and the last result may be there twice.
+    const Bytes most = other.largest_bytes + (1 << 20) + site->largest_bytes;
+    return other.first_time >= site->last_time && other.largest_bytes >= 4 * site->largest_bytes &&
+           other.largest_bytes <= site->peak_bytes + (1 << 20) && site->peak_bytes <= most;
+  });
+}
+
 bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row) {
   return row.count == 1 && std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
            return child.parent == row.id && child.count == 1 && child.verdict == "growing" && child.elements > 4 &&
@@ -136,6 +157,8 @@ std::vector<Grown> grown_holders(const Report& report) {
     for (const HolderReport& row : moment.rows) {
       if (!is_point(moment, row) || is_put_together(report, row.variable)) continue;
       const HolderReport& point = innermost(moment, row);
+      const bool by_step = point.bytes_per_step.value_or(0) > 0;
+      if (!by_step && !point.sites.empty() && was_put_together(report, point.sites.front())) continue;
       if (point.retained_bytes >= least_bytes && went_on(report, moment, point))
         all.push_back({&moment, &point, 2 * point.graph_bytes > point.retained_bytes});
     }

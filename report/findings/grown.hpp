@@ -23,6 +23,10 @@ std::vector<Grown> grown_holders(const Report& report);
 /// all of it: a batch in parts, whose graphs the backward pass that follows needs.
 bool is_put_together(const Report& report, const std::string& variable);
 
+/// Whether what a site made was put together in one tensor, as large as all of it, when the last of it was there: it was
+/// collected for that.
+bool was_put_together(const Report& report, SiteId id);
+
 /// Whether memory piled up in one object that is part of a cycle by now: the cycle is not what made it grow.
 bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row);
 

@@ -19,9 +19,9 @@ bool is_tensor_account(const trace::Account& account) {
 
 }  // namespace
 
-BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps,
+BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, bool on_the_way,
                        const std::vector<HeldBlock>& blocks)
-    : trace_(trace), now_(now), steps_(steps) {
+    : trace_(trace), now_(now), steps_(steps), on_the_way_(on_the_way) {
   for (const trace::TimelineSeries& series : trace.timelines) {
     if (series.account >= trace.accounts.size() || !is_tensor_account(trace.accounts[series.account])) continue;
     devices_[trace.accounts[series.account].device].clock = activity_clock(trace, series);
@@ -123,7 +123,9 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   const Birth& last = *std::max_element(history.survivors.begin(), history.survivors.end(), by_time);
   const bool one_pass = is_one_pass(first.time, last.time, history.survivors.size());
   // Models that each ran once look like the layers of one; nobody loads so many on purpose.
-  history.least_births = !of_container ? 100 : !one_pass ? least_elements : of_modules ? least_models : 100;
+  // Half way through a short loop that collects something, nothing tells that it will end.
+  const bool open = on_the_way_ && steps_ == 0;
+  history.least_births = !of_container || open ? 100 : !one_pass ? least_elements : of_modules ? least_models : 100;
   // What the sites of a holder free again counts against it only where it is theirs alone to say: the site that made
   // most of its memory.
   const auto main =

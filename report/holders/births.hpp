@@ -17,8 +17,10 @@ std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements);
 
 class BirthJudge {
  public:
-  /// `now` and `steps`: of the moment of the graph. `blocks`: all that live then. `trace` must outlive this.
-  BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, const std::vector<HeldBlock>& blocks);
+  /// `now` and `steps`: of the moment of the graph; `on_the_way`: the program went on after it. `blocks`: all that live
+  /// then. `trace` must outlive this.
+  BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, bool on_the_way,
+             const std::vector<HeldBlock>& blocks);
 
   /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container;
   /// `of_model`: a model in use consists of them, or they go with its parameters, and it may grow in stages.
@@ -50,6 +52,7 @@ class BirthJudge {
   const trace::TraceFile& trace_;
   double now_;
   std::uint32_t steps_;
+  bool on_the_way_;
   std::map<std::int16_t, Activity> devices_;
   std::map<std::uint32_t, Bytes> sites_;  // what lives of each
   std::vector<Span> modules_;             // when each nn.Module that was called allocated, by begin

@@ -359,7 +359,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     moment.step = graph->record.step;
     moment.time = trace.seconds(graph->record.time);
     moment.held_bytes = held.retained[held.root];
-    const BirthJudge births(trace, moment.time, moment.step, blocks);
+    const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks);
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },
         [&](SiteId site) { return file_of(report, site); });

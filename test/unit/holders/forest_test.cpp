@@ -15,7 +15,7 @@ Forest forest_of(MadeGraph& made, std::uint32_t steps, const std::string& source
   static trace::TraceFile trace;
   trace.sites.resize(1);
   const HeldGraph held = hold(made.done(), made.blocks);
-  const BirthJudge births(trace, 100, steps, made.blocks);
+  const BirthJudge births(trace, 100, steps, false, made.blocks);
   return make_forest(
       held, births, [&](const std::string&) -> const std::string& { return source; },
       [](std::uint32_t) { return std::string("/home/user/train.py"); });
