@@ -251,4 +251,31 @@ TEST_CASE("an object of a library grows at the one call of it, an attribute it w
   CHECK(attribute->line == 5);
 }
 
+TEST_CASE("what a running call was given is the variable's, and several variables are all named") {
+  MadeGraph made;
+  const std::uint32_t outer = made.frame("generate"), inner = made.frame("Decoder.forward");
+  const std::uint32_t call =
+      made.frame("Module._call_impl", "/usr/lib/python3/site-packages/torch/nn/modules/module.py");
+  made.graph.nodes[call].flags = trace::graph_root;
+  const std::uint32_t state = made.list();
+  made.edge(outer, state, GraphEdgeKind::local, "state");
+  made.edge(inner, state, GraphEdgeKind::local, "before");
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    const std::uint32_t key = made.tensor(1 << 20, i, 0);
+    made.edge(state, key, GraphEdgeKind::index, std::uint64_t{i});
+    if (i == 0) made.edge(call, key, GraphEdgeKind::local, "input");
+  }
+  const std::uint32_t own = made.tensor(1 << 20, 5, 0);  // that only the call has
+  made.edge(call, own, GraphEdgeKind::local, "result");
+  made.graph.record.moment = static_cast<std::uint8_t>(trace::GraphMoment::out_of_memory);
+  const Forest forest = forest_of(made, 0);
+  const auto row = std::ranges::find_if(forest.rows, [](const HolderReport& one) { return one.blocks == 4; });
+  REQUIRE(row != forest.rows.end());
+  CHECK((row->path == "generate() local state" || row->path == "Decoder.forward() local before"));
+  REQUIRE(row->also_held_by.size() == 1);
+  const std::string other = forest.rows[row->also_held_by.front()].path;
+  CHECK((other != row->path && (other == "generate() local state" || other == "Decoder.forward() local before")));
+  CHECK(find(forest, "Module._call_impl() local result") != nullptr);
+}
+
 }  // namespace vramtrack::holders
