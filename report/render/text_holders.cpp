@@ -99,6 +99,15 @@ const HolderMoment* moment_to_show(const Report& report) {
   return &last;
 }
 
+/// A look that saw most of what ever was, or one on the way there.
+std::string when_of(const Report& report, const HolderMoment& moment) {
+  Bytes highest = 0;
+  for (const Total& total : report.totals)
+    if (total.layer == "tensor" && is_whole(report, total)) highest += total.peak_bytes;
+  if (2 * moment.held_bytes >= highest) return "when most was alive";
+  return moment.step > 0 ? "at step " + std::to_string(moment.step) : "at " + human_duration(moment.time);
+}
+
 }  // namespace
 
 bool holds_more_and_more(const Report& report) {
@@ -112,9 +121,9 @@ bool holds_more_and_more(const Report& report) {
 void write_holders(const TextPage& page) {
   const HolderMoment& moment = *moment_to_show(page.report);
   if (moment.rows.empty()) return;
-  const char* const heading = moment.moment == "look"           ? "Who held it, when most was alive"
-                              : &moment == &page.report.holders ? "Who holds it"
-                                                                : "Who held it, when memory ran out";
+  const std::string heading = &moment != &page.report.holders ? "Who held it, when memory ran out"
+                              : moment.moment != "look"       ? "Who holds it"
+                                                              : "Who held it, " + when_of(page.report, moment);
   page.out << '\n' << page.styled(style::bold, heading) << '\n';
   std::size_t lines = 0;
   write_below(page, joined(moment.rows), moment.held_bytes, nullptr, 0, lines);

@@ -42,22 +42,28 @@ def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int
         facts.clear()
 
 
-# Of graphs at looks: processor time that the last one took, how many may come, blocks that lived at the last one.
-_look = {"cost": 0.08, "left": 16, "blocks": 64}
+# Of graphs at looks: processor time that the last one took, how many may come; steps and blocks at the last one.
+_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 64}
 
 
-def capture_look(why: str, blocks: int, freed: int) -> None:
+def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     """A graph while the script runs, for a process that does not come to its end, or whose functions let go before.
     Only when there is time for it: a walk is one piece, and looks have one hundredth of the process's time. At a new
     height, only of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before:
-    while a model is loaded there is nothing to see."""
+    while a model is loaded there is nothing to see. At a step, only after four times as many as before: late ones tell
+    more."""
     budget = native.look_budget() / 1e9
     if _look["left"] == 0 or budget < 1.5 * _look["cost"]:
         return
-    if why == "height" and (2 * blocks < 3 * _look["blocks"] or freed < blocks):
-        return
+    if why == "height":
+        if 2 * blocks < 3 * _look["blocks"] or freed < blocks:
+            return
+        _look["blocks"] = blocks
+    else:
+        if step < 4 * _look["step"]:
+            return
+        _look["step"] = step
     _look["left"] -= 1
-    _look["blocks"] = blocks
     start = time.thread_time()
     capture_graph(native.MOMENT_look, seconds=budget, nodes=20000)
     _look["cost"] = time.thread_time() - start

@@ -79,7 +79,7 @@ def take_look(why: str) -> None:
     write_note("looks[]", [note], 0)
     if modules is not None:
         write_note("modules", modules, 0)
-    capture_look(why, live_count, freed)
+    capture_look(why, step, live_count, freed)
 
 
 def _dead_entry(item: DeadLocal) -> dict[str, Any]:
