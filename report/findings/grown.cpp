@@ -11,22 +11,18 @@ namespace {
 
 constexpr Bytes least_bytes = 1 << 20;
 
-/// A look tells of growth until then. It must have been late, or the growth must have gone on; and without steps, which
-/// tell when it ended, nothing much may have come after it.
+/// A look tells of growth until then. It must have been late, or the growth must have gone on.
 bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
   if (moment.moment != "look") return true;
   if (moment.step > 0 && !growth_went_on(report, moment.step)) return false;
-  double end = 0, end_of_all = 0;
+  double end = 0;
   bool kept_all = false;  // its largest site freed nothing before it had made its last block
   for (const SiteReport& site : report.sites) {
-    if (site.layer != "tensor") continue;
-    end_of_all = std::max(end_of_all, site.last_time);
     const auto at = std::find(row.sites.begin(), row.sites.end(), site.id);
     if (at == row.sites.end()) continue;
     end = std::max(end, site.last_time);
     if (at == row.sites.begin()) kept_all = 20 * site.peak_bytes >= 19 * site.allocated_bytes;
   }
-  if (moment.step == 0 && 4 * (end_of_all - end) > end - row.first_time) return false;
   return kept_all || moment.time - row.first_time >= (end - row.first_time) / 2;
 }
 

@@ -38,6 +38,11 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
       activity.last = trace.seconds(last);
   }
 
+  for (const trace::Site& site : trace.sites)
+    if (site.used == 1 && site.layer == tensor_layer) {
+      double& last = devices_[site.device].last_allocation;
+      last = std::max(last, trace.seconds(site.last_time));
+    }
   std::map<std::uint16_t, Span> spans;  // by label
   for (const trace::Site& site : trace.sites) {
     const trace::Stack* stack = site.used == 0 ? nullptr : trace.stack(site.stack);
@@ -48,6 +53,13 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
   }
   for (const auto& [label, span] : spans) modules_.push_back(span);
   std::sort(modules_.begin(), modules_.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
+}
+
+/// Whether a site made its last block well before the program did, which went on to use what it had collected.
+bool BirthJudge::ended_before(const Activity& activity, const trace::Site& site) const {
+  const double first = activity.clock.at(trace_.seconds(site.first_time));
+  const double last = activity.clock.at(trace_.seconds(site.last_time));
+  return activity.clock.at(activity.last_allocation) - last > 0.05 * (last - first);
 }
 
 /// Whether so many elements were born while one layer after the other of a model ran, none of them twice: a prefill
@@ -140,6 +152,8 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   const auto found = devices_.find(device);
   static const Activity none;
   const Activity& activity = found == devices_.end() ? none : found->second;
+  if (open && main != sites.end() && ended_before(activity, trace_.sites[main->first]))
+    return {"steady", {}, "it was full before the program ended"};
   const double now = std::min(now_, activity.last);
   return vramtrack::judge(history, {steps_, now, activity.freed, &activity.clock, &activity.births});
 }

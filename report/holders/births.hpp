@@ -41,12 +41,14 @@ class BirthJudge {
     ActivityClock clock;
     std::vector<double> births;
     std::uint64_t freed = 0;
-    double last = 0;  // time of the last allocation or free
+    double last = 0;             // time of the last allocation or free
+    double last_allocation = 0;  // of the whole run, also of what was freed again
   };
   struct Span {
     double begin, end;
   };
 
+  bool ended_before(const Activity& activity, const trace::Site& site) const;
   bool is_one_pass(double begin, double end, std::size_t elements) const;
 
   const trace::TraceFile& trace_;
