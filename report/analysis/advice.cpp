@@ -5,6 +5,7 @@
 #include <cctype>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -42,7 +43,8 @@ std::string repeated_part(const std::string& module) {
 
 class Adviser {
  public:
-  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device) : report_(report) {
+  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device, bool second_order)
+      : report_(report), second_order_(second_order) {
     for (const PeakPart& part : parts)
       if (report.sites[part.site].device == device) parts_.push_back(&part);
     for (const PeakPart* part : parts_) {
@@ -230,17 +232,22 @@ class Adviser {
   }
 
   /// Of each of several modules with a number in their name (layers), only its output stays; one is computed again at a
-  /// time.
+  /// time. A layer that is one operator, such as those of a Sequential, saves what the next one needs anyway.
   void checkpoint_modules() {
     if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    // What is computed again within a backward pass that is differentiated itself stays for that.
+    if (second_order_) return;
     struct Layer {
       Bytes saved = 0;
       double last = 0;
     };
     std::map<std::string, std::map<std::string, Layer>> groups;  // "blocks" -> "blocks.3" -> it
+    std::set<std::string> composed;                              // that have modules of their own
+    for (const PeakPart* part : parts_)
+      if (const std::string layer = layer_of(*part); part->share.module != layer) composed.insert(layer);
     for (const PeakPart* part : parts_) {
       const std::string layer = layer_of(*part);
-      if (layer.empty() || part->share.role != "activation" || part->phase != "forward") continue;
+      if (layer.empty() || !composed.contains(layer) || part->share.role != "activation" || part->phase != "forward") continue;
       Layer& known = groups[layer.substr(0, layer.rfind('.') == std::string::npos ? 0 : layer.rfind('.'))][layer];
       known.saved += part->share.bytes;
       known.last = std::max(known.last, report_.sites[part->site].last_time);
@@ -260,9 +267,14 @@ class Adviser {
       const bool in_layer = sum([](const PeakPart& part) {
                               return part.phase == "backward" && passes(part) && !layer_of(part).empty();
                             }) > 0;
-      const Bytes of_loss = sum([&, end = last](const PeakPart& part) {
-        return passes(part) && report_.sites[part.site].last_time > end && !(in_layer && part.phase == "backward");
-      });
+      Bytes of_loss = 0;
+      for (const PeakPart* part : parts_) {
+        if (!passes(*part) || report_.sites[part->site].last_time <= last) continue;
+        if (in_layer && part->phase == "backward") continue;
+        // Of a line that runs between the layers, only the last block comes after them.
+        const std::uint64_t blocks = part->share.blocks;
+        of_loss += blocks + 1 < layers.size() ? part->share.bytes : part->share.bytes / blocks;
+      }
       const Bytes again = most > of_loss ? most - of_loss : 0;
       const std::string every = name.empty() ? "*" : name + ".*";  // "": the model itself is the list of its layers
       add("checkpoint", all - std::min(all, again), "computed",
@@ -277,9 +289,16 @@ class Adviser {
 
   void smaller_batch() {
     if (raised_in_ != "forward" && raised_in_ != "backward") return;
-    const Bytes bytes = sum([](const PeakPart& part) {
-      return part.share.role == "activation" ||
-             (part.share.role == "temporary" && part.phase != "optimizer" && !part.makes_gradient);
+    std::set<Bytes> of_parameters;
+    for (const PeakPart* part : parts_)
+      if (part->usual_role == "parameter" || part->makes_gradient)
+        of_parameters.insert(report_.sites[part->site].largest_bytes);
+    const Bytes bytes = sum([&](const PeakPart& part) {
+      if (part.share.role != "activation" && part.share.role != "temporary") return false;
+      if (part.phase == "optimizer" || part.makes_gradient) return part.share.role == "activation";
+      // Gradients that no parameter was given, and what is made of them: new weights, computed by the script.
+      const bool inside = part.phase == "forward" && part.share.module;
+      return inside || !of_parameters.contains(report_.sites[part.site].largest_bytes);
     });
     // Where nothing is learned from the pass, nothing depends on how many go into one.
     const bool unused =
@@ -297,12 +316,13 @@ class Adviser {
   std::map<std::string, Bytes> outputs_;  // by layer
   std::string raised_in_;                 // the phase of the allocation that made the peak
   bool records_ = false;                  // and whether autograd recorded it
+  bool second_order_ = false;             // a backward pass built a graph of its own
   std::vector<Advice> found_;
 };
 
 }  // namespace
 
-std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts) {
+std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order) {
   std::vector<Advice> all;
   std::vector<int> devices;
   for (const PeakPart& part : parts) {
@@ -310,7 +330,7 @@ std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& pa
     if (std::find(devices.begin(), devices.end(), device) == devices.end()) devices.push_back(device);
   }
   for (const int device : devices) {
-    std::vector<Advice> found = Adviser(report, parts, device).run();
+    std::vector<Advice> found = Adviser(report, parts, device, second_order).run();
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
   std::stable_sort(all.begin(), all.end(),

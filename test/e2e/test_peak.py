@@ -10,7 +10,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "test" / "corpus" / "peak"))
 
 ORACLE = ROOT / "test" / "corpus" / "peak" / "oracle.py"
-CASES = ["gpt", "conv", "cell", "tied", "gan", "checkpointed", "accumulated", "in-forward", "two-optimizers"]
+CASES = ["gpt", "conv", "cell", "tied", "gan", "checkpointed", "accumulated", "in-forward", "two-optimizers",
+         "nested-state", "generation"]
 
 
 def by_role(entries):
