@@ -244,6 +244,8 @@ std::vector<PeakPart> Breakdown::peak_parts() const {
     const auto known = seen(labelled, false);
     part.usual_role = known.empty() ? guess(labelled, site) : known.front().role;
     part.makes_gradient = part.usual_role == "gradient";
+    for (const ModuleNames::Seen& one : known)
+      if (one.role == "gradient") part.gradients += one.bytes;
     part.raised = raised_peak(site);
     part.records = labelled.phase.records;
     part.outlives_steps = outlives_steps(site);
@@ -254,6 +256,7 @@ std::vector<PeakPart> Breakdown::peak_parts() const {
     for (RoleShare& share : shares) {
       part.share = std::move(share);
       parts.push_back(part);
+      part.gradients = 0;
     }
   }
   return parts;
