@@ -295,8 +295,9 @@ class Adviser {
       }
       // Where the peak is in the backward pass of a layer, some of what that one saved can be gone already; what the
       // backward pass makes there is not yet there when a layer has just been computed again.
-      const Bytes in_layer =
-          sum([&](const PeakPart& part) { return part.phase == "backward" && passes(part) && !layer_of(part).empty(); });
+      const Bytes in_layer = sum([&](const PeakPart& part) {
+        return part.phase == "backward" && passes(part) && !layer_of(part).empty();
+      });
       const Bytes recomputed = in_layer > 0 ? std::max(current, most - std::min(most, in_layer)) : most;
       // What comes after the layers, such as the loss, is gone when one of them is computed again; but not what the
       // backward pass makes there.

@@ -137,8 +137,8 @@ std::uint64_t Breakdown::unfinished(const trace::Site& site) const {
   return 0;
 }
 
-/// What the agent's looks saw blocks of a site as. That a variable held some (`variables`) is worth saying only of those
-/// that would pass for temporaries: an activation may have a name, too.
+/// What the agent's looks saw blocks of a site as. That a variable held some (`variables`) is worth saying of those
+/// alone that would pass for temporaries: an activation may have a name, too.
 std::vector<ModuleNames::Seen> Breakdown::seen(const Labelled& labelled, bool variables) const {
   std::vector<ModuleNames::Seen> result = names_.seen(labelled.index);
   const std::string role = guess(labelled, trace_.sites[labelled.index]);
