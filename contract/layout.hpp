@@ -180,7 +180,9 @@ struct Header {  // follows the ExtentHeader of extent 0
   std::uint32_t dormant;      // DormantBits (contract/dormant.hpp); on the line that every event reads
   Losses losses;
   std::uint64_t process_start_real_ns;  // CLOCK_REALTIME when the process began, or 0: not known
-  std::uint64_t reserved[13];
+  std::uint64_t reserved_before;
+  std::uint64_t second_order;           // 1: a backward pass built autograd nodes, to be differentiated itself
+  std::uint64_t reserved[11];
   std::uint64_t machine, pid_space;     // where `pid` means something (whereabouts.hpp); 0: not known
   Account accounts[max_accounts];
 };

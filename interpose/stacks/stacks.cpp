@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -186,7 +187,15 @@ void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexce
   if (state == nullptr) return;
   const PythonStack python = take_python(*state);
   // A node that is built by a running node (double backward, where no Python runs) inherits that one's line.
-  const StackId stack = state->python_memo->count == 0 ? find_forward().stack : intern_python(*state, python);
+  StackId stack = no_stack;
+  if (state->python_memo->count != 0) {
+    stack = intern_python(*state, python);
+  } else {
+    const Forward running = find_forward();
+    stack = running.stack;
+    trace::Writer* const writer = running.inside ? trace::active() : nullptr;
+    if (writer != nullptr) std::atomic_ref(writer->header().second_order).store(1, std::memory_order_relaxed);
+  }
   remember_node(*state, sequence_number, stack);
 }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -27,27 +28,40 @@ bool is_call_of(const Frame& frame, const char* file, const char* function) {
   return frame.kind == "python" && frame.file.ends_with(file) && frame.function.find(function) != std::string::npos;
 }
 
-/// "blocks.3.mlp.fc" -> "blocks.3": up to the first part that is a number; "": none is.
-std::string repeated_part(const std::string& module) {
+/// "blocks.3.mlp.0" -> "blocks.3", "blocks.3.mlp.0": up to each part that is a number.
+std::vector<std::string> numbered_parts(const std::string& module) {
+  std::vector<std::string> found;
   for (std::size_t at = 0; at < module.size();) {
     const std::size_t end = std::min(module.find('.', at), module.size());
     if (end > at &&
         std::all_of(module.begin() + static_cast<std::ptrdiff_t>(at), module.begin() + static_cast<std::ptrdiff_t>(end),
                     [](unsigned char c) { return std::isdigit(c) != 0; }))
-      return module.substr(0, end);
+      found.push_back(module.substr(0, end));
     at = end + 1;
   }
-  return "";
+  return found;
+}
+
+/// "blocks.3" -> "blocks", "3" -> "".
+std::string parent_of(const std::string& module) {
+  const std::size_t dot = module.rfind('.');
+  return dot == std::string::npos ? "" : module.substr(0, dot);
 }
 
 class Adviser {
  public:
-  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device) : report_(report) {
+  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device, bool second_order)
+      : report_(report), second_order_(second_order) {
     for (const PeakPart& part : parts)
       if (report.sites[part.site].device == device) parts_.push_back(&part);
+    find_layers();
     for (const PeakPart* part : parts_) {
       peak_ += part->share.bytes;
-      if (part->raised) raised_in_ = part->phase;
+      gradients_ += part->gradients;
+      if (part->raised) {
+        raised_in_ = part->phase;
+        raised_in_layer_ = layer_of(report_.sites[part->site].module.value_or(""));
+      }
       records_ |= part->raised && part->records;
       (lasting(part->share.role) ? lasting_ : passing_) += part->share.bytes;
     }
@@ -161,7 +175,25 @@ class Adviser {
   }
 
   static bool passes(const PeakPart& part) { return !lasting(part.share.role) && part.share.role != "gradient"; }
-  static std::string layer_of(const PeakPart& part) { return repeated_part(part.share.module.value_or("")); }
+
+  /// Modules with a number in their name, several side by side, that have modules of their own. One that is a single
+  /// operator, such as those of a Sequential, saves what the next one needs anyway.
+  void find_layers() {
+    std::map<std::string, std::set<std::string>> groups;
+    for (const PeakPart* part : parts_)
+      for (const std::string& numbered : numbered_parts(part->share.module.value_or("")))
+        if (numbered != part->share.module) groups[parent_of(numbered)].insert(numbered);
+    for (auto& [parent, members] : groups)
+      if (members.size() > 1) layers_.merge(members);
+  }
+
+  std::string layer_of(const std::string& module) const {
+    const std::vector<std::string> numbered = numbered_parts(module);
+    for (const std::string& one : numbered)
+      if (layers_.contains(one)) return one;
+    return numbered.empty() ? "" : numbered.front();
+  }
+  std::string layer_of(const PeakPart& part) const { return layer_of(part.share.module.value_or("")); }
 
   /// What each layer hands on, its last block; layers of one kind are given as much.
   void find_outputs() {
@@ -203,6 +235,10 @@ class Adviser {
         "Run it under torch.no_grad() or torch.inference_mode().", most);
   }
 
+  bool unused_graph() const {
+    return std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
+  }
+
   void loaded_checkpoint() {
     const auto wanted = [&](const PeakPart& part) {
       return !part.share.module && any_frame(report_, report_.sites[part.site].stack, [](const Frame& frame) {
@@ -229,10 +265,11 @@ class Adviser {
         largest(wanted));
   }
 
-  /// Of each of several modules with a number in their name (layers), only its output stays; one is computed again at a
-  /// time.
+  /// Of each of several layers only its output stays; one is computed again at a time.
   void checkpoint_modules() {
     if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    // What is computed again within a backward pass that is differentiated itself stays for that.
+    if (second_order_ || unused_graph()) return;
     struct Layer {
       Bytes saved = 0;
       double last = 0;
@@ -240,32 +277,44 @@ class Adviser {
     std::map<std::string, std::map<std::string, Layer>> groups;  // "blocks" -> "blocks.3" -> it
     for (const PeakPart* part : parts_) {
       const std::string layer = layer_of(*part);
-      if (layer.empty() || part->share.role != "activation" || part->phase != "forward") continue;
-      Layer& known = groups[layer.substr(0, layer.rfind('.') == std::string::npos ? 0 : layer.rfind('.'))][layer];
+      if (!layers_.contains(layer) || part->share.role != "activation" || part->phase != "forward") continue;
+      Layer& known = groups[parent_of(layer)][layer];
       known.saved += part->share.bytes;
       known.last = std::max(known.last, report_.sites[part->site].last_time);
     }
     for (const auto& [name, layers] : groups) {
       if (layers.size() < 2) continue;
-      Bytes all = 0, most = 0;
+      Bytes all = 0, most = 0, current = 0;
       double last = 0;
       for (const auto& [path, layer] : layers) {
         last = std::max(last, layer.last);
         const Bytes inside = layer.saved - std::min(layer.saved, output_of(path));
         all += inside;
         most = std::max(most, inside);
+        if (path == raised_in_layer_) current = inside;
       }
-      // What comes after the layers, such as the loss, is gone when one of them is computed again; but not what the
-      // backward pass makes, where the peak is in that of a layer.
-      const bool in_layer = sum([](const PeakPart& part) {
-                              return part.phase == "backward" && passes(part) && !layer_of(part).empty();
-                            }) > 0;
-      const Bytes of_loss = sum([&, end = last](const PeakPart& part) {
-        return passes(part) && report_.sites[part.site].last_time > end && !(in_layer && part.phase == "backward");
+      // Where the peak is in the backward pass of a layer, some of what that one saved can be gone already; what the
+      // backward pass makes there is not yet there when a layer has just been computed again.
+      const Bytes in_layer = sum([&](const PeakPart& part) {
+        return part.phase == "backward" && passes(part) && !layer_of(part).empty();
       });
-      const Bytes again = most > of_loss ? most - of_loss : 0;
+      const Bytes recomputed = in_layer > 0 ? std::max(current, most - std::min(most, in_layer)) : most;
+      // What comes after the layers, such as the loss, is gone when one of them is computed again; but not what the
+      // backward pass makes there.
+      Bytes of_loss = 0;
+      for (const PeakPart* part : parts_) {
+        if (!passes(*part) || report_.sites[part->site].last_time <= last) continue;
+        if (in_layer > 0 && part->phase == "backward") continue;
+        // Of a line that runs between the layers, only the last block comes after them.
+        const std::uint64_t blocks = part->share.blocks;
+        of_loss += blocks + 1 < layers.size() ? part->share.bytes : part->share.bytes / blocks;
+      }
+      const Bytes again = recomputed - std::min(recomputed, of_loss);
       const std::string every = name.empty() ? "*" : name + ".*";  // "": the model itself is the list of its layers
-      add("checkpoint", all - std::min(all, again), "computed",
+      // The backward pass ends with a layer that is computed again, and with all gradients.
+      const Bytes one_layer = std::max(current + in_layer, most);
+      one_layer_ = std::max(one_layer_, one_layer);
+      add("checkpoint", down_to(all - std::min(all, again), lasting_ + gradients_ + one_layer), "computed",
           "The " + std::to_string(layers.size()) + " modules " + every + " save " + human_bytes(all) +
               " for the backward pass",
           "Run each through torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False): only its output is "
@@ -277,15 +326,24 @@ class Adviser {
 
   void smaller_batch() {
     if (raised_in_ != "forward" && raised_in_ != "backward") return;
-    const Bytes bytes = sum([](const PeakPart& part) {
-      return part.share.role == "activation" ||
-             (part.share.role == "temporary" && part.phase != "optimizer" && !part.makes_gradient);
+    // torch.func keeps graphs of its own, whose blocks are not told from the gradients that they make.
+    const auto saved = [](const PeakPart& part) { return part.share.role == "activation"; };
+    if (second_order_ && sum(saved) == 0) return;
+    std::set<Bytes> of_parameters;
+    for (const PeakPart* part : parts_)
+      if (part->usual_role == "parameter" || part->makes_gradient)
+        of_parameters.insert(report_.sites[part->site].largest_bytes);
+    const Bytes bytes = sum([&](const PeakPart& part) {
+      if (part.share.role != "activation" && part.share.role != "temporary") return false;
+      if (part.phase == "optimizer" || part.makes_gradient) return part.share.role == "activation";
+      // Gradients that no parameter was given, and what is made of them: new weights, computed by the script.
+      const bool inside = part.phase == "forward" && part.share.module;
+      return inside || !of_parameters.contains(report_.sites[part.site].largest_bytes);
     });
     // Where nothing is learned from the pass, nothing depends on how many go into one.
-    const bool unused =
-        std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
-    const bool evaluates = raised_in_ == "forward" && (!records_ || unused);
-    add("smaller-batch", bytes / 2, "computed", human_bytes(bytes) + " of the peak grow with the batch",
+    const bool evaluates = raised_in_ == "forward" && (!records_ || unused_graph());
+    const Bytes other = lasting_ + gradients_ + one_layer_ / 2;
+    add("smaller-batch", down_to(bytes / 2, other), "computed", human_bytes(bytes) + " of the peak grow with the batch",
         evaluates ? "Halve the batch of this forward pass, which has no backward pass."
                   : "Halve the batch (and accumulate the gradients of two, if its size matters).",
         nullptr);
@@ -294,15 +352,20 @@ class Adviser {
   const Report& report_;
   std::vector<const PeakPart*> parts_;
   Bytes peak_ = 0, lasting_ = 0, passing_ = 0, step_height_ = 0;
+  Bytes gradients_ = 0;                   // all of them
+  Bytes one_layer_ = 0;                   // what the backward pass of a layer needs, the largest
+  std::set<std::string> layers_;          // "blocks.3"
   std::map<std::string, Bytes> outputs_;  // by layer
   std::string raised_in_;                 // the phase of the allocation that made the peak
+  std::string raised_in_layer_;           // and the layer
   bool records_ = false;                  // and whether autograd recorded it
+  bool second_order_ = false;             // a backward pass built a graph of its own
   std::vector<Advice> found_;
 };
 
 }  // namespace
 
-std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts) {
+std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order) {
   std::vector<Advice> all;
   std::vector<int> devices;
   for (const PeakPart& part : parts) {
@@ -310,7 +373,7 @@ std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& pa
     if (std::find(devices.begin(), devices.end(), device) == devices.end()) devices.push_back(device);
   }
   for (const int device : devices) {
-    std::vector<Advice> found = Adviser(report, parts, device).run();
+    std::vector<Advice> found = Adviser(report, parts, device, second_order).run();
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
   std::stable_sort(all.begin(), all.end(),

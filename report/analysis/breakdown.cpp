@@ -71,9 +71,9 @@ void Breakdown::label(const trace::Site& site, std::uint32_t index, bool workspa
   if (most != shares.end()) {
     result.role = most->role;
     if (!result.module) result.module = most->module;
-  } else if (const auto& seen = names_.seen(index); !seen.empty()) {
-    result.role = seen.front().role;
-    if (!result.module) result.module = seen.front().module;
+  } else if (const auto known = seen(labelled); !known.empty()) {
+    result.role = known.front().role;
+    if (!result.module) result.module = known.front().module;
   } else {
     result.role = guess(labelled, site);
   }
@@ -137,7 +137,19 @@ std::uint64_t Breakdown::unfinished(const trace::Site& site) const {
   return 0;
 }
 
-Breakdown::Shares Breakdown::shares_at_peak(const Labelled& labelled) const {
+/// What the agent's looks saw blocks of a site as. That a variable held some (`variables`) is worth saying of those
+/// alone that would pass for temporaries: an activation may have a name, too.
+std::vector<ModuleNames::Seen> Breakdown::seen(const Labelled& labelled, bool variables) const {
+  std::vector<ModuleNames::Seen> result = names_.seen(labelled.index);
+  const std::string role = guess(labelled, trace_.sites[labelled.index]);
+  variables = variables && (role == "temporary" || role == "unknown");
+  std::erase_if(result, [&](const ModuleNames::Seen& one) { return one.role == "python" && !variables; });
+  for (ModuleNames::Seen& one : result)
+    if (one.role == "python") one.module = labelled.module;
+  return result;
+}
+
+Breakdown::Shares Breakdown::shares_at_peak(const Labelled& labelled, bool variables) const {
   const trace::Site& site = trace_.sites[labelled.index];
   Bytes bytes = trace_.bytes_at_peak(site);
   std::uint64_t blocks = trace_.count_at_peak(site);
@@ -157,7 +169,7 @@ Breakdown::Shares Breakdown::shares_at_peak(const Labelled& labelled) const {
     });
     return found == shares.end() ? std::uint64_t{0} : found->blocks;
   };
-  const auto& all_seen = names_.seen(labelled.index);
+  const auto all_seen = seen(labelled, variables);
   std::uint64_t wanted = 0;
   for (const ModuleNames::Seen& seen : all_seen) wanted += seen.blocks - std::min(seen.blocks, known(seen));
   std::uint64_t early = 0;  // gradients that are not gradients yet
@@ -229,19 +241,22 @@ std::vector<PeakPart> Breakdown::peak_parts() const {
     PeakPart part;
     part.site = place->second;
     part.phase = labelled.phase.phase;
-    const auto& seen = names_.seen(labelled.index);
-    part.usual_role = seen.empty() ? guess(labelled, site) : seen.front().role;
+    const auto known = seen(labelled, false);
+    part.usual_role = known.empty() ? guess(labelled, site) : known.front().role;
     part.makes_gradient = part.usual_role == "gradient";
+    for (const ModuleNames::Seen& one : known)
+      if (one.role == "gradient") part.gradients += one.bytes;
     part.raised = raised_peak(site);
     part.records = labelled.phase.records;
     part.outlives_steps = outlives_steps(site);
     part.graph_unused =
         counted && part.records && part.phase == "forward" && site.freed_count > 0 && site.freed_in_backward == 0;
-    Shares shares = shares_at_peak(labelled);
-    if (shares.empty()) shares.emplace_back();
+    Shares shares = shares_at_peak(labelled, false);
+    if (shares.empty()) shares.push_back({"", labelled.module, 0, 0});
     for (RoleShare& share : shares) {
       part.share = std::move(share);
       parts.push_back(part);
+      part.gradients = 0;
     }
   }
   return parts;

@@ -25,7 +25,8 @@ struct RoleShare {
   std::uint64_t blocks = 0;
 };
 
-/// A share of one site at the peak, and what else is known of the site. A site without a share has one of 0 bytes.
+/// A share of one site at the peak, and what else is known of the site. A site without a share has one of 0 bytes. What
+/// a variable holds for a while is a temporary here: it comes and goes with the pass.
 struct PeakPart {
   std::size_t site = 0;  // index into Report::sites
   RoleShare share;
@@ -35,6 +36,7 @@ struct PeakPart {
   bool graph_unused = false;  // and no backward pass freed what it made
   bool makes_gradient = false;
   bool outlives_steps = false;  // most of what its site has freed was of earlier steps
+  Bytes gradients = 0;           // that a look saw of the site, once for each site
 };
 
 class Breakdown {
@@ -63,7 +65,8 @@ class Breakdown {
   std::string guess(const Labelled& labelled, const trace::Site& site) const;
   std::optional<std::string> module_of(const TensorFacts& facts, const Labelled& labelled) const;
   Shares shares_of_blocks(const Labelled& labelled, std::uint64_t until) const;
-  Shares shares_at_peak(const Labelled& labelled) const;
+  std::vector<ModuleNames::Seen> seen(const Labelled& labelled, bool variables = true) const;
+  Shares shares_at_peak(const Labelled& labelled, bool variables = true) const;
   bool raised_peak(const trace::Site& site) const;
   std::uint64_t unfinished(const trace::Site& site) const;
   std::vector<BreakdownEntry> sum(bool peak) const;

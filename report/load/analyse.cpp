@@ -154,7 +154,7 @@ class Analysis {
     });
     if (oom_ == nullptr) {
       report_.peak_breakdown = breakdown.at_peak();
-      report_.advice = advise(report_, breakdown.peak_parts());
+      report_.advice = advise(report_, breakdown.peak_parts(), trace_.header.second_order != 0);
     }
     report_.breakdown = at_peak() ? report_.peak_breakdown : breakdown.at_moment();
   }

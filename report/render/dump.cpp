@@ -92,6 +92,7 @@ void dump_header(const TraceFile& trace, Text& out) {
   out.field("clock", h.clock.kind == 0 ? "monotonic" : "tsc").field("end", end).field("code", h.end_code);
   out.field("end_time", h.end_kind == 0 ? 0.0 : trace.seconds(h.end_ticks));
   out.field("steps", h.steps).field("step_source", h.step_source == 1 ? "optimizer" : "none");
+  if (h.second_order != 0) out.field("second_order", "yes");
   out.field("history", trace.has_history ? "yes" : "no").end();
   const Losses& l = h.losses;
   out.record("losses").field("dropped_events", l.dropped_events).field("unknown_frees", l.unknown_frees);

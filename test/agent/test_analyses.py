@@ -129,6 +129,23 @@ def test_roles_of_a_model(access, model):
     assert of(optimizer.state[net[0].bias]["exp_avg"]) == ("optimizer_state", "Adam.exp_avg of net.0.bias")
 
 
+def test_state_within_lists_and_dicts(access, model):
+    import torch
+    from vramtrack_agent.roles import Roles
+
+    net, optimizer = model
+    state = optimizer.state[net[0].weight]
+    state["factors"] = {"left": torch.eye(4), "all": [torch.eye(8), (torch.ones(1),)]}
+    state["itself"] = state["factors"]["itself"] = [state]
+    state["itself"].append(state["itself"])
+    roles = Roles(access)
+    roles.add_optimizers([optimizer])
+    left, (right, (single,)) = state["factors"]["left"], state["factors"]["all"]
+    of = {path: roles.of[access.address(one)] for path, one in (("left", left), ("all", right), ("all", single))}
+    assert of == {path: ("optimizer_state", "Adam.factors.%s of a parameter" % path) for path in ("left", "all")}
+    del state["itself"], state["factors"]["itself"]
+
+
 def test_largest_modules(access, model):
     from vramtrack_agent.modules import largest_modules
 

@@ -125,7 +125,8 @@ def test_a_program_that_fails_for_another_reason(fit):
     assert done.returncode == 1 and done.stdout == ""
     first, *rest = done.stderr.splitlines()
     assert first.startswith("error: ") and "exit code 1, and memory had not run out" in first
-    assert rest == ["  warming up", "  no such data set"]
+    assert "the end of what it wrote" in first and rest == ["  warming up", "  no such data set"]
+    assert "it wrote nothing to stderr" in fit("--", PYTHON, "-c", "raise SystemExit(1)").stderr
     assert "used no GPU memory" in fit("--", PYTHON, "-c", "pass").stderr
     late = fit("--deadline", 1, "--", PYTHON, "-c", "import time; time.sleep(60)")
     assert late.returncode == 1 and "still ran after 1.00 s and was ended; --deadline SECONDS" in late.stderr

@@ -10,7 +10,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "test" / "corpus" / "peak"))
 
 ORACLE = ROOT / "test" / "corpus" / "peak" / "oracle.py"
-CASES = ["gpt", "conv", "cell", "tied", "gan", "checkpointed", "accumulated", "in-forward", "two-optimizers"]
+CASES = ["gpt", "conv", "cell", "tied", "gan", "checkpointed", "accumulated", "in-forward", "two-optimizers",
+         "nested-state", "generation"]
 
 
 def by_role(entries):
@@ -53,13 +54,13 @@ def test_roles_at_the_peak_are_what_the_script_counts(traced, case):
 ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
 
 
-@pytest.mark.parametrize("case", ["checkpoint", "checkpoint-images", "smaller-batch", "optimizer-temporaries",
-                                  "gradients-in-evaluation", "no-grad", "no-grad-images", "loaded-checkpoint",
-                                  "collected-results"])
+@pytest.mark.parametrize("case", ["checkpoint", "checkpoint-images", "checkpoint-student", "smaller-batch",
+                                  "smaller-batch-by-hand", "optimizer-temporaries", "gradients-in-evaluation", "no-grad",
+                                  "no-grad-images", "loaded-checkpoint", "collected-results"])
 def test_advice_saves_what_it_says(traced, tmp_path, case):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())
-    code = case.removesuffix("-images")
+    code = case.removesuffix("-images").removesuffix("-student").removesuffix("-by-hand")
     run = traced([sys.executable, script, case])
     assert run.code == 0, run.stderr
     before = int(run.stdout)
@@ -68,6 +69,13 @@ def test_advice_saves_what_it_says(traced, tmp_path, case):
     after = int(traced([sys.executable, script, case, "followed"], "--no-trace").stdout)
     saved = before - after
     assert abs(advice[0]["saves_bytes"] - saved) <= max(0.05 * before, 10 << 20), (advice[0], before, after)
+
+
+@pytest.mark.parametrize("case", ["adapted", "sequence", "no-grad"])
+def test_no_layer_is_computed_again_in_vain(traced, case):
+    run = traced([sys.executable, ADVISED, case])
+    assert run.code == 0, run.stderr
+    assert run.report()["advice"] and not any(one["code"] == "checkpoint" for one in run.report()["advice"])
 
 
 RANGES = """

@@ -11,10 +11,12 @@ from types import FunctionType
 from . import native
 from .code_files import is_user_file
 from .frames import all_frames, frame_locals, real_gc
+from .holders import Walk
 from .json_text import without_lone_surrogates
 from .plain_types import dict_of, mro_of
 from .process import ours
-from .roles import module_entries, root_modules
+from .roles import module_entries, optimizer_values, root_modules
+from .roots import add_frame_roots
 from .segments import note_segments
 from .tensors import Access, guard
 
@@ -22,7 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ROLES = ("parameter", "gradient", "optimizer_state", "buffer")
+    from .frames import Running
+
+_ROLES = ("parameter", "gradient", "optimizer_state", "buffer", "python")
 
 _stepped: list[Any] = []  # weak references to the optimizers that have made a step
 
@@ -40,15 +44,16 @@ def look_at_roles(optimizer: Any) -> None:
     torch = sys.modules["torch"]
     access = Access(torch)
     with guard(torch):
-        text = seen_note(access, [], [one for one in optimizers if one is not None])
+        text = seen_note(access, [], [one for one in optimizers if one is not None], look=True)
     if text:
         native.note("seen[]", text, 0)
     note_segments(torch)
 
 
-def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any]) -> str:
+def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any], look: bool = False) -> str:
     """JSON of one entry: the modules that are labelled, and blocks with a role, by call site and module.
-    `roots`: [(expression, module)] that no other module holds, as far as they are known."""
+    `roots`: [(expression, module)] that no other module holds, as far as they are known. `look`: no analysis of every
+    tensor goes with it."""
     labels = {}
     types = {}
     number = 1
@@ -90,11 +95,11 @@ def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any
         for group in values.get("param_groups") or ():
             for parameter in group.get("params") or ():
                 blocks.add_parameter(parameter, -1)
-        for parameter, state in list((values.get("state") or {}).items()):
-            at = blocks.module_of.get(id(parameter), -1)
-            for value in list(state.values()) if hasattr(state, "values") else ():
-                for one in value if type(value) in (list, tuple) else (value,):
-                    blocks.add(one, 2, at)
+        for _, parameter, value in optimizer_values(optimizer):
+            blocks.add(value, 2, blocks.module_of.get(parameter, -1))
+    if look:
+        for tensor in _held(access):
+            blocks.add(tensor, 4, -1)
     rows = blocks.rows()
     if not entries and not rows:
         return ""
@@ -180,6 +185,26 @@ def _variables(access: Access) -> dict[int, tuple[str, Any]]:
         of_space(space)
     spaces.clear()
     return found
+
+
+def _held(access: Access) -> list[Any]:
+    """The tensors that the program's own variables lead to: caches, batches, results. Not those of a running model's
+    forward(), which are about to go."""
+    outside: dict[int, list[Running]] = {}
+    for frame, thread in all_frames():  # innermost first
+        if frame.f_code.co_name == "_wrapped_call_impl":
+            outside.pop(thread, None)
+        else:
+            outside.setdefault(thread, []).append((frame, thread))
+    walk = Walk(access, max_objects=20000, seconds=0.01, wide=False)
+    for space in native.own_spaces():
+        walk.hide(space)
+    add_frame_roots(walk, [one for frames in outside.values() for one in frames], user_only=True)
+    outside.clear()
+    walk.run()
+    tensors = [walk.objects[at] for at in walk.tensors]
+    walk.clear()
+    return tensors
 
 
 class _Named:

@@ -49,6 +49,29 @@ def root_modules(access: Access, modules: list[Any]) -> list[Any]:
     return [module for module in modules if id(module) not in held]
 
 
+def optimizer_values(optimizer: Any) -> list[tuple[str, int, Any]]:
+    """(name, id of its parameter, value) of an optimizer's state, also of what lies within lists and dicts there."""
+    found: list[tuple[str, int, Any]] = []
+
+    def add(name: str, parameter: int, value: Any, depth: int) -> None:
+        if type(value) in (list, tuple):
+            items = [(name, item) for item in value]
+        elif type(value) is dict:
+            items = [("%s.%s" % (name, key), item) for key, item in list(value.items())]
+        else:
+            found.append((name, parameter, value))
+            return
+        for path, item in items if depth else ():
+            add(path, parameter, item, depth - 1)
+
+    values = object.__getattribute__(optimizer, "__dict__")
+    for parameter, state in list((values.get("state") or {}).items()):
+        if hasattr(state, "items"):
+            for name, value in list(state.items()):
+                add(str(name), id(parameter), value, 3)
+    return found
+
+
 class Roles:
     """address -> (role, name), and id of a parameter -> name."""
 
@@ -97,10 +120,6 @@ class Roles:
                         self._set(parameter, "parameter", "parameter of %s" % kind)
                         if access.is_leaf(parameter):
                             self._set(access.grad(parameter), "gradient", "gradient of a parameter of %s" % kind)
-            for parameter, state in list((values.get("state") or {}).items()):
-                owner = self.parameter_names.get(id(parameter), "a parameter")
-                if not hasattr(state, "items"):
-                    continue
-                for name, value in list(state.items()):
-                    for one in value if type(value) in (list, tuple) else (value,):
-                        self._set(one, "optimizer_state", "%s.%s of %s" % (kind, name, owner))
+            for name, parameter, value in optimizer_values(optimizer):
+                owner = self.parameter_names.get(parameter, "a parameter")
+                self._set(value, "optimizer_state", "%s.%s of %s" % (kind, name, owner))

@@ -31,6 +31,20 @@ class Model(nn.Module):
         return self.head(x)
 
 
+class Student(nn.Sequential):
+    """Learns what a larger teacher says. Its layers lie in a Sequential, and are few."""
+
+    def __init__(self, d, layers, recompute):
+        super().__init__(nn.Linear(d, d), nn.ModuleList(Layer(d) for _ in range(layers)), nn.Linear(d, 64))
+        self.recompute = recompute
+
+    def forward(self, x):
+        x = self[0](x)
+        for layer in self[1]:
+            x = checkpoint(layer, x, use_reentrant=False) if self.recompute else layer(x)
+        return self[2](x)
+
+
 class Residual(nn.Module):
     def __init__(self, c):
         super().__init__()
@@ -80,8 +94,49 @@ def train(d, layers, batch, steps=3, fused=False, early=True, recompute=False):
     return model, optimizer
 
 
+def by_hand(batch):
+    """Weights of the size of what the batch makes of them: the gradients are the next height."""
+    model = Model(512, 6, False).cuda()
+    for _ in range(3):
+        model.zero_grad()
+        model(torch.randn(batch, 512, device="cuda")).square().mean().backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= 0.1 * parameter.grad
+    return model
+
+
+def adapted(steps=2):
+    """Learns how to learn: the steps inside are differentiated, and what they compute again would stay."""
+    model = Model(128, 4, False).cuda()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(3):
+        optimizer.zero_grad()
+        weights = dict(model.named_parameters())
+        for _ in range(steps):
+            loss = torch.func.functional_call(model, weights, (torch.randn(4096, 128, device="cuda"),)).square().mean()
+            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            weights = {name: old - 0.1 * new for (name, old), new in zip(weights.items(), gradients)}
+        torch.func.functional_call(model, weights, (torch.randn(4096, 128, device="cuda"),)).square().mean().backward()
+        optimizer.step()
+
+
+def sequence():
+    """A Sequential of single operators: what each saves is what the next one needs."""
+    c = 64
+    model = nn.Sequential(*[nn.Sequential(nn.ConvTranspose2d(c, c, 4, 2, 1), nn.BatchNorm2d(c), nn.ReLU(True))[i]
+                            for _ in range(4) for i in range(3)]).cuda()
+    for _ in range(3):
+        model.zero_grad()
+        model(torch.randn(16, c, 4, 4, device="cuda")).square().mean().backward()
+
+
 def main():
-    if CASE == "checkpoint":
+    if CASE == "adapted":
+        adapted()
+    elif CASE == "sequence":
+        sequence()
+    elif CASE == "checkpoint":
         train(256, 8, 4096, recompute=FOLLOWED)
     elif CASE == "checkpoint-images":
         train_images(16, recompute=FOLLOWED)
@@ -90,8 +145,20 @@ def main():
         with torch.set_grad_enabled(not FOLLOWED):
             for _ in range(3):
                 score = model(torch.randn(32, 3, 64, 64, device="cuda")).mean()
+    elif CASE == "checkpoint-student":
+        teacher, student = Model(512, 8, False).cuda().requires_grad_(False), Student(512, 3, FOLLOWED).cuda()
+        optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+        for _ in range(3):
+            x = torch.randn(4096, 512, device="cuda")
+            with torch.no_grad():
+                y = teacher(x)
+            optimizer.zero_grad()
+            F.mse_loss(student(x), y).backward()
+            optimizer.step()
     elif CASE == "smaller-batch":
         train(256, 8, 2048 if FOLLOWED else 4096)
+    elif CASE == "smaller-batch-by-hand":
+        by_hand(256 if FOLLOWED else 512)
     elif CASE == "optimizer-temporaries":
         train(1024, 4, 64, fused=FOLLOWED)
     elif CASE == "gradients-in-evaluation":

@@ -43,8 +43,10 @@ class Counter:
         for optimizer in self.optimizers:
             for state in optimizer.state.values():
                 for value in state.values():
-                    if isinstance(value, torch.Tensor):
-                        add("optimizer_state", value)
+                    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+                    for part in parts:
+                        if isinstance(part, torch.Tensor):
+                            add("optimizer_state", part)
         return sums
 
 
@@ -57,6 +59,22 @@ def ballast(megabytes=512):
     FOUND.clear()
     FOUND.update(COUNTER.count())
     torch.empty(megabytes << 20, dtype=torch.uint8, device=DEVICE)
+
+
+class Shampoo(torch.optim.Optimizer):
+    """Its state lies in a dict and a list of its own."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {"lr": 0.1})
+
+    @torch.no_grad()
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            state = self.state[p]
+            if not state:
+                state["factors"] = {str(i): torch.eye(size, device=DEVICE) for i, size in enumerate(p.shape)}
+                state["moments"] = [torch.zeros_like(p), torch.zeros_like(p)]
+            p.add_(state["moments"][0].add_(p.grad), alpha=-0.1)
 
 
 class Hook:
@@ -210,6 +228,36 @@ def gan():
         for_generator.step()
 
 
+class Decoder(nn.Module):
+    """A block with a cache of keys and values that grows with each token."""
+
+    def __init__(self, d=256):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+
+    def forward(self, x, past):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        if past is not None:
+            k, v = torch.cat([past[0], k], 1), torch.cat([past[1], v], 1)
+        else:
+            k, v = k.contiguous(), v.contiguous()
+        return x + self.out((q @ k.transpose(1, 2)).softmax(-1) @ v), (k, v)
+
+
+def generation():
+    """What the script's variables hold when the peak is made: the caches and the last token."""
+    blocks = nn.ModuleList(Decoder() for _ in range(4)).to(DEVICE)
+    COUNTER.models.append(blocks)
+    with torch.no_grad():
+        x, caches = torch.randn(4, 64, 256, device=DEVICE), [None] * 4
+        for _ in range(40):
+            for i, block in enumerate(blocks):
+                x, caches[i] = block(x, caches[i])
+            x = x[:, -1:].clone()
+        ballast(64)
+        FOUND["python"] = (64 << 20) + sum(rounded(part) for cache in caches for part in cache) + rounded(x)
+
+
 def averaged():
     import copy
 
@@ -267,6 +315,8 @@ CASES = {
     "average": averaged,
     "in-forward": in_forward,
     "two-optimizers": two_sizes,
+    "nested-state": lambda: train(Recurrent(), text, text_loss, Shampoo),
+    "generation": generation,
     "kept-gradients": lambda: train(GPT(layers=2), text, text_loss, lambda p: torch.optim.Adafactor(p)),
 }
 
