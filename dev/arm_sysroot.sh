@@ -25,8 +25,11 @@ make_arm_sysroot() {
 
 # run_arm_programs: from here on the kernel starts them as it starts its own, which the launcher needs.
 run_arm_programs() {
-  local binfmt=/proc/sys/fs/binfmt_misc header mask
+  local binfmt=/proc/sys/fs/binfmt_misc header mask other
   export QEMU_LD_PREFIX=$sysroot
+  other=$(sed -n 's/^interpreter //p' $binfmt/qemu-aarch64 2>/dev/null || true)
+  [ -z "$other" ] || [ "$(realpath "$other")" = "$(realpath "$(command -v "$qemu")")" ] ||
+    die "the kernel runs programs of aarch64 by $other, not by $qemu; to change that: echo -1 >$binfmt/qemu-aarch64"
   ! "$sysroot/bin/true" 2>/dev/null || return 0
   say "telling the kernel that qemu runs programs of aarch64 (binfmt_misc)"
   [ -e $binfmt/register ] || mount -t binfmt_misc none $binfmt || die "binfmt_misc cannot be mounted: this needs root"

@@ -1,4 +1,5 @@
-"""make_man.py PROGRAM OUTPUT: writes vramtrack.1 from what the program says of itself, so that it is never out of date."""
+"""make_man.py OUTPUT PROGRAM...: writes vramtrack.1 from what the program (behind its emulator, if it needs one) says of
+itself, so that it is never out of date."""
 
 import re
 import subprocess
@@ -6,7 +7,7 @@ import sys
 
 
 def said(program, *arguments):
-    return subprocess.run([program, *arguments, "--help"], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([*program, *arguments, "--help"], capture_output=True, text=True, check=True).stdout
 
 
 def escape(text):
@@ -14,7 +15,7 @@ def escape(text):
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.M)
 
 
-def main(program, output):
+def main(output, *program):
     top = said(program)
     title, commands = top.splitlines()[0], re.findall(r"^  ([a-z]+)  +(.*)$", top, re.M)
     version = re.search(r"vramtrack (\S+):", title).group(1)

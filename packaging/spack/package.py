@@ -20,7 +20,7 @@ class Vramtrack(CMakePackage):
     depends_on("elfutils@0.188:")
     depends_on("zlib-api")
     depends_on("utf8proc")
-    depends_on("libunwind@1.6:", type="run")
+    depends_on("libunwind@1.6:", type=("link", "run"))  # opened by name: the rpath of a linked one leads there
 
     requires("platform=linux")
     requires("target=x86_64:", "target=aarch64:", policy="one_of")

@@ -1,14 +1,13 @@
 """What a piece of work (a test, a notebook's cell) left on the GPU: the blocks that were not there when it began."""
 
 import gc
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set
 
 from vramtrack import _process
 from vramtrack._units import show
 from vramtrack.report import Allocation, Report, Site
 
 _MANY = 1_000_000  # no block may be left out of the comparison
-_KEEP = ("cache",)  # made once and kept for reuse: workspaces of the math libraries
 
 
 class Group(NamedTuple):
@@ -37,7 +36,7 @@ class Left(NamedTuple):
     groups: List[Group]  # the most bytes first, without what the libraries keep for reuse
     kept_bytes: int  # what those keep
     peak_bytes: int  # the most that was alive at once, above the beginning
-    report: Optional[Report]
+    sites: List[Site]  # where it allocated, if that was wanted; those that ever held most at once first
 
     @property
     def bytes(self) -> int:
@@ -69,42 +68,53 @@ def _places(report: Report) -> Dict[int, tuple]:
     return {site.id: tuple((frame.function, frame.file, frame.line) for frame in site.stack) for site in report.sites}
 
 
-def _keys(report: Report) -> Set[tuple]:
-    """What tells one block from another: where it is, how large, and who allocated it."""
-    places = _places(report)
-    return {(block.address, block.bytes, places[block.site]) for block in report.allocations}
+class _Look(NamedTuple):
+    """The process at one moment: of the last one, the next watch may make use."""
+
+    activity: tuple  # the moment: how much was allocated and freed until then
+    blocks: Set[tuple]  # what tells one block from another: where it is, how large, and who allocated it
+    allocated: Dict[tuple, int]  # bytes that each stack allocated until then
+
+    @classmethod
+    def at(cls, activity: tuple, report: Optional[Report]) -> "_Look":
+        if report is None:
+            return cls(activity, set(), {})
+        places = _places(report)
+        blocks = {(block.address, block.bytes, places[block.site]) for block in report.allocations}
+        return cls(activity, blocks, _allocated(report, places))
+
+
+def _allocated(report: Report, places: Dict[int, tuple]) -> Dict[tuple, int]:
+    sums: Dict[tuple, int] = {}
+    for site in report.sites:
+        if site.layer == report.layer:
+            sums[places[site.id]] = sums.get(places[site.id], 0) + site.allocated_bytes
+    return sums
+
+
+def _activity(state: dict) -> tuple:
+    return tuple((row["allocated_count"], row["freed_count"]) for row in state.get("totals", ()))
 
 
 class Watch:
-    """Begun when made. Only one at a time means something: the peak is the process's."""
+    """Begun when made. Only one at a time means something: the peak is the process's. `sites`: Left.sites is wanted."""
 
-    _known: Tuple[Optional[tuple], Set[tuple]] = (None, set())  # the last look: activity, blocks
+    _last = _Look((), set(), {})
 
-    def __init__(self) -> None:
+    def __init__(self, sites: bool = False) -> None:
         gc.collect()  # what only cycles hold is nobody's: when it goes is chance
-        self.layer = "tensor"
+        self.sites = sites
         state = _process.live()
         self.live_bytes = state.get("live_bytes", 0)
-        self.before = self._blocks(state)
+        if _activity(state) != Watch._last.activity:
+            needed = self.live_bytes or (sites and state.get("totals"))
+            Watch._last = _Look.at(_activity(state) if needed else (), self._look() if needed else None)
+        self.before = Watch._last
         _process.begin_window()
 
-    @classmethod
-    def _blocks(cls, state: dict) -> Set[tuple]:
-        """What is alive, by _key."""
-        if not state.get("live_bytes"):
-            return set()
-        activity = tuple((row["allocated_count"], row["freed_count"]) for row in state["totals"])
-        known, blocks = cls._known
-        if known != activity:
-            report = _process.snapshot(max_allocations=_MANY)
-            cls.remember(report, activity)
-            blocks = cls._known[1]
-        return blocks
-
-    @classmethod
-    def remember(cls, report: Optional[Report], activity: tuple) -> None:
-        """The next watch may begin where this one ended, without another look."""
-        cls._known = (activity, _keys(report) if report else set())
+    @staticmethod
+    def _look() -> Optional[Report]:
+        return _process.snapshot(max_allocations=_MANY)
 
     def end(self) -> Left:
         """What is alive and was not when this began, and the peak between."""
@@ -112,23 +122,28 @@ class Watch:
         peak = max(state.get("window_peak_bytes", 0) - self.live_bytes, 0)
         gc.collect()
         state = _process.live()
-        activity = tuple((row["allocated_count"], row["freed_count"]) for row in state.get("totals", ()))
-        report = None
-        if state.get("live_bytes"):
-            report = _process.snapshot(max_allocations=_MANY)
-        self.remember(report, activity)
+        report = self._look() if state.get("live_bytes") or (self.sites and peak) else None
+        Watch._last = _Look.at(_activity(state) if report else (), report)
         if report is None:
-            return Left([], 0, peak, None)
+            return Left([], 0, peak, [])
         sites = {site.id: site for site in report.sites}
         places = _places(report)
         found: Dict[int, List[Allocation]] = {}
         kept = 0
         for block in report.allocations:
-            if block.layer != report.layer or (block.address, block.bytes, places[block.site]) in self.before:
+            if block.layer != report.layer or (block.address, block.bytes, places[block.site]) in self.before.blocks:
                 continue
-            if sites[block.site].verdict in _KEEP or sites[block.site].role == "workspace":
+            if _is_kept(sites[block.site]):
                 kept += block.bytes
             else:
                 found.setdefault(block.site, []).append(block)
         groups = sorted((Group(sites[number], blocks) for number, blocks in found.items()), key=lambda one: -one.bytes)
-        return Left(groups, kept, max(peak - kept, 0), report)
+        allocated = _allocated(report, places)
+        own = [site for site in report.sites if site.layer == report.layer and not _is_kept(site) and
+               allocated[places[site.id]] > self.before.allocated.get(places[site.id], 0)]
+        return Left(groups, kept, max(peak - kept, 0), sorted(own, key=lambda site: -site.peak_bytes))
+
+
+def _is_kept(site: Site) -> bool:
+    """Made once and kept for reuse: workspaces of the math libraries."""
+    return site.verdict == "cache" or site.role == "workspace"

@@ -3,12 +3,15 @@
     %%vramtrack        runs the cell, then shows what it left behind
     %vramtrack         what lives now, by call site
     %vramtrack save FILE    keeps the report of now as JSON
+    %vramtrack forget       lets go of what IPython holds by itself: the last results and the last exception
 
 The kernel has to run under the tracer: `vramtrack run -- jupyter lab`, or the kernel that `vramtrack kernel install` adds.
 """
 
+import gc
 import html
 import linecache
+import sys
 from typing import Any, List, Optional
 
 from vramtrack import _process
@@ -99,12 +102,15 @@ def _magic(line: str, cell: Optional[str] = None) -> Any:
             return None  # run_cell has shown it
         return None
     words = line.split()
+    if words == ["forget"]:
+        _forget(get_ipython())
+        return None
     if words[:1] == ["save"] and len(words) == 2:
         path = words[1]
     elif not words:
         path = None
     else:
-        raise UsageError("%vramtrack, %vramtrack save FILE, or %%vramtrack above a cell")
+        raise UsageError("%vramtrack, %vramtrack save FILE, %vramtrack forget, or %%vramtrack above a cell")
     if not _process.is_active():
         print(_ABSENT)
         return None
@@ -114,6 +120,21 @@ def _magic(line: str, cell: Optional[str] = None) -> Any:
         return None
     display(of_report(report))
     return None
+
+
+def _forget(shell: Any) -> None:
+    """Lets go of what IPython holds by itself. Its own `%reset out` leaves `_` in a second table of names, and the
+    formatter of tracebacks keeps the last one that it showed."""
+    if shell.displayhook.do_full_cache:
+        shell.displayhook.flush()
+    for name in "_", "__", "___":
+        if name in shell.user_ns_hidden:
+            shell.user_ns[name] = shell.user_ns_hidden[name] = ""
+    for name in "last_type", "last_value", "last_traceback", "last_exc":
+        sys.__dict__.pop(name, None)
+    shell.InteractiveTB.tb = None
+    shell.last_execution_result = None
+    gc.collect()  # an exception and its frames hold one another
 
 
 def load(shell: Any) -> None:

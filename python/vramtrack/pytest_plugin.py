@@ -7,6 +7,7 @@ A test is judged over its own body: what its fixtures made before it is theirs. 
 `vramtrack run` where it does not run there already; with xdist the workers inherit that.
 """
 
+import copy
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ import pytest
 from vramtrack import _process
 from vramtrack._units import parse_size, show
 
+_DEFAULT_SIM = "80GiB"
 _STARTED = "VRAMTRACK_PYTEST"  # set in the pytest that we have started again
 _PEAK, _LEFT = "vramtrack_peak_bytes", "vramtrack_left_bytes"  # properties of a test's report
 _MARK = "vramtrack(limit=None, no_leaks=True): with --vramtrack, fail when the test's GPU memory exceeds `limit` " \
@@ -28,7 +30,7 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption("--vramtrack", action="store_true", help="check the GPU memory of tests marked with vramtrack(...)")
     group.addoption("--vramtrack-all", action="store_true",
                     help="check every test: as if each unmarked one were marked vramtrack(no_leaks=True)")
-    group.addoption("--sim", nargs="?", const="80GiB", default=None, metavar="SIZE", dest="vramtrack_sim",
+    group.addoption("--sim", nargs="?", const=_DEFAULT_SIM, default=None, metavar="SIZE", dest="vramtrack_sim",
                     help="with --vramtrack: on a simulated GPU (as in `vramtrack run --sim=SIZE`)")
     group.addoption("--vramtrack-out", default=None, metavar="DIR", help="with --vramtrack: where the traces go")
 
@@ -40,6 +42,9 @@ def _wanted(options: Any) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: Any, parser: Any, args: List[str]) -> None:
     """Before anything of the user's is imported: goes on under the launcher. Does not return then."""
+    if "--sim" in args:  # without "=" it has no size: what follows, as in `--sim tests/`, names tests
+        args[:] = ["--sim=" + _DEFAULT_SIM if one == "--sim" else one for one in args]
+        early_config.known_args_namespace = parser.parse_known_args(args, namespace=copy.copy(early_config.option))
     options = early_config.known_args_namespace
     if not _wanted(options) or _process.is_active() or hasattr(early_config, "workerinput"):
         return
@@ -113,18 +118,18 @@ class _Plugin:
             return
         from vramtrack._left import Watch
 
-        watch = Watch()
+        limit, no_leaks = wanted
+        watch = Watch(sites=limit is not None)
         outcome = yield
         if outcome.excinfo is not None:
             return  # it has failed for its own reason; its traceback holds what it made
-        limit, no_leaks = wanted
         left = watch.end()
         pyfuncitem.user_properties += [(_PEAK, left.peak_bytes), (_LEFT, left.bytes)]
         said = []
         if limit is not None and left.peak_bytes > limit:
-            said.append("vramtrack: the test took %s of GPU memory at its peak, %s more than its limit of %s." % (
+            said.append("vramtrack: the test took %s of GPU memory at its peak, %s more than its limit of %s. It allocated at:" % (
                 show(left.peak_bytes), show(left.peak_bytes - limit), show(limit)))
-            said += _at_peak(left.report)
+            said += ["%10s at most  %s" % (show(site.peak_bytes), site.line or "?") for site in left.sites[:5]]
         if no_leaks and left.groups:
             said.append("vramtrack: the test left %s of GPU memory behind, at %d call site%s:" % (
                 show(left.bytes), len(left.groups), "" if len(left.groups) == 1 else "s"))
@@ -153,11 +158,3 @@ class _Plugin:
             said += "; its figures could not be written: %s: %s" % (path, error.strerror)
         terminalreporter.write_line(said)
 
-
-def _at_peak(report: Any) -> List[str]:
-    """The call sites that held most at the process's peak."""
-    if report is None:
-        return []
-    sites = sorted((site for site in report.sites if site.layer == report.layer and site.peak_bytes),
-                   key=lambda site: -site.peak_bytes)
-    return ["%10s  %s" % (show(site.peak_bytes), site.line or "?") for site in sites[:5]]

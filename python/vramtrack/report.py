@@ -25,7 +25,10 @@ class Frame:
     source: Optional[str] = None
 
     def __str__(self) -> str:
-        place = "%s:%s" % (self.file, self.line) if self.file and self.line else self.module or "?"
+        file = self.file or ""
+        here = os.path.join(os.getcwd(), "")
+        file = file[len(here):] if file.startswith(here) else file  # as a person at this place would write it
+        place = "%s:%s" % (file, self.line) if file and self.line else self.module or "?"
         return "%s  %s" % (place, self.function)
 
 
@@ -48,7 +51,8 @@ class Total:
 
 @dataclass
 class Site:
-    """One call site: what it allocated and what of it is alive. `stack` is innermost first."""
+    """One call site: what it allocated and what of it is alive. `stack` is innermost first; in a backward pass
+    `backward_of` is the stack of the forward operation that it belongs to."""
 
     id: int
     layer: str
@@ -63,14 +67,16 @@ class Site:
     verdict: str
     stack: List[Frame] = field(default_factory=list)
     module: Optional[str] = None
+    range: Optional[str] = None
     phase: Optional[str] = None
     role: Optional[str] = None
+    backward_of: Optional[List[Frame]] = None
 
     @property
     def line(self) -> Optional[Frame]:
         """The frame that a user would call the place: the innermost Python frame that is not a library's, else the
-        innermost Python frame, else the innermost frame."""
-        python = [frame for frame in self.stack if frame.kind == "python"]
+        innermost Python frame, else the innermost frame. Of a backward pass, that of its forward operation."""
+        python = [frame for frame in self.backward_of or self.stack if frame.kind == "python"]
         own = [frame for frame in python if frame.file and "site-packages" not in frame.file and
                "/lib/python" not in frame.file and not frame.file.startswith("<")]
         return (own or python or self.stack or [None])[0]
@@ -185,7 +191,8 @@ class Report:
             raise ReportError("%s: not a report of vramtrack (schema %r; vramtrack-report/1 is read)" % (path, schema))
         try:
             frames = [_make(Frame, values) for values in data["frames"]]
-            sites = [_make(Site, {**values, "stack": [frames[index] for index in values["stack"]]})
+            sites = [_make(Site, {**values, "stack": [frames[index] for index in values["stack"]],
+                                  "backward_of": [frames[index] for index in values.get("backward_of") or ()] or None})
                      for values in data["sites"]]
             allocations = [_make(Allocation, {**values, "address": int(values["address"], 16)})
                            for values in data["allocations"]]
@@ -235,6 +242,7 @@ class Report:
             for row, site in zip(rows, self.sites):
                 row["line"] = str(site.line) if site.line else None
                 row["stack"] = " < ".join(str(frame) for frame in site.stack)
+                row["backward_of"] = " < ".join(str(frame) for frame in site.backward_of or ()) or None
         return pandas.DataFrame(rows)
 
     def __repr__(self) -> str:

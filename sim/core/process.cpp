@@ -10,8 +10,9 @@
 namespace vramtrack::sim {
 
 std::uint64_t process_start_time(pid_t pid) {
+  // By way of its first thread, which says the same: what is in its own /proc/PID/stat, qemu makes up for each process.
   char path[64];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(pid));
+  std::snprintf(path, sizeof path, "/proc/%d/task/%d/stat", static_cast<int>(pid), static_cast<int>(pid));
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
   char text[1024];

@@ -17,7 +17,8 @@ torch.zeros(7 << 20, dtype=torch.uint8, device=device)  # freed at once: the pea
 live = vramtrack.live()
 figures = [torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()] if device == "cuda" else None
 report = vramtrack.snapshot(sys.argv[1])
-kept["more"] = torch.zeros(1 << 20, dtype=torch.uint8, device=device)
+with vramtrack.phase("more"):
+    kept["more"] = torch.zeros(1 << 20, dtype=torch.uint8, device=device)
 again = vramtrack.snapshot()
 print(json.dumps({
     "active": vramtrack.is_active(),
@@ -27,5 +28,6 @@ print(json.dumps({
     "at": report and report.at,
     "first": report and [[a.bytes, a.holder] for a in report.allocations if a.layer == "tensor"],
     "again": again and sorted([a.bytes, a.holder] for a in again.allocations if a.layer == "tensor"),
+    "ranges": again and {s.live_bytes: s.range for s in again.sites if s.layer == "tensor" and s.live_bytes},
     "line": report and str([s.line for s in report.sites if s.layer == "tensor"][0]),
 }))

@@ -40,6 +40,7 @@ for inherited in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
 def pytest_configure(config):
     for mark, what in LEFT_OUT.items():
         config.addinivalue_line("markers", f"{mark}: tests that {what}")
+    config.addinivalue_line("markers", "torch: tests whose programs need PyTorch, in files that are also run without")
     config.addinivalue_line("markers", "alone: GPU tests that need all of its memory, or no other work beside theirs")
 
 
@@ -49,6 +50,10 @@ def pytest_collection_modifyitems(config, items):
     chosen = set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = kept
+    if "VRAMTRACK_TEST_PYTHON" in os.environ and subprocess.run([PYTHON, "-c", "import torch"], capture_output=True).returncode:
+        for item in items:
+            if item.get_closest_marker("torch"):
+                item.add_marker(pytest.mark.skip(reason=f"{PYTHON} has no PyTorch"))
 
 
 def marks(item):

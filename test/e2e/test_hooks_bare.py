@@ -52,6 +52,7 @@ def sizes(report):
     return sorted(a["bytes"] for a in report["allocations"] if a["layer"] == "cuda")
 
 
+@pytest.mark.torch
 def test_torch(tmp_path):
     plain = bare(tmp_path, PYTHON, WORKLOADS, "mlp", trace=False)
     traced = bare(tmp_path, PYTHON, WORKLOADS, "mlp")
@@ -88,6 +89,7 @@ for bytes in (40 << 30, 50 << 30):
 """
 
 
+@pytest.mark.torch
 def test_out_of_memory_reports(tmp_path):
     """One file for each event, as with the launcher."""
     done = bare(tmp_path, PYTHON, script(tmp_path, OOM), VRAMTRACK_QUIET="1")
@@ -115,6 +117,7 @@ print("unflushed", end="")
 """
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "size, ending, code",
     [("1", "", 77), ("1MiB", "", 77), ("1GiB", "", 0), ("1", "raise SystemExit(3)", 3), ("1", "import os; os._exit(0)", 77)],

@@ -45,6 +45,7 @@ print(json.dumps([figures_of(device) for device in range(torch.cuda.device_count
 """
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("allocator", ["", "expandable_segments:True", "backend:cudaMallocAsync"])
 @pytest.mark.parametrize("devices", [1, 2])
 def test_owners_add_up_to_the_drivers_used_bytes(devices, allocator, traced):

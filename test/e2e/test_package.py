@@ -43,7 +43,7 @@ def test_the_interface_agrees_with_pytorch(package, tmp_path):
     assert said["at"] == "live"
     assert said["first"] == [[5 << 20, "__main__.kept['weights']"]]
     assert said["again"] == [[1 << 20, "__main__.kept['more']"], [5 << 20, "__main__.kept['weights']"]]
-    assert "python_interface.py:15" in said["line"]
+    assert "python_interface.py:15" in said["line"] and said["ranges"][str(1 << 20)] == "more"
     assert json.loads((tmp_path / "now.json").read_text())["at"] == "live"
     # The end's report is what it would have been without the looks.
     (report,) = [json.loads(path.read_text()) for path in (tmp_path / "vramtrack-out").glob("vramtrack-*.json")]
@@ -101,6 +101,22 @@ def test_pytest_plugin(package, tmp_path):
     assert texts[0] == texts[1] and len(texts[0]) == 5  # repeatable, in whatever process
 
 
+def test_pytest_plugin_as_documented(package, tmp_path):
+    """`--sim` takes no test's path for its size, and the lines over a limit are the test's own."""
+    (tmp_path / "test_limit.py").write_text(
+        "import pytest, torch\n"
+        "def test_unmarked():\n"
+        "    weights = torch.zeros(1024, 1024, device='cuda', requires_grad=True)\n"
+        "    (weights @ weights).sum().backward()\n"
+        "@pytest.mark.vramtrack(limit='1 MiB')\n"
+        "def test_over():\n"
+        "    torch.zeros(3 << 20, dtype=torch.uint8, device='cuda')\n")
+    done = start(package, PYTHON, "-m", "pytest", "-p", "vramtrack.pytest_plugin", "--vramtrack", "--sim", "test_limit.py", cwd=tmp_path)
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    said = done.stdout.split("It allocated at:\n")[1].splitlines()
+    assert said[0].strip() == "3.0 MiB at most  test_limit.py:7  test_over" and said[1].startswith("vramtrack: "), said
+
+
 def test_pytest_plugin_says_what_is_wrong(package, tmp_path):
     (tmp_path / "test_marks.py").write_text(
         "import pytest\n@pytest.mark.vramtrack(limit='many')\ndef test_it():\n    pass\n")
@@ -119,7 +135,11 @@ cells = ["import torch\n%load_ext vramtrack",
          "torch.ones(3 << 20, dtype=torch.uint8, device='cuda')",
          "%vramtrack",
          "%vramtrack save now.json",
-         "%%vramtrack\n1 / 0"]
+         "%%vramtrack\n1 / 0",
+         "def fail():\n    local = torch.zeros(2 << 20, dtype=torch.uint8, device='cuda')\n    1 / 0\nfail()",
+         "%vramtrack",
+         "%vramtrack forget",
+         "%vramtrack"]
 notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
 NotebookClient(notebook, kernel_name=sys.argv[1], timeout=240, allow_errors=True).execute()
 print(json.dumps([cell["outputs"] for cell in notebook.cells]))
@@ -149,6 +169,9 @@ def test_notebook(package, tmp_path):
     assert "Out[3]" in text or "__main__._" in text  # IPython's own references are named
     assert json.loads((tmp_path / "now.json").read_text())["at"] == "live"
     assert [one["ename"] for one in outputs[5] if one["output_type"] == "error"] == ["ZeroDivisionError"]
+    text = shown(7, "text/plain")  # the last result and the locals of the last exception are held by IPython
+    assert text.startswith("10.0 MiB alive on the GPU"), text
+    assert shown(9, "text/plain").startswith("5.0 MiB alive on the GPU"), outputs[9]
     removed = start(package, PYTHON, "-m", "vramtrack", "kernel", "remove", "--prefix", tmp_path, "--name", "traced", cwd=tmp_path)
     assert removed.returncode == 0 and not (tmp_path / "share/jupyter/kernels/traced").exists()
 

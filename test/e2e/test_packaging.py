@@ -130,7 +130,7 @@ ask vramtrack run -- python {tmp_path}/tr
 
 def test_the_manual_names_every_command(tmp_path):
     made = tmp_path / "vramtrack.1"
-    subprocess.run(["python3", ROOT / "packaging/man/make_man.py", VRAMTRACK, made], check=True)
+    subprocess.run(["python3", ROOT / "packaging/man/make_man.py", made, VRAMTRACK], check=True)
     text = made.read_text()
     commands = re.findall(r'^COMMAND\(\w+, "(\w+)"', (ROOT / "tools/commands.def").read_text(), re.M)
     assert len(commands) > 8 and all(f"\n.SH {name.upper()}\n" in text for name in commands)

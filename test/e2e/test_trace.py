@@ -94,6 +94,7 @@ def torch_figures(records):
     return [tensors["live_bytes"], tensors["live_count"], tensors["peak_bytes"]]
 
 
+@pytest.mark.torch
 def test_killed_in_training_the_trace_has_torchs_figures(preloaded):
     done, out = preloaded(TRAIN.replace("STEPS", "20") + "os.kill(os.getpid(), signal.SIGKILL)\n")
     assert done.returncode == -signal.SIGKILL
@@ -109,6 +110,7 @@ def test_killed_in_training_the_trace_has_torchs_figures(preloaded):
     assert path.stat().st_size < 8 << 20
 
 
+@pytest.mark.torch
 def test_workers_and_forks_leave_the_trace_alone(preloaded):
     source = TRAIN.replace("STEPS", "3") + """
 from torch.utils.data import DataLoader
@@ -131,6 +133,7 @@ os._exit(5)
     assert (records["trace"][0]["end"], records["trace"][0]["code"]) == ("exit", "5")
 
 
+@pytest.mark.torch
 def test_a_spawned_child_has_its_own_trace(preloaded):
     done, out = preloaded(
         """
@@ -152,6 +155,7 @@ if __name__ == "__main__":
     assert account(dump(out / f"vramtrack-{pid}.vtrace"), "tensor")["allocated_bytes"] == 3 << 20
 
 
+@pytest.mark.torch
 def test_a_full_disk_does_not_touch_the_program(preloaded):
     # As on a full disk, without needing one: no file may grow any more (the signal that goes with it stays deadly).
     full = """
@@ -186,6 +190,7 @@ def history_bytes(path):
     return total
 
 
+@pytest.mark.torch
 def test_the_history_replays_to_torchs_figures(preloaded):
     done, out = preloaded(TRAIN.replace("STEPS", "150"), env={"VRAMTRACK_HISTORY": "1"})
     assert done.returncode == 0, done.stderr
@@ -229,6 +234,7 @@ def check_replay(path):
     assert history_bytes(path) / count <= 4
 
 
+@pytest.mark.torch
 def test_the_history_thread_takes_no_signals(preloaded):
     source = TRAIN.replace("STEPS", "1") + """
 for task in os.listdir("/proc/self/task"):

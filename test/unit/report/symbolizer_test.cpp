@@ -107,9 +107,9 @@ TEST_CASE("every address of a library: name, lines and inlined calls") {
 TEST_CASE("a stripped library finds its debug file beside it") {
   const TemporaryFolder folder;
   const std::string copy = (folder.path / "libcopy.so").string(), debug = (folder.path / "libcopy.so.debug").string();
-  shell("objcopy --only-keep-debug " + sample + " " + debug);
-  shell("strip -o " + copy + " " + sample);
-  shell("cd " + folder.path.string() + " && objcopy --add-gnu-debuglink=libcopy.so.debug libcopy.so");
+  shell(OBJCOPY " --only-keep-debug " + sample + " " + debug);
+  shell(STRIP " -o " + copy + " " + sample);
+  shell("cd " + folder.path.string() + " && " OBJCOPY " --add-gnu-debuglink=libcopy.so.debug libcopy.so");
   Symbolizer whole, split;
   for (const auto& [address, name] : addresses()) {
     const auto expected = whole.resolve(sample, "", address), frames = split.resolve(copy, "", address);
@@ -146,7 +146,7 @@ TEST_CASE("a pipe in the place of a unit's other half, or of the debug file, is 
 TEST_CASE("a stripped library alone has the names of what it exports, and no wrong ones") {
   const TemporaryFolder folder;
   const std::string copy = (folder.path / "libcopy.so").string();
-  shell("strip -o " + copy + " " + sample);
+  shell(STRIP " -o " + copy + " " + sample);
   Symbolizer whole, stripped;
   std::size_t named = 0;
   for (const auto& [address, name] : addresses()) {
