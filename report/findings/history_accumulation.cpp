@@ -146,11 +146,14 @@ Finding describe(const Report& report, const Grown& grown) {
 }
 
 /// What no statement of the file fills, and the graph of who holds whom shows to grow without the graphs (the calls
-/// that a mock remembers, say): growing-site speaks of it.
+/// that a mock remembers, the records in a buffer of a log handler): growing-site speaks of it.
 bool is_told_by_holder(const std::vector<Grown>& grown, const Holder& holder) {
-  return holder.line <= 0 && std::ranges::any_of(grown, [&](const Grown& one) {
-           return !one.of_graph && one.row->file == holder.file && one.row->variable == holder.variable;
-         });
+  return !holder.grows && std::ranges::any_of(grown, [&](const Grown& one) {
+    if (one.of_graph) return false;
+    const std::string& name = one.row->variable;
+    if (holder.line <= 0) return one.row->file == holder.file && name == holder.variable;
+    return one.place->line_adds && name.starts_with(holder.variable + ".");
+  });
 }
 
 }  // namespace

@@ -126,8 +126,9 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       at->second.count = 1;
       if (!fresh) join(at->second, row);
     }
-    if (!can_go(row) || (row.count > 1 && row.kind != "attribute" && (row.parent || !row.also_held_by.empty())))
-      continue;  // elements of a container: that is the one to name
+    // Elements of a container, or what they have in turn: that is the one to name. Numbered attributes are names.
+    const bool named = row.kind == "attribute" && (!row.parent || row.path.find('#') != std::string::npos);
+    if (!can_go(row) || (row.count > 1 && !named && (row.parent || !row.also_held_by.empty()))) continue;
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);
     const bool larger = row.retained_bytes > most;
@@ -209,16 +210,19 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   finding.variable = exception_of(main->variable.empty() ? main->path : main->variable);
   const bool of_exception = *finding.variable != (main->variable.empty() ? main->path : main->variable);
   const std::string also = of_exception ? "" : held_also(moment, *main);  // its frames hold much together
+  const std::string adds =
+      main->line_adds && main->file && main->line ? ", to which " + place(*main->file, *main->line) + " adds," : "";
   finding.message += " `" + *finding.variable + "`" +
                      (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
                      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
-                                      : std::string(also.empty() ? " alone holds " : " holds ")) +
+                                      : adds + (also.empty() && adds.empty() ? " alone holds " : " holds ")) +
                      human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
                      (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + also;
-  if (!main->known.empty()) finding.message += " It is " + main->known + ".";
+  const HolderReport& known = known_in(moment, *main);
+  if (!known.known.empty()) finding.message += " It is " + known.known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
-  if (!main->fix.empty())
-    finding.fix = main->fix;
+  if (!known.fix.empty())
+    finding.fix = known.fix;
   else if (2 * main->retained_bytes >= oom.live_bytes && seen.smaller_device == 0)
     finding.fix = let_hold_less(*main, *finding.variable) + (seen.in_pieces ? finding.fix : "");
   if (finding.fix.ends_with(' ')) finding.fix.pop_back();

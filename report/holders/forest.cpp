@@ -84,16 +84,20 @@ class Maker {
   void collect_one(std::uint32_t top, std::uint32_t child, std::map<std::string, Group>& groups) const {
     // What no single part of `top` holds belongs to several of them.
     std::set<std::uint32_t> sharers;
+    std::set<std::string> own;  // variables that are the child itself
     bool directly = false;
     for (const std::uint32_t before : held_.predecessors.of(child)) {
-      const std::uint32_t part = tree_.branch(top, before);
+      std::uint32_t part = tree_.branch(top, before);
+      while (part != before && part != no_node && is_transparent(part)) part = tree_.branch(part, before);
       if (part == top || part == no_node)
         directly = directly || before == top;
+      else if (part == before && held_.is_namespace(part))
+        own.merge(names_in(part, child));  // of a module that imported it from another, say
       else if (part != child)
         sharers.insert(part);
     }
     const bool is_top_level = held_.is_namespace(top) && !held_.has(top, trace::graph_suspended);
-    if (sharers.empty()) {
+    if (sharers.empty() && own.size() < 2) {
       add(groups, (is_top_level ? path_of(held_, child, true) : blank_step(held_, child)) + "|" + type_of(child),
           child);
       return;
@@ -117,15 +121,9 @@ class Maker {
       key += blank_step(held_, child);
     }
     std::size_t named = 0;
-    std::set<std::string> names, own;
-    if (directly && is_top_level && held_.is_node(top)) own = names_in(top, child);
-    for (auto sharer = sharers.begin(); sharer != sharers.end();) {
-      std::set<std::string> variables;
-      if (held_.is_node(*sharer) && held_.is_namespace(*sharer)) variables = names_in(*sharer, child);
-      own.insert(variables.begin(), variables.end());
-      if (variables.empty()) names.insert(blank_indices(path_of(held_, *sharer, true)));
-      sharer = variables.empty() ? std::next(sharer) : sharers.erase(sharer);
-    }
+    std::set<std::string> names;
+    for (const std::uint32_t sharer : sharers) names.insert(blank_indices(path_of(held_, sharer, true)));
+    if (directly && is_top_level && held_.is_node(top)) own.merge(names_in(top, child));
     names.insert(own.begin(), own.end());
     for (const std::string& name : names)
       if (named++ < most_sharers) key += "|" + name;
@@ -198,15 +196,13 @@ class Maker {
     row.garbage = is_garbage(first);
     set_births(group, row);
     bool limited = false;  // by the code
-    if (row.garbage)
-      set_cycle(first, row);
-    else
-      limited = set_place(named, row);
+    if (row.garbage) set_cycle(first, row);
+    if (row.cycle.empty()) limited = set_place(named, row);
     const KnownHolder* const known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
     if (known != nullptr) {
       row.known = known->what;
       row.fix = known->fix;
-      if (!row.garbage && !row.line_adds) set_call(*known, row);
+      if (!row.garbage && !row.line_adds) set_call(*known, named, row);
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
@@ -351,14 +347,33 @@ class Maker {
   }
 
   /// What the interpreter or a library keeps in a place of its own was handed to it by a call.
-  void set_call(const KnownHolder& known, HolderReport& row) const {
+  void set_call(const KnownHolder& known, std::uint32_t node, HolderReport& row) const {
     const std::string_view functions = calls_that_hand_over(known);
-    const std::string file = functions.empty() ? "" : file_of_births(row);
-    const int line = file.empty() ? 0 : line_of_call(read_source_(file), functions);
-    if (line == 0) return;
-    row.file = utf8::sanitise(file);
-    row.line = line;
-    row.line_adds = row.line_calls = true;
+    if (functions.empty()) return;
+    for (const std::string& file : files_of(node, row)) {
+      const int line = line_of_call(read_source_(file), functions);
+      if (line == 0) continue;
+      row.file = utf8::sanitise(file);
+      row.line = line;
+      row.line_adds = row.line_calls = true;
+      return;
+    }
+  }
+
+  /// The user's files that a row has to do with: that which allocated, then those of the code and of the objects that
+  /// are kept.
+  std::vector<std::string> files_of(std::uint32_t node, const HolderReport& row) const {
+    constexpr std::size_t most_nodes = 200, most_files = 8;
+    std::vector<std::string> files;
+    if (std::string file = file_of_births(row); !file.empty()) files.push_back(std::move(file));
+    std::vector<std::uint32_t> nodes{node};
+    for (std::size_t i = 0; i < nodes.size() && nodes.size() < most_nodes && files.size() < most_files; ++i) {
+      for (const std::uint32_t part : held_.successors.of(nodes[i])) nodes.push_back(part);
+      if (!held_.has(nodes[i], trace::graph_user_code)) continue;
+      const std::string& file = held_.text(held_.node(nodes[i]).file);
+      if (!file.empty() && std::ranges::find(files, file) == files.end()) files.push_back(file);
+    }
+    return files;
   }
 
   /// Only what one variable alone holds: its `del` frees just these bytes.
@@ -389,7 +404,7 @@ class Maker {
     const std::string file = cycle.file.empty() ? file_of_births(row) : cycle.file;
     if (file.empty()) return;
     const std::string& source = read_source_(file);
-    const StoreLine found = store_line(source, {cycle.name, cycle.of_class, cycle.function, 0});
+    const StoreLine found = store_line(source, {cycle.name, cycle.of_class, cycle.function, 0, cycle.object, {}});
     const int called = cycle.search.empty() ? 0 : line_with(source, cycle.search);
     const int line = called != 0 ? called : found.line;
     if (line == 0) return;

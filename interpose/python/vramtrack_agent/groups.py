@@ -90,8 +90,10 @@ def _group_of(access: Access, walk: Walk, at: int, groups: dict[str, Group]) -> 
     if access.kind(owner) == "m":
         values = object.__getattribute__(owner, "__dict__")
         label = walk.labels[at]
-        if label in (values.get("_parameters") or ()) or label in (values.get("_buffers") or ()):
+        if label in (values.get("_parameters") or ()):
             return None
+        if label in (values.get("_buffers") or ()) and access.graph(walk.objects[at]) is None:
+            return None  # a buffer that was assigned the result of a forward pass carries its graph from step to step
     text = pattern(walk.describe(at))
     if kind == KEY and _is_collection(owner):
         text = text[: text.rindex("[")] + "[]"
@@ -129,6 +131,15 @@ def measure_graphs(access: Access, groups: dict[str, Group], budget: int) -> Non
             del groups[text]
 
 
+def _common_way(walk: Walk, at: int, last: int | None) -> list[int]:
+    """The way to a tensor, or to what two of them have in common."""
+    way = walk.path(at)
+    if last is None or last == at:
+        return way
+    common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(way, walk.path(last))))
+    return way[: max(common, 2)]
+
+
 def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
     """(variable, file, line of the statement that makes it grow, function, whether that statement adds to it, class
     that it is an attribute of, whether the source limits it) of a holder.
@@ -136,10 +147,7 @@ def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
     Of a group of tensors (`at` its first, `last` its last) what grows is the container at which their ways part:
     `errors` of `errors[0].__traceback__... local batch` and `errors[7]. ...`. Parts of library objects are not named:
     `results`, not `results.queue`."""
-    way = walk.path(at)
-    if last is not None and last != at:
-        common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(way, walk.path(last))))
-        way = way[: max(common, 2)]
+    way = _common_way(walk, at, last)
     root = walk.roots.get(way[0]) or Root("?")
     file, function, first, name, key, of_class = root.file, root.function, root.first_line, "", None, ""
     shown = way[min(1, len(way) - 1)]
@@ -222,8 +230,9 @@ def group_entries(walk: Walk, groups: dict[str, Group], top: int = 12) -> list[d
             entry["lim"] = 1
         if of_class:
             entry["o"] = of_class
-        if group.bounded:
-            entry["max"] = group.bounded
+        bound = group.bounded or _bound(walk.objects[_common_way(walk, group.at, group.last)[-1]])
+        if bound:
+            entry["max"] = bound
         span = group.span
         if span is not None:
             entry["nodes"], entry["all"] = span.nodes, span.complete
