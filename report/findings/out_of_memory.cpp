@@ -173,6 +173,41 @@ std::string let_hold_less(const HolderReport& row, const std::string& variable) 
   return "Keep in host memory what " + name + " holds, and move to the device what a step uses. ";
 }
 
+/// The single numbers to which a statement adds the loss of one pass after the other, for one backward pass to come:
+/// `total += loss`, `losses.append(loss)`. nullopt: there are none.
+std::optional<Holder> added_losses(const Report& report) {
+  constexpr std::uint64_t least_passes = 4;
+  std::optional<Holder> found;
+  for (const std::vector<Holder>& seen : holders_by_variable(report)) {
+    const Holder& last = seen.back();
+    const bool loss = last.graphs > 0 && last.bytes <= sizeof(double) * last.count;
+    if (!loss || !last.grows || !last.at_end || last.uses < least_passes || last.steps > 1) continue;
+    if (!found || last.nodes > found->nodes) found = last;
+  }
+  return found;
+}
+
+/// Whether what one backward pass is to work off at once fills the device. The passes before the one that runs are not
+/// helped by a smaller batch.
+bool tell_added_losses(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
+  const std::optional<Holder> losses = added_losses(report);
+  if (!losses || 2 * seen.graphs < oom.live_bytes || !seen.evaluation.empty()) return false;
+  finding.variable = losses->variable;
+  finding.message += " `" + losses->variable + "` (" + kind_of_variable(*losses) + ") adds up the losses of about " +
+                     human_count(losses->uses) +
+                     " passes, each of which keeps all that it saved until one `backward()` works them off together.";
+  finding.fix =
+      "Call `backward()` on the loss of each pass, divided by their number: gradients add up, and what the pass saved is "
+      "freed. Keep its number for the sum: `" +
+      losses->variable + (losses->count > 1 ? ".append(loss.item())`." : " += loss.item()`.") +
+      " Where each pass needs the one before (a recurrent loop), cut the sequence and detach the state between the "
+      "pieces.";
+  if (!seen.trains) finding.fix += " Where no gradient is wanted, run the passes under `torch.no_grad()`.";
+  finding.evidence["freeable_bytes"] = seen.graphs;
+  finding.evidence["passes"] = losses->uses;
+  return true;
+}
+
 /// Names the holder whose memory can be had back.
 void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
   const HolderMoment& moment = report.holders;
@@ -184,6 +219,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     if (holders.size() == 5) break;
   }
   finding.evidence["holders"] = std::move(holders);
+  if (tell_added_losses(report, oom, seen, finding)) return;
   const std::optional<HolderReport> main = main_holder(moment);
   if (!main || 20 * main->retained_bytes < oom.live_bytes) return;
   // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.

@@ -9,7 +9,7 @@ import types
 from . import native
 from .code_files import is_user_file, module_file
 from .graph import walk_graph
-from .growth import growth_line, limited_in_source
+from .growth import growth_line, limited_in_source, line_of_hook
 from .paths import pattern
 from .plain_types import mro_of, name_of
 from .ways import (
@@ -185,7 +185,31 @@ def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
     for word in (" closure ", " default ", " local "):
         if word in variable:
             variable = variable[variable.rindex(word) + len(word) :]
-    return variable, file, found[0], root.name if root.frame_local else "", found[1], of_class, found[2]
+    place = (file, found[0], found[1]) if found[1] else _hooked_at(walk, at, file) or (file, found[0], found[1])
+    return variable, place[0], place[1], root.name if root.frame_local else "", place[2], of_class, found[2]
+
+
+def _file_of_function(o: Any) -> str:
+    if type(o) is types.MethodType:
+        o = o.__func__
+    return o.__code__.co_filename if type(o) is types.FunctionType else ""
+
+
+def _hooked_at(walk: Walk, at: int, file: str) -> tuple[str, int, bool] | None:
+    """The call that registered the hook of a module or an optimizer which leads to a tensor: in the file of the hook's
+    function, or in that of the variable."""
+    way = walk.path(at)
+    for number, position in enumerate(way):
+        label = walk.labels[position]
+        if type(label) is not str or not label.endswith("_hooks") or walk.kinds[position] != ATTRIBUTE:
+            continue
+        if walk.access.kind(walk.objects[walk.parents[position]]) not in ("m", "o"):
+            continue
+        for one in [*map(_file_of_function, (walk.objects[at] for at in way[number:])), file]:
+            line = line_of_hook(one, label) if one and is_user_file(one) else 0
+            if line:
+                return one, line, True
+    return None
 
 
 def _growth(file: str, function: str, first: int, name: str, key: Any = None, of_class: str = "") -> tuple[int, bool]:

@@ -289,6 +289,24 @@ def _changed_by_callee(tree: ast.AST, call: ast.Call, name: str) -> int:
     return 0
 
 
+def line_of_hook(path: str, table: str) -> int:
+    """Line of the last call in a file that registers a hook which torch keeps in `table`: `register_forward_hook` for
+    `_forward_hooks`, `register_step_post_hook` for `_optimizer_step_post_hooks`. 0: none."""
+    tree = source_tree(path)
+    name = table.strip("_").replace("optimizer_", "")[:-1]
+    return max(
+        (
+            node.lineno
+            for node in ast.walk(tree or ast.Module([], []))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr.startswith("register_")
+            and node.func.attr.endswith(name)
+        ),
+        default=0,
+    )
+
+
 def read_in_statement(path: str, line: int, name: str) -> bool:
     """Whether the simple statement (or the head of the compound one) at `line` reads `name`: then no `del` fits before
     it. True as well when that cannot be told."""
