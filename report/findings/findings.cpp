@@ -41,6 +41,8 @@ bool is_repeated_in(const Report& report, const Finding& finding, const Finding&
     return (other.code == "history-accumulation" && finding.variable &&
             (finding.variable == other.variable || (same_line && last_name(finding) == last_name(other)))) ||
            (other.code == "growing-site" && same_line && (is_part_of(finding, other) || is_other_name(finding, other)));
+  if (finding.code == "history-accumulation")  // of losses that wait for their backward pass
+    return other.code == "out-of-memory" && other.evidence.contains("passes") && finding.variable == other.variable;
   return finding.code == "long-bptt" && other.code == "history-accumulation" && report.steps.count == 0;
 }
 

@@ -197,7 +197,8 @@ bool tell_added_losses(const Report& report, const OomReport& oom, const OomCase
                      human_count(losses->uses) +
                      " passes, each of which keeps all that it saved until one `backward()` works them off together.";
   finding.fix =
-      "Call `backward()` on the loss of each pass, divided by their number: gradients add up, and what the pass saved is "
+      "Call `backward()` on the loss of each pass, divided by their number: gradients add up, and what the pass saved "
+      "is "
       "freed. Keep its number for the sum: `" +
       losses->variable + (losses->count > 1 ? ".append(loss.item())`." : " += loss.item()`.") +
       " Where each pass needs the one before (a recurrent loop), cut the sequence and detach the state between the "

@@ -5,11 +5,10 @@
 #include <set>
 
 #include "report/analysis/agent_facts.hpp"
-#include "report/holders/cycle.hpp"
 #include "report/holders/holding_tree.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/holders/model_memory.hpp"
-#include "report/holders/store_line.hpp"
+#include "report/holders/row_places.hpp"
 #include "report/holders/way.hpp"
 #include "report/support/utf8.hpp"
 
@@ -38,7 +37,7 @@ class Maker {
         model_(held, tree_),
         births_(births),
         read_source_(read_source),
-        file_of_site_(file_of_site) {
+        places_(held, tree_, read_source, file_of_site) {
     least_ = std::max<Bytes>(held.retained[held.root] / 200, 1);
     result_.row_of_block.assign(held.blocks.size(), no_node);
   }
@@ -196,13 +195,16 @@ class Maker {
     row.garbage = is_garbage(first);
     set_births(group, row);
     bool limited = false;  // by the code
-    if (row.garbage) set_cycle(first, row);
-    if (row.cycle.empty()) limited = set_place(named, row);
-    const KnownHolder* const known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
+    if (row.garbage) places_.set_cycle(first, row);
+    if (row.cycle.empty()) limited = places_.set_place(named, row);
+    const KnownHolder* known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
+    std::uint32_t handed = named;
+    if (known == nullptr && row.known.empty() && row.verdict == "growing" && !row.line_adds)
+      known = places_.known_below(first, handed);
     if (known != nullptr) {
       row.known = known->what;
       row.fix = known->fix;
-      if (!row.garbage && !row.line_adds) set_call(*known, named, row);
+      if (!row.garbage && !row.line_adds) places_.set_call(*known, handed, row);
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
@@ -329,53 +331,6 @@ class Maker {
     }
   }
 
-  /// Whether the code there keeps the holder from growing without end.
-  bool set_place(std::uint32_t node, HolderReport& row) const {
-    const Place place = place_of(held_, node, read_source_, row.library);
-    if (place.file.empty()) return false;
-    row.file = utf8::sanitise(place.file);
-    if (place.line > 0) row.line = place.line;
-    row.line_adds = place.adds;
-    // Both names: the one that it has by now, and that of the statement.
-    if (!place.variable.empty()) row.variable += " (" + utf8::sanitise(place.variable) + ")";
-    if (place.limited && row.verdict == "growing" && !row.garbage) {
-      row.limited = true;
-      row.verdict = "steady";
-      row.evidence = "the code takes elements out of it again: " + row.evidence;
-    }
-    return place.limited;
-  }
-
-  /// What the interpreter or a library keeps in a place of its own was handed to it by a call.
-  void set_call(const KnownHolder& known, std::uint32_t node, HolderReport& row) const {
-    const std::string_view functions = calls_that_hand_over(known);
-    if (functions.empty()) return;
-    for (const std::string& file : files_of(node, row)) {
-      const int line = line_of_call(read_source_(file), functions);
-      if (line == 0) continue;
-      row.file = utf8::sanitise(file);
-      row.line = line;
-      row.line_adds = row.line_calls = true;
-      return;
-    }
-  }
-
-  /// The user's files that a row has to do with: that which allocated, then those of the code and of the objects that
-  /// are kept.
-  std::vector<std::string> files_of(std::uint32_t node, const HolderReport& row) const {
-    constexpr std::size_t most_nodes = 200, most_files = 8;
-    std::vector<std::string> files;
-    if (std::string file = file_of_births(row); !file.empty()) files.push_back(std::move(file));
-    std::vector<std::uint32_t> nodes{node};
-    for (std::size_t i = 0; i < nodes.size() && nodes.size() < most_nodes && files.size() < most_files; ++i) {
-      for (const std::uint32_t part : held_.successors.of(nodes[i])) nodes.push_back(part);
-      if (!held_.has(nodes[i], trace::graph_user_code)) continue;
-      const std::string& file = held_.text(held_.node(nodes[i]).file);
-      if (!file.empty() && std::ranges::find(files, file) == files.end()) files.push_back(file);
-    }
-    return files;
-  }
-
   /// Only what one variable alone holds: its `del` frees just these bytes.
   void set_idle(const Group& group, HolderReport& row) const {
     if (group.nodes.size() != 1 || !group.sharers.empty() || !group.names.empty()) return;
@@ -385,38 +340,6 @@ class Maker {
       row.variable = utf8::sanitise(idle->variable);
       row.file = utf8::sanitise(idle->file);
     }
-  }
-
-  /// A cycle is named by the reference that a reader of the code can break.
-  void set_cycle(std::uint32_t node, HolderReport& row) const {
-    if (held_.is_node(node) && !held_.has(node, trace::graph_user_code))
-      row.library = held_.text(held_.node(node).file);
-    const Cycle cycle = describe_cycle(held_, node);
-    if (cycle.text.empty()) return;
-    row.cycle = utf8::sanitise(cycle.text);
-    row.variable = utf8::sanitise(cycle.variable);
-    row.kind = "attribute";
-    const HoldingStep step[] = {cycle.step};
-    if (const KnownHolder* known = known_holder(step)) {
-      row.known = known->what;
-      row.fix = known->fix;
-    }
-    const std::string file = cycle.file.empty() ? file_of_births(row) : cycle.file;
-    if (file.empty()) return;
-    const std::string& source = read_source_(file);
-    const StoreLine found = store_line(source, {cycle.name, cycle.of_class, cycle.function, 0, cycle.object, {}});
-    const int called = cycle.search.empty() ? 0 : line_with(source, cycle.search);
-    const int line = called != 0 ? called : found.line;
-    if (line == 0) return;
-    row.file = utf8::sanitise(file);
-    row.line = line;
-    row.line_adds = true;
-  }
-
-  std::string file_of_births(const HolderReport& row) const {
-    for (const SiteId site : row.sites)
-      if (const std::string file = file_of_site_(site); !file.empty()) return file;
-    return "";
   }
 
   void link_sharers() {
@@ -481,7 +404,7 @@ class Maker {
   const ModelMemory model_;
   const BirthJudge& births_;
   const ReadSource& read_source_;
-  const FileOfSite& file_of_site_;
+  const RowPlaces places_;
   Bytes least_ = 1;
   Forest result_;
   std::vector<std::uint32_t> nodes_;              // by row: the object that it is named by

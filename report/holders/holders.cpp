@@ -102,8 +102,8 @@ std::string file_of(const Report& report, SiteId id) {
   return "";
 }
 
-/// Files of the user's code, out of the graph and of the call sites.
-std::vector<std::string> user_files(const Report& report, const trace::HeapGraph& graph) {
+/// Functions that run, by the files of the user's code that the graph and the call sites know.
+FunctionNames running_functions(const Report& report, const trace::HeapGraph& graph, SourceLines& source) {
   constexpr std::size_t most = 64;
   std::set<std::string> files;
   for (const GraphNode& node : graph.nodes)
@@ -111,8 +111,10 @@ std::vector<std::string> user_files(const Report& report, const trace::HeapGraph
       files.insert(graph.string(node.file));
   for (const Frame& frame : report.frames)
     if (is_own_frame(frame) && files.size() < most) files.insert(frame.file);
-  files.erase("");
-  return {files.begin(), files.end()};
+  std::vector<std::string_view> sources;
+  for (const std::string& file : files)
+    if (const std::string& text = source.text(file); !text.empty()) sources.push_back(text);
+  return functions_that_run(sources);
 }
 
 /// A holder is also known by what allocated its memory: `torch.load`.
@@ -382,7 +384,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     HeldGraph held = hold(*graph, blocks);
-    held.user_files = user_files(report, *graph);
+    held.running = running_functions(report, *graph, source);
     HolderMoment moment;
     moment.moment = trace::name_of(graph->moment());
     if (graph->moment() == GraphMoment::out_of_memory) moment.oom = graph->record.number;

@@ -13,16 +13,11 @@ Place place_of(const HeldGraph& held, const Owner& owner, const ReadSource& read
   Place place;
   place.file = owner.file;
   const std::string& source = read_source(owner.file);
-  const auto called_elsewhere = [&](std::string_view function) {
-    return std::ranges::any_of(held.user_files, [&](const std::string& file) {
-      return file != owner.file && calls_function(read_source(file), function);
-    });
-  };
-  StoreLine found =
-      store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line, false, called_elsewhere});
+  const FunctionNames* const running = held.running.empty() ? nullptr : &held.running;
+  StoreLine found = store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line, false, running});
   if (!found.grows && !found.limited && found.line > 0) {
     const Returned from = returned_at(source, found.line, owner.name);
-    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0, false, called_elsewhere});
+    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0, false, running});
     if (inside.grows) {
       found = inside;
       place.variable = from.name;
@@ -89,7 +84,7 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   place.limited = false;
   // An attribute that the user's code gave to an object of a library.
   if (owner.name != user.name && !owner.of_class.empty()) {
-    const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0, false, {}});
+    const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0, false, nullptr});
     if (given.line > 0 && (given.grows || is_link(held, node)))
       return {place.file, given.line, true, given.limited, ""};
   }

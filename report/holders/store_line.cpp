@@ -231,12 +231,13 @@ std::size_t function_of(const std::vector<Statement>& all, std::size_t at) {
   return all.size();
 }
 
-/// Whether the program calls, or its file names at all, the function that begins at `head`. A method `clear()` that
-/// nobody calls limits nothing, though it calls the list's own `clear()`. A library calls `__x__` and `on_x`.
+/// Whether the program calls the function that begins at `head`, or its file names it at all. A method `clear()` that
+/// nobody calls limits nothing, though it calls the list's own `clear()`.
 bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQuestion& question) {
   const Tokens& tokens = all[head].tokens;
   const std::string_view function = tokens[tokens[0] == "async" ? 2 : 1];
-  if (function.starts_with("__") || function.starts_with("on_")) return true;
+  if (function.starts_with("__")) return true;
+  if (question.running != nullptr) return question.running->contains(function);
   const auto [first, last] = body_of(all, head);
   for (std::size_t at = 0; at < all.size(); ++at) {
     if (at >= first && at < last) continue;
@@ -244,7 +245,7 @@ bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQ
     for (std::size_t i = 0; i < words.size(); ++i)
       if (words[i] == function && (i == 0 || words[i - 1] != "def")) return true;
   }
-  return question.called_elsewhere && question.called_elsewhere(function);
+  return false;
 }
 
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
@@ -394,15 +395,6 @@ int line_of_use(std::string_view source, const StoreQuestion& question) {
     }
   }
   return found;
-}
-
-bool calls_function(std::string_view source, std::string_view function) {
-  for (std::size_t at = source.find(function); at != std::string_view::npos; at = source.find(function, at + 1)) {
-    const std::size_t end = at + function.size();
-    const bool whole = (at == 0 || !is_word(source[at - 1])) && end < source.size() && source[end] == '(';
-    if (whole && !source.substr(0, at).ends_with("def ")) return true;
-  }
-  return false;
 }
 
 int line_with(std::string_view source, std::string_view expression) {

@@ -2,9 +2,10 @@
 // tokens, not a syntax tree: enough to tell `x.append(...)`, `x[k] = ...`, `x += ...` and `x = ...` apart. Pure.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
+
+#include "report/holders/run_functions.hpp"
 
 namespace vramtrack::holders {
 
@@ -22,8 +23,7 @@ struct StoreQuestion {
   std::string_view function;
   int first_line = 0;
   bool object = false;  // one that its methods add nothing to: the statement that assigns it is meant
-  /// Whether another file of the program calls a function of that name; empty: not known.
-  std::function<bool(std::string_view function)> called_elsewhere = {};
+  const FunctionNames* running = nullptr;  // functions of the program that run; nullptr: as the file alone tells
 };
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question);
@@ -50,9 +50,6 @@ int line_of_call_into(std::string_view source, std::string_view module);
 /// Line of the one statement in a loop that calls an object, or a method of it, with arguments: what makes an object of
 /// a library hold more where no statement says so. 0: there are none, or several.
 int line_of_use(std::string_view source, const StoreQuestion& question);
-
-/// Whether a source calls a function or method of that name.
-bool calls_function(std::string_view source, std::string_view function);
 
 /// Line of the first statement that has `expression` in it (`create_graph`, `atexit.register`); 0: none.
 int line_with(std::string_view source, std::string_view expression);
