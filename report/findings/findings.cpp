@@ -42,20 +42,20 @@ bool is_repeated_in(const Report& report, const Finding& finding, const Finding&
             (finding.variable == other.variable || (same_line && last_name(finding) == last_name(other)))) ||
            (other.code == "growing-site" && same_line && (is_part_of(finding, other) || is_other_name(finding, other)));
   if (finding.code == "history-accumulation")  // of losses that wait for their backward pass
-    return other.code == "out-of-memory" && other.evidence.contains("passes") && finding.variable == other.variable;
+    return other.code == "out-of-memory" && other.evidence.contains("passes") && last_name(finding) == last_name(other);
   return finding.code == "long-bptt" && other.code == "history-accumulation" && report.steps.count == 0;
-}
-
-void drop_repeated(const Report& report, Findings& found) {
-  const Findings before = found;
-  std::erase_if(found, [&](const Finding& finding) {
-    return std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
-  });
 }
 
 int rank(const Finding& finding) { return finding.severity == "error" ? 0 : finding.severity == "warning" ? 1 : 2; }
 
 }  // namespace
+
+void drop_repeated(const Report& report, std::vector<Finding>& found) {
+  const Findings before = found;
+  std::erase_if(found, [&](const Finding& finding) {
+    return std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
+  });
+}
 
 std::vector<Finding> find_all(const Report& report) {
   Findings found;

@@ -14,6 +14,8 @@
 namespace vramtrack::findings {
 namespace {
 
+constexpr std::uint64_t few_passes = 4;  // a model may use a parameter as often in one
+
 struct Held {
   Bytes bytes = 0;
   std::uint64_t count = 0;
@@ -111,6 +113,11 @@ bool is_running_pass(const Report& report, const OomCase& seen, const HolderRepo
   if (saved == row.roles.end() || 2 * saved->second <= row.retained_bytes) return false;
   if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
   if (report.steps.count > 0) return row.first_step == report.steps.count;
+  if (row.kind == "local" && row.type == "torch.Tensor") {  // of one layer after the other, not of many passes
+    const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
+    const Holder* const local = observed(holders, row.path);
+    if (local != nullptr && local->graphs > 0 && local->uses < few_passes) return true;
+  }
   return row.kind == "library" || !row.library.empty() || seen.in_backward;
 }
 
@@ -176,12 +183,11 @@ std::string let_hold_less(const HolderReport& row, const std::string& variable) 
 /// The single numbers to which a statement adds the loss of one pass after the other, for one backward pass to come:
 /// `total += loss`, `losses.append(loss)`. nullopt: there are none.
 std::optional<Holder> added_losses(const Report& report) {
-  constexpr std::uint64_t least_passes = 4;
   std::optional<Holder> found;
   for (const std::vector<Holder>& seen : holders_by_variable(report)) {
     const Holder& last = seen.back();
     const bool loss = last.graphs > 0 && last.bytes <= sizeof(double) * last.count;
-    if (!loss || !last.grows || !last.at_end || last.uses < least_passes || last.steps > 1) continue;
+    if (!loss || !last.grows || !last.at_end || last.uses < few_passes || last.steps > 1) continue;
     if (!found || last.nodes > found->nodes) found = last;
   }
   return found;
