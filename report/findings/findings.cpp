@@ -32,6 +32,11 @@ bool is_other_name(const Finding& finding, const Finding& other) {
          std::pair(other.bytes, other.variable) > std::pair(finding.bytes, finding.variable);
 }
 
+/// Frames of kept exceptions hold graphs among other things: it is the exceptions that pile up.
+bool is_of_exceptions(const Finding& finding) {
+  return value<std::string>(finding.evidence, "holder", "").find(".__traceback__") != std::string::npos;
+}
+
 /// Whether `other` says all that `finding` says, and more: what keeps graphs and other tensors, too, is told by the
 /// finding that knows about the graphs, what one statement adds to parts of an object by that of the object. Without
 /// steps, passes whose graphs something collects are not one long sequence.
@@ -39,7 +44,8 @@ bool is_repeated_in(const Report& report, const Finding& finding, const Finding&
   const bool same_line = finding.file == other.file && finding.line == other.line && finding.line;
   if (finding.code == "growing-site")
     return (other.code == "history-accumulation" && finding.variable &&
-            (finding.variable == other.variable || (same_line && last_name(finding) == last_name(other)))) ||
+            (finding.variable == other.variable ||
+             (same_line && last_name(finding) == last_name(other) && !is_of_exceptions(other)))) ||
            (other.code == "growing-site" && same_line && (is_part_of(finding, other) || is_other_name(finding, other)));
   if (finding.code == "history-accumulation")  // of losses that wait for their backward pass
     return other.code == "out-of-memory" && other.evidence.contains("passes") && last_name(finding) == last_name(other);
