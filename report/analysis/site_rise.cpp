@@ -36,6 +36,14 @@ std::vector<std::uint64_t> floors_of(const trace::Site& site) {
   return floors;
 }
 
+bool level_is_kept(const trace::Site& site, std::uint64_t bytes) {
+  const std::vector<std::uint64_t> floors = floors_of(site);
+  if (floors.size() < least_floors || site.live_bytes < bytes) return false;  // they were let go since
+  const std::uint64_t middle = floors[(floors.size() - 1) / 2];
+  const bool level = 4 * floors.back() >= 3 * bytes && floors.back() < middle + bytes / 16;
+  return level || 2 * floors.back() < bytes;
+}
+
 Rise rise_of(const trace::Site& site) {
   if (site.allocated_count < least_allocations || site.live_count == 0) return Rise::none;
   if (10 * site.freed_count < site.allocated_count) return Rise::none;  // births tell more

@@ -21,4 +21,9 @@ enum class Rise : std::uint8_t {
 
 Rise rise_of(const trace::Site& site);
 
+/// Whether the level of a site that made some blocks, `bytes` in all, speaks against their growth, however evenly their
+/// births lie: it is as high as in the middle of the run, as that of a pool which is replaced at random, or it was far
+/// below theirs a short while ago, as that of a list which each round begins anew.
+bool level_is_kept(const trace::Site& site, std::uint64_t bytes);
+
 }  // namespace vramtrack

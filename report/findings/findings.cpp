@@ -20,27 +20,48 @@ bool is_part_of(const Finding& finding, const Finding& whole) {
   return part.size() > name.size() && part.starts_with(name) && (part[name.size()] == '.' || part[name.size()] == '[');
 }
 
+/// `preds` of `module.auroc.preds`, as of `self.preds`.
+std::string last_name(const Finding& finding) {
+  const std::string name = finding.variable.value_or("");
+  return name.substr(name.rfind('.') + 1);
+}
+
+/// Whether two findings of one statement name the same variable in two ways, and `other` is the one that saw more.
+bool is_other_name(const Finding& finding, const Finding& other) {
+  return finding.variable != other.variable && last_name(finding) == last_name(other) &&
+         std::pair(other.bytes, other.variable) > std::pair(finding.bytes, finding.variable);
+}
+
+/// Frames of kept exceptions hold graphs among other things: it is the exceptions that pile up.
+bool is_of_exceptions(const Finding& finding) {
+  return value<std::string>(finding.evidence, "holder", "").find(".__traceback__") != std::string::npos;
+}
+
 /// Whether `other` says all that `finding` says, and more: what keeps graphs and other tensors, too, is told by the
 /// finding that knows about the graphs, what one statement adds to parts of an object by that of the object. Without
 /// steps, passes whose graphs something collects are not one long sequence.
 bool is_repeated_in(const Report& report, const Finding& finding, const Finding& other) {
   const bool same_line = finding.file == other.file && finding.line == other.line && finding.line;
   if (finding.code == "growing-site")
-    return same_line && ((other.code == "history-accumulation" && finding.variable == other.variable) ||
-                         (other.code == "growing-site" && is_part_of(finding, other)));
+    return (other.code == "history-accumulation" && finding.variable &&
+            (finding.variable == other.variable ||
+             (same_line && last_name(finding) == last_name(other) && !is_of_exceptions(other)))) ||
+           (other.code == "growing-site" && same_line && (is_part_of(finding, other) || is_other_name(finding, other)));
+  if (finding.code == "history-accumulation")  // of losses that wait for their backward pass
+    return other.code == "out-of-memory" && other.evidence.contains("passes") && last_name(finding) == last_name(other);
   return finding.code == "long-bptt" && other.code == "history-accumulation" && report.steps.count == 0;
-}
-
-void drop_repeated(const Report& report, Findings& found) {
-  const Findings before = found;
-  std::erase_if(found, [&](const Finding& finding) {
-    return std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
-  });
 }
 
 int rank(const Finding& finding) { return finding.severity == "error" ? 0 : finding.severity == "warning" ? 1 : 2; }
 
 }  // namespace
+
+void drop_repeated(const Report& report, std::vector<Finding>& found) {
+  const Findings before = found;
+  std::erase_if(found, [&](const Finding& finding) {
+    return std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
+  });
+}
 
 std::vector<Finding> find_all(const Report& report) {
   Findings found;

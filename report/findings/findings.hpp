@@ -13,6 +13,9 @@ void settle_bounded_sites(Report& report);
 /// Runs every finding over a filled report (sites, verdicts, allocations, notes) and returns them worst first.
 std::vector<Finding> find_all(const Report& report);
 
+/// Takes out findings that another of them says as well, and better.
+void drop_repeated(const Report& report, std::vector<Finding>& found);
+
 /// The order of a report: errors, warnings, information; in each the most bytes first.
 void worst_first(std::vector<Finding>& found);
 

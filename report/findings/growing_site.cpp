@@ -62,14 +62,20 @@ std::string container(const std::string& chain) {
   return name == std::string::npos ? whole : whole.substr(name + 1);
 }
 
+/// Whether nothing came between two looks, for longer than a round of a program that adds several at a time takes, or
+/// at the end.
+bool paused(const std::vector<Holder>& seen, std::size_t at) {
+  const std::uint64_t steps = seen[at].step - seen[at - 1].step;
+  if (seen[at].count != seen[at - 1].count || steps <= 1) return false;
+  return at + 1 == seen.size() || 4 * steps > seen.back().step;
+}
+
 /// Length per step, or 0 when it does not grow throughout.
 double pace(const std::vector<Holder>& seen) {
   if (seen.size() < 2 || is_bounded(seen.back())) return 0;
   int rises = 0;
   for (std::size_t i = 1; i < seen.size(); ++i) {
-    if (seen[i].count < seen[i - 1].count ||
-        (seen[i].step > seen[i - 1].step + 1 && seen[i].count == seen[i - 1].count))
-      return 0;
+    if (seen[i].count < seen[i - 1].count || paused(seen, i)) return 0;
     rises += seen[i].count > seen[i - 1].count;
   }
   // One rise suffices when it had a tensor for nearly every step from the start. Else it may be a tensor that another
@@ -179,9 +185,12 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
   finding.bytes = row.retained_bytes;
   const SiteReport* site = main_site(report, row);
   if (site != nullptr) finding.site = site->id;
-  if (row.file && row.line && row.line_adds && (!row.garbage || row.line_calls)) {
-    finding.file = row.file;
-    finding.line = row.line;
+  // The line of a cycle is that of the reference which closes it: the container itself, or another.
+  const HolderReport& at = *grown.place;
+  const bool own_line = at.cycle.empty() || at.line_calls || at.path == at.variable;
+  if (at.file && at.line && at.line_adds && own_line) {
+    finding.file = at.file;
+    finding.line = at.line;
   } else if (site == nullptr || point_at(finding, report, *site) == nullptr) {
     finding.file = row.file;
     finding.line = row.line;
@@ -191,13 +200,14 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
                     (row.elements > 1 ? ", through " + plural(row.elements, "element") : "") + ", and went on growing" +
                     (by_step ? " by " + human_bytes(static_cast<Bytes>(*row.bytes_per_step)) + " a step" : "") + ": " +
                     row.evidence + "." + held_also(*grown.moment, row);
-  if (!row.known.empty()) finding.message += " It is " + row.known + ".";
+  const HolderReport& known = known_in(*grown.moment, row);
+  if (!known.known.empty()) finding.message += " It is " + known.known + ".";
   const bool views = row.shown_bytes != 0 && 4 * row.shown_bytes < row.retained_bytes;
   if (views)
     finding.message += " The tensors are views: they show " + human_bytes(row.shown_bytes) +
                        " and keep all of what they are cut from.";
-  finding.fix = !row.fix.empty() ? row.fix : fix_for(row, views);
-  if (row.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
+  finding.fix = !known.fix.empty() ? known.fix : fix_for(row, views);
+  if (known.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
     finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},
                       {"retained_bytes", row.retained_bytes},
@@ -251,6 +261,9 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
       whole.count = std::max(whole.count, same->row->blocks);
     }
     found.push_back(describe(whole, growth, per_step));
+    // No statement adds to it: what it has became larger (`data.x = data.x.to(device)`), where that was made.
+    if (const SiteReport* site = same == nullptr || last.grows ? nullptr : main_site(report, *same->row))
+      point_at(found.back(), report, *site);
     for (const Holder& look : seen) reported.insert(look.chains.begin(), look.chains.end());
     reported.insert(container(last.variable));
   }
@@ -287,11 +300,11 @@ void from_grown(const Report& report, const std::vector<Grown>& all, const std::
   std::size_t added = 0;
   for (const Grown& grown : all) {
     const HolderReport& row = *grown.row;
-    const bool known = reported.contains(container(row.variable)) ||
-                       reported.contains(blank_indices(row.path) + "[]") ||
-                       std::any_of(found.begin(), found.end(), [&](const Finding& finding) {
-                         return finding.file == row.file && finding.line == row.line && row.line;
-                       });
+    const bool known =
+        reported.contains(container(row.variable)) || reported.contains(blank_indices(row.path) + "[]") ||
+        std::any_of(found.begin(), found.end(), [&](const Finding& finding) {
+          return finding.file == grown.place->file && finding.line == grown.place->line && grown.place->line;
+        });
     if (known || grown.of_graph) {
       sites.insert(row.sites.begin(), row.sites.end());
       continue;

@@ -51,7 +51,8 @@ const HolderReport* main_part(const HolderMoment& moment, const HolderReport& ro
   if (largest != nullptr) return 4 * largest->retained_bytes >= 3 * all ? largest : nullptr;
   // Seen alone, a part may have too little to tell that it grows, though nearly all blocks of the whole are its own.
   for (const HolderReport& child : moment.rows)
-    if (child.parent == row.id && child.count == 1 && child.elements > 4 && 4 * child.blocks >= 3 * row.blocks)
+    if (child.parent == row.id && child.count == 1 && !child.limited && child.elements > 4 &&
+        4 * child.blocks >= 3 * row.blocks)
       return &child;
   return nullptr;
 }
@@ -65,6 +66,18 @@ bool is_point(const HolderMoment& moment, const HolderReport& row) {
   return true;
 }
 
+/// Whether most of what a row holds is in something that has a limit: a pool that fills, in an object of the user's.
+bool is_mostly_limited(const HolderMoment& moment, const HolderReport& row) {
+  Bytes limited = 0;
+  for (const HolderReport& part : moment.rows) {
+    if (!part.limited) continue;
+    const HolderReport* up = above(moment, part);
+    while (up != nullptr && up != &row && !up->limited) up = above(moment, *up);
+    if (up == &row) limited += part.retained_bytes;
+  }
+  return 2 * limited >= row.retained_bytes;
+}
+
 /// From the outermost growing row down to the innermost single one that has nearly all of the growth.
 const HolderReport& innermost(const HolderMoment& moment, const HolderReport& row) {
   const HolderReport* at = &row;
@@ -75,6 +88,23 @@ const HolderReport& innermost(const HolderMoment& moment, const HolderReport& ro
     at = part;
   }
   return *at;
+}
+
+/// The points in a row whose growth lies in several parts alike.
+std::vector<const HolderReport*> points_in(const HolderMoment& moment, const HolderReport& row) {
+  std::vector<const HolderReport*> points;
+  for (const HolderReport* part : growing_parts(moment, row)) points.push_back(&innermost(moment, *part));
+  return points;
+}
+
+/// The one statement that fills all of a row's growing parts tells more than the row's own line.
+const HolderReport* place_of(const HolderMoment& moment, const HolderReport& row) {
+  const std::vector<const HolderReport*> points = points_in(moment, row);
+  const bool alike = !row.line_adds && !points.empty() && points.front()->line_adds &&
+                     std::ranges::all_of(points, [&](const HolderReport* point) {
+                       return point->file == points.front()->file && point->line == points.front()->line;
+                     });
+  return alike ? points.front() : &row;
 }
 
 /// Of a cycle, whose `variable` is the reference that closes it, the path.
@@ -127,16 +157,24 @@ bool was_put_together(const Report& report, SiteId id) {
   });
 }
 
+bool goes_through_cxx(const HolderReport& row) {
+  return row.cycle.find(" ctx.") != std::string::npos || row.cycle.find(".grad") != std::string::npos;
+}
+
 bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row) {
-  return row.count == 1 && std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
-           return child.parent == row.id && child.count == 1 && child.verdict == "growing" && child.elements > 4 &&
-                  child.cycle.empty();
-         });
+  if (row.count != 1) return false;
+  // What C++ closes (`ctx`, `.grad`) is told as a cycle: it is never freed.
+  const bool in_cycle = !row.cycle.empty() && !goes_through_cxx(row);
+  return std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
+    if (child.parent != row.id || child.verdict != "growing" || child.elements <= 4) return false;
+    if (child.count > 1) return in_cycle && child.count > 4;  // elements of a container that is in the cycle
+    return child.cycle.empty() || (in_cycle && grew_before_it_was_lost(moment, child));
+  });
 }
 
 std::string name_of(const HolderMoment& moment, const HolderReport& row) {
   std::string text;
-  for (const HolderReport* part : growing_parts(moment, row)) {
+  for (const HolderReport* part : points_in(moment, row)) {
     if (part->kind == "item") return short_of(row);  // elements are no names of their own
     text += (text.empty() ? "" : " / ") + short_of(*part);
   }
@@ -147,6 +185,18 @@ const HolderReport* above(const HolderMoment& moment, const HolderReport& row) {
   return row.parent && *row.parent < moment.rows.size() ? &moment.rows[*row.parent] : nullptr;
 }
 
+const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row) {
+  const HolderReport* at = &row;
+  while (at->known.empty()) {
+    const auto part = std::ranges::find_if(moment.rows, [&](const HolderReport& child) {
+      return child.parent == at->id && 10 * child.retained_bytes >= 9 * at->retained_bytes;
+    });
+    if (part == moment.rows.end()) return row;
+    at = &*part;
+  }
+  return *at;
+}
+
 std::vector<Grown> grown_holders(const Report& report) {
   std::vector<Grown> all;
   for (const HolderMoment& moment : report.moments)
@@ -155,8 +205,8 @@ std::vector<Grown> grown_holders(const Report& report) {
       const HolderReport& point = innermost(moment, row);
       const bool by_step = point.bytes_per_step.value_or(0) > 0;
       if (!by_step && !point.sites.empty() && was_put_together(report, point.sites.front())) continue;
-      if (point.retained_bytes >= least_bytes && went_on(report, moment, point))
-        all.push_back({&moment, &point, 2 * point.graph_bytes > point.retained_bytes});
+      if (point.retained_bytes >= least_bytes && !is_mostly_limited(moment, point) && went_on(report, moment, point))
+        all.push_back({&moment, &point, place_of(moment, point), 2 * point.graph_bytes > point.retained_bytes});
     }
   // The same memory was seen at several moments: the name that a statement adds to tells more, then the larger one.
   std::stable_sort(all.begin(), all.end(), [](const Grown& a, const Grown& b) {

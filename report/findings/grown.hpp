@@ -12,7 +12,8 @@ namespace vramtrack::findings {
 struct Grown {
   const HolderMoment* moment = nullptr;
   const HolderReport* row = nullptr;
-  bool of_graph = false;  // most of it hangs on autograd graphs
+  const HolderReport* place = nullptr;  // whose statement adds: the row, or its growing parts where one fills them all
+  bool of_graph = false;                // most of it hangs on autograd graphs
 };
 
 /// Of each way to growing memory the point where it piles up: no row's part is told again by the row above it. Cycles
@@ -27,6 +28,9 @@ bool is_put_together(const Report& report, const std::string& variable);
 /// collected for that.
 bool was_put_together(const Report& report, SiteId id);
 
+/// Whether a cycle goes through C++, where Python's garbage collector does not see it.
+bool goes_through_cxx(const HolderReport& row);
+
 /// Whether memory piled up in one object that is part of a cycle by now: the cycle is not what made it grow.
 bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row);
 
@@ -35,6 +39,10 @@ std::string name_of(const HolderMoment& moment, const HolderReport& row);
 
 /// The row of a moment under which `row` is, nearest first.
 const HolderReport* above(const HolderMoment& moment, const HolderReport& row);
+
+/// The row itself, or the one below it that has nearly all of it and is known for what it is: the frames of exceptions
+/// in a list of the user's, say.
+const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row);
 
 /// The call site that made most of a row's memory, or nullptr.
 const SiteReport* main_site(const Report& report, const HolderReport& row);

@@ -15,6 +15,7 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr std::uint64_t least_steps = 5;
+constexpr std::uint64_t longest_window = 1000;  // of graphs that are kept on purpose; a replay buffer is longer
 
 /// Graphs of few steps only (those that end an epoch, say), but of more of them in each later step that was looked at,
 /// and a statement that adds to the variable.
@@ -27,7 +28,7 @@ bool grew_from_look_to_look(const std::vector<Holder>& seen) {
 /// A window that slides (the last k losses) has a first step that moves on; accumulation keeps its first step.
 bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
   const Holder& last = seen.back();
-  if (last.steps < least_steps || last.bound != 0) return false;
+  if (last.steps < least_steps || (last.bound != 0 && last.bound < longest_window)) return false;
   const double possible = static_cast<double>(last.step) - last.first_step;
   if (static_cast<double>(last.steps) < possible / 2 && !grew_from_look_to_look(seen)) return false;
   for (const Holder& earlier : seen)
@@ -146,11 +147,14 @@ Finding describe(const Report& report, const Grown& grown) {
 }
 
 /// What no statement of the file fills, and the graph of who holds whom shows to grow without the graphs (the calls
-/// that a mock remembers, say): growing-site speaks of it.
+/// that a mock remembers, the records in a buffer of a log handler): growing-site speaks of it.
 bool is_told_by_holder(const std::vector<Grown>& grown, const Holder& holder) {
-  return holder.line <= 0 && std::ranges::any_of(grown, [&](const Grown& one) {
-           return !one.of_graph && one.row->file == holder.file && one.row->variable == holder.variable;
-         });
+  return !holder.grows && std::ranges::any_of(grown, [&](const Grown& one) {
+    if (one.of_graph) return false;
+    const std::string& name = one.row->variable;
+    if (holder.line <= 0) return one.row->file == holder.file && name == holder.variable;
+    return one.place->line_adds && name.starts_with(holder.variable + ".");
+  });
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 namespace vramtrack::findings {
 namespace {
 
+constexpr std::uint64_t few_passes = 4;  // a model may use a parameter as often in one
+
 struct Held {
   Bytes bytes = 0;
   std::uint64_t count = 0;
@@ -111,6 +113,11 @@ bool is_running_pass(const Report& report, const OomCase& seen, const HolderRepo
   if (saved == row.roles.end() || 2 * saved->second <= row.retained_bytes) return false;
   if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
   if (report.steps.count > 0) return row.first_step == report.steps.count;
+  if (row.kind == "local" && row.type == "torch.Tensor") {  // of one layer after the other, not of many passes
+    const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
+    const Holder* const local = observed(holders, row.path);
+    if (local != nullptr && local->graphs > 0 && local->uses < few_passes) return true;
+  }
   return row.kind == "library" || !row.library.empty() || seen.in_backward;
 }
 
@@ -126,8 +133,9 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       at->second.count = 1;
       if (!fresh) join(at->second, row);
     }
-    if (!can_go(row) || (row.count > 1 && row.kind != "attribute" && (row.parent || !row.also_held_by.empty())))
-      continue;  // elements of a container: that is the one to name
+    // Elements of a container, or what they have in turn: that is the one to name. Numbered attributes are names.
+    const bool named = row.kind == "attribute" && (!row.parent || row.path.find('#') != std::string::npos);
+    if (!can_go(row) || (row.count > 1 && !named && (row.parent || !row.also_held_by.empty()))) continue;
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);
     const bool larger = row.retained_bytes > most;
@@ -172,6 +180,41 @@ std::string let_hold_less(const HolderReport& row, const std::string& variable) 
   return "Keep in host memory what " + name + " holds, and move to the device what a step uses. ";
 }
 
+/// The single numbers to which a statement adds the loss of one pass after the other, for one backward pass to come:
+/// `total += loss`, `losses.append(loss)`. nullopt: there are none.
+std::optional<Holder> added_losses(const Report& report) {
+  std::optional<Holder> found;
+  for (const std::vector<Holder>& seen : holders_by_variable(report)) {
+    const Holder& last = seen.back();
+    const bool loss = last.graphs > 0 && last.bytes <= sizeof(double) * last.count;
+    if (!loss || !last.grows || !last.at_end || last.uses < few_passes || last.steps > 1) continue;
+    if (!found || last.nodes > found->nodes) found = last;
+  }
+  return found;
+}
+
+/// Whether what one backward pass is to work off at once fills the device. The passes before the one that runs are not
+/// helped by a smaller batch.
+bool tell_added_losses(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
+  const std::optional<Holder> losses = added_losses(report);
+  if (!losses || 2 * seen.graphs < oom.live_bytes || !seen.evaluation.empty()) return false;
+  finding.variable = losses->variable;
+  finding.message += " `" + losses->variable + "` (" + kind_of_variable(*losses) + ") adds up the losses of about " +
+                     human_count(losses->uses) +
+                     " passes, each of which keeps all that it saved until one `backward()` works them off together.";
+  finding.fix =
+      "Call `backward()` on the loss of each pass, divided by their number: gradients add up, and what the pass saved "
+      "is "
+      "freed. Keep its number for the sum: `" +
+      losses->variable + (losses->count > 1 ? ".append(loss.item())`." : " += loss.item()`.") +
+      " Where each pass needs the one before (a recurrent loop), cut the sequence and detach the state between the "
+      "pieces.";
+  if (!seen.trains) finding.fix += " Where no gradient is wanted, run the passes under `torch.no_grad()`.";
+  finding.evidence["freeable_bytes"] = seen.graphs;
+  finding.evidence["passes"] = losses->uses;
+  return true;
+}
+
 /// Names the holder whose memory can be had back.
 void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
   const HolderMoment& moment = report.holders;
@@ -183,6 +226,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     if (holders.size() == 5) break;
   }
   finding.evidence["holders"] = std::move(holders);
+  if (tell_added_losses(report, oom, seen, finding)) return;
   const std::optional<HolderReport> main = main_holder(moment);
   if (!main || 20 * main->retained_bytes < oom.live_bytes) return;
   // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
@@ -209,16 +253,19 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   finding.variable = exception_of(main->variable.empty() ? main->path : main->variable);
   const bool of_exception = *finding.variable != (main->variable.empty() ? main->path : main->variable);
   const std::string also = of_exception ? "" : held_also(moment, *main);  // its frames hold much together
+  const std::string adds =
+      main->line_adds && main->file && main->line ? ", to which " + place(*main->file, *main->line) + " adds," : "";
   finding.message += " `" + *finding.variable + "`" +
                      (main->path != *finding.variable ? " (" + main->path + ")" : std::string()) +
                      (main->count > 1 ? " and " + std::to_string(main->count - 1) + " more like it hold "
-                                      : std::string(also.empty() ? " alone holds " : " holds ")) +
+                                      : adds + (also.empty() && adds.empty() ? " alone holds " : " holds ")) +
                      human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") +
                      (main->count > 1 ? "; letting them go" : "; letting it go") + " would return that." + also;
-  if (!main->known.empty()) finding.message += " It is " + main->known + ".";
+  const HolderReport& known = known_in(moment, *main);
+  if (!known.known.empty()) finding.message += " It is " + known.known + ".";
   finding.evidence["freeable_bytes"] = main->retained_bytes;
-  if (!main->fix.empty())
-    finding.fix = main->fix;
+  if (!known.fix.empty())
+    finding.fix = known.fix;
   else if (2 * main->retained_bytes >= oom.live_bytes && seen.smaller_device == 0)
     finding.fix = let_hold_less(*main, *finding.variable) + (seen.in_pieces ? finding.fix : "");
   if (finding.fix.ends_with(' ')) finding.fix.pop_back();

@@ -49,7 +49,7 @@ Findings from_graph(const Report& report) {
     const SiteReport* site = main_site(report, row);
     if (site != nullptr) finding.site = site->id;
     if (!finding.line && site != nullptr) point_at(finding, report, *site);
-    const bool cxx = row.cycle.find(" ctx.") != std::string::npos || row.cycle.find(".grad") != std::string::npos;
+    const bool cxx = goes_through_cxx(row);
     finding.message =
         plural(alike.blocks, "block") + " of " + human_bytes(alike.bytes) +
         " can no longer be reached by the program, but objects that refer to each other still hold them: " + row.cycle +
@@ -81,12 +81,18 @@ std::set<std::string> references_of(const std::string& cycle) {
   return references;
 }
 
-bool is_reported(const Findings& found, const std::string& loop) {
+bool is_reported(const Report& report, const Findings& found, const std::string& loop, const std::string& variable) {
   const std::set<std::string> wanted = references_of(loop);
-  return std::any_of(found.begin(), found.end(), [&](const Finding& one) {
-    const std::set<std::string> known = references_of(value<std::string>(one.evidence, "cycle", ""));
+  const auto has_all = [&](const std::string& cycle) {
+    const std::set<std::string> known = references_of(cycle);
     return std::includes(known.begin(), known.end(), wanted.begin(), wanted.end());
-  });
+  };
+  return std::ranges::any_of(
+             found, [&](const Finding& one) { return has_all(value<std::string>(one.evidence, "cycle", "")); }) ||
+         std::ranges::any_of(report.holders.rows, [&](const HolderReport& row) {  // growing-site speaks of it
+           return !row.cycle.empty() && grew_before_it_was_lost(report.holders, row) &&
+                  (row.variable == variable || has_all(row.cycle));
+         });
 }
 
 }  // namespace
@@ -101,7 +107,9 @@ Findings reference_cycle(const Report& report) {
     const auto tensors = value<std::uint64_t>(cycle, "n", 0);
     if (bytes < least_bytes && tensors < least_tensors) continue;
     const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
-    if (in_graph && (value<std::string>(cycle, "f", "").empty() || is_reported(found, loop))) continue;
+    const auto variable = value<std::string>(cycle, "v", "");
+    if (in_graph && (value<std::string>(cycle, "f", "").empty() || is_reported(report, found, loop, variable)))
+      continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
           return (one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0)) ||
                  one.variable == value<std::string>(cycle, "v", "");

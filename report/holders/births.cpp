@@ -113,6 +113,7 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
                           bool of_modules) const {
   SiteHistory history;
   std::map<std::uint32_t, std::uint64_t> sites;
+  std::uint64_t all = 0;
   std::int16_t device = 0;
   for (const std::vector<HeldBlock>& element : elements) {
     Birth birth{0, -1, 0};
@@ -121,6 +122,7 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
       if (birth.time < 0 || block.time < birth.time) birth = {block.step, block.time, birth.bytes};
       birth.bytes += block.bytes;
       device = block.device;
+      all += block.bytes;
       if (block.site < trace_.sites.size()) sites[block.site] += block.bytes;
     }
     if (birth.time >= 0) history.survivors.push_back(birth);
@@ -155,7 +157,15 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   if (open && main != sites.end() && ended_before(activity, trace_.sites[main->first]))
     return {"steady", {}, "it was full before the program ended"};
   const double now = std::min(now_, activity.last);
-  return vramtrack::judge(history, {steps_, now, activity.freed, &activity.clock, &activity.births});
+  Verdict verdict = vramtrack::judge(history, {steps_, now, activity.freed, &activity.clock, &activity.births});
+  if (verdict.verdict == "growing" && main != sites.end() && is_made_by(main->first, main->second, all) &&
+      level_is_kept(trace_.sites[main->first], main->second))
+    return {"steady", {}, "its call site does not hold more and more: " + verdict.evidence};
+  return verdict;
+}
+
+bool BirthJudge::is_made_by(std::uint32_t site, Bytes bytes, Bytes all) const {
+  return 4 * bytes >= 3 * all && 4 * bytes >= 3 * sites_.at(site);
 }
 
 Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) const {
@@ -168,7 +178,7 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   }
   const auto main =
       std::max_element(sites.begin(), sites.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (main == sites.end() || 4 * main->second < 3 * all || 4 * main->second < 3 * sites_.at(main->first)) return {};
+  if (main == sites.end() || !is_made_by(main->first, main->second, all)) return {};
   const trace::Site& site = trace_.sites[main->first];
   const auto found = devices_.find(site.device);
   if (found == devices_.end() || site.layer != tensor_layer) return {};

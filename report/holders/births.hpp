@@ -49,6 +49,8 @@ class BirthJudge {
   };
 
   bool ended_before(const Activity& activity, const trace::Site& site) const;
+  /// Whether a site made nearly `all` of some blocks, and few others that live: its level is theirs.
+  bool is_made_by(std::uint32_t site, Bytes bytes, Bytes all) const;
   bool is_one_pass(double begin, double end, std::size_t elements) const;
 
   const trace::TraceFile& trace_;

@@ -146,6 +146,7 @@ class Finder {
     if (held_.has(first.from, trace::graph_user_code)) cycle.file = held_.text(from.file);
     std::string owner = class_of(held_, first.from);
     cycle.step = {owner, label};
+    cycle.object = !held_.is(first.to, GraphNodeKind::container);
     switch (first.kind) {
       case GraphEdgeKind::context:
         if (owner.ends_with("Backward")) owner.resize(owner.size() - 8);

@@ -17,6 +17,7 @@ struct Cycle {
   std::string function;  // for a variable that a closure shares
   HoldingStep step;      // the reference as known_holder() wants it
   std::string search;    // a word of the call that made the cycle, where no statement stores it: `create_graph`
+  bool object = false;   // what the reference leads to is no container
 };
 
 /// `start`: a node of the cycle, or one that leads to it.

@@ -5,11 +5,10 @@
 #include <set>
 
 #include "report/analysis/agent_facts.hpp"
-#include "report/holders/cycle.hpp"
 #include "report/holders/holding_tree.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/holders/model_memory.hpp"
-#include "report/holders/store_line.hpp"
+#include "report/holders/row_places.hpp"
 #include "report/holders/way.hpp"
 #include "report/support/utf8.hpp"
 
@@ -38,7 +37,7 @@ class Maker {
         model_(held, tree_),
         births_(births),
         read_source_(read_source),
-        file_of_site_(file_of_site) {
+        places_(held, tree_, read_source, file_of_site) {
     least_ = std::max<Bytes>(held.retained[held.root] / 200, 1);
     result_.row_of_block.assign(held.blocks.size(), no_node);
   }
@@ -84,16 +83,20 @@ class Maker {
   void collect_one(std::uint32_t top, std::uint32_t child, std::map<std::string, Group>& groups) const {
     // What no single part of `top` holds belongs to several of them.
     std::set<std::uint32_t> sharers;
+    std::set<std::string> own;  // variables that are the child itself
     bool directly = false;
     for (const std::uint32_t before : held_.predecessors.of(child)) {
-      const std::uint32_t part = tree_.branch(top, before);
+      std::uint32_t part = tree_.branch(top, before);
+      while (part != before && part != no_node && is_transparent(part)) part = tree_.branch(part, before);
       if (part == top || part == no_node)
         directly = directly || before == top;
+      else if (part == before && held_.is_namespace(part))
+        own.merge(names_in(part, child));  // of a module that imported it from another, say
       else if (part != child)
         sharers.insert(part);
     }
     const bool is_top_level = held_.is_namespace(top) && !held_.has(top, trace::graph_suspended);
-    if (sharers.empty()) {
+    if (sharers.empty() && own.size() < 2) {
       add(groups, (is_top_level ? path_of(held_, child, true) : blank_step(held_, child)) + "|" + type_of(child),
           child);
       return;
@@ -117,15 +120,9 @@ class Maker {
       key += blank_step(held_, child);
     }
     std::size_t named = 0;
-    std::set<std::string> names, own;
-    if (directly && is_top_level && held_.is_node(top)) own = names_in(top, child);
-    for (auto sharer = sharers.begin(); sharer != sharers.end();) {
-      std::set<std::string> variables;
-      if (held_.is_node(*sharer) && held_.is_namespace(*sharer)) variables = names_in(*sharer, child);
-      own.insert(variables.begin(), variables.end());
-      if (variables.empty()) names.insert(blank_indices(path_of(held_, *sharer, true)));
-      sharer = variables.empty() ? std::next(sharer) : sharers.erase(sharer);
-    }
+    std::set<std::string> names;
+    for (const std::uint32_t sharer : sharers) names.insert(blank_indices(path_of(held_, sharer, true)));
+    if (directly && is_top_level && held_.is_node(top)) own.merge(names_in(top, child));
     names.insert(own.begin(), own.end());
     for (const std::string& name : names)
       if (named++ < most_sharers) key += "|" + name;
@@ -198,15 +195,16 @@ class Maker {
     row.garbage = is_garbage(first);
     set_births(group, row);
     bool limited = false;  // by the code
-    if (row.garbage)
-      set_cycle(first, row);
-    else
-      limited = set_place(named, row);
-    const KnownHolder* const known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
+    if (row.garbage) places_.set_cycle(first, row);
+    if (row.cycle.empty()) limited = places_.set_place(named, row);
+    const KnownHolder* known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
+    std::uint32_t handed = named;
+    if (known == nullptr && row.known.empty() && row.verdict == "growing" && !row.line_adds)
+      known = places_.known_below(first, handed);
     if (known != nullptr) {
       row.known = known->what;
       row.fix = known->fix;
-      if (!row.garbage && !row.line_adds) set_call(*known, row);
+      if (!row.garbage && !row.line_adds) places_.set_call(*known, handed, row);
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
@@ -333,34 +331,6 @@ class Maker {
     }
   }
 
-  /// Whether the code there keeps the holder from growing without end.
-  bool set_place(std::uint32_t node, HolderReport& row) const {
-    const Place place = place_of(held_, node, read_source_, row.library);
-    if (place.file.empty()) return false;
-    row.file = utf8::sanitise(place.file);
-    if (place.line > 0) row.line = place.line;
-    row.line_adds = place.adds;
-    // Both names: the one that it has by now, and that of the statement.
-    if (!place.variable.empty()) row.variable += " (" + utf8::sanitise(place.variable) + ")";
-    if (place.limited && row.verdict == "growing" && !row.garbage) {
-      row.limited = true;
-      row.verdict = "steady";
-      row.evidence = "the code takes elements out of it again: " + row.evidence;
-    }
-    return place.limited;
-  }
-
-  /// What the interpreter or a library keeps in a place of its own was handed to it by a call.
-  void set_call(const KnownHolder& known, HolderReport& row) const {
-    const std::string_view functions = calls_that_hand_over(known);
-    const std::string file = functions.empty() ? "" : file_of_births(row);
-    const int line = file.empty() ? 0 : line_of_call(read_source_(file), functions);
-    if (line == 0) return;
-    row.file = utf8::sanitise(file);
-    row.line = line;
-    row.line_adds = row.line_calls = true;
-  }
-
   /// Only what one variable alone holds: its `del` frees just these bytes.
   void set_idle(const Group& group, HolderReport& row) const {
     if (group.nodes.size() != 1 || !group.sharers.empty() || !group.names.empty()) return;
@@ -370,38 +340,6 @@ class Maker {
       row.variable = utf8::sanitise(idle->variable);
       row.file = utf8::sanitise(idle->file);
     }
-  }
-
-  /// A cycle is named by the reference that a reader of the code can break.
-  void set_cycle(std::uint32_t node, HolderReport& row) const {
-    if (held_.is_node(node) && !held_.has(node, trace::graph_user_code))
-      row.library = held_.text(held_.node(node).file);
-    const Cycle cycle = describe_cycle(held_, node);
-    if (cycle.text.empty()) return;
-    row.cycle = utf8::sanitise(cycle.text);
-    row.variable = utf8::sanitise(cycle.variable);
-    row.kind = "attribute";
-    const HoldingStep step[] = {cycle.step};
-    if (const KnownHolder* known = known_holder(step)) {
-      row.known = known->what;
-      row.fix = known->fix;
-    }
-    const std::string file = cycle.file.empty() ? file_of_births(row) : cycle.file;
-    if (file.empty()) return;
-    const std::string& source = read_source_(file);
-    const StoreLine found = store_line(source, {cycle.name, cycle.of_class, cycle.function, 0});
-    const int called = cycle.search.empty() ? 0 : line_with(source, cycle.search);
-    const int line = called != 0 ? called : found.line;
-    if (line == 0) return;
-    row.file = utf8::sanitise(file);
-    row.line = line;
-    row.line_adds = true;
-  }
-
-  std::string file_of_births(const HolderReport& row) const {
-    for (const SiteId site : row.sites)
-      if (const std::string file = file_of_site_(site); !file.empty()) return file;
-    return "";
   }
 
   void link_sharers() {
@@ -466,7 +404,7 @@ class Maker {
   const ModelMemory model_;
   const BirthJudge& births_;
   const ReadSource& read_source_;
-  const FileOfSite& file_of_site_;
+  const RowPlaces places_;
   Bytes least_ = 1;
   Forest result_;
   std::vector<std::uint32_t> nodes_;              // by row: the object that it is named by

@@ -2,19 +2,15 @@
 // births. Pure but for source files, which it asks for through a function.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "report/holders/births.hpp"
 #include "report/holders/held_graph.hpp"
-#include "report/holders/place.hpp"
+#include "report/holders/row_places.hpp"
 #include "report/model/model.hpp"
 
 namespace vramtrack::holders {
-
-/// The user's own file that a call site is in, "" when none is.
-using FileOfSite = std::function<std::string(SiteId site)>;
 
 struct Forest {
   std::vector<HolderReport> rows;           // parents before children

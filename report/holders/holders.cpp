@@ -7,6 +7,7 @@
 
 #include "report/holders/forest.hpp"
 #include "report/holders/known_holders.hpp"
+#include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
 #include "report/model/sites.hpp"
 #include "report/symbolize/source_lines.hpp"
@@ -101,6 +102,21 @@ std::string file_of(const Report& report, SiteId id) {
   return "";
 }
 
+/// Functions that run, by the files of the user's code that the graph and the call sites know.
+FunctionNames running_functions(const Report& report, const trace::HeapGraph& graph, SourceLines& source) {
+  constexpr std::size_t most = 64;
+  std::set<std::string> files;
+  for (const GraphNode& node : graph.nodes)
+    if ((node.flags & trace::graph_user_code) != 0 && node.file != 0 && files.size() < most)
+      files.insert(graph.string(node.file));
+  for (const Frame& frame : report.frames)
+    if (is_own_frame(frame) && files.size() < most) files.insert(frame.file);
+  std::vector<std::string_view> sources;
+  for (const std::string& file : files)
+    if (const std::string& text = source.text(file); !text.empty()) sources.push_back(text);
+  return functions_that_run(sources);
+}
+
 /// A holder is also known by what allocated its memory: `torch.load`.
 void know_by_birth(const Report& report, HolderReport& row) {
   if (!row.known.empty()) return;
@@ -127,8 +143,8 @@ std::string package_of(const std::string& file) {
 }
 
 /// An object of a library that no name of the user's leads to: the user's call into that library, out of which it
-/// allocated what it keeps.
-void place_by_call(const Report& report, HolderReport& row) {
+/// allocated what it keeps, or which gave it that.
+void place_by_call(const Report& report, SourceLines& source, HolderReport& row) {
   const std::string package = package_of(row.library);
   if (row.line_adds || package.empty() || package.ends_with("/torch/")) return;
   for (const SiteId id : row.sites)
@@ -143,6 +159,21 @@ void place_by_call(const Report& report, HolderReport& row) {
       row.line = report.frames[*own].line;
       row.line_adds = row.line_calls = true;
       return;
+    }
+  const std::string_view folder = std::string_view(package).substr(0, package.size() - 1);
+  for (const SiteId id : row.sites)
+    for (const SiteReport& site : report.sites) {
+      if (site.id != id) continue;
+      for (const FrameId frame : site.stack) {
+        const std::string& file = report.frames[frame].file;
+        if (!is_own_frame(report.frames[frame])) continue;
+        const int line = line_of_call_into(source.text(file), folder.substr(folder.rfind('/') + 1));
+        if (line == 0) continue;
+        row.file = file;
+        row.line = line;
+        row.line_adds = row.line_calls = true;
+        return;
+      }
     }
 }
 
@@ -352,7 +383,8 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
   for (const SiteReport& site : report.sites) listed.insert(site.id);
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
-    const HeldGraph held = hold(*graph, blocks);
+    HeldGraph held = hold(*graph, blocks);
+    held.running = running_functions(report, *graph, source);
     HolderMoment moment;
     moment.moment = trace::name_of(graph->moment());
     if (graph->moment() == GraphMoment::out_of_memory) moment.oom = graph->record.number;
@@ -366,7 +398,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     for (HolderReport& row : forest.rows) {
       std::erase_if(row.sites, [&](SiteId site) { return !listed.contains(site); });
       know_by_birth(report, row);
-      place_by_call(report, row);
+      place_by_call(report, source, row);
     }
     if (const auto at = std::ranges::find(report.ooms, moment.oom, &OomReport::n); at != report.ooms.end())
       name_running(report, *at, forest.rows);

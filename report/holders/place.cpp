@@ -9,14 +9,15 @@ namespace vramtrack::holders {
 
 namespace {
 
-Place place_of(const Owner& owner, const ReadSource& read_source) {
+Place place_of(const HeldGraph& held, const Owner& owner, const ReadSource& read_source) {
   Place place;
   place.file = owner.file;
   const std::string& source = read_source(owner.file);
-  StoreLine found = store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line});
+  const FunctionNames* const running = held.running.empty() ? nullptr : &held.running;
+  StoreLine found = store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line, false, running});
   if (!found.grows && !found.limited && found.line > 0) {
     const Returned from = returned_at(source, found.line, owner.name);
-    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0});
+    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0, false, running});
     if (inside.grows) {
       found = inside;
       place.variable = from.name;
@@ -61,7 +62,7 @@ bool is_of_library(const HeldGraph& held, std::uint32_t node) {
 Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read_source, std::string& library) {
   const Owner owner = owner_of(held, node);
   if (!owner.name.empty() && owner.user_code && !owner.file.empty()) {
-    Place place = place_of(owner, read_source);
+    Place place = place_of(held, owner, read_source);
     // Of an exception the statement that keeps it is meant, of an iterator the one that makes it, of a chain the one
     // that adds a link.
     const bool whole = held.has(node, trace::graph_exception) || is_iterator(held, node) || is_link(held, node);
@@ -78,12 +79,12 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   // An object of a library fills itself; of the user's code, the call that makes it do so: `metric.update(...)`.
   const Owner user = owner_of(held, node, true);
   if (user.name.empty() || user.file.empty()) return {};
-  Place place = place_of(user, read_source);
+  Place place = place_of(held, user, read_source);
   place.variable.clear();
   place.limited = false;
   // An attribute that the user's code gave to an object of a library.
   if (owner.name != user.name && !owner.of_class.empty()) {
-    const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0});
+    const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0, false, nullptr});
     if (given.line > 0 && (given.grows || is_link(held, node)))
       return {place.file, given.line, true, given.limited, ""};
   }

@@ -41,7 +41,7 @@ bool one_of(const std::array<std::string_view, n>& words, std::string_view word)
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-constexpr std::array<std::string_view, 34> adders = {"append",
+constexpr std::array<std::string_view, 36> adders = {"append",
                                                      "extend",
                                                      "insert",
                                                      "add",
@@ -74,7 +74,9 @@ constexpr std::array<std::string_view, 34> adders = {"append",
                                                      "call_at",
                                                      "call_soon",
                                                      "apply_async",
-                                                     "enqueue"};
+                                                     "enqueue",
+                                                     "enter_context",
+                                                     "enter_async_context"};
 /// Functions that add to what they are given first: `heapq.heappush(beams, state)`.
 constexpr std::array<std::string_view, 5> adding_functions = {"heappush", "insort", "insort_left", "insort_right",
                                                               "setitem"};
@@ -167,7 +169,7 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
       for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);
            dot + 1 < tokens.size() && tokens[dot] == "."; dot = behind_subscripts(tokens, last + 1, ignored))
         last = dot + 1;
-      if (one_of(adders, tokens[last])) best = std::max(best, 8);
+      if (one_of(adders, tokens[last]) && !question.object) best = std::max(best, 8);
     }
     if (one_of(adding_functions, given_first_to(tokens, i))) best = std::max(best, 8);
     if (one_of(taking_functions, given_first_to(tokens, i))) takes = true;
@@ -201,6 +203,21 @@ bool compares_length(const Statement& statement, const StoreQuestion& question) 
   return false;
 }
 
+/// `if self.count < self.size:` with `self.count += 1` below it. A `while` of that kind is any loop.
+bool compares_counter(const std::vector<Statement>& all, std::size_t head) {
+  constexpr std::array<std::string_view, 4> comparisons = {"<", "<=", ">", ">="};
+  const Tokens& tokens = all[head].tokens;
+  if (tokens[0] != "if" || std::ranges::find_first_of(tokens, comparisons) == tokens.end()) return false;
+  const auto [first, last] = body_of(all, head);
+  for (std::size_t at = first; at < last; ++at) {
+    const Tokens& inner = all[at].tokens;
+    const auto added = std::ranges::find(inner, "+=");
+    if (added != inner.end() && added != inner.begin() && std::ranges::find(tokens, *(added - 1)) != tokens.end())
+      return true;
+  }
+  return false;
+}
+
 /// The head of the function that a statement is in, or the number of statements: in none.
 std::size_t function_of(const std::vector<Statement>& all, std::size_t at) {
   int indent = all[at].indent;
@@ -214,15 +231,20 @@ std::size_t function_of(const std::vector<Statement>& all, std::size_t at) {
   return all.size();
 }
 
-/// Whether the file calls, or names at all, the function that begins at `head`. A method `clear()` that nobody calls
-/// limits nothing.
-bool is_called(const std::vector<Statement>& all, std::size_t head) {
+/// Whether the program calls the function that begins at `head`, or its file names it at all. A method `clear()` that
+/// nobody calls limits nothing, though it calls the list's own `clear()`.
+bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQuestion& question) {
   const Tokens& tokens = all[head].tokens;
   const std::string_view function = tokens[tokens[0] == "async" ? 2 : 1];
   if (function.starts_with("__")) return true;
-  for (const Statement& statement : all)
-    for (std::size_t i = 0; i < statement.tokens.size(); ++i)
-      if (statement.tokens[i] == function && (i == 0 || statement.tokens[i - 1] != "def")) return true;
+  if (question.running != nullptr) return question.running->contains(function);
+  const auto [first, last] = body_of(all, head);
+  for (std::size_t at = 0; at < all.size(); ++at) {
+    if (at >= first && at < last) continue;
+    const Tokens& words = all[at].tokens;
+    for (std::size_t i = 0; i < words.size(); ++i)
+      if (words[i] == function && (i == 0 || words[i - 1] != "def")) return true;
+  }
   return false;
 }
 
@@ -243,7 +265,7 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
       best = here;
       found.line = all[i].line;
     }
-    if (compares_length(all[i], question)) {
+    if (compares_length(all[i], question) || compares_counter(all, i)) {
       const auto [first, last] = body_of(all, i);
       bool ignored = false;
       for (std::size_t inner = first; inner < last; ++inner)
@@ -253,7 +275,7 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   found.grows = best >= 4;
   // A function that adds is run, as there is something to hold.
   for (const std::size_t function : taking)
-    if (function == all.size() || adding.contains(function) || is_called(all, function)) found.limited = true;
+    if (function == all.size() || adding.contains(function) || is_called(all, function, question)) found.limited = true;
   return found;
 }
 
@@ -330,6 +352,25 @@ int line_of_call(std::string_view source, std::string_view functions) {
       if (!fits(functions, tokens[i]) || (in_loop && !statement.in_loop)) continue;
       found = statement.line;
       in_loop = statement.in_loop;
+    }
+  }
+  return found;
+}
+
+int line_of_call_into(std::string_view source, std::string_view module) {
+  int found = 0, best = 0;
+  for (const Statement& statement : read_statements(source)) {
+    const Tokens& tokens = statement.tokens;
+    for (std::size_t i = 0; i + 4 < tokens.size(); ++i) {
+      if (tokens[i] != module || tokens[i + 1] != "." || (i > 0 && tokens[i - 1] == ".")) continue;
+      std::size_t last = i + 2;
+      while (last + 2 < tokens.size() && tokens[last + 1] == ".") last += 2;
+      if (last + 2 >= tokens.size() || tokens[last + 1] != "(" || tokens[last + 2] == ")") continue;
+      const int here = 1 + (one_of(adders, tokens[last]) ? 2 : 0) + (statement.in_loop ? 1 : 0);
+      if (here >= best && statement.line != found) {
+        found = here == best ? 0 : statement.line;
+        best = here;
+      }
     }
   }
   return found;

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "report/holders/run_functions.hpp"
+
 namespace vramtrack::holders {
 
 struct StoreLine {
@@ -20,6 +22,8 @@ struct StoreQuestion {
   std::string_view of_class;
   std::string_view function;
   int first_line = 0;
+  bool object = false;  // one that its methods add nothing to: the statement that assigns it is meant
+  const FunctionNames* running = nullptr;  // functions of the program that run; nullptr: as the file alone tells
 };
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question);
@@ -39,8 +43,12 @@ bool statement_names(std::string_view source, int line, std::string_view name);
 /// 0: none.
 int line_of_call(std::string_view source, std::string_view functions);
 
-/// Line of the one statement in a loop that calls an object, or a method of it, with arguments: what makes an object of a
-/// library hold more where no statement says so. 0: there are none, or several.
+/// Line of the statement that gives something to a function of a module (`trackit.log(values)`): one that adds by its
+/// name before any other, then one in a loop. 0: there is none, or the choice is open.
+int line_of_call_into(std::string_view source, std::string_view module);
+
+/// Line of the one statement in a loop that calls an object, or a method of it, with arguments: what makes an object of
+/// a library hold more where no statement says so. 0: there are none, or several.
 int line_of_use(std::string_view source, const StoreQuestion& question);
 
 /// Line of the first statement that has `expression` in it (`create_graph`, `atexit.register`); 0: none.

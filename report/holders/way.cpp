@@ -107,11 +107,12 @@ std::string step(const HeldGraph& held, const GraphEdge& edge, bool blank, const
 bool is_of_user(const GraphNode& root) { return (root.flags & (trace::graph_user_code | trace::graph_main)) != 0; }
 
 /// Of a coroutine or generator of the user's that only an event loop or another library leads to, its own place on the
-/// way: `answer() local hidden` says more than how asyncio reaches it.
+/// way: `answer() local hidden` says more than how asyncio reaches it. Of a cycle, in which any object may stand first,
+/// one of the user's: `Writer.deferred`, not `method.__self__.deferred`.
 std::size_t first_of_user(const HeldGraph& held, const std::vector<std::uint32_t>& way) {
   for (std::size_t i = 0; i < way.size(); ++i) {
     if (!held.has(way[i], trace::graph_user_code)) continue;
-    return i > 0 && held.has(way[i], trace::graph_suspended) ? i : 0;
+    return held.has(way[i], trace::graph_suspended) || held.has(way[0], trace::graph_garbage) ? i : 0;
   }
   return 0;
 }

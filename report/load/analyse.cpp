@@ -425,6 +425,7 @@ void add_findings_of_oom(Report& report, std::vector<Finding> of_oom, std::uint3
     if (!is_event) finding.message += " Seen when memory ran out.";
     found.push_back(std::move(finding));
   }
+  findings::drop_repeated(report, found);
   findings::worst_first(found);
 }
 

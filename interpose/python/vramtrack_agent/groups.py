@@ -9,7 +9,7 @@ import types
 from . import native
 from .code_files import is_user_file, module_file
 from .graph import walk_graph
-from .growth import growth_line, limited_in_source
+from .growth import growth_line, limited_in_source, line_of_hook
 from .paths import pattern
 from .plain_types import mro_of, name_of
 from .ways import (
@@ -90,8 +90,10 @@ def _group_of(access: Access, walk: Walk, at: int, groups: dict[str, Group]) -> 
     if access.kind(owner) == "m":
         values = object.__getattribute__(owner, "__dict__")
         label = walk.labels[at]
-        if label in (values.get("_parameters") or ()) or label in (values.get("_buffers") or ()):
+        if label in (values.get("_parameters") or ()):
             return None
+        if label in (values.get("_buffers") or ()) and access.graph(walk.objects[at]) is None:
+            return None  # a buffer that was assigned the result of a forward pass carries its graph from step to step
     text = pattern(walk.describe(at))
     if kind == KEY and _is_collection(owner):
         text = text[: text.rindex("[")] + "[]"
@@ -129,6 +131,15 @@ def measure_graphs(access: Access, groups: dict[str, Group], budget: int) -> Non
             del groups[text]
 
 
+def _common_way(walk: Walk, at: int, last: int | None) -> list[int]:
+    """The way to a tensor, or to what two of them have in common."""
+    way = walk.path(at)
+    if last is None or last == at:
+        return way
+    common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(way, walk.path(last))))
+    return way[: max(common, 2)]
+
+
 def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
     """(variable, file, line of the statement that makes it grow, function, whether that statement adds to it, class
     that it is an attribute of, whether the source limits it) of a holder.
@@ -136,10 +147,7 @@ def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
     Of a group of tensors (`at` its first, `last` its last) what grows is the container at which their ways part:
     `errors` of `errors[0].__traceback__... local batch` and `errors[7]. ...`. Parts of library objects are not named:
     `results`, not `results.queue`."""
-    way = walk.path(at)
-    if last is not None and last != at:
-        common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(way, walk.path(last))))
-        way = way[: max(common, 2)]
+    way = _common_way(walk, at, last)
     root = walk.roots.get(way[0]) or Root("?")
     file, function, first, name, key, of_class = root.file, root.function, root.first_line, "", None, ""
     shown = way[min(1, len(way) - 1)]
@@ -177,7 +185,31 @@ def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
     for word in (" closure ", " default ", " local "):
         if word in variable:
             variable = variable[variable.rindex(word) + len(word) :]
-    return variable, file, found[0], root.name if root.frame_local else "", found[1], of_class, found[2]
+    place = (file, found[0], found[1]) if found[1] else _hooked_at(walk, at, file) or (file, found[0], found[1])
+    return variable, place[0], place[1], root.name if root.frame_local else "", place[2], of_class, found[2]
+
+
+def _file_of_function(o: Any) -> str:
+    if type(o) is types.MethodType:
+        o = o.__func__
+    return o.__code__.co_filename if type(o) is types.FunctionType else ""
+
+
+def _hooked_at(walk: Walk, at: int, file: str) -> tuple[str, int, bool] | None:
+    """The call that registered the hook of a module or an optimizer which leads to a tensor: in the file of the hook's
+    function, or in that of the variable."""
+    way = walk.path(at)
+    for number, position in enumerate(way):
+        label = walk.labels[position]
+        if type(label) is not str or not label.endswith("_hooks") or walk.kinds[position] != ATTRIBUTE:
+            continue
+        if walk.access.kind(walk.objects[walk.parents[position]]) not in ("m", "o"):
+            continue
+        for one in [*map(_file_of_function, (walk.objects[at] for at in way[number:])), file]:
+            line = line_of_hook(one, label) if one and is_user_file(one) else 0
+            if line:
+                return one, line, True
+    return None
 
 
 def _growth(file: str, function: str, first: int, name: str, key: Any = None, of_class: str = "") -> tuple[int, bool]:
@@ -222,8 +254,9 @@ def group_entries(walk: Walk, groups: dict[str, Group], top: int = 12) -> list[d
             entry["lim"] = 1
         if of_class:
             entry["o"] = of_class
-        if group.bounded:
-            entry["max"] = group.bounded
+        bound = group.bounded or _bound(walk.objects[_common_way(walk, group.at, group.last)[-1]])
+        if bound:
+            entry["max"] = bound
         span = group.span
         if span is not None:
             entry["nodes"], entry["all"] = span.nodes, span.complete

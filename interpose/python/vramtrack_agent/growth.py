@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
+import sys
+import types
 
 from .code_files import is_user_file
 from .process import ours
@@ -27,6 +31,8 @@ _ADDERS = frozenset(
         "record",
         "put_nowait",
         "__setitem__",
+        "enter_context",
+        "enter_async_context",
     )
 )
 _ADDING_FUNCTIONS = frozenset(("heappush", "insort", "insort_left", "insort_right", "setitem"))  # to what comes first
@@ -34,6 +40,7 @@ _TAKING_FUNCTIONS = frozenset(("heappop", "heappushpop", "heapreplace"))
 _TAKERS = frozenset(("pop", "popleft", "popitem", "clear", "remove"))
 _largest_source = 300000  # bytes: to parse a larger one would hold the program up
 _trees: dict[Any, Any] = {}  # path -> ast.Module or None; a handful of user files
+_texts: dict[str, str] = {}  # path -> text, of all of the program's own files
 
 
 def source_tree(path: str) -> ast.Module | None:
@@ -73,7 +80,7 @@ def limited_in_source(path: str, function: str, first_line: int, name: str, of_c
     if not scopes:
         scopes = [_scope(tree, function, first_line)]
     for scope in scopes:
-        for node in ast.walk(scope):
+        for node in _nodes_that_run(tree, scope, path):
             if isinstance(node, ast.Call) and _given_first(node, _TAKING_FUNCTIONS, name):
                 return True
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -90,10 +97,47 @@ def limited_in_source(path: str, function: str, first_line: int, name: str, of_c
                     for part in ast.walk(node.value)
                 ):
                     return True
-            elif isinstance(node, (ast.If, ast.While)) and _compares_length(node.test, name):
+            elif isinstance(node, (ast.If, ast.While)) and (_compares_length(node.test, name) or _counts(node)):
                 if _best_in(ast.Module(node.body, []), name, None, in_place=True)[0] >= 4:
                     return True
     return False
+
+
+def _nodes_that_run(tree: ast.AST, scope: ast.AST, path: str) -> list[ast.AST]:
+    """What is in a scope, but for functions that the program calls nowhere: a `reset()` that was forgotten."""
+    idle: set[int] = set()
+    for function in ast.walk(scope):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function is not scope:
+            if not _is_called(tree, function, path):
+                idle.update(map(id, ast.walk(function)))
+    return [node for node in ast.walk(scope) if id(node) not in idle]
+
+
+def _is_called(tree: ast.AST, function: ast.FunctionDef | ast.AsyncFunctionDef, path: str) -> bool:
+    """Whether the program calls a function, or its file names it at all. A library calls `__x__` and `on_x`."""
+    name = function.name
+    if name.startswith(("__", "on_")):
+        return True
+    own = set(map(id, ast.walk(function)))
+    for node in ast.walk(tree):
+        if getattr(node, "attr", getattr(node, "id", None)) == name and id(node) not in own:
+            return True
+    call = re.compile(r"(?<!\w)(?<!def )%s\(" % re.escape(name))
+    return any(call.search(text) for file, text in _user_sources().items() if file != path)
+
+
+def _user_sources() -> dict[str, str]:
+    """The program's own files and their text; a bounded number."""
+    if not _texts:
+        for module in list(sys.modules.values()):
+            file = module.__dict__.get("__file__") if type(module) is types.ModuleType else None
+            if type(file) is str and file.endswith(".py") and is_user_file(file) and len(_texts) < 64:
+                try:
+                    with open(file, encoding="utf-8", errors="replace") as source:
+                        _texts[os.path.abspath(file)] = source.read(_largest_source)
+                except ours():
+                    continue
+    return _texts
 
 
 def _compares_length(test: ast.AST, name: str) -> bool:
@@ -107,6 +151,19 @@ def _compares_length(test: ast.AST, name: str) -> bool:
         if isinstance(node, ast.Compare)
         for side in [node.left, *node.comparators]
     )
+
+
+def _counts(node: ast.AST) -> bool:
+    """`if self.count < self.size:` with `self.count += 1` below it. A `while` of that kind is any loop."""
+    if not isinstance(node, ast.If) or not any(isinstance(part, ast.Compare) for part in ast.walk(node.test)):
+        return False
+    for below in node.body:
+        for part in ast.walk(below):
+            if isinstance(part, ast.AugAssign) and isinstance(part.op, ast.Add):
+                counter = _last_name(part.target)
+                if counter is not None and _mentions(node.test, counter):
+                    return True
+    return False
 
 
 def _last_name(node: ast.AST) -> str | None:
@@ -232,6 +289,24 @@ def _changed_by_callee(tree: ast.AST, call: ast.Call, name: str) -> int:
     return 0
 
 
+def line_of_hook(path: str, table: str) -> int:
+    """Line of the last call in a file that registers a hook which torch keeps in `table`: `register_forward_hook` for
+    `_forward_hooks`, `register_step_post_hook` for `_optimizer_step_post_hooks`. 0: none."""
+    tree = source_tree(path)
+    name = table.strip("_").replace("optimizer_", "")[:-1]
+    return max(
+        (
+            node.lineno
+            for node in ast.walk(tree or ast.Module([], []))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr.startswith("register_")
+            and node.func.attr.endswith(name)
+        ),
+        default=0,
+    )
+
+
 def read_in_statement(path: str, line: int, name: str) -> bool:
     """Whether the simple statement (or the head of the compound one) at `line` reads `name`: then no `del` fits before
     it. True as well when that cannot be told."""
@@ -294,7 +369,7 @@ def _best_in(scope: ast.AST, name: str, key: Any, in_place: bool = False) -> tup
             score = 4
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in _ADDERS and _adds_to(node.func.value, name, key):
-                score = 4
+                score = 4.2  # before an assignment to an element, which may take the place of another
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name and node.decorator_list:
             score = 0.5  # a cached function: it grows by being called
         elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)) and _last_name(node.target) == name:
@@ -308,8 +383,9 @@ def _best_in(scope: ast.AST, name: str, key: Any, in_place: bool = False) -> tup
 
 
 def forget_sources() -> None:
-    """What was parsed for one analysis."""
+    """What was read for one analysis."""
     _trees.clear()
+    _texts.clear()
 
 
 def set_in(scope: ast.AST, name: str) -> int:

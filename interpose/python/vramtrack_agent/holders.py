@@ -259,6 +259,7 @@ class Walk(Paths):
             self._expand_tensor(o, at)
             return
         if what == "o" and not self.wide:
+            self._expand_hooks(o, at)
             return
         line = mro_of(t)
         if dict in line:
@@ -298,6 +299,13 @@ class Walk(Paths):
         elif self.wide and dict not in line and list not in line and tuple not in line:
             for value in self.referents(o):
                 self._reach(value, at, ANY, None)
+
+    def _expand_hooks(self, optimizer: Any, at: int) -> None:
+        """What the hooks of an optimizer refer to is the script's data."""
+        values = object.__getattribute__(optimizer, "__dict__")
+        for name in list(values):
+            if type(name) is str and name.endswith("_hooks"):
+                self._reach(values[name], at, ATTRIBUTE, name)
 
     def _expand_tensor(self, o: Any, at: int) -> None:
         try:

@@ -55,13 +55,16 @@ class Paths:
         return way
 
     def below_optimizer(self, at: int) -> bool:
-        """Whether the way to `at` leads through an optimizer: its state, not the script's data."""
+        """Whether the way to `at` leads through an optimizer, but for its hooks: its state, not the script's data."""
         parent = self.parents[at]
         if parent < 0:
             return False
+        if self.access.kind(self.objects[parent]) == "o":
+            label = self.labels[at]
+            return not (type(label) is str and label.endswith("_hooks"))
         known = self._below.get(parent)
         if known is None:
-            known = self._below[parent] = self.access.kind(self.objects[parent]) == "o" or self.below_optimizer(parent)
+            known = self._below[parent] = self.below_optimizer(parent)
         return known
 
     def root(self, at: int) -> Root:

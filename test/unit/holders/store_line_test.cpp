@@ -83,6 +83,46 @@ TEST_CASE("a method that would empty it counts only where it is called") {
   CHECK(store_line(text + "a.drop()\n", {"xs", "A", "", 0}).limited);
 }
 
+TEST_CASE("a method counts as called where the program runs it, in any of its files") {
+  const std::string bus =
+      "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n  def drop(self, x):\n    self.xs.remove(x)\n";
+  const std::string_view idle[] = {bus, "class Job:\n  def close(self):\n    bus.drop(self)\nJob().run()\n"};
+  const std::string_view used[] = {bus, "class Job:\n  def close(self):\n    bus.drop(self)\nJob().close()\n"};
+  const std::string_view library[] = {bus, "class Job(lib.Base):\n  def close(self):\n    bus.drop(self)\n"};
+  const auto limited = [&](std::span<const std::string_view> sources) {
+    const FunctionNames running = functions_that_run(sources);
+    return store_line(bus, {"xs", "Bus", "", 0, false, &running}).limited;
+  };
+  CHECK_FALSE(limited(idle));
+  CHECK(limited(used));
+  CHECK(limited(library));
+}
+
+TEST_CASE("a counter that is compared before it is raised limits what is added with it") {
+  const auto limited = [](const std::string& head, const std::string& body) {
+    const std::string text =
+        "class Pool:\n  def put(self, x):\n    " + head + "\n" + body + "      self.xs.append(x)\n";
+    return store_line(text, {"xs", "Pool", "", 0}).limited;
+  };
+  CHECK(limited("if self.count < self.size:", "      self.count += 1\n"));
+  CHECK_FALSE(limited("while self.count < self.size:", "      self.count += 1\n"));  // any loop
+  CHECK_FALSE(limited("if self.count < self.size:", ""));
+  CHECK_FALSE(limited("if x:", "      self.count += 1\n"));
+}
+
+TEST_CASE("the call into a library that hands something over is told from those that do not") {
+  CHECK(line_of_call_into("import track\ntrack.init('x')\nfor i in range(3):\n  track.log({'i': i})\n", "track") == 4);
+  CHECK(line_of_call_into("track.a(1)\ntrack.b(2)\n", "track") == 0);
+  CHECK(line_of_call_into("other.track.log(1)\ntrack.finish()\n", "track") == 0);
+}
+
+TEST_CASE("an object is stored by its assignment, not by what its methods do") {
+  const std::string text =
+      "class A:\n  def __init__(self):\n    self.log = B(self)\n  def f(self, x):\n    self.log.log(x)\n";
+  CHECK(store_line(text, {"log", "A", "", 0}).line == 5);
+  CHECK(store_line(text, {"log", "A", "", 0, true, nullptr}).line == 3);
+}
+
 TEST_CASE("a source that is cut off or no source at all is read to its end") {
   for (std::size_t length = 0; length <= source.size(); ++length)
     (void)store_line(source.substr(0, length), {"losses", "", "train", 0});

@@ -132,4 +132,40 @@ TEST_CASE("a trace that kept no floors shows none") {
   CHECK(rise_of(site) == Rise::none);
 }
 
+TEST_CASE("a pool that is replaced at random keeps its level, as does a list that each round begins anew") {
+  std::mt19937 random(7);
+  Program pool;
+  for (int i = 0; i < 400; ++i) {
+    pool.allocate(512 * kib);
+    if (pool.alive.size() > 50) {
+      std::swap(pool.alive.front(), pool.alive[random() % pool.alive.size()]);
+      pool.free_oldest();
+    }
+  }
+  CHECK(level_is_kept(pool.site, pool.site.live_bytes));
+  Program rounds;
+  for (int i = 0; i < 400; ++i) {
+    if (i % 20 == 0) rounds.free_all();
+    rounds.allocate(512 * kib);
+  }
+  CHECK(level_is_kept(rounds.site, rounds.site.live_bytes));
+}
+
+TEST_CASE("the level of a leak says nothing against it, nor does that of what was let go since") {
+  const int every = GENERATE(1, 2, 5);
+  Program leak;
+  for (int i = 0; i < 400; ++i) {
+    leak.allocate(512 * kib);
+    if (i % every != 0) {  // a temporary
+      std::swap(leak.alive.front(), leak.alive.back());
+      leak.free_oldest();
+    }
+  }
+  INFO(every);
+  CHECK_FALSE(level_is_kept(leak.site, leak.site.live_bytes));
+  const std::uint64_t bytes = leak.site.live_bytes;
+  leak.free_all();
+  CHECK_FALSE(level_is_kept(leak.site, bytes));
+}
+
 }  // namespace vramtrack
