@@ -52,23 +52,21 @@ def root_modules(access: Access, modules: list[Any]) -> list[Any]:
 def optimizer_values(optimizer: Any) -> list[tuple[str, int, Any]]:
     """(name, id of its parameter, value) of an optimizer's state, also of what lies within lists and dicts there."""
     found: list[tuple[str, int, Any]] = []
-
-    def add(name: str, parameter: int, value: Any, depth: int) -> None:
-        if type(value) in (list, tuple):
-            items = [(name, item) for item in value]
-        elif type(value) is dict:
-            items = [("%s.%s" % (name, key), item) for key, item in list(value.items())]
-        else:
-            found.append((name, parameter, value))
-            return
-        for path, item in items if depth else ():
-            add(path, parameter, item, depth - 1)
-
     values = object.__getattribute__(optimizer, "__dict__")
     for parameter, state in list((values.get("state") or {}).items()):
-        if hasattr(state, "items"):
-            for name, value in list(state.items()):
-                add(str(name), id(parameter), value, 3)
+        if not hasattr(state, "items"):
+            continue
+        open_ones = [(str(name), value, 3) for name, value in list(state.items())]
+        while open_ones:  # no function that calls itself: its closure would be a cycle, which keeps what it saw
+            name, value, depth = open_ones.pop()
+            if type(value) in (list, tuple):
+                inner = [(name, item, depth - 1) for item in value]
+            elif type(value) is dict:
+                inner = [("%s.%s" % (name, key), item, depth - 1) for key, item in list(value.items())]
+            else:
+                found.append((name, id(parameter), value))
+                continue
+            open_ones.extend(inner if depth else ())
     return found
 
 
