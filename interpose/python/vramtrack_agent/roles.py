@@ -56,7 +56,7 @@ def optimizer_values(optimizer: Any) -> list[tuple[str, int, Any]]:
     for parameter, state in list((values.get("state") or {}).items()):
         if not hasattr(state, "items"):
             continue
-        open_ones = [(str(name), value, 3) for name, value in list(state.items())]
+        open_ones = [(str(name), value, 3) for name, value in reversed(list(state.items()))]
         while open_ones:  # no function that calls itself: its closure would be a cycle, which keeps what it saw
             name, value, depth = open_ones.pop()
             if type(value) in (list, tuple):
@@ -66,7 +66,7 @@ def optimizer_values(optimizer: Any) -> list[tuple[str, int, Any]]:
             else:
                 found.append((name, id(parameter), value))
                 continue
-            open_ones.extend(inner if depth else ())
+            open_ones.extend(reversed(inner) if depth else ())
     return found
 
 
