@@ -133,8 +133,8 @@ std::optional<HolderReport> main_holder(const HolderMoment& moment) {
       at->second.count = 1;
       if (!fresh) join(at->second, row);
     }
-    // Elements of a container, or what they have in turn: that is the one to name. Numbered attributes are names.
-    const bool named = row.kind == "attribute" && (!row.parent || row.path.find('#') != std::string::npos);
+    // Elements of a container, or what they have in turn: that is the one to name. The parts of a model have names.
+    const bool named = row.kind == "attribute" && (!row.parent || row.path.find('[') == std::string::npos);
     if (!can_go(row) || (row.count > 1 && !named && (row.parent || !row.also_held_by.empty()))) continue;
     const HolderReport* over = above(moment, row);
     while (over != nullptr && over->count > 1) over = above(moment, *over);

@@ -165,7 +165,8 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
 }
 
 bool BirthJudge::is_made_by(std::uint32_t site, Bytes bytes, Bytes all) const {
-  return 4 * bytes >= 3 * all && 4 * bytes >= 3 * sites_.at(site);
+  const auto whole = sites_.find(site);  // what no object holds is not in it
+  return 4 * bytes >= 3 * all && (whole == sites_.end() || 4 * bytes >= 3 * whole->second);
 }
 
 Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) const {
