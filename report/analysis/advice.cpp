@@ -214,10 +214,10 @@ class Adviser {
 
   void graph_without_backward() {
     const auto wanted = [](const PeakPart& part) { return part.graph_unused; };
-    const Bytes bytes = sum(wanted),
-                used = sum([](const PeakPart&part) {
-                  return part.phase == "forward" && !part.graph_unused && !lasting(part.share.role);
-                });
+    const Bytes bytes = sum(wanted);
+    const Bytes used = sum([](const PeakPart& part) {
+      return part.phase == "forward" && !part.graph_unused && !lasting(part.share.role);
+    });
     const PeakPart* const most = largest(wanted);
     // In a step that has a backward pass, some lines save nothing for it.
     if (most == nullptr || raised_in_ != "forward" || bytes < used) return;
@@ -295,9 +295,8 @@ class Adviser {
       }
       // Where the peak is in the backward pass of a layer, some of what that one saved can be gone already; what the
       // backward pass makes there is not yet there when a layer has just been computed again.
-      const Bytes in_layer = sum([&](const PeakPart& part) {
-        return part.phase == "backward" && passes(part) && !layer_of(part).empty();
-      });
+      const Bytes in_layer = sum(
+          [&](const PeakPart& part) { return part.phase == "backward" && passes(part) && !layer_of(part).empty(); });
       const Bytes recomputed = in_layer > 0 ? std::max(current, most - std::min(most, in_layer)) : most;
       // What comes after the layers, such as the loss, is gone when one of them is computed again; but not what the
       // backward pass makes there.
@@ -318,8 +317,7 @@ class Adviser {
           "The " + std::to_string(layers.size()) + " modules " + every + " save " + human_bytes(all) +
               " for the backward pass",
           "Run each through torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False): only its output is "
-          "kept, "
-          "and it is computed again in the backward pass.",
+          "kept, and it is computed again in the backward pass.",
           nullptr, every);
     }
   }

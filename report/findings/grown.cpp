@@ -146,8 +146,8 @@ bool is_put_together(const Report& report, const std::string& variable) {
 }
 
 bool was_put_together(const Report& report, SiteId id) {
-  const auto site = std::ranges::find(report.sites, id, &SiteReport::id);
-  if (site == report.sites.end()) return false;
+  const SiteReport* const site = find_site(report, id);
+  if (site == nullptr) return false;
   return std::ranges::any_of(report.sites, [&](const SiteReport& other) {
     if (other.id == id || other.layer != site->layer || other.device != site->device) return false;
     // The allocator's blocks are up to 1 MiB larger than what is asked for, and the last result may be there twice.
@@ -226,8 +226,7 @@ std::vector<Grown> grown_holders(const Report& report) {
 
 const SiteReport* main_site(const Report& report, const HolderReport& row) {
   for (const SiteId id : row.sites)
-    for (const SiteReport& site : report.sites)
-      if (site.id == id) return &site;
+    if (const SiteReport* site = find_site(report, id)) return site;
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 // One module whose weight, gradient and optimizer state together are most of what the model needs.
 #include "report/findings/registry.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {

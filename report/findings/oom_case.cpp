@@ -4,7 +4,6 @@
 #include <array>
 #include <map>
 
-#include "report/findings/registry.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -100,6 +99,7 @@ OomCase oom_case(const Report& report, const OomReport& oom) {
   seen.named = by_role["python"];
   seen.workspaces = by_role["workspace"];
   seen.passing += by_role["temporary"] + by_role["unknown"];
+  seen.holders = holders_by_variable(report);
   seen.evaluation = why_evaluation(report);
   return seen;
 }

@@ -114,8 +114,7 @@ bool is_running_pass(const Report& report, const OomCase& seen, const HolderRepo
   if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
   if (report.steps.count > 0) return row.first_step == report.steps.count;
   if (row.kind == "local" && row.type == "torch.Tensor") {  // of one layer after the other, not of many passes
-    const std::vector<std::vector<Holder>> holders = holders_by_variable(report);
-    const Holder* const local = observed(holders, row.path);
+    const Holder* const local = observed(seen.holders, row.path);
     if (local != nullptr && local->graphs > 0 && local->uses < few_passes) return true;
   }
   return row.kind == "library" || !row.library.empty() || seen.in_backward;
@@ -181,31 +180,30 @@ std::string let_hold_less(const HolderReport& row, const std::string& variable) 
 }
 
 /// The single numbers to which a statement adds the loss of one pass after the other, for one backward pass to come:
-/// `total += loss`, `losses.append(loss)`. nullopt: there are none.
-std::optional<Holder> added_losses(const Report& report) {
-  std::optional<Holder> found;
-  for (const std::vector<Holder>& seen : holders_by_variable(report)) {
-    const Holder& last = seen.back();
+/// `total += loss`, `losses.append(loss)`. nullptr: there are none.
+const Holder* added_losses(const OomCase& seen) {
+  const Holder* found = nullptr;
+  for (const std::vector<Holder>& looks : seen.holders) {
+    const Holder& last = looks.back();
     const bool loss = last.graphs > 0 && last.bytes <= sizeof(double) * last.count;
     if (!loss || !last.grows || !last.at_end || last.uses < few_passes || last.steps > 1) continue;
-    if (!found || last.nodes > found->nodes) found = last;
+    if (found == nullptr || last.nodes > found->nodes) found = &last;
   }
   return found;
 }
 
 /// Whether what one backward pass is to work off at once fills the device. The passes before the one that runs are not
 /// helped by a smaller batch.
-bool tell_added_losses(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
-  const std::optional<Holder> losses = added_losses(report);
-  if (!losses || 2 * seen.graphs < oom.live_bytes || !seen.evaluation.empty()) return false;
+bool tell_added_losses(const OomReport& oom, const OomCase& seen, Finding& finding) {
+  const Holder* const losses = added_losses(seen);
+  if (losses == nullptr || 2 * seen.graphs < oom.live_bytes || !seen.evaluation.empty()) return false;
   finding.variable = losses->variable;
   finding.message += " `" + losses->variable + "` (" + kind_of_variable(*losses) + ") adds up the losses of about " +
                      human_count(losses->uses) +
                      " passes, each of which keeps all that it saved until one `backward()` works them off together.";
   finding.fix =
       "Call `backward()` on the loss of each pass, divided by their number: gradients add up, and what the pass saved "
-      "is "
-      "freed. Keep its number for the sum: `" +
+      "is freed. Keep its number for the sum: `" +
       losses->variable + (losses->count > 1 ? ".append(loss.item())`." : " += loss.item()`.") +
       " Where each pass needs the one before (a recurrent loop), cut the sequence and detach the state between the "
       "pieces.";
@@ -226,7 +224,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     if (holders.size() == 5) break;
   }
   finding.evidence["holders"] = std::move(holders);
-  if (tell_added_losses(report, oom, seen, finding)) return;
+  if (tell_added_losses(oom, seen, finding)) return;
   const std::optional<HolderReport> main = main_holder(moment);
   if (!main || 20 * main->retained_bytes < oom.live_bytes) return;
   // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
@@ -250,8 +248,9 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     if (2 * main->retained_bytes >= oom.live_bytes) finding.fix = main->fix + (seen.in_pieces ? " " + finding.fix : "");
     return;
   }
-  finding.variable = exception_of(main->variable.empty() ? main->path : main->variable);
-  const bool of_exception = *finding.variable != (main->variable.empty() ? main->path : main->variable);
+  const std::string& name = main->variable.empty() ? main->path : main->variable;
+  finding.variable = exception_of(name);
+  const bool of_exception = *finding.variable != name;
   const std::string also = of_exception ? "" : held_also(moment, *main);  // its frames hold much together
   const std::string adds =
       main->line_adds && main->file && main->line ? ", to which " + place(*main->file, *main->line) + " adds," : "";
@@ -327,18 +326,17 @@ Finding describe(const Report& report, const OomReport& oom) {
     return finding;
   }
   const auto held = held_by_script(report);
-  const auto observed = holders_by_variable(report);
   Json holders = Json::array();
   for (const auto& [chain, sum] : held) {
     holders.push_back({{"holder", chain},
-                       {"variable", observed_variable(observed, chain)},
+                       {"variable", observed_variable(seen.holders, chain)},
                        {"bytes", sum.bytes},
                        {"tensors", sum.count}});
     if (holders.size() == 5) break;
   }
   if (!held.empty()) {
     const auto& [chain, sum] = held.front();
-    finding.variable = observed_variable(observed, chain);
+    finding.variable = observed_variable(seen.holders, chain);
     finding.message += " `" + *finding.variable + "` (" + chain + ") alone holds " + plural(sum.count, "tensor") +
                        " of " + human_bytes(sum.bytes) + "; letting it go would return that.";
     finding.evidence["freeable_bytes"] = sum.bytes;

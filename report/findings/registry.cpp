@@ -117,13 +117,6 @@ const Holder* observed(const std::vector<std::vector<Holder>>& holders, const st
 
 bool is_bounded(const Holder& holder) { return holder.bound != 0 || holder.limited; }
 
-Bytes peak_bytes(const Report& report) {
-  Bytes tensors = 0, cuda = 0;
-  for (const Total& total : report.totals)
-    if (is_whole(report, total)) (total.layer == "tensor" ? tensors : cuda) += total.peak_bytes;
-  return tensors != 0 ? tensors : cuda;
-}
-
 bool growth_went_on(const Report& report, std::uint32_t step) {
   const Json* series = note(report, std::string(trace::note_key::step_live));
   if (series == nullptr || !series->is_array() || series->size() < 4) return true;

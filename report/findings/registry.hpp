@@ -49,9 +49,6 @@ const Holder* observed(const std::vector<std::vector<Holder>>& holders, const st
 /// Also when the run was too short to reach the bound.
 bool is_bounded(const Holder& holder);
 
-/// The most that the tensor layer (or, without one, the cuda layer) held, all devices.
-Bytes peak_bytes(const Report& report);
-
 /// Whether blocks kept surviving after `step`, at the pace seen before, until the last step (note `step_live`).
 /// True as well when too few steps followed to tell.
 bool growth_went_on(const Report& report, std::uint32_t step);

@@ -90,8 +90,7 @@ class Builder {
 
   HeldGraph build() {
     for (std::uint32_t i = 0; i < held_.root; ++i)
-      if ((graph_.nodes[i].flags & trace::graph_root) != 0 || graph_.nodes[i].kind == GraphNodeKind::cxx_root)
-        edges_.push_back({held_.root, i});
+      if (is_root(i)) edges_.push_back({held_.root, i});
     for (const GraphEdge& edge : graph_.edges)
       if ((edge.flags & trace::graph_borrowed) == 0) edges_.push_back({edge.from, edge.to});
     link();
@@ -126,6 +125,11 @@ class Builder {
     }
   }
 
+  bool is_root(std::uint32_t node) const {
+    const GraphNode& at = graph_.nodes[node];
+    return (at.flags & trace::graph_root) != 0 || at.kind == GraphNodeKind::cxx_root;
+  }
+
   /// Whether a root is a call's own: a frame of a library in the thread that took the graph, or what only native code
   /// refers to while a statement runs. Both let go when the call returns.
   bool is_of_a_call(std::uint32_t node) const {
@@ -142,15 +146,13 @@ class Builder {
     if (graph_.moment() == trace::GraphMoment::exit) return;
     std::vector<bool> kept(size()), passing(size());
     for (std::uint32_t i = 0; i < held_.root; ++i) {
-      const bool is_root =
-          (graph_.nodes[i].flags & trace::graph_root) != 0 || graph_.nodes[i].kind == GraphNodeKind::cxx_root;
-      if (is_root && !is_of_a_call(i) && !kept[i]) mark(i, kept);
+      if (is_root(i) && !is_of_a_call(i) && !kept[i]) mark(i, kept);
     }
     for (std::uint32_t i = 0; i < held_.root; ++i)
       if (!kept[i] && is_of_a_call(i) && !passing[i]) mark(i, passing);
-    std::erase_if(edges_,
-                  [&](const auto& edge) { return passing[edge.first] && !kept[edge.first] && kept[edge.second]; });
-    link();
+    const std::size_t passed_over = std::erase_if(
+        edges_, [&](const auto& edge) { return passing[edge.first] && !kept[edge.first] && kept[edge.second]; });
+    if (passed_over != 0) link();
   }
 
   /// Finds nodes that reach all that no root does: a depth-first search from each in turn leaves, in reverse, exactly

@@ -94,12 +94,9 @@ std::vector<const trace::HeapGraph*> choose(const trace::TraceFile& trace, std::
 
 /// The file of a site's own line.
 std::string file_of(const Report& report, SiteId id) {
-  for (const SiteReport& site : report.sites) {
-    if (site.id != id) continue;
-    const std::optional<FrameId> frame = own_frame(report, site);
-    return frame && is_own_frame(report.frames[*frame]) ? report.frames[*frame].file : "";
-  }
-  return "";
+  const SiteReport* const site = find_site(report, id);
+  const std::optional<FrameId> frame = site == nullptr ? std::nullopt : own_frame(report, *site);
+  return frame && is_own_frame(report.frames[*frame]) ? report.frames[*frame].file : "";
 }
 
 /// Functions that run, by the files of the user's code that the graph and the call sites know.
@@ -117,14 +114,20 @@ FunctionNames running_functions(const Report& report, const trace::HeapGraph& gr
   return functions_that_run(sources);
 }
 
+/// The call sites of a row that are listed, the most bytes first.
+std::vector<const SiteReport*> sites_of(const Report& report, const HolderReport& row) {
+  std::vector<const SiteReport*> sites;
+  for (const SiteId id : row.sites)
+    if (const SiteReport* site = find_site(report, id)) sites.push_back(site);
+  return sites;
+}
+
 /// A holder is also known by what allocated its memory: `torch.load`.
 void know_by_birth(const Report& report, HolderReport& row) {
   if (!row.known.empty()) return;
   std::vector<std::string> files;
-  for (const SiteId id : row.sites)
-    for (const SiteReport& site : report.sites)
-      if (site.id == id)
-        for (const FrameId frame : site.stack) files.push_back(report.frames[frame].file);
+  for (const SiteReport* site : sites_of(report, row))
+    for (const FrameId frame : site->stack) files.push_back(report.frames[frame].file);
   const HoldingStep any[] = {{"*", ""}};
   if (const KnownHolder* known = known_holder(any, files); known != nullptr && !known->born.empty()) {
     row.known = known->what;
@@ -147,45 +150,37 @@ std::string package_of(const std::string& file) {
 void place_by_call(const Report& report, SourceLines& source, HolderReport& row) {
   const std::string package = package_of(row.library);
   if (row.line_adds || package.empty() || package.ends_with("/torch/")) return;
-  for (const SiteId id : row.sites)
-    for (const SiteReport& site : report.sites) {
-      if (site.id != id) continue;
-      const std::optional<FrameId> own = own_frame(report, site);
-      if (!own || !is_own_frame(report.frames[*own]) || report.frames[*own].line <= 0) continue;
-      const bool called = std::any_of(site.stack.begin(), site.stack.end(),
-                                      [&](FrameId frame) { return report.frames[frame].file.starts_with(package); });
-      if (!called) continue;
-      row.file = report.frames[*own].file;
-      row.line = report.frames[*own].line;
-      row.line_adds = row.line_calls = true;
-      return;
-    }
+  const auto set = [&](const std::string& file, int line) {
+    row.file = file;
+    row.line = line;
+    row.line_adds = row.line_calls = true;
+  };
+  const std::vector<const SiteReport*> sites = sites_of(report, row);
+  for (const SiteReport* site : sites) {
+    const std::optional<FrameId> own = own_frame(report, *site);
+    if (!own || !is_own_frame(report.frames[*own]) || report.frames[*own].line <= 0) continue;
+    const bool called =
+        std::ranges::any_of(site->stack, [&](FrameId frame) { return report.frames[frame].file.starts_with(package); });
+    if (called) return set(report.frames[*own].file, report.frames[*own].line);
+  }
   const std::string_view folder = std::string_view(package).substr(0, package.size() - 1);
-  for (const SiteId id : row.sites)
-    for (const SiteReport& site : report.sites) {
-      if (site.id != id) continue;
-      for (const FrameId frame : site.stack) {
-        const std::string& file = report.frames[frame].file;
-        if (!is_own_frame(report.frames[frame])) continue;
-        const int line = line_of_call_into(source.text(file), folder.substr(folder.rfind('/') + 1));
-        if (line == 0) continue;
-        row.file = file;
-        row.line = line;
-        row.line_adds = row.line_calls = true;
-        return;
-      }
+  for (const SiteReport* site : sites)
+    for (const FrameId frame : site->stack) {
+      const std::string& file = report.frames[frame].file;
+      if (!is_own_frame(report.frames[frame])) continue;
+      const int line = line_of_call_into(source.text(file), folder.substr(folder.rfind('/') + 1));
+      if (line != 0) return set(file, line);
     }
 }
 
 /// The user's frames, innermost first, that were running when the first blocks of a row were made, and are so now.
 std::vector<const Frame*> running_frames(const Report& report, const OomReport& oom, const HolderReport& row) {
   std::vector<const Frame*> running;
-  for (const SiteReport& site : report.sites) {
-    if (row.sites.empty() || site.id != row.sites.front()) continue;
-    for (const FrameId frame : site.stack)
-      if (is_own_frame(report.frames[frame]) && std::ranges::find(oom.stack, frame) != oom.stack.end())
-        running.push_back(&report.frames[frame]);
-  }
+  const SiteReport* const site = row.sites.empty() ? nullptr : find_site(report, row.sites.front());
+  if (site == nullptr) return running;
+  for (const FrameId frame : site->stack)
+    if (is_own_frame(report.frames[frame]) && std::ranges::find(oom.stack, frame) != oom.stack.end())
+      running.push_back(&report.frames[frame]);
   return running;
 }
 

@@ -34,6 +34,11 @@ std::optional<FrameId> first(const Report& report, const std::vector<FrameId>& s
 
 }  // namespace
 
+const SiteReport* find_site(const Report& report, SiteId id) {
+  const auto at = std::ranges::find(report.sites, id, &SiteReport::id);
+  return at == report.sites.end() ? nullptr : &*at;
+}
+
 std::string_view file_name(std::string_view path) noexcept {
   const std::size_t slash = path.rfind('/');
   return slash == path.npos ? path : path.substr(slash + 1);
@@ -111,6 +116,13 @@ bool is_whole(const Report& report, const Total& total) noexcept {
   return total.kind == "all" || std::ranges::none_of(report.totals, [&](const Total& other) {
            return other.kind == "all" && other.layer == total.layer && other.device == total.device;
          });
+}
+
+Bytes peak_bytes(const Report& report) {
+  Bytes tensors = 0, cuda = 0;
+  for (const Total& total : report.totals)
+    if (is_whole(report, total)) (total.layer == "tensor" ? tensors : cuda) += total.peak_bytes;
+  return tensors != 0 ? tensors : cuda;
 }
 
 bool is_main_layer(const Report& report, const SiteReport& site) {

@@ -23,6 +23,9 @@ std::optional<FrameId> own_frame(const Report& report, const SiteReport& site);
 /// The same of a stack alone.
 std::optional<FrameId> own_frame(const Report& report, const std::vector<FrameId>& stack);
 
+/// The site with that number; nullptr: it is none, or was left out (--min-size).
+const SiteReport* find_site(const Report& report, SiteId id);
+
 /// The last component of a path.
 std::string_view file_name(std::string_view path) noexcept;
 
@@ -45,9 +48,12 @@ Bytes model_bytes(const BytesByName& roles);
 /// not say, the site's own highest.
 Bytes at_peak(const SiteReport& site) noexcept;
 
-/// Totals of devices that can be added up: of each layer of a device the one of all kinds, or of each kind where there is
-/// none of all.
+/// Totals of devices that can be added up: of each layer of a device the one of all kinds, or of each kind where there
+/// is none of all.
 bool is_whole(const Report& report, const Total& total) noexcept;
+
+/// The most that the tensor layer (or, without one, the cuda layer) held, all devices.
+Bytes peak_bytes(const Report& report);
 
 /// Sites that can be added up without counting memory twice: all but the segments of a caching allocator whose blocks
 /// are in the tensor layer of the same device.

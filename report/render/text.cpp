@@ -78,35 +78,37 @@ void write_findings(const TextPage& page) {
   }
 }
 
+void write_oom(const TextPage& page, const OomReport& oom) {
+  const std::string what = "Out of memory";
+  std::vector<std::string> lines =
+      wrapped(what + " at " + human_duration(oom.time) + " on cuda:" + std::to_string(oom.device) + ": asked for " +
+                  glued(human_bytes(oom.requested_bytes)) + ", live " + glued(human_bytes(oom.live_bytes)) +
+                  ", reserved " + glued(human_bytes(oom.reserved_bytes)),
+              page.width);
+  lines[0] = page.styled(style::red, what) + lines[0].substr(what.size());
+  page.out << '\n';
+  page.write_lines(lines, 0);
+  std::size_t shown = 0;
+  for (const FrameId id : oom.stack) {
+    const Frame& frame = page.report.frames[id];
+    if (!is_own_frame(frame)) continue;
+    const std::string place = place_of(page.report, frame.file, frame.line, page.width / 2);
+    const std::string code = utf8::printable(frame.source ? utf8::trimmed(*frame.source) : frame.function);
+    const std::size_t used = 4 + utf8::width(place) + 2;
+    page.out << "    " << place << "  " << cut_code(code, page.width > used ? page.width - used : 0) << '\n';
+    if (++shown == 3) break;
+  }
+}
+
+/// All, or of many the first ones and the last.
 void write_ooms(const TextPage& page) {
   constexpr std::size_t most = 3;
   const std::vector<OomReport>& all = page.report.ooms;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (i == most - 1 && all.size() > most) {  // the last one is shown
-      page.out << "\n... and " << plural(all.size() - most, "more time") << '\n';
-      i = all.size() - 1;
-    }
-    const OomReport& oom = all[i];
-    const std::string what = "Out of memory";
-    std::vector<std::string> lines =
-        wrapped(what + " at " + human_duration(oom.time) + " on cuda:" + std::to_string(oom.device) + ": asked for " +
-                    glued(human_bytes(oom.requested_bytes)) + ", live " + glued(human_bytes(oom.live_bytes)) +
-                    ", reserved " + glued(human_bytes(oom.reserved_bytes)),
-                page.width);
-    lines[0] = page.styled(style::red, what) + lines[0].substr(what.size());
-    page.out << '\n';
-    page.write_lines(lines, 0);
-    std::size_t shown = 0;
-    for (const FrameId id : oom.stack) {
-      const Frame& frame = page.report.frames[id];
-      if (!is_own_frame(frame)) continue;
-      const std::string place = place_of(page.report, frame.file, frame.line, page.width / 2);
-      const std::string code = utf8::printable(frame.source ? utf8::trimmed(*frame.source) : frame.function);
-      const std::size_t used = 4 + utf8::width(place) + 2;
-      page.out << "    " << place << "  " << cut_code(code, page.width > used ? page.width - used : 0) << '\n';
-      if (++shown == 3) break;
-    }
-  }
+  const std::size_t first = all.size() <= most ? all.size() : most - 1;
+  for (std::size_t i = 0; i < first; ++i) write_oom(page, all[i]);
+  if (first == all.size()) return;
+  page.out << "\n... and " << plural(all.size() - most, "more time") << '\n';
+  write_oom(page, all.back());
 }
 
 void write_losses(const TextPage& page) {

@@ -101,10 +101,7 @@ const HolderMoment* moment_to_show(const Report& report) {
 
 /// A look that saw most of what ever was, or one on the way there.
 std::string when_of(const Report& report, const HolderMoment& moment) {
-  Bytes highest = 0;
-  for (const Total& total : report.totals)
-    if (total.layer == "tensor" && is_whole(report, total)) highest += total.peak_bytes;
-  if (2 * moment.held_bytes >= highest) return "when most was alive";
+  if (2 * moment.held_bytes >= peak_bytes(report)) return "when most was alive";
   return moment.step > 0 ? "at step " + std::to_string(moment.step) : "at " + human_duration(moment.time);
 }
 

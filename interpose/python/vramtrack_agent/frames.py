@@ -10,7 +10,7 @@ from .threads import has_gil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any, Tuple
 
     Running = Tuple[FrameType, int]  # a frame, and the index of its thread
@@ -49,6 +49,11 @@ def all_frames() -> list[Running]:
             frame = frame.f_back
     threads.clear()  # the frame of this call is in it: a cycle that would keep all the others
     return found
+
+
+def calls_module(code: CodeType) -> bool:
+    """Whether it is the function in which torch calls an nn.Module."""
+    return code.co_name == "_call_impl" and code.co_filename.endswith("/torch/nn/modules/module.py")
 
 
 def _is_traced() -> bool:

@@ -80,37 +80,43 @@ def limited_in_source(path: str, function: str, first_line: int, name: str, of_c
     if not scopes:
         scopes = [_scope(tree, function, first_line)]
     for scope in scopes:
-        for node in _nodes_that_run(tree, scope, path):
-            if isinstance(node, ast.Call) and _given_first(node, _TAKING_FUNCTIONS, name):
+        idle: set[int] | None = None  # asked for only where something would limit it: it reads the program's files
+        for node in ast.walk(scope):
+            if not _limits(node, name):
+                continue
+            if idle is None:
+                idle = _idle_nodes(tree, scope, path)
+            if id(node) not in idle:
                 return True
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in _TAKERS and _last_name(node.func.value) == name:
-                    return True
-            elif isinstance(node, ast.Delete):
-                if any(isinstance(target, ast.Subscript) and _last_name(target) == name for target in node.targets):
-                    return True
-            elif isinstance(node, ast.Assign):
-                if any(_last_name(target) == name for target in node.targets) and any(
-                    isinstance(part, ast.Subscript)
-                    and isinstance(part.slice, ast.Slice)
-                    and _mentions(part.value, name)
-                    for part in ast.walk(node.value)
-                ):
-                    return True
-            elif isinstance(node, (ast.If, ast.While)) and (_compares_length(node.test, name) or _counts(node)):
-                if _best_in(ast.Module(node.body, []), name, None, in_place=True)[0] >= 4:
-                    return True
     return False
 
 
-def _nodes_that_run(tree: ast.AST, scope: ast.AST, path: str) -> list[ast.AST]:
-    """What is in a scope, but for functions that the program calls nowhere: a `reset()` that was forgotten."""
+def _limits(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Call):
+        if _given_first(node, _TAKING_FUNCTIONS, name):
+            return True
+        taken = node.func
+        return isinstance(taken, ast.Attribute) and taken.attr in _TAKERS and _last_name(taken.value) == name
+    if isinstance(node, ast.Delete):
+        return any(isinstance(target, ast.Subscript) and _last_name(target) == name for target in node.targets)
+    if isinstance(node, ast.Assign):
+        return any(_last_name(target) == name for target in node.targets) and any(
+            isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice) and _mentions(part.value, name)
+            for part in ast.walk(node.value)
+        )
+    if isinstance(node, (ast.If, ast.While)) and (_compares_length(node.test, name) or _counts(node)):
+        return _best_in(ast.Module(node.body, []), name, None, in_place=True)[0] >= 4
+    return False
+
+
+def _idle_nodes(tree: ast.AST, scope: ast.AST, path: str) -> set[int]:
+    """What is in functions of a scope that the program calls nowhere: a `reset()` that was forgotten."""
     idle: set[int] = set()
     for function in ast.walk(scope):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function is not scope:
             if not _is_called(tree, function, path):
                 idle.update(map(id, ast.walk(function)))
-    return [node for node in ast.walk(scope) if id(node) not in idle]
+    return idle
 
 
 def _is_called(tree: ast.AST, function: ast.FunctionDef | ast.AsyncFunctionDef, path: str) -> bool:

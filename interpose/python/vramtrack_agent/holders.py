@@ -9,6 +9,7 @@ import itertools
 import time
 import types
 
+from . import native
 from .code_files import is_user_file, module_file
 from .frames import frame_locals, real_gc
 from .paths import Paths
@@ -68,6 +69,11 @@ class Walk(Paths):
 
     def hide(self, o: Any) -> None:
         self.seen.add(id(o))
+
+    def hide_own(self) -> None:
+        """What the agent keeps is nobody's."""
+        for space in native.own_spaces():
+            self.hide(space)
 
     def add_namespace(self, values: dict[str, Any], root: Root, kind: Any = ATTRIBUTE, keep: bool = False) -> None:
         """A dict of names as a root. `keep`: the dict is a copy that only this walk may hold."""

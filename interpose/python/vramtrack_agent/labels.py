@@ -10,7 +10,7 @@ from types import FunctionType
 
 from . import native
 from .code_files import is_user_file
-from .frames import all_frames, frame_locals, real_gc
+from .frames import all_frames, calls_module, frame_locals, real_gc
 from .holders import Walk
 from .json_text import without_lone_surrogates
 from .plain_types import dict_of, mro_of
@@ -192,13 +192,12 @@ def _held(access: Access) -> list[Any]:
     forward(), which are about to go."""
     outside: dict[int, list[Running]] = {}
     for frame, thread in all_frames():  # innermost first
-        if frame.f_code.co_name == "_wrapped_call_impl":
+        if calls_module(frame.f_code):
             outside.pop(thread, None)
         else:
             outside.setdefault(thread, []).append((frame, thread))
     walk = Walk(access, max_objects=20000, seconds=0.01, wide=False)
-    for space in native.own_spaces():
-        walk.hide(space)
+    walk.hide_own()
     add_frame_roots(walk, [one for frames in outside.values() for one in frames], user_only=True)
     outside.clear()
     walk.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .code_files import is_user_file, module_file
-from .frames import frame_locals, frame_name
+from .frames import calls_module, frame_locals, frame_name
 from .groups import where_it_grows
 from .growth import growth_line
 from .roles import module_entries
@@ -137,7 +137,7 @@ def running_pass(torch: Any, frames: list[Running], records: bool) -> dict[str, 
         if thread != 0:
             break
         code = frame.f_code
-        if code.co_name == "_call_impl" and code.co_filename.endswith("/torch/nn/modules/module.py"):
+        if calls_module(code):
             values = frame_locals(frame)
             module = values.get("self")
             values.clear()

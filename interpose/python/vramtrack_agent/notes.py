@@ -41,12 +41,6 @@ if TYPE_CHECKING:
     from .frames import Running
 
 
-def hide_own(walk: Walk) -> None:
-    """What the agent keeps is nobody's."""
-    for space in native.own_spaces():
-        walk.hide(space)
-
-
 def take_look(why: str) -> None:
     """A short look at the running frames: what their variables hold, how far its graphs reach, dead locals."""
     torch = sys.modules["torch"]
@@ -57,7 +51,7 @@ def take_look(why: str) -> None:
         frames = all_frames()
         dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone, why != "height")[:5]]
         walk = Walk(access, max_objects=60000, seconds=0.03, wide=False)
-        hide_own(walk)
+        walk.hide_own()
         add_frame_roots(walk, frames, user_only=True)
         walk.run()
         if why != "height":  # what no name leads to
@@ -124,9 +118,9 @@ def oom_analysis(n: int) -> None:
     with guard(torch):
         access = Access(torch)
         frames = all_frames()
-        write_note("pass", running_pass(torch, frames, records), n)
         dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone, True)[:8]]
         _each(
+            lambda: write_note("pass", running_pass(torch, frames, records), n),
             lambda: note_segments(torch),
             lambda: _full_analysis(n, frames, dead),
             frames.clear,
@@ -145,7 +139,7 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
         objects = collector.get_objects()
         tensors, modules, optimizers = access.scan(objects)
         walk = Walk(access)
-        hide_own(walk)
+        walk.hide_own()
         for mine in (objects, tensors, modules, optimizers, frames):
             walk.hide(mine)
         walk.wanted = access.histories.union(access.known)
