@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "report/analysis/loss_memory.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -14,6 +15,7 @@ namespace vramtrack {
 namespace {
 
 constexpr Bytes least_saving = Bytes{1} << 20;
+constexpr Bytes loss_parts = 8;
 
 /// That take fused=True on a GPU.
 constexpr std::array<const char*, 3> fused_optimizers = {"/torch/optim/adam.py", "/torch/optim/adamw.py",
@@ -76,6 +78,8 @@ class Adviser {
     loaded_checkpoint();
     collected_results();
     checkpoint_modules();
+    loss_in_parts();
+    optimizer_state();
     smaller_batch();
     return std::move(found_);
   }
@@ -239,28 +243,50 @@ class Adviser {
     return std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
   }
 
+  bool is_loaded(const PeakPart& part) const {
+    return any_frame(report_, report_.sites[part.site].stack,
+                     [](const Frame& frame) { return is_call_of(frame, "torch/serialization.py", ""); });
+  }
+
   void loaded_checkpoint() {
-    const auto wanted = [&](const PeakPart& part) {
-      return !part.share.module && any_frame(report_, report_.sites[part.site].stack, [](const Frame& frame) {
-        return is_call_of(frame, "torch/serialization.py", "");
-      });
-    };
+    const auto wanted = [&](const PeakPart& part) { return !part.share.module && is_loaded(part); };
     const Bytes bytes = sum(wanted);
     add("loaded-checkpoint", bytes, "measured", "A loaded checkpoint lies on the device beside the model",
         "Load it with torch.load(..., map_location=\"cpu\"), and drop it once load_state_dict() is done.",
         largest(wanted));
   }
 
+  /// Outputs of a module that live side by side though no backward pass waits for them: those of the batches of an
+  /// evaluation. The layers of a module are sites of their own.
+  static bool is_collected(const PeakPart& part) {
+    constexpr std::uint64_t many = 8;
+    return part.phase == "forward" && part.share.module && !part.records && part.share.role == "temporary" &&
+           part.share.blocks >= many;
+  }
+
   /// What a list of an epoch's outputs holds just before it is cleared, or a replay buffer: all but what two steps
-  /// make.
+  /// make. What is made of all of them at once (`torch.cat(outputs)`) becomes as small.
   void collected_results() {
-    const auto wanted = [](const PeakPart& part) { return part.outlives_steps && part.share.role == "python"; };
+    const auto kept = [&](const PeakPart& part) {
+      return !is_loaded(part) && ((part.outlives_steps && part.share.role == "python") || is_collected(part));
+    };
+    const Bytes collected = sum(kept);
+    const bool passes_collected = std::any_of(parts_.begin(), parts_.end(), [](auto* part) { return is_collected(*part); });
+    const auto made_of_all = [&](const PeakPart& part) {
+      return passes_collected && part.share.role == "temporary" && report_.sites[part.site].largest_bytes >= collected;
+    };
     Bytes saves = 0;
-    for (const PeakPart* part : parts_)
-      if (wanted(*part) && part->share.blocks > 2)
-        saves += part->share.bytes - part->share.bytes / part->share.blocks * 2;
-    add("collected-results", saves, "computed",
-        human_bytes(sum(wanted)) + " of the peak are results of earlier steps that something keeps for a while",
+    std::uint64_t blocks = 0;
+    for (const PeakPart* part : parts_) {
+      if (!kept(*part) || part->share.blocks <= 2) continue;
+      saves += part->share.bytes - part->share.bytes / part->share.blocks * 2;
+      blocks = std::max(blocks, part->share.blocks);
+    }
+    if (blocks > 0) saves += sum(made_of_all) - sum(made_of_all) / blocks * 2;
+    const auto wanted = [&](const PeakPart& part) { return kept(part) || made_of_all(part); };
+    add("collected-results", passes_collected ? down_to(saves, step_height_) : saves, "computed",
+        human_bytes(sum(wanted)) + " of the peak are results of earlier " + (passes_collected ? "passes" : "steps") +
+            " that something keeps for a while" + (sum(made_of_all) > 0 ? ", and what is made of all of them" : ""),
         "Keep numbers (`.item()`) or copies in host memory (`.detach().cpu()`) of them, or let go of them more often.",
         largest(wanted));
   }
@@ -320,6 +346,51 @@ class Adviser {
           "kept, and it is computed again in the backward pass.",
           nullptr, every);
     }
+  }
+
+  /// What a loss over classes reads, makes and hands back, and the layer before it: as large as all its inputs times
+  /// all classes. Of each only a part is there when both go through a part of the inputs at a time.
+  void loss_in_parts() {
+    if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    const auto in_parts = [](const Frame& frame) { return is_call_of(frame, "torch/utils/checkpoint.py", ""); };
+    const Bytes logits = logits_bytes(report_, [&](const SiteReport& site) {
+      return std::any_of(parts_.begin(), parts_.end(),
+                         [&](const PeakPart* part) { return &report_.sites[part->site] == &site && passes(*part); });
+    });
+    if (logits == 0 || (raised_in_ == "forward" && !records_)) return;
+    const auto wanted = [&](const PeakPart& part) {
+      return passes(part) && is_as_large(report_.sites[part.site], logits);
+    };
+    const PeakPart* const most = largest(wanted);
+    if (most == nullptr || any_frame(report_, report_.sites[most->site].stack, in_parts)) return;
+    const Bytes bytes = sum(wanted);
+    const Bytes other = lasting_ + gradients_ + one_layer_ / 2;
+    add("loss-in-parts", down_to(bytes - bytes / loss_parts, other), "computed",
+        human_bytes(bytes) + " of the peak are the outputs of the last layer and the loss of them",
+        loss_in_parts_fix, most);
+  }
+
+  /// A quarter of what float32 takes, and a scale for every 256 numbers or so.
+  void optimizer_state() {
+    if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    const auto wanted = [](const PeakPart& part) { return part.share.role == "optimizer_state"; };
+    const Bytes bytes = sum(wanted);
+    if (10 * bytes < peak_ || !is_float32("optimizer_state")) return;
+    add("optimizer-state", bytes / 4 * 3 - bytes / 256, "computed",
+        "The optimizer keeps " + human_bytes(bytes) + " of state in float32",
+        "Use an optimizer that keeps its state in 8 bits (AdamW8bit of bitsandbytes or torchao): a quarter of it.",
+        largest(wanted));
+  }
+
+  /// Whether all known tensors of a role are.
+  bool is_float32(const std::string& role) const {
+    bool any = false;
+    for (const AllocationReport& allocation : report_.allocations) {
+      if (!allocation.tensor || allocation.tensor->role != role || allocation.bytes < 4096) continue;
+      if (allocation.tensor->dtype != "float32") return false;
+      any = true;
+    }
+    return any;
   }
 
   void smaller_batch() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "report/analysis/loss_memory.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -99,6 +100,11 @@ OomCase oom_case(const Report& report, const OomReport& oom) {
   seen.named = by_role["python"];
   seen.workspaces = by_role["workspace"];
   seen.passing += by_role["temporary"] + by_role["unknown"];
+  const auto here = [&](const SiteReport& site) { return site.device == oom.device && site.layer == oom.layer; };
+  const Bytes logits = logits_bytes(report, here);
+  for (const SiteReport& site : report.sites)
+    if (here(site) && is_as_large(site, logits)) seen.loss += site.live_bytes;
+  if (seen.loss > 0 && 2 * oom.requested_bytes >= logits) seen.loss += oom.requested_bytes;
   seen.holders = holders_by_variable(report);
   seen.evaluation = why_evaluation(report);
   return seen;
@@ -153,6 +159,9 @@ std::string advice_for_pass(const OomCase& seen) {
     return "If no backward pass follows, run it without a graph (`with torch.no_grad():`, `torch.inference_mode()`): "
            "nothing is saved then. Else use " +
            less;
+  if (seen.trains && 2 * seen.loss >= seen.graphs)
+    return human_bytes(seen.loss) + " are the outputs of the last layer and the loss of them. " + loss_in_parts_fix +
+           " Or use a smaller batch, and accumulate gradients over several.";
   return seen.trains ? "Use " + less
                      : "Where no gradient is wanted, run without a graph (`torch.no_grad()`, "
                        "`torch.inference_mode()`): nothing is saved then. Else use " +

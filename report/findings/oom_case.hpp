@@ -18,6 +18,7 @@ struct OomCase {
   Bytes passing = 0;  // in use for a moment
   Bytes workspaces = 0;
   Bytes cached = 0;
+  Bytes loss = 0;  // the outputs of the last layer and the loss of them, what was asked for included
   Bytes largest_piece = 0;                   // of the cache
   bool trains = false;                       // gradients are made: there are some to accumulate
   bool in_backward = false;                  // a backward pass asked

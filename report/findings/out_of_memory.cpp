@@ -104,16 +104,20 @@ std::string largest_lines(const Report& report, const std::vector<const SiteRepo
 
 bool is_model_memory(const HolderReport& row) { return 2 * model_bytes(row.roles) > row.retained_bytes; }
 
-/// Held by a name in Python, and no model, gradient or optimizer state: what the program could let go.
-bool can_go(const HolderReport& row) { return row.kind != "cxx" && !row.garbage && !is_model_memory(row); }
+/// Held by a name in Python, and no model, gradient or optimizer state, unless there were more and more of them: what the
+/// program could let go.
+bool can_go(const HolderReport& row) {
+  return row.kind != "cxx" && !row.garbage && (!is_model_memory(row) || row.verdict == "growing");
+}
 
 /// What the pass that was running had saved for its backward pass so far: nobody keeps it by mistake.
 bool is_running_pass(const Report& report, const OomCase& seen, const HolderReport& row) {
   const auto saved = row.roles.find("saved_for_backward");
   if (saved == row.roles.end() || 2 * saved->second <= row.retained_bytes) return false;
-  if (row.kind != "library" && row.kind != "graph" && row.kind != "local") return false;
+  const bool variable = row.kind == "local" || (row.kind == "global" && row.type == "torch.Tensor");
+  if (row.kind != "library" && row.kind != "graph" && !variable) return false;
   if (report.steps.count > 0) return row.first_step == report.steps.count;
-  if (row.kind == "local" && row.type == "torch.Tensor") {  // of one layer after the other, not of many passes
+  if (variable && row.type == "torch.Tensor") {  // of one layer after the other, not of many passes
     const Holder* const local = observed(seen.holders, row.path);
     if (local != nullptr && local->graphs > 0 && local->uses < few_passes) return true;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "report/analysis/agent_facts.hpp"
 #include "report/holders/holding_tree.hpp"
@@ -223,6 +224,7 @@ class Maker {
           "hands it to a library or an extension (DLPack, ctypes, C++), and for the one that gives it back.";
     result_.rows.push_back(std::move(row));
     nodes_.push_back(named);
+    if (group.nodes.size() == 1) row_of_.try_emplace(first, id);
     sharers_.push_back(std::move(group.sharers));
     names_.push_back(std::move(group.names));
     if (longer) longer_.push_back(id);
@@ -355,6 +357,10 @@ class Maker {
         if (!held_.is_node(sharer)) continue;
         const std::string path = utf8::sanitise(path_of(held_, sharer, sharers.size() > few));
         if (listed.size() > most_sharers || !listed.insert(path).second) continue;
+        if (const auto own = row_of_.find(sharer); own != row_of_.end()) {  // which others hold, too
+          result_.rows[i].also_held_by.push_back(own->second);
+          continue;
+        }
         const auto [at, added] = rows.try_emplace(path, HolderId(result_.rows.size()));
         if (added && held_.is_namespace(sharer)) {
           add_name(path);  // a module or frame: what it keeps stands in rows of its own
@@ -408,10 +414,11 @@ class Maker {
   const RowPlaces places_;
   Bytes least_ = 1;
   Forest result_;
-  std::vector<std::uint32_t> nodes_;              // by row: the object that it is named by
-  std::vector<std::set<std::uint32_t>> sharers_;  // by row
-  std::vector<std::set<std::string>> names_;      // by row
-  std::vector<std::uint32_t> longer_;             // rows of one tensor that becomes longer
+  std::vector<std::uint32_t> nodes_;                    // by row: the object that it is named by
+  std::unordered_map<std::uint32_t, HolderId> row_of_;  // of an object that has a row to itself
+  std::vector<std::set<std::uint32_t>> sharers_;        // by row
+  std::vector<std::set<std::string>> names_;            // by row
+  std::vector<std::uint32_t> longer_;                   // rows of one tensor that becomes longer
 };
 
 }  // namespace

@@ -71,6 +71,7 @@ class Analysis {
     step.emplace("call sites and the names of their stacks");
     add_sites();
     add_allocations();
+    if (oom_ == nullptr) report_.advice = advise(report_, peak_parts_, trace_.header.second_order != 0);
     add_ledger();
     report_.timeline = timeline(trace_);
     add_ooms();
@@ -154,7 +155,7 @@ class Analysis {
     });
     if (oom_ == nullptr) {
       report_.peak_breakdown = breakdown.at_peak();
-      report_.advice = advise(report_, breakdown.peak_parts(), trace_.header.second_order != 0);
+      peak_parts_ = breakdown.peak_parts();
     }
     report_.breakdown = at_peak() ? report_.peak_breakdown : breakdown.at_moment();
   }
@@ -404,6 +405,7 @@ class Analysis {
   const trace::Oom* oom_ = nullptr;
   std::vector<std::vector<const trace::Block*>> blocks_of_site_;
   std::vector<std::string> owners_;  // of each site
+  std::vector<PeakPart> peak_parts_;
 };
 
 constexpr std::size_t most_oom_moments = 4;  // that a report holds, and a page offers, beside the one that is told

@@ -101,6 +101,31 @@ for _ in range(50): parts.append(model(torch.randn(256, 512, device="cuda")))
 z = torch.cat(parts)
 loss = (z @ z.T).log_softmax(-1).mean()
 """
+RESTARTS = """
+import torch, torch.nn as nn
+def train(width):
+    model = nn.Sequential(nn.Linear(512, width), nn.ReLU(), nn.Linear(width, 512)).cuda()
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.randn(64, 512, device="cuda")).square().mean().backward()
+    optimizer.step()
+    raise ValueError("diverged")
+results = []
+for trial in range(40):
+    try: results.append(train(4096))
+    except ValueError as error: results.append(error)
+"""
+VOCABULARY = """
+import torch, torch.nn as nn
+model = nn.Sequential(nn.Embedding(50000, 64), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 50000)).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for rows in (256, 512, 1024, 2048):
+    for _ in range(2):
+        tokens = torch.randint(0, 50000, (rows,), device="cuda")
+        loss = nn.functional.cross_entropy(model(tokens), tokens)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+"""
 MANY = """
 import torch
 kept = torch.empty(60 << 20, dtype=torch.uint8, device="cuda")
@@ -163,6 +188,19 @@ def test_a_tensor_larger_than_the_device(of_the_moment):
 def test_the_input_of_a_running_call_is_nobodys_variable(of_the_moment):
     _, finding = of_the_moment(INPUT, "200MiB")
     assert finding["variable"] is None and "Linear.forward(), which was running, had 64.0 MiB" in finding["message"], finding
+
+
+def test_models_that_a_kept_error_holds_are_the_holders(of_the_moment):
+    report, finding = of_the_moment(RESTARTS, "700MiB")
+    assert finding["variable"] == "results" and "error.with_traceback(None)" in finding["fix"], finding
+    assert 2 * finding["evidence"]["freeable_bytes"] > finding["evidence"]["live_bytes"]
+
+
+def test_the_loss_of_a_large_vocabulary(of_the_moment):
+    report, finding = of_the_moment(VOCABULARY, "700MiB")
+    assert "the outputs of the last layer and the loss of them" in finding["fix"], finding
+    tops = sum(row["retained_bytes"] for row in report["holders"] if row["parent"] is None)
+    assert tops <= finding["evidence"]["live_bytes"]  # each byte has one row
 
 
 def test_an_evaluation_that_records_a_graph(of_the_moment):

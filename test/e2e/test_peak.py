@@ -56,11 +56,14 @@ ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
 
 @pytest.mark.parametrize("case", ["checkpoint", "checkpoint-images", "checkpoint-student", "smaller-batch",
                                   "smaller-batch-by-hand", "optimizer-temporaries", "gradients-in-evaluation", "no-grad",
-                                  "no-grad-images", "loaded-checkpoint", "collected-results"])
+                                  "no-grad-images", "loaded-checkpoint", "collected-results",
+                                  "collected-results-passes", "loss-in-parts", "loss-in-parts-autocast",
+                                  "optimizer-state"])
 def test_advice_saves_what_it_says(traced, tmp_path, case):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())
     code = case.removesuffix("-images").removesuffix("-student").removesuffix("-by-hand")
+    code = code.removesuffix("-passes").removesuffix("-autocast")
     run = traced([sys.executable, script, case])
     assert run.code == 0, run.stderr
     before = int(run.stdout)

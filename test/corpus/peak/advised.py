@@ -131,6 +131,25 @@ def sequence():
         model(torch.randn(16, c, 4, 4, device="cuda")).square().mean().backward()
 
 
+class Adam8Bit(torch.optim.Optimizer):
+    """State in 8 bits, with a scale for every 256 numbers."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+
+    @torch.no_grad()
+    def step(self):
+        for parameter in self.param_groups[0]["params"]:
+            for name, power, rate in (("mean", 1, 0.9), ("square", 2, 0.999)):
+                numbers, scales = self.state[parameter].get(name, (0, None))
+                before = 0 if scales is None else (numbers * scales).flatten()[: parameter.numel()].view_as(parameter)
+                now = rate * before + (1 - rate) * parameter.grad**power
+                rows = F.pad(now.flatten(), (0, -now.numel() % 256)).view(-1, 256)
+                scales = rows.abs().amax(1, keepdim=True) / 127
+                self.state[parameter][name] = ((rows / scales.clamp(min=1e-12)).round().to(torch.int8), scales)
+            parameter -= 1e-3 * parameter.grad
+
+
 def main():
     if CASE == "adapted":
         adapted()
@@ -192,7 +211,48 @@ def main():
                 optimizer.step()
                 outputs.append(out.detach().cpu() if FOLLOWED else out)
             outputs.clear()
+    elif CASE == "collected-results-passes":
+        model, optimizer = train(256, 4, 512)
+        wanted = torch.zeros(2048, dtype=torch.long, device="cuda")
+        with torch.no_grad():
+            outputs, right = [], 0
+            for _ in range(40):
+                out = model(torch.randn(2048, 256, device="cuda"))
+                if FOLLOWED:
+                    right += (out.softmax(1).argmax(1) == wanted).sum().item()
+                else:
+                    outputs.append(out)
+            if not FOLLOWED:
+                right = (torch.cat(outputs).softmax(1).argmax(1) == wanted.repeat(40)).sum().item()
+    elif CASE == "optimizer-state":
+        model = Model(512, 4, False).cuda()
+        optimizer = (Adam8Bit if FOLLOWED else torch.optim.Adam)(model.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(2048, 512, device="cuda")).square().mean().backward()
+            optimizer.step()
+        return model, optimizer  # the type of what lives at the end is known
+    elif CASE.startswith("loss-in-parts"):
+        half = CASE.endswith("autocast")
+        model, head = Model(128, 2, False).cuda(), nn.Linear(64, 20000).cuda()
+        optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()])
+        wanted = torch.zeros(2048, dtype=torch.long, device="cuda")
+
+        def loss_of(x, y):
+            return F.cross_entropy(head(x).float(), y, reduction="sum")
+
+        for _ in range(3):
+            with torch.autocast("cuda", torch.bfloat16, enabled=half):
+                x = model(torch.randn(2048, 128, device="cuda"))
+                if FOLLOWED:
+                    parts = zip(x.chunk(8), wanted.chunk(8))
+                    loss = sum(checkpoint(loss_of, *part, use_reentrant=False) for part in parts)
+                else:
+                    loss = loss_of(x, wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
 
-main()
+kept = main()
 print(torch.cuda.max_memory_allocated())

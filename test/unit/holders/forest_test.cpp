@@ -156,6 +156,24 @@ TEST_CASE("a list that is emptied now and then has a bound") {
   CHECK(row->kind == "local");
 }
 
+TEST_CASE("what two hold and holds something else together with another counts once") {
+  MadeGraph made;
+  const std::uint32_t main = made.main_module(), engine = made.object("__main__.Engine");
+  const std::uint32_t model = made.list(), loss = made.list(), weight = made.tensor(1 << 20, 1, 0);
+  made.edge(main, model, GraphEdgeKind::global, "model");
+  made.edge(main, engine, GraphEdgeKind::global, "engine");
+  made.edge(main, loss, GraphEdgeKind::global, "loss");
+  made.edge(engine, loss, GraphEdgeKind::attribute, "outputs");
+  for (std::uint32_t i = 0; i < 4; ++i)
+    made.edge(loss, made.tensor(1 << 20, 2 + i, 0), GraphEdgeKind::index, std::uint64_t{i});
+  made.edge(model, weight, GraphEdgeKind::index, std::uint64_t{0});
+  made.edge(loss, weight, GraphEdgeKind::index, std::uint64_t{4});
+  const Forest forest = forest_of(made, 0);
+  Bytes bytes = 0;
+  for (const HolderReport& row : forest.rows) bytes += row.parent ? 0 : row.retained_bytes;
+  CHECK(bytes == Bytes{5} << 20);
+}
+
 TEST_CASE("a module or a frame that holds together with others has no bytes of its own: they stand in its variables") {
   MadeGraph made;
   const std::uint32_t main = made.main_module(), model = made.object("__main__.Model"), outputs = made.list();
