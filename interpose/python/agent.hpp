@@ -1,4 +1,4 @@
-// Brings the Python agent (agent/py/*.py, embedded as text) into a process that runs CPython, and gives it its natives.
+// Brings the Python agent (vramtrack_agent/, embedded as text) into a process that runs CPython, and gives it its natives.
 // Runs in the traced process. Never takes the GIL inside a CUDA hook.
 #pragma once
 
@@ -7,6 +7,7 @@
 
 #include "interpose/core/hot.hpp"
 #include "interpose/core/hot_thread.hpp"
+#include "interpose/trace/parts.hpp"
 
 namespace vramtrack::agent {
 
@@ -42,6 +43,7 @@ VRAMTRACK_COLD void tell(std::uint64_t allocated_bytes) noexcept;
 /// At a new height of memory or of blocks the agent is asked to take a short look at the running frames: later, in the
 /// main thread, never here.
 inline void watch(bool allocated, std::uint64_t allocated_bytes) noexcept {
+  if (!is_on(Part::agent)) return;
   // Counted in the thread, so that no line is written that others read.
   t_hot.blocks += allocated ? 1 : -1;
   ++t_hot.events;

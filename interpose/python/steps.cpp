@@ -25,7 +25,7 @@ std::array<LiveState, max_boundaries> g_boundaries;  // every `stride`-th step
 std::size_t g_boundary_count = 0;
 std::uint32_t g_stride = 1;
 LiveState g_last_boundary{};
-std::uint32_t g_next_check = 4;
+std::uint32_t g_next_check = 4, g_next_healthy_look = 4;
 std::uint64_t g_blocks_at_last_check = 0;
 bool g_suspect = false;  // since the last check
 
@@ -113,14 +113,16 @@ const char* step_done(std::uint64_t sequence) noexcept {
   const LiveState state = live_state();
   remember_boundary(state);
   if (state.step < g_next_check) return nullptr;
-  // Looks at steps 4, 8, 16, ... as long as more blocks survive each time or graphs reach over steps: log2(steps) of
-  // them in a leaking program. In a healthy one at 4, 8, 64, 512, ...
+  // At steps 4, 8, 16, ...: a look where more blocks survive than the time before or graphs reach over steps, log2(steps)
+  // of them in a leaking program. In a healthy one at 4, 8, 64, 512, ...
   const bool grows = state.step > 4 && (g_suspect || state.blocks > g_blocks_at_last_check);
-  const bool watch_closely = g_next_check < 8 || grows;
   g_suspect = false;
   g_blocks_at_last_check = state.blocks;
-  g_next_check = state.step * (watch_closely ? 2 : 8);
-  return grows ? "growth" : "step";
+  g_next_check = state.step * 2;
+  if (grows) return "growth";
+  if (state.step < g_next_healthy_look) return nullptr;
+  g_next_healthy_look = state.step * (state.step < 8 ? 2 : 8);
+  return "step";
 }
 
 void suspect() noexcept { g_suspect = true; }
@@ -152,7 +154,7 @@ void reset_steps() noexcept {
   g_sequence_count = g_boundary_count = 0;
   g_first_step = 0;
   g_stride = 1;
-  g_next_check = 4;
+  g_next_check = g_next_healthy_look = 4;
   g_blocks_at_last_check = 0;
 }
 

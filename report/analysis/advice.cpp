@@ -363,6 +363,9 @@ class Adviser {
     };
     const PeakPart* const most = largest(wanted);
     if (most == nullptr || any_frame(report_, report_.sites[most->site].stack, in_parts)) return;
+    std::uint64_t blocks = 0;
+    for (const PeakPart* part : parts_) blocks += wanted(*part) ? part->share.blocks : 0;
+    if (blocks > most_of_one_loss) return;
     const Bytes bytes = sum(wanted);
     const Bytes other = lasting_ + gradients_ + one_layer_ / 2;
     add("loss-in-parts", down_to(bytes - bytes / loss_parts, other), "computed",

@@ -78,7 +78,14 @@ bool grows_without_steps(const Report& report, const std::vector<Holder>& seen) 
   return seen.back().uses >= 8 && seen.back().uses > seen.front().uses && seen.back().bound == 0;
 }
 
-Finding describe(const Holder& last, bool with_steps) {
+/// Where nothing is ever learned, no graph is wanted at all.
+void advise_no_graph(const Report& report, Finding& finding) {
+  if (ran_backward(report)) return;
+  finding.fix = "No backward pass has run: where none is wanted, run this under `torch.no_grad()` or "
+                "`torch.inference_mode()`. Else: " + finding.fix;
+}
+
+Finding describe(const Report& report, const Holder& last, bool with_steps) {
   Finding finding = make("history-accumulation", "warning",
                          "`" + last.variable + "` keeps the autograd graph of every " + (with_steps ? "step" : "pass"));
   finding.file = last.file;
@@ -107,6 +114,7 @@ Finding describe(const Holder& last, bool with_steps) {
                       {"graph_nodes", last.nodes},   {"nodes_per_step", nodes_each},  {"tensors", last.count},
                       {"parameter_uses", last.uses}, {"observed_at_step", last.step}, {"holder", last.chain}};
   explain_exceptions(finding, last);
+  advise_no_graph(report, finding);
   return finding;
 }
 
@@ -143,6 +151,7 @@ Finding describe(const Report& report, const Grown& grown) {
                       {"graph_bytes", row.graph_bytes},
                       {"blocks", row.blocks},
                       {"seen_at", grown.moment->moment}};
+  advise_no_graph(report, finding);
   return finding;
 }
 
@@ -189,7 +198,10 @@ Findings history_accumulation(const Report& report) {
     if (is_told_by_holder(grown_rows, g.last)) continue;
     if (!g.with_steps && is_put_together(report, g.last.variable)) continue;
     if (!reported.insert({g.last.file, g.last.line}).second) continue;
-    found.push_back(describe(g.last, g.with_steps));
+    // What one pass hands to the next is an argument of a function that runs, too.
+    const auto is_same = [&](const Finding& other) { return other.variable == g.last.variable; };
+    if (!any_grows && !g.with_steps && std::ranges::any_of(found, is_same)) continue;
+    found.push_back(describe(report, g.last, g.with_steps));
     if (found.size() == 5) break;
   }
   if (!found.empty()) return found;

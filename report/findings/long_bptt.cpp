@@ -85,12 +85,6 @@ Sequence fused(const Report& report, const Holder& longest) {
   return sequence;
 }
 
-bool ran_backward(const Report& report) {
-  return report.steps.count > 0 || std::ranges::any_of(report.sites, [](const SiteReport& site) {
-           return site.layer == "tensor" && site.backward_of.has_value();
-         });
-}
-
 Bytes peak_without_workspaces(const Report& report) {
   Bytes scratch = 0;  // which has nothing to do with the sequence
   for (const SiteReport& site : report.sites)

@@ -165,10 +165,13 @@ std::string exception_of(const std::string& variable) {
 }
 
 /// What to do about a holder that has most of the memory, by what it is. Ends in a space.
-std::string let_hold_less(const HolderReport& row, const std::string& variable) {
+std::string let_hold_less(const HolderReport& row, const std::string& variable, bool trains) {
   const std::string name = "`" + variable + "`";
   if (2 * row.graph_bytes > row.retained_bytes)
-    return "Let " + name +
+    return (trains ? std::string()
+                   : "Where no gradient is wanted, run this without a graph (`torch.no_grad()`, "
+                     "`torch.inference_mode()`). Else: ") +
+           "Let " + name +
            " be a number (`.item()`) or a detached value (`.detach()`): its graph keeps all that was computed for it. ";
   if (row.type.ends_with("Tensor"))
     return "Make " + name +
@@ -237,7 +240,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     finding.message += " The pass that was running had saved " + human_bytes(main->retained_bytes) + " in " +
                        plural(main->blocks, "block") + " for its backward pass by then.";
     if (!seen.evaluation.empty()) finding.message += " But " + seen.evaluation + ".";
-    finding.fix = advice_for_pass(seen);
+    finding.fix = (seen.in_pieces ? finding.fix + " If that is not enough: " : std::string()) + advice_for_pass(seen);
     return;
   }
   const std::size_t local = main->path.find(" local ");
@@ -270,7 +273,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   if (!known.fix.empty())
     finding.fix = known.fix;
   else if (2 * main->retained_bytes >= oom.live_bytes && seen.smaller_device == 0)
-    finding.fix = let_hold_less(*main, *finding.variable) + (seen.in_pieces ? finding.fix : "");
+    finding.fix = let_hold_less(*main, *finding.variable, seen.trains) + (seen.in_pieces ? finding.fix : "");
   if (finding.fix.ends_with(' ')) finding.fix.pop_back();
 }
 

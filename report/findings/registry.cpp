@@ -144,10 +144,17 @@ std::string variable_of(const std::string& chain) {
   return text.starts_with(main) ? text.substr(main.size()) : text;
 }
 
+bool ran_backward(const Report& report) {
+  return report.steps.count > 0 || std::ranges::any_of(report.sites, [](const SiteReport& site) {
+           return site.layer == "tensor" && site.backward_of.has_value();
+         });
+}
+
 std::string kind_of_variable(const Holder& holder) {
   const std::string kind = !holder.of_class.empty()  ? "an attribute of " + holder.of_class
-                           : holder.function.empty() ? "a global"
-                                                     : "a local of " + holder.function;
+                           : !holder.function.empty() ? "a local of " + holder.function
+                           : holder.chain.find(" local ") != std::string::npos ? "a local"
+                                                                               : "a global";
   return holder.file.empty() ? kind : kind + ", " + place(holder.file, holder.line);
 }
 

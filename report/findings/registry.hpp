@@ -53,6 +53,9 @@ bool is_bounded(const Holder& holder);
 /// True as well when too few steps followed to tell.
 bool growth_went_on(const Report& report, std::uint32_t step);
 
+/// Whether any backward pass or optimizer step has run: a program that learns.
+bool ran_backward(const Report& report);
+
 /// What the variable is and where: "an attribute of Trainer, train.py:27", "a local of main()", "a global".
 std::string kind_of_variable(const Holder& holder);
 

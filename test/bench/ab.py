@@ -4,6 +4,7 @@ both, which processes side by side are not.
 
     ab.py [--workload NAME ...] [--seconds S] [--gpu] [--json FILE]
     ab.py --null [--delay PERCENT]    recording stays off in both; a delay shows what difference can be told
+    ab.py --parts                     what each part of recording costs; needs a tree of -DVRAMTRACK_BENCH_PARTS=ON
 
 Recording is switched in the trace, as `vramtrack start` and `stop` do it. Blocks of a few milliseconds alternate in random
 order; each pair gives one ratio. Printed are the median of all ratios and its interval of 95 % (from the order statistics,
@@ -18,6 +19,7 @@ import mmap
 import os
 import pathlib
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,7 @@ BUILD = pathlib.Path(os.environ.get("VRAMTRACK_BUILD", HERE.parents[1] / "build"
 EVENTS = BUILD / "lib" / "libvramtrack_bench_events.so"
 STEPS = ["step of an MLP", "step of a CNN", "step of an LSTM", "step of a Transformer"]
 OFF_NOW, WAS_OFF = 1, 2  # contract/dormant.hpp
+PARTS_FILE = HERE.parents[1] / "interpose" / "trace" / "parts.hpp"
 BLOCK = 0.008  # seconds: longer than a time slice is disturbed, shorter than a millisecond is not settled
 
 
@@ -43,16 +46,23 @@ class Switch:
             self.page = mmap.mmap(file.fileno(), mmap.PAGESIZE)
         self.word = ctypes.c_uint32.from_buffer(self.page, offset_of())
 
-    def turn(self, on):
-        self.word.value = WAS_OFF if on else WAS_OFF | OFF_NOW
+    def turn(self, off):
+        self.word.value = WAS_OFF | off
 
 
-def alternate(switch, asked, work, prepare):
-    """(ratios on / off, one a pair of blocks; seconds of a `work` when off)."""
+def parts():
+    """{name: bit of the switch}, as the library has them."""
+    found = re.findall(r"^  (\w+) = 1 << (\d+),", PARTS_FILE.read_text(), re.M)
+    assert found, f"{PARTS_FILE} lists no parts"
+    return {name: 1 << int(bit) for name, bit in found}
+
+
+def alternate(switch, asked, work, prepare, off):
+    """(ratios on / off, one a pair of blocks; seconds of a `work` when off). `off`: the bits that switch it off."""
     clock = time.perf_counter if asked.clock == "wall" else time.process_time
 
     def block(on, count):
-        switch.turn(on and not asked.null)
+        switch.turn(0 if on and not asked.null else off)
         prepare()
         work()  # what the switch itself costs is no part of it
         spent = 0.0
@@ -70,7 +80,7 @@ def alternate(switch, asked, work, prepare):
         times = {on: block(on, count) for on in order}
         ratios.append(times[True] / times[False])
         base.append(times[False])
-    switch.turn(True)
+    switch.turn(0)
     return ratios, statistics.median(base)
 
 
@@ -97,9 +107,11 @@ def worker(asked):
     gc.disable()
     for name in asked.workload or STEPS:
         def turns(unit, count, loop, prepare=lambda: None):
-            ratios, base = alternate(switch, asked, loop, prepare)
             per_second = (1e9 if unit == "ns" else 1e6) / count
-            print(json.dumps({"workload": name, "unit": unit, "off": base * per_second, "ratios": ratios}), flush=True)
+            for part, off in {"": OFF_NOW, **(parts() if asked.parts else {})}.items():
+                ratios, base = alternate(switch, asked, loop, prepare, off)
+                figures = {"workload": name, "part": part, "unit": unit, "off": base * per_second, "ratios": ratios}
+                print(json.dumps(figures), flush=True)
 
         work.take_turns, work.say = turns, lambda figures: None
         work.WORKLOADS[name]()
@@ -111,6 +123,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=20, help="for each workload")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: of all threads, for a busy machine")
     parser.add_argument("--null", action="store_true")
+    parser.add_argument("--parts", action="store_true", help="each part alone, too")
     parser.add_argument("--delay", type=float, default=0, metavar="PERCENT")
     parser.add_argument("--gpu", action="store_true", help="on this machine's GPU, not the simulated one")
     parser.add_argument("--json", type=pathlib.Path)
@@ -128,7 +141,9 @@ def main():
         for line in process.stdout:
             figures = json.loads(line)
             low, middle, high = interval(figures["ratios"])
-            print(f"{figures['workload']:40} {figures['off']:9.1f} {figures['unit']}  {100 * (middle - 1):+6.2f} %"
+            what = f"  {figures['part']}" if figures["part"] else figures["workload"]
+            cost = figures["off"] * (middle - 1)
+            print(f"{what:40} {figures['off']:9.1f} {figures['unit']}  {cost:+8.1f}  {100 * (middle - 1):+6.2f} %"
                   f"  ({100 * (low - 1):+.2f} to {100 * (high - 1):+.2f}, {len(figures['ratios'])} pairs)", flush=True)
             results.append(figures)
         if process.wait() != 0:

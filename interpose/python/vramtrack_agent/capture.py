@@ -48,24 +48,25 @@ _look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 64}
 
 def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     """A graph while the script runs, for a process that does not come to its end, or whose functions let go before.
-    Only when there is time for it: a walk is one piece, and looks have one hundredth of the process's time. At a new
-    height, only of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before:
-    while a model is loaded there is nothing to see. At a step, only after four times as many as before: late ones tell
-    more."""
+    At a new height, only when there is time for it (a walk is one piece, and looks have one hundredth of the process's
+    time), of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before: while
+    a model is loaded there is nothing to see. At a step, after twice as many as before; in a program that grows whatever
+    it takes, so that what is found does not depend on how busy the machine is."""
     budget = native.look_budget() / 1e9
-    if _look["left"] == 0 or budget < 1.5 * _look["cost"]:
+    has_time = budget >= 1.5 * _look["cost"]
+    if _look["left"] == 0:
         return
     if why == "height":
-        if 2 * blocks < 3 * _look["blocks"] or freed < blocks:
+        if not has_time or 2 * blocks < 3 * _look["blocks"] or freed < blocks:
             return
         _look["blocks"] = blocks
     else:
-        if step < 4 * _look["step"]:
+        if step < 2 * _look["step"] or not (has_time or why == "growth"):
             return
         _look["step"] = step
     _look["left"] -= 1
     start = time.thread_time()
-    capture_graph(native.MOMENT_look, seconds=budget, nodes=20000)
+    capture_graph(native.MOMENT_look, seconds=max(budget, 1.0), nodes=20000)
     _look["cost"] = time.thread_time() - start
 
 
