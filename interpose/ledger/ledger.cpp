@@ -8,6 +8,7 @@
 #include "interpose/ledger/history.hpp"
 #include "interpose/ledger/pending.hpp"
 #include "interpose/core/thread_id.hpp"
+#include "interpose/trace/parts.hpp"
 
 namespace vramtrack::ledger {
 
@@ -42,7 +43,7 @@ void reset() noexcept {
 
 void add(const AllocEvent& event, StackId stack, StackId forward) noexcept {
   Writer* const writer = trace::active();
-  if (writer == nullptr || event.address == 0) return;
+  if (writer == nullptr || event.address == 0 || !is_on(Part::waiting)) return;
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) return count_loss(writer->header().losses.dropped_events);
   const std::uint64_t read = ticks();
@@ -80,7 +81,7 @@ Removed remove(const FreeEvent& event) noexcept {
 
 void drop(const FreeEvent& event) noexcept {
   Writer* const writer = trace::active();
-  if (writer == nullptr || event.address == 0) return;
+  if (writer == nullptr || event.address == 0 || !is_on(Part::waiting)) return;
   Shard* const shard = shard_of(event.layer, event.device);
   if (shard == nullptr) return count_loss(writer->header().losses.unknown_frees);
   const std::uint64_t read = ticks();

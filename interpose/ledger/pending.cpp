@@ -9,6 +9,7 @@
 #include "interpose/core/memory.hpp"
 #include "interpose/core/thread_end.hpp"
 #include "interpose/ledger/booking.hpp"
+#include "interpose/trace/parts.hpp"
 
 namespace vramtrack::ledger {
 
@@ -265,6 +266,10 @@ void forget_rings() noexcept {
     Batch batch;
     fill(shard, heads, batch);
     if (batch.count == 0) return;
+    if (!is_on(Part::booking)) {
+      for (const Head& head : heads) set(head.ring->pending->booked, head.ring->from);
+      continue;
+    }
     book(writer, shard, heads, batch);
   }
 }

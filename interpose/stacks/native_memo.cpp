@@ -59,9 +59,21 @@ std::uint32_t compare(const ReadGroup* groups, std::uint32_t from, std::uint32_t
   return i;
 }
 
-void matched(ReadSets& sets, std::uint32_t record) noexcept {
-  if (sets.last_match != no_record) sets.record[sets.last_match].next = record;
+/// `record` has matched: what came after it last time is expected again.
+void expect_after(ReadSets& sets, std::uint32_t record) noexcept {
+  const ReadRecord& now = sets.record[record];
   sets.last_match = record;
+  sets.expected = now.next;
+  sets.expected_groups = now.next_groups;
+}
+
+void matched(ReadSets& sets, std::uint32_t record) noexcept {
+  ReadRecord& now = sets.record[record];
+  if (sets.last_match != no_record) {
+    sets.record[sets.last_match].next = record;
+    sets.record[sets.last_match].next_groups = now.groups;
+  }
+  expect_after(sets, record);
 }
 
 std::uint64_t hash_of(const ReadRecord& record) noexcept {
@@ -124,15 +136,13 @@ ReadRecord* recall(ThreadState& state, const CaptureStart& start, const Hash128&
   ReadSets& sets = *state.read_sets;
   sets.last_record = no_record;
   // First the one that came next last time: no table, no detour over the records that it branched off from.
-  const std::uint32_t previous = sets.last_match;
-  if (previous != no_record && sets.record[previous].next != no_record) [[likely]] {
-    const std::uint32_t guess = sets.record[previous].next;
+  if (const std::uint32_t guess = sets.expected; guess != no_record) [[likely]] {
     ReadRecord& record = sets.record[guess];
     if (record.sp == start.sp && record.ip == start.ip && record.python == python &&
         (!record.uses_bp || record.bp == start.bp) &&
         compare(sets.group + record.groups, 0, record.count, start.sp, can_look_ahead(state, start, record)) ==
             record.count) [[likely]] {
-      sets.last_match = guess;
+      expect_after(sets, guess);
       return &record;
     }
   }
@@ -146,7 +156,7 @@ ReadRecord* learn(ThreadState& state, const CaptureStart& start, const Hash128& 
   if (sets.records == max_records || sets.groups + groups > max_groups) flush(sets);
   ReadRecord& record = sets.record[sets.records];
   record = {start.sp,    start.ip,         start.bp,         python,    0,     no_record,          0,    0,
-            sets.groups, sets.fresh_count, sets.fresh_reach, no_record, stack, sets.fresh_uses_bp, false};
+            sets.groups, sets.fresh_count, sets.fresh_reach, no_record, 0,    stack, sets.fresh_uses_bp, false};
   std::memcpy(sets.group + sets.groups, sets.fresh, groups * sizeof(ReadGroup));
   if (sets.last_record != no_record) {
     const ReadRecord& parent = sets.record[sets.last_record];
@@ -179,7 +189,7 @@ void flush(ReadSets& sets) noexcept {
   if (sets.records > 0) std::memset(sets.table, 0, sets.table_size * sizeof *sets.table);
   sets.table_size = first_table;
   sets.records = 0;
-  sets.last_match = no_record;
+  sets.last_match = sets.expected = no_record;
   sets.groups = 0;
   sets.last_record = no_record;
   ++sets.flushes;

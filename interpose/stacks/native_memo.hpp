@@ -41,6 +41,7 @@ struct ReadRecord {
   std::uint32_t count;   // of words
   std::uint32_t reach;   // the largest offset in the list
   std::uint32_t next;    // the record that matched next, last time: programs repeat themselves
+  std::uint32_t next_groups;  // its `groups`
   StackId stack;
   bool uses_bp;
   bool outside_nodes;  // no autograd node runs where this stack is: whether one does is a matter of its frames
@@ -67,6 +68,7 @@ struct ReadSets {
   std::uint32_t flushes;
   std::uint32_t table_size;
   std::uint32_t last_match;  // or no_record
+  std::uint32_t expected, expected_groups;  // last_match's `next`, or no_record
   // The place where the last search ended: parent of what is learnt next.
   std::uint32_t last_record, last_index;
   std::uint64_t last_value;
@@ -80,6 +82,16 @@ struct ReadSets {
   ReadRecord record[max_records];
   ReadGroup group[max_groups];
 };
+
+/// Fetches what recall() is going to compare, if this stack is the one that came next last time.
+inline void prefetch_expected(const ReadSets& sets) noexcept {
+  if (sets.expected == no_record) return;
+  const auto* const record = reinterpret_cast<const std::byte*>(&sets.record[sets.expected]);
+  const auto* const words = reinterpret_cast<const std::byte*>(&sets.group[sets.expected_groups]);
+  __builtin_prefetch(record);
+  __builtin_prefetch(record + sizeof(ReadRecord) - 1);
+  for (int line = 0; line < 5; ++line) __builtin_prefetch(words + 64 * line);
+}
 
 /// The record that describes this stack; nullptr: unwind it.
 ReadRecord* recall(ThreadState& state, const CaptureStart& start, const Hash128& python) noexcept;

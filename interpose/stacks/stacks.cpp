@@ -20,6 +20,7 @@
 #include "interpose/stacks/stack_table.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/hot_thread.hpp"
+#include "interpose/trace/parts.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {
@@ -41,7 +42,7 @@ std::uint16_t innermost_range(const ThreadState& state) noexcept {
 
 PythonStack take_python(ThreadState& state) noexcept {
   PythonStack stack{{}, trace::stack_no_python};
-  if (g_options.python) [[likely]] {
+  if (g_options.python && is_on(Part::python)) [[likely]] {
     stack = walk_python(state);
   } else {
     state.python_memo->count = 0;
@@ -121,8 +122,9 @@ struct Taken {
 }
 
 Taken take_stack(ThreadState& state, const CaptureStart& start) noexcept {
+  prefetch_expected(*state.read_sets);  // while the Python frames are walked
   const PythonStack python = take_python(state);
-  if (!g_options.native) return {intern(state, python, 0, python.flags | trace::stack_no_native), nullptr};
+  if (!g_options.native || !is_on(Part::native)) return {intern(state, python, 0, python.flags | trace::stack_no_native), nullptr};
   const Hash128 key = python.flags == 0 ? python.hash : python.hash.plus(python.flags);
   ReadRecord* const known = recall(state, start, key);
   if (known != nullptr) [[likely]]
@@ -172,7 +174,7 @@ Captured capture(const CaptureStart& start) noexcept {
   const Taken taken = take_stack(*state, start);
   const bool outside = taken.record != nullptr && taken.record->outside_nodes;
   Forward forward;
-  if (!outside) {
+  if (!outside && is_on(Part::current_node)) {
     forward = find_forward();
     if (taken.record != nullptr) taken.record->outside_nodes = forward.outside;
   }
@@ -183,6 +185,7 @@ Captured capture(const CaptureStart& start) noexcept {
 }
 
 void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexcept {
+  if (!is_on(Part::node_lines)) return;
   ThreadState* const state = current_state();
   if (state == nullptr) return;
   const PythonStack python = take_python(*state);

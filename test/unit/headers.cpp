@@ -1,1 +1,0 @@
-// Empty: its target owns the headers that are precompiled for all unit tests (cmake/precompile.cmake).
