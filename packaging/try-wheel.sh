@@ -27,6 +27,11 @@ for python in "${pythons[@]}"; do
   cd "$work/run"
   "$work/venv/bin/vramtrack" --help | grep -q 'vramtrack run --sim'
   "$work/venv/bin/python" -m vramtrack ps >/dev/null
+  mapfile -t codes < <("$work/venv/bin/vramtrack" explain | cut -d' ' -f1)
+  ((${#codes[@]} > 10))
+  for code in "${codes[@]}"; do # the page that reports send their readers to
+    "$work/venv/bin/vramtrack" explain "$code" | grep -c "^# .$code.\$" >/dev/null
+  done
   "$work/venv/bin/python" -c 'import vramtrack; assert not vramtrack.is_active() and vramtrack.live() == {}; vramtrack.mark("x")'
   "$work/venv/bin/vramtrack" run --sim -- "$work/venv/bin/python" -c \
     'import vramtrack; assert vramtrack.is_active() and vramtrack.live()["live_bytes"] == 0' 2>/dev/null

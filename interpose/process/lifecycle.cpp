@@ -22,9 +22,11 @@
 #include "interpose/cuda/doors.hpp"
 #include "interpose/cuda/doors_note.hpp"
 #include "interpose/cuda/special.hpp"
+#include "interpose/process/named_moments.hpp"
 #include "interpose/process/session.hpp"
 #include "interpose/python/agent.hpp"
 #include "interpose/recorder/recorder.hpp"
+#include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
 
 #include <dlfcn.h>
@@ -94,6 +96,8 @@ void after_fork_in_child() noexcept {
   hooks::reset_vmm();
   agent::reset();
   cupti::reset();
+  stacks::forget_early_ranges();
+  named_moments::reset();
   reset_recorder(static_cast<std::uint32_t>(parent));
 }
 

@@ -23,6 +23,7 @@
 #include "interpose/core/options.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/ledger/ledger.hpp"
+#include "interpose/process/named_moments.hpp"
 #include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
 
@@ -150,6 +151,7 @@ bool open(std::uint32_t forked_from) noexcept {
   trace::set_active(writer);
   if (g_host_options.history) ledger::start_history();
   write_notes(*writer);
+  named_moments::write_kept();
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "interpose/stacks/check.hpp"
+#include "interpose/stacks/early_ranges.hpp"
 #include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/labels.hpp"
@@ -28,12 +29,19 @@ namespace {
 
 constexpr std::uint64_t range_word = std::uint64_t{'r'} << 32;  // with a label: like module_word of python_stack.cpp
 
-/// What was remembered under an older generation is dropped.
+/// One that the program has just opened, or had open when the trace began.
+void add_range(ThreadState& state, const char* name) noexcept {
+  if (state.ranges < max_ranges_open) state.range[state.ranges] = static_cast<std::uint16_t>(range_label(name));
+  ++state.ranges;
+}
+
+/// What was remembered under an older generation is dropped. Each thread's way to a trace leads through here.
 VRAMTRACK_COLD void catch_up(ThreadState& state, std::uint64_t generation) noexcept {
   state.python_memo->count = 0;
   flush(*state.read_sets);
   for (PythonOnly& known : state.python_only) known.stack = no_stack;
   state.generation = generation;
+  hand_over_early_ranges(state, add_range);
 }
 
 std::uint16_t innermost_range(const ThreadState& state) noexcept {
@@ -203,13 +211,12 @@ void remember_forward(std::uint64_t sequence_number, const CaptureStart&) noexce
 }
 
 void open_range(const char* name) noexcept {
-  ThreadState* const state = current_state();
-  if (state == nullptr) return;
-  if (state->ranges < max_ranges_open) state->range[state->ranges] = static_cast<std::uint16_t>(range_label(name));
-  ++state->ranges;
+  if (trace::active() == nullptr) return open_early_range(name);
+  if (ThreadState* const state = current_state()) add_range(*state, name);
 }
 
 void close_range() noexcept {
+  if (trace::active() == nullptr) return close_early_range();
   ThreadState* const state = current_state();
   if (state != nullptr && state->ranges > 0) --state->ranges;
 }

@@ -30,9 +30,12 @@ void reset() noexcept;
 void remember_forward(std::uint64_t sequence_number, const CaptureStart& start) noexcept;
 
 /// The program opens and closes a range of this thread, which names what it allocates until then. Unbalanced calls do no
-/// harm. Before recording has begun they are not counted.
+/// harm. Also before there is a trace: those that are open when it begins are ranges of it (early_ranges.hpp).
 void open_range(const char* name) noexcept;
 void close_range() noexcept;
+
+/// In a forked child: what this thread had opened was its parent's.
+void forget_early_ranges() noexcept;
 
 /// Libraries may have come or gone (dlopen/dlclose returned): flush rules, write module records lazily.
 void modules_changed() noexcept;

@@ -121,7 +121,7 @@ class Holder:
 
 @dataclass
 class Finding:
-    """One diagnosis: `code` is of docs/findings/, `fix` what to do."""
+    """One diagnosis: `fix` says what to do, `vramtrack explain CODE` more."""
 
     code: str
     severity: str

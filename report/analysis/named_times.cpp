@@ -9,14 +9,15 @@
 namespace vramtrack {
 namespace {
 
-/// The rows of a note that adds up, with the moment that each has.
+/// The rows of a note that adds up, with the moment that each has. What was named before the trace, in a process whose
+/// start is not known, falls on the beginning.
 template <class Take>
 void each_row(const Report& report, const trace::TraceFile& trace, std::string_view key,
               fact::Field<fact::Type::number> ticks, Take&& take) {
   const auto note = report.notes.find(std::string(key));
   if (note == report.notes.end() || !note->second.is_array()) return;
   for (const Json& row : note->second)
-    if (const auto at = row.is_array() ? get(row, ticks) : std::nullopt) take(trace.seconds(*at), row);
+    if (const auto at = row.is_array() ? get(row, ticks) : std::nullopt) take(std::max(0.0, trace.seconds(*at)), row);
 }
 
 }  // namespace

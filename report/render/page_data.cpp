@@ -4,6 +4,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "report/findings/explanations.hpp"
 #include "report/render/end_words.hpp"
 #include "report/render/record_columns.hpp"
 
@@ -174,7 +175,9 @@ std::string page_data(const Report& report, std::string_view tab) {
   object.key("totals") += json_text_of(report.totals);
   object.key("ledger") += json_text_of(report.ledger);
   object.key("steps") += json_text_of(report.steps);
-  object.key("findings") += json_text_of(report.findings);
+  std::vector<Finding> findings = report.findings;
+  for (Finding& finding : findings) finding.docs = findings::read_on(finding);  // the page's reader has no file of ours
+  object.key("findings") += json_text_of(findings);
   object.key("breakdown") += json_text_of(report.breakdown);
   object.key("peak_breakdown") += json_text_of(report.peak_breakdown);
   object.key("advice") += json_text_of(report.advice);

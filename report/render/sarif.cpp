@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "report/findings/explanations.hpp"
 #include "report/render/ci.hpp"
 #include "report/render/json_writer.hpp"
 
@@ -74,9 +75,11 @@ void sarif(const Report& report, const std::string& root, std::ostream& out) {
     std::size_t rule = 0;
     while (rule < rules.size() && rules[rule]["id"] != finding.code) ++rule;
     if (rule == rules.size()) {
+      const findings::Explanation* const page = findings::explanation(finding.code);
       rules.push_back(Json{{"id", finding.code},
                            {"shortDescription", {{"text", finding.title}}},
-                           {"help", {{"text", finding.docs.empty() ? finding.title : "See " + finding.docs}}}});
+                           {"help", {{"text", page == nullptr ? finding.title : page->text}}}});
+      if (page != nullptr) rules.back()["help"]["markdown"] = page->text;
     }
     results.push_back(result(report, finding, rule, root));
   }
@@ -85,8 +88,8 @@ void sarif(const Report& report, const std::string& root, std::ostream& out) {
            {"results", std::move(results)}};
   if (!root.empty()) run["originalUriBaseIds"] = Json{{"SRCROOT", {{"uri", uri(root) + "/"}}}};
   Json document{{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
-                      {"version", "2.1.0"},
-                      {"runs", Json::array({std::move(run)})}};
+                {"version", "2.1.0"},
+                {"runs", Json::array({std::move(run)})}};
   make_printable(document);
   out << document.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/analysis/hook_facts.hpp"
+#include "report/findings/explanations.hpp"
 #include "report/model/sites.hpp"
 #include "report/render/end_words.hpp"
 #include "report/render/site_table.hpp"
@@ -50,7 +51,8 @@ void write_finding(const TextPage& page, const Finding& finding) {
   page.out << '\n';
   page.write_wrapped(finding.message, 4);
   if (!finding.fix.empty()) page.write_wrapped("Fix: " + finding.fix, 4);
-  if (!finding.docs.empty()) page.out << "    " << page.styled(style::dim, utf8::printable(finding.docs)) << '\n';
+  if (const std::string next = findings::read_on(finding); !next.empty())
+    page.out << "    " << page.styled(style::dim, next) << '\n';
 }
 
 std::string heading_without_problem(const Report& report) {

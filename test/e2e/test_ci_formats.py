@@ -70,6 +70,7 @@ def test_sarif(report, tmp_path):
     (run_of,) = document["runs"]
     rules = run_of["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["history-accumulation", "growing-site", "workspace"]
+    assert all(rule["help"]["text"] == rule["help"]["markdown"] and rule["help"]["text"].startswith(f"# `{rule['id']}`\n") for rule in rules)
     results = run_of["results"]
     assert [one["level"] for one in results] == ["error", "warning", "note", "warning"]
     for one in results:

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT
+from conftest import BUILD, ROOT, VRAMTRACK
 
 COMMANDS = {entry["file"]: shlex.split(entry["command"]) for entry in json.loads((BUILD / "compile_commands.json").read_text())}
 
@@ -123,6 +123,16 @@ def test_every_finding_and_format_is_described(tmp_path):
     for source in sources_of(ROOT, "report/findings/findings.def", "FINDING", tmp_path):
         code = source.removesuffix(".cpp").replace("_", "-")
         assert (ROOT / "docs/findings" / f"{code}.md").exists() and f"]({code}.md)" in listed, code
+    # What reports send their readers to: the program has each page, of every code that one of its findings is made with.
+    pages = {path.stem: path.read_text() for path in (ROOT / "docs/findings").glob("*.md") if path.read_text().startswith("# `")}
+    codes = {code for path in (ROOT / "report/findings").glob("*.cpp") for code in re.findall(r'\bmake\(\s*"([a-z-]+)"', path.read_text())}
+    told = subprocess.run([VRAMTRACK, "explain"], capture_output=True, text=True, check=True).stdout
+    assert len(codes) > 10 and codes == pages.keys() == {line.split()[0] for line in told.splitlines()}
+    for code, page in pages.items():
+        text = subprocess.run([VRAMTRACK, "explain", code], capture_output=True, text=True, check=True).stdout
+        assert text == re.sub(r"\[([^\]]*)\]\([^:)]*\)", r"\1", page)
+    wrong = subprocess.run([VRAMTRACK, "explain", "growing-sight"], capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stdout) == (2, "") and "did you mean growing-site?" in wrong.stderr
     exports = (ROOT / "docs/exports.md").read_text()
     for name in re.findall(r'^FORMAT\(\w+, "(.*)"\)', (ROOT / "report/render/formats.def").read_text(), re.M):
         assert f"| `{name}` |" in exports, name

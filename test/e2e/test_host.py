@@ -366,6 +366,14 @@ def test_killed_behind_an_instruction(event, tmp_path):
     assert kills_made > 5 and lost == []
 
 
+@pytest.mark.parametrize("history", ["", "1"], ids=["", "history"])
+@pytest.mark.parametrize("event", steps.EVENTS)
+def test_what_every_instruction_leaves(event, history, tmp_path):
+    """All of them: what is in the files when the program stops behind it, which is what a kill there leaves."""
+    made, left, lost = steps.states(tmp_path, event, {"VRAMTRACK_HISTORY": history} if history else None)
+    assert made > 500 and left > 10 and lost == []
+
+
 def test_no_memory_grows_and_no_book_drifts(tmp_path):
     events, wrong = soak.survey(tmp_path, 10, 8)
     assert events > 0 and not wrong, "\n".join(wrong)

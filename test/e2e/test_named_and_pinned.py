@@ -1,6 +1,7 @@
 """Marks and phases that the program sets, and the blocks that pin the allocator's segments: in the JSON, the text and the
 page, against what PyTorch itself says."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -28,6 +29,56 @@ with vramtrack.phase("evaluation"):
 left_open = vramtrack.phase("open")
 left_open.__enter__()
 time.sleep(0.1)
+"""
+
+# Before the first allocation, of two threads and with a child, which begins anew.
+EARLY = """
+import ctypes
+import os
+import threading
+import time
+import torch
+import vramtrack
+
+nvtx = ctypes.CDLL(None)
+stamps = []
+
+def mark(name):
+    vramtrack.mark(name)
+    stamps.append(time.time())
+
+def other():
+    with vramtrack.phase("other thread"):
+        entered.set()
+        allocated.wait()
+        torch.ones(5 << 20, device="cuda")
+    kept.append(torch.ones(6 << 20, device="cuda"))
+
+kept, entered, allocated = [], threading.Event(), threading.Event()
+mark("started")
+with vramtrack.phase("setup"):
+    time.sleep(0.1)
+    with vramtrack.phase("inner"):
+        mark("no memory yet")
+with vramtrack.phase("train"):
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+    else:
+        vramtrack.mark("in the child")
+        kept.append(torch.ones(7 << 20, device="cuda"))
+        raise SystemExit
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait()
+    nvtx.nvtxRangePushA(b"range")
+    kept.append(torch.ones(1 << 20, device="cuda"))
+    allocated.set()
+    thread.join()
+    nvtx.nvtxRangePop()
+    kept.append(torch.ones(2 << 20, device="cuda"))
+    mark("allocated")
+kept.append(torch.ones(3 << 20, device="cuda"))
+print(*stamps)
 """
 
 PINNED = """
@@ -78,6 +129,58 @@ def test_marks_and_phases_are_reported(named):
     assert any(site["range"] == "evaluation" for site in report["sites"])
     assert "Marks of the program" in text and "16.0 MiB live  half way" in text
     assert "Phases of the program" in text and "inner" in text and "(open at the end)" in text
+
+
+def test_marks_and_phases_before_the_first_allocation(tmp_path):
+    (tmp_path / "program.py").write_text(EARLY)
+    done = subprocess.run([VRAMTRACK, "run", "--sim=4GiB", "--quiet", "--", sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "PYTHONPATH": str(ROOT / "python")})
+    assert done.returncode == 0, done.stderr
+    reports = [json.loads(path.read_text()) for path in (tmp_path / "vramtrack-out").glob("vramtrack-*.json")]
+    child, report = sorted(reports, key=lambda one: one["process"]["forked_from"] is None)
+    assert [(m["name"], m["live_bytes"]) for m in report["marks"]] == [("started", 0), ("no memory yet", 0), ("allocated", 36 << 20)]
+    times = [mark["time"] for mark in report["marks"]]
+    stamps = [float(word) for word in done.stdout.split()]
+    # The marks are as far apart as the program saw them, where both clocks are read without a pause in between.
+    assert times[1] - times[0] >= 0.1 and times == sorted(times) and times[0] >= 0
+    began = datetime.datetime.fromisoformat(report["process"]["started_at"].replace("Z", "+00:00")).timestamp()
+    assert began + times[0] <= stamps[0] + 0.1 and began + times[1] <= stamps[1] + 0.1
+    setup, inner, train, other = report["phases"]
+    assert [one["name"] for one in report["phases"]] == ["setup", "inner", "train", "other thread"]
+    assert times[0] <= setup["begin"] <= inner["begin"] - 0.1 and inner["begin"] <= times[1] <= inner["end"] <= setup["end"] <= train["begin"]
+    assert train["begin"] <= other["begin"] < other["end"] <= times[2] <= train["end"] and other["thread"] != train["thread"] == setup["thread"]
+    ranges = {site["allocated_bytes"] >> 22: site["range"] for site in report["sites"] if site["layer"] == "tensor"}
+    assert ranges == {1: "range", 2: "train", 3: None, 5: "other thread", 6: None}
+    assert [one["name"] for one in child["marks"]] == ["in the child"] and not child["phases"]
+    assert {site["range"] for site in child["sites"] if site["layer"] == "tensor"} == {None}
+
+
+def test_what_is_named_too_often_before_the_first_allocation(tmp_path):
+    """Some are left out, and none that is kept ends with another's end."""
+    (tmp_path / "program.py").write_text("""
+import torch
+import vramtrack
+for i in range(12000):
+    with vramtrack.phase("x" * 300):
+        vramtrack.mark("m" * 300)
+with vramtrack.phase("after"):
+    kept = torch.ones(1 << 20, device="cuda")
+""")
+    done = subprocess.run([VRAMTRACK, "run", "--sim=4GiB", "--quiet", "--", sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "PYTHONPATH": str(ROOT / "python")})
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    (report,) = [json.loads(path.read_text()) for path in (tmp_path / "vramtrack-out").glob("vramtrack-*.json")]
+    assert len(report["phases"]) > 1000 and len(report["marks"]) > 1000 and not any(report["losses"][name] for name in ("dropped_events", "torn_records"))
+    ends = [one["end"] for one in report["phases"]]
+    assert None not in ends and ends == sorted(ends) and all(a["end"] <= b["begin"] for a, b in zip(report["phases"], report["phases"][1:]))
+    assert [site["range"] for site in report["sites"] if site["layer"] == "tensor"] == ["after"]
+
+
+def test_a_program_that_never_allocates_leaves_nothing(tmp_path):
+    (tmp_path / "program.py").write_text("import vramtrack\nwith vramtrack.phase('a'):\n    vramtrack.mark('b')\n")
+    done = subprocess.run([VRAMTRACK, "run", "--sim=4GiB", "--quiet", "--", sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "PYTHONPATH": str(ROOT / "python")})
+    assert done.returncode == 0 and not list(tmp_path.glob("vramtrack-out/*"))
 
 
 def test_marks_and_phases_stand_over_the_plot(browser, named):

@@ -36,6 +36,7 @@ def test_the_verdict_comes_first_and_links_to_its_finding(browser, page_of):
     page.click(".chip:nth-child(2)")
     assert page.evaluate("document.querySelector('[role=tab][aria-selected=true]').id") == "tab-findings"
     assert "losses" in page.text("#finding-1")
+    assert f"vramtrack explain {report['findings'][0]['code']}" in page.text("#finding-0") and "docs/findings" not in page.text("#finding-0")
     clean(page)
 
 
