@@ -21,6 +21,9 @@ enum class Rise : std::uint8_t {
 
 Rise rise_of(const trace::Site& site);
 
+/// The same of a site whose blocks were all let go when a function returned: `blocks` of `bytes` lived while it ran.
+Rise rise_until_let_go(const trace::Site& site, std::uint64_t bytes, std::uint64_t blocks);
+
 /// Whether the level of a site that made some blocks, `bytes` in all, speaks against their growth, however evenly their
 /// births lie: it is as high as in the middle of the run, as that of a pool which is replaced at random, or it was far
 /// below theirs a short while ago, as that of a list which each round begins anew.

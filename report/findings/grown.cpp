@@ -97,14 +97,12 @@ std::vector<const HolderReport*> points_in(const HolderMoment& moment, const Hol
   return points;
 }
 
-/// The one statement that fills all of a row's growing parts tells more than the row's own line.
+/// The statements that fill a row's growing parts tell more than the row's own line: that of the largest.
 const HolderReport* place_of(const HolderMoment& moment, const HolderReport& row) {
   const std::vector<const HolderReport*> points = points_in(moment, row);
-  const bool alike = !row.line_adds && !points.empty() && points.front()->line_adds &&
-                     std::ranges::all_of(points, [&](const HolderReport* point) {
-                       return point->file == points.front()->file && point->line == points.front()->line;
-                     });
-  return alike ? points.front() : &row;
+  const bool fill = !row.line_adds && !points.empty() &&
+                    std::ranges::all_of(points, [](const HolderReport* point) { return point->line_adds; });
+  return fill ? points.front() : &row;
 }
 
 /// Of a cycle, whose `variable` is the reference that closes it, the path.

@@ -50,8 +50,8 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     """A graph while the script runs, for a process that does not come to its end, or whose functions let go before.
     Only when there is time for it: a walk is one piece, and looks have one hundredth of the process's time. At a new
     height, only of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before:
-    while a model is loaded there is nothing to see. At a step, only after four times as many as before: late ones tell
-    more."""
+    while a model is loaded there is nothing to see. At a step, only after four times as many as before, twice as many
+    where something piles up: late ones tell more, and main() may let go of all before the process ends."""
     budget = native.look_budget() / 1e9
     if _look["left"] == 0 or budget < 1.5 * _look["cost"]:
         return
@@ -60,7 +60,7 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
             return
         _look["blocks"] = blocks
     else:
-        if step < 4 * _look["step"]:
+        if step < (2 if why == "growth" else 4) * _look["step"]:
             return
         _look["step"] = step
     _look["left"] -= 1
