@@ -56,7 +56,7 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     if _look["left"] == 0 or budget < 1.5 * _look["cost"]:
         return
     if why == "height":
-        if 2 * blocks < 3 * _look["blocks"] or freed < blocks:
+        if 2 * blocks < 3 * _look["blocks"] or 4 * freed < blocks:
             return
         _look["blocks"] = blocks
     else:
