@@ -206,7 +206,7 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   if (last > first) result.growth.bytes_per_second = growth / (last - first);
   result.evidence = "what its call site always held rose from " + human_bytes(floors.front()) + " to " +
                     human_bytes(floors.back()) + " in the course of " + human_count(site.allocated_count) +
-                    " allocations, and still " + (let_go ? "shortly before all of it was let go" : "at the end") +
+                    " allocations, and still " + (let_go ? std::string(until_let_go) : "at the end") +
                     (let_go ? "" : rise == Rise::longer ? ": each is larger than the one that it replaces"
                                           : ", though " + human_count(site.freed_count) + " were freed again");
   return result;
