@@ -42,6 +42,7 @@ class Trainer:
                 self.optimizer.step()
             bus.publish("epoch", self.name, loss.item())
         self.leave()
+        self.leave = None  # it refers to this object
         return self.last
 
 
