@@ -182,9 +182,9 @@ void* install_later(void*) {
   return nullptr;
 }
 
-/// Looks may take 400 ms of a process's life, and one hundredth of it after that. Those at steps come all the same:
+/// Looks may take a second of a process's life, and one hundredth of it after that. Those at steps come all the same:
 /// there are as many as the logarithm of the steps, and what they tell must not depend on how busy the machine is.
-std::uint64_t allowed_for_looks() noexcept { return 400'000'000 + (monotonic_ns() - g_start_ns) / 100; }
+std::uint64_t allowed_for_looks() noexcept { return 1'000'000'000 + (monotonic_ns() - g_start_ns) / 100; }
 
 /// Calls a function of the agent with one argument (a reference that is given away; nullptr: none could be made) and adds
 /// the processor time to `spent`.

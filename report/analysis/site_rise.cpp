@@ -8,6 +8,7 @@ namespace vramtrack {
 namespace {
 
 constexpr std::uint64_t least_allocations = 24;
+constexpr std::uint64_t least_let_go = 64;  // of which the program was let go: a loop that collects may be as short
 constexpr std::size_t least_floors = 5;
 constexpr std::uint64_t least_blocks = 8;  // of which one may say that there are more and more
 
@@ -53,6 +54,17 @@ Rise rise_of(const trace::Site& site) {
   if (site.live_count <= 2) return now >= 1.5 * usual ? Rise::longer : Rise::none;
   const bool alike = now <= 1.5 * usual && usual <= 1.5 * now;
   return site.live_count >= least_blocks && alike ? Rise::more : Rise::none;
+}
+
+Rise rise_until_let_go(const trace::Site& site, std::uint64_t bytes, std::uint64_t blocks) {
+  if (site.allocated_count < least_let_go || site.live_count != 0) return Rise::none;
+  std::vector<std::uint64_t> floors = floors_of(site);
+  if (!floors.empty()) floors.pop_back();  // the stretch in which all went
+  if (!goes_up(floors)) return Rise::none;
+  const double usual = static_cast<double>(site.allocated_bytes) / static_cast<double>(site.allocated_count);
+  const double now = static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(blocks, 1));
+  const bool alike = now <= 1.5 * usual && usual <= 1.5 * now;
+  return blocks >= least_blocks && alike ? Rise::more : Rise::none;
 }
 
 }  // namespace vramtrack

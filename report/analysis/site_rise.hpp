@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "contract/layout.hpp"
@@ -20,6 +21,12 @@ enum class Rise : std::uint8_t {
 };
 
 Rise rise_of(const trace::Site& site);
+
+/// How the evidence of such a rise ends: it speaks of the whole run, whenever the graph was taken.
+inline constexpr std::string_view until_let_go = "shortly before all of it was let go";
+
+/// The same of a site whose blocks were all let go when a function returned: `blocks` of `bytes` lived while it ran.
+Rise rise_until_let_go(const trace::Site& site, std::uint64_t bytes, std::uint64_t blocks);
 
 /// Whether the level of a site that made some blocks, `bytes` in all, speaks against their growth, however evenly their
 /// births lie: it is as high as in the middle of the run, as that of a pool which is replaced at random, or it was far

@@ -198,8 +198,11 @@ class Judge {
     const std::string alive = plural(survivors_.size(), "block");
     if (clock_.steps == 0) {
       if (history_.freed_count == 0) return verdict("steady", alive + " alive, none ever freed");
-      return verdict("recent", alive + " alive of " + plural(history_.allocated_count, "allocation") +
-                                   ", the others were freed again");
+      const bool all = history_.allocated_count == survivors_.size();
+      return verdict("recent", alive + " alive" +
+                                   (all ? ", too few to tell by them whether there are more and more"
+                                        : " of " + plural(history_.allocated_count, "allocation") +
+                                              ", the others were freed again"));
     }
     const bool in_last_steps = last >= 2 && first + 1 >= last;
     if (in_last_steps && history_.freed_count > 0) {

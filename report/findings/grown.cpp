@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "report/analysis/site_rise.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/sites.hpp"
 
@@ -13,7 +14,7 @@ constexpr Bytes least_bytes = 1 << 20;
 
 /// A look tells of growth until then. It must have been late, or the growth must have gone on.
 bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
-  if (moment.moment != "look") return true;
+  if (moment.moment != "look" || row.evidence.ends_with(until_let_go)) return true;
   if (moment.step > 0 && !growth_went_on(report, moment.step)) return false;
   double end = 0;
   bool kept_all = false;  // its largest site freed nothing before it had made its last block
@@ -97,14 +98,12 @@ std::vector<const HolderReport*> points_in(const HolderMoment& moment, const Hol
   return points;
 }
 
-/// The one statement that fills all of a row's growing parts tells more than the row's own line.
+/// The statements that fill a row's growing parts tell more than the row's own line: that of the largest.
 const HolderReport* place_of(const HolderMoment& moment, const HolderReport& row) {
   const std::vector<const HolderReport*> points = points_in(moment, row);
-  const bool alike = !row.line_adds && !points.empty() && points.front()->line_adds &&
-                     std::ranges::all_of(points, [&](const HolderReport* point) {
-                       return point->file == points.front()->file && point->line == points.front()->line;
-                     });
-  return alike ? points.front() : &row;
+  const bool fill = !row.line_adds && !points.empty() &&
+                    std::ranges::all_of(points, [](const HolderReport* point) { return point->line_adds; });
+  return fill ? points.front() : &row;
 }
 
 /// Of a cycle, whose `variable` is the reference that closes it, the path.

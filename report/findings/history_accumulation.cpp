@@ -25,6 +25,32 @@ bool grew_from_look_to_look(const std::vector<Holder>& seen) {
   return seen.back().grows && seen.back().step > seen.front().step;
 }
 
+/// A sum or a list that each epoch begins anew: what looks saw of the epoch that they saw most of. In it the graphs began
+/// with one and the same step at three looks or more, and had nearly all steps since; then an epoch began that has none
+/// of them. A window that slides loses its first steps one by one.
+std::vector<Holder> longest_epoch(const std::vector<Holder>& seen) {
+  constexpr std::uint64_t least_epoch = 16;  // steps
+  std::size_t best = 0, best_end = 0;
+  for (std::size_t begin = 0, end = 0; begin < seen.size(); begin = end) {
+    for (end = begin + 1; end < seen.size() && seen[end].first_step <= seen[begin].first_step + 1; ++end) {
+    }
+    // A window that happens to be as long as two looks are apart has as many steps after as before.
+    const bool ends = end < seen.size() && seen[end].first_step > seen[end - 1].last_step &&
+                      4 * seen[end].steps < 3 * seen[end - 1].steps;
+    std::set<std::uint64_t> steps;
+    for (std::size_t i = begin; i < end; ++i) steps.insert(seen[i].step);
+    const Holder& last = seen[end - 1];
+    const bool all = 4 * last.steps >= 3 * (last.step - last.first_step);
+    if (ends && steps.size() >= 3 && last.steps >= least_epoch && last.grows && all && last.bound == 0 && !last.limited &&
+        (best_end == 0 || last.steps > seen[best_end - 1].steps)) {
+      best = begin;
+      best_end = end;
+    }
+  }
+  using At = std::vector<Holder>::difference_type;
+  return {seen.begin() + static_cast<At>(best), seen.begin() + static_cast<At>(best_end)};
+}
+
 /// A window that slides (the last k losses) has a first step that moves on; accumulation keeps its first step.
 bool spans_the_run(const Report& report, const std::vector<Holder>& seen) {
   const Holder& last = seen.back();
@@ -181,6 +207,8 @@ Findings history_accumulation(const Report& report) {
     if (seen.empty()) continue;
     if (spans_the_run(report, seen))
       guilty.push_back({seen.back(), true});
+    else if (const std::vector<Holder> epoch = longest_epoch(seen); report.steps.count > 0 && !epoch.empty())
+      guilty.push_back({epoch.back(), true});
     else if (grows_without_steps(report, seen))
       guilty.push_back({seen.back(), false});
   }

@@ -185,14 +185,17 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   if (found == devices_.end() || site.layer != tensor_layer) return {};
   const ActivityClock& clock = found->second.clock;
   const double first = trace_.seconds(site.first_time), last = trace_.seconds(site.last_time);
-  const double begin = clock.at(first), end = clock.at(std::min(now_, found->second.last));
+  const bool let_go = on_the_way_ && site.live_count == 0;
+  const double until = let_go ? found->second.last_allocation : std::min(now_, found->second.last);
+  const double begin = clock.at(first), end = clock.at(until);
   const auto allocations = static_cast<double>(std::max<std::uint64_t>(site.allocated_count, 1));
   const double pause = 4 * (clock.at(last) - begin) / allocations;
   if (end - clock.at(last) > std::max(0.05 * (end - begin), pause)) return {};
-  if (steps_ > 0 && site.last_step + 2 < steps_) return {};
-  rise = rise_of(site);
+  if (steps_ > 0 && site.last_step + 2 < (let_go ? trace_.header.steps : steps_)) return {};
+  rise = let_go ? rise_until_let_go(site, main->second, blocks.size()) : rise_of(site);
   if (rise == Rise::none) return {};
-  const std::vector<std::uint64_t> floors = floors_of(site);
+  std::vector<std::uint64_t> floors = floors_of(site);
+  if (let_go) floors.pop_back();
   const auto growth = static_cast<double>(floors.back() - floors.front());
   Verdict result;
   result.verdict = "growing";
@@ -203,8 +206,8 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   if (last > first) result.growth.bytes_per_second = growth / (last - first);
   result.evidence = "what its call site always held rose from " + human_bytes(floors.front()) + " to " +
                     human_bytes(floors.back()) + " in the course of " + human_count(site.allocated_count) +
-                    " allocations, and still at the end" +
-                    (rise == Rise::longer ? ": each is larger than the one that it replaces"
+                    " allocations, and still " + (let_go ? std::string(until_let_go) : "at the end") +
+                    (let_go ? "" : rise == Rise::longer ? ": each is larger than the one that it replaces"
                                           : ", though " + human_count(site.freed_count) + " were freed again");
   return result;
 }

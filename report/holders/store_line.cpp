@@ -163,7 +163,10 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
     const std::size_t next = behind_subscripts(tokens, i + 1, subscript);
     if (tokens[0] == "del" && subscript) takes = true;
     if (next + 1 < tokens.size() && tokens[next] == ".") {
-      if (one_of(takers, tokens[next + 1])) takes = true;
+      // A lambda that would take one out is handed to somebody, who may never call it.
+      const bool later = std::find(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(i), "lambda") !=
+                         tokens.begin() + static_cast<std::ptrdiff_t>(i);
+      if (one_of(takers, tokens[next + 1]) && !later) takes = true;
       std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
       bool ignored = false;
       for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);

@@ -50,18 +50,20 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     """A graph while the script runs, for a process that does not come to its end, or whose functions let go before.
     At a new height, only when there is time for it (a walk is one piece, and looks have one hundredth of the process's
     time), of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before: while
-    a model is loaded there is nothing to see. At a step, after twice as many as before; in a program that grows whatever
-    it takes, so that what is found does not depend on how busy the machine is."""
+    a model is loaded there is nothing to see. At a step, after four times as many as before when there is time; in a
+    program that grows, after twice as many whatever it takes: main() may let go of all before the process ends, and what
+    is found must not depend on how busy the machine is."""
     budget = native.look_budget() / 1e9
     has_time = budget >= 1.5 * _look["cost"]
     if _look["left"] == 0:
         return
     if why == "height":
-        if not has_time or 2 * blocks < 3 * _look["blocks"] or freed < blocks:
+        if not has_time or 2 * blocks < 3 * _look["blocks"] or 4 * freed < blocks:
             return
         _look["blocks"] = blocks
     else:
-        if step < 2 * _look["step"] or not (has_time or why == "growth"):
+        grows = why == "growth"
+        if step < (2 if grows else 4) * _look["step"] or not (has_time or grows):
             return
         _look["step"] = step
     _look["left"] -= 1

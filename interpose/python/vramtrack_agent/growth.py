@@ -110,9 +110,12 @@ def _limits(node: ast.AST, name: str) -> bool:
 
 
 def _idle_nodes(tree: ast.AST, scope: ast.AST, path: str) -> set[int]:
-    """What is in functions of a scope that the program calls nowhere: a `reset()` that was forgotten."""
+    """What is in functions of a scope that the program calls nowhere: a `reset()` that was forgotten. Or in a lambda,
+    which is handed to somebody, who may never call it."""
     idle: set[int] = set()
     for function in ast.walk(scope):
+        if isinstance(function, ast.Lambda):
+            idle.update(map(id, ast.walk(function)))
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function is not scope:
             if not _is_called(tree, function, path):
                 idle.update(map(id, ast.walk(function)))

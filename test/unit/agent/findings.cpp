@@ -130,6 +130,24 @@ TEST_CASE("a window of graphs that slides is not") {
   CHECK(codes(report).empty());
 }
 
+TEST_CASE("losses that each epoch begins anew are told by the epoch that was seen most of") {
+  Report report = with_peak(1000 << 20);
+  report.steps.count = 120;
+  const Json first = look(8, {holder(8, 8, 0, 7, 64)}), second = look(16, {holder(16, 16, 0, 15, 128)});
+  const Json third = look(32, {holder(32, 32, 0, 31, 256)});
+  report.notes["looks[]"] = Json::array({first, second, third, look(64, {holder(4, 4, 60, 63, 32)})});
+  const auto found = findings::find_all(report);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].code == "history-accumulation");
+  CHECK(found[0].evidence["steps_spanned"] == 32);
+  // A window of 32 that slides, and one of 20.
+  report.notes["looks[]"] = Json::array({first, second, third, look(64, {holder(32, 32, 32, 63, 256)})});
+  CHECK(codes(report).empty());
+  report.notes["looks[]"] = Json::array(
+      {first, second, look(32, {holder(20, 20, 12, 31, 160)}), look(64, {holder(20, 20, 44, 63, 160)})});
+  CHECK(codes(report).empty());
+}
+
 TEST_CASE("without steps a variable that looks saw under several names is one where one statement adds to it") {
   const auto seen_as = [](const char* chain, const char* variable, const char* function, const char* of_class,
                           int uses) {

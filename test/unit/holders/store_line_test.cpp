@@ -83,6 +83,14 @@ TEST_CASE("a method that would empty it counts only where it is called") {
   CHECK(store_line(text + "a.drop()\n", {"xs", "A", "", 0}).limited);
 }
 
+TEST_CASE("a lambda that would take out what it is given limits nothing") {
+  const std::string text = "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n    return lambda: self.xs.remove(x)\n";
+  CHECK_FALSE(store_line(text, {"xs", "Bus", "", 0}).limited);
+  CHECK(store_line(text + "  def age(self):\n    self.xs.pop(min(self.xs, key=lambda x: x.age))\nbus.age()\n",
+                   {"xs", "Bus", "", 0})
+            .limited);
+}
+
 TEST_CASE("a method counts as called where the program runs it, in any of its files") {
   const std::string bus =
       "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n  def drop(self, x):\n    self.xs.remove(x)\n";

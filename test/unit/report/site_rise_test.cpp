@@ -47,6 +47,27 @@ TEST_CASE("a tensor that is replaced by a longer one rises") {
   CHECK(floors.back() >= bank.site.live_bytes / 2);
 }
 
+TEST_CASE("what rose until a function let go of all did rise") {
+  const std::uint64_t count = GENERATE(64, 100, 1000);
+  Program store;
+  for (std::uint64_t i = 0; i < count; ++i) store.allocate(512 * kib);
+  CHECK(rise_until_let_go(store.site, 256 * kib * count, count / 2) == Rise::none);  // it holds them still
+  store.free_all();
+  INFO(count);
+  CHECK(rise_of(store.site) == Rise::none);
+  CHECK(rise_until_let_go(store.site, 256 * kib * count, count / 2) == Rise::more);
+  CHECK(rise_until_let_go(store.site, 2 * kib * count, count / 2) == Rise::none);  // others than it makes
+}
+
+TEST_CASE("a list that each round begins anew does not rise, though the last one was let go") {
+  Program rounds;
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 60; ++i) rounds.allocate(512 * kib);
+    rounds.free_all();
+  }
+  CHECK(rise_until_let_go(rounds.site, 30 * mib, 60) == Rise::none);
+}
+
 TEST_CASE("a queue that is filled faster than it is emptied rises") {
   const int every = GENERATE(2, 3, 4, 8);
   Program queue;

@@ -67,7 +67,7 @@ TEST_CASE("the text report, word for word") {
     `total_loss` (a global of train.py) keeps the autograd graph of every step alive: 118 steps, 512 B and 3
     graph nodes a step.
     Fix: total_loss += loss.item()
-    docs/findings/history-accumulation.md
+    vramtrack explain history-accumulation
 
 Alive at exit, by call site
      bytes  blocks  verdict  call site
