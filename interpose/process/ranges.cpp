@@ -101,7 +101,7 @@ void write_phase(const char* name) noexcept {
   }
   trace::FactWriter fact(4096);
   fact.begin_list();
-  fact.begin_list();
+  fact.begin_row();
   fact.item(fact::phases::ticks, ticks());
   fact.item(fact::phases::thread, thread_id());
   if (name != nullptr) fact.item(fact::phases::name, {name, ::strnlen(name, most_name_bytes)});
@@ -141,7 +141,7 @@ EXPORT void vramtrack_mark(const char* name) {
   if (count.fetch_add(1, std::memory_order_relaxed) >= most_named) return;
   trace::FactWriter fact(4096);
   fact.begin_list();
-  fact.begin_list();
+  fact.begin_row();
   fact.item(fact::marks::ticks, ticks());
   fact.item(fact::marks::name, {name, ::strnlen(name, most_name_bytes)});
   fact.item(fact::marks::live_bytes, live_bytes());

@@ -23,7 +23,6 @@ bool find_all(HeapApi& api) noexcept {
   return find(api.is_tracked, "PyObject_GC_IsTracked") && find(api.is_subtype, "PyType_IsSubtype") &&
          find(api.dict_next, "PyDict_Next") &&
          find(api.list_new, "PyList_New") && find(api.list_append, "PyList_Append") &&
-         find(api.list_get, "PyList_GetItem") &&
          find(api.attribute, "PyObject_GetAttrString") && find(api.generic_dict, "PyObject_GenericGetDict") &&
          find(api.module_dict, "PyModule_GetDict") && find(api.function_code, "PyFunction_GetCode") &&
          find(api.function_closure, "PyFunction_GetClosure") && find(api.function_defaults, "PyFunction_GetDefaults") &&

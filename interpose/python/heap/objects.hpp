@@ -58,7 +58,6 @@ struct HeapApi : PythonApi {
   int (*dict_next)(Object* dict, std::ptrdiff_t* position, Object** key, Object** value);
   Object* (*list_new)(std::ptrdiff_t size);
   int (*list_append)(Object* list, Object* item);
-  Object* (*list_get)(Object* list, std::ptrdiff_t index);    // borrowed
   Object* (*attribute)(Object* object, const char* name);     // a new reference; only of types that run no Python code
   Object* (*generic_dict)(Object* object, void*);             // a new reference
   Object* (*module_dict)(Object* module);                     // borrowed
