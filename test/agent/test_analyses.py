@@ -386,6 +386,15 @@ def test_environment():
 # ---- what they write ----
 
 
+PROGRAM = """
+def main():
+    losses = [(net(ones(2, 4)) ** 2).sum() for _ in range(5)]
+    unread = ones(1 << 20)
+    look()
+    return losses
+"""
+
+
 def test_the_facts_of_the_analyses_are_as_their_rows_say(facts, monkeypatch, model):
     """The fixture checks each of them."""
     import torch
@@ -404,14 +413,17 @@ def test_the_facts_of_the_analyses_are_as_their_rows_say(facts, monkeypatch, mod
         {"device": 0, "address": 4096, "total_size": 8192, "stream": 0, "segment_pool_id": (0, 0), "blocks": [
             {"address": 4096, "size": 4096, "requested_size": 100, "state": "active_allocated"}]}])
     modules.forget_noted()
-    losses = [(net(torch.ones(2, 4)) ** 2).sum() for _ in range(5)]
-    unread = torch.ones(1 << 20)  # noqa: F841
-    for why in ("height", "growth"):
-        analyses.take_look(why)
-    labels.look_at_roles(optimizer)
-    analyses.oom_analysis(1)
-    analyses.exit_analysis()
-    assert len(losses) == 5
+
+    def look():
+        for why in ("height", "growth"):
+            analyses.take_look(why)
+        labels.look_at_roles(optimizer)
+        analyses.oom_analysis(1)
+        analyses.exit_analysis()
+
+    space = {"ones": torch.ones, "net": net, "look": look}
+    exec(compile(PROGRAM, "/home/me/train.py", "exec"), space)
+    space["main"]()
     written = {name: value for name, value, _ in facts}
     assert "agent_error" not in written, written["agent_error"]
     expected = {"looks", "modules", "seen", "segments", "requested", "pass", "tensors", "history_graph", "dead_locals", "state"}

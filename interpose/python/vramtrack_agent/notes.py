@@ -217,7 +217,7 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
     native.fact("tensors", rows, n)
     if seen is not None:
         native.fact("seen", seen, 0)
-    rows.clear()
+    del rows
     for name, value in values.items():
         native.fact(name, value, n)
 
