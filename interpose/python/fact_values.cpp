@@ -162,14 +162,22 @@ class ValueWriter {
   void field_value(const fact::FieldRow& field, Object* value) noexcept {
     if (value == api_.none) return out_.null();
     switch (field.type) {
-      case fact::Type::number: return or_null(field, number(value));
-      case fact::Type::text: return or_null(field, text(value));
-      case fact::Type::flag: return or_null(field, flag(value));
-      case fact::Type::numbers: return each(field, value, [&](Object* item) { or_null(field, number(item)); });
-      case fact::Type::texts: return each(field, value, [&](Object* item) { or_null(field, text(item)); });
-      case fact::Type::part: return map(fact::fields_of(field.part), value);
-      case fact::Type::parts: return maps(fact::fields_of(field.part), value);
-      case fact::Type::rows: return rows(fact::fields_of(field.part), value);
+      case fact::Type::number:
+        return or_null(field, number(value));
+      case fact::Type::text:
+        return or_null(field, text(value));
+      case fact::Type::flag:
+        return or_null(field, flag(value));
+      case fact::Type::numbers:
+        return each(field, value, [&](Object* item) { or_null(field, number(item)); });
+      case fact::Type::texts:
+        return each(field, value, [&](Object* item) { or_null(field, text(item)); });
+      case fact::Type::part:
+        return map(fact::fields_of(field.part), value);
+      case fact::Type::parts:
+        return maps(fact::fields_of(field.part), value);
+      case fact::Type::rows:
+        return rows(fact::fields_of(field.part), value);
     }
   }
 

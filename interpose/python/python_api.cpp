@@ -49,10 +49,10 @@ bool find_all(PythonApi& api) noexcept {
          find(api.dict_set, "PyDict_SetItemString") && find(api.dict_get, "PyDict_GetItemString") &&
          find(api.new_string, "PyUnicode_FromStringAndSize") && find(api.string_text, "PyUnicode_AsUTF8AndSize") &&
          find(api.encode, "PyUnicode_AsEncodedString") && find(api.bytes_text, "PyBytes_AsString") &&
-         find(api.bytes_size, "PyBytes_Size") &&
-         find(api.new_integer, "PyLong_FromLongLong") && find(api.new_unsigned, "PyLong_FromUnsignedLongLong") &&
-         find(api.unsigned_mask, "PyLong_AsUnsignedLongLongMask") && find(api.unsigned_value, "PyLong_AsUnsignedLongLong") &&
-         find(api.new_tuple, "PyTuple_New") &&
+         find(api.bytes_size, "PyBytes_Size") && find(api.new_integer, "PyLong_FromLongLong") &&
+         find(api.new_unsigned, "PyLong_FromUnsignedLongLong") &&
+         find(api.unsigned_mask, "PyLong_AsUnsignedLongLongMask") &&
+         find(api.unsigned_value, "PyLong_AsUnsignedLongLong") && find(api.new_tuple, "PyTuple_New") &&
          find(api.tuple_set, "PyTuple_SetItem") && find(api.tuple_get, "PyTuple_GetItem") &&
          find(api.tuple_size, "PyTuple_Size") && find(api.list_size, "PyList_Size") &&
          find(api.list_get, "PyList_GetItem") && find(api.dict_size, "PyDict_Size") &&

@@ -65,9 +65,9 @@ void ModuleNames::read(const Json& seen) {
   for (const Json* item : get(seen, fact::seen::roots)) {
     const std::string text = get(*item, fact::root::expression).value_or("");
     const std::string variable = get(*item, fact::root::variable).value_or("");
-    roots.push_back(root({text, variable.empty() ? variable_of(text) : variable,
-                          get(*item, fact::root::type).value_or(""), get(*item, fact::root::has_children) == true,
-                          get(*item, fact::root::id).value_or(0)}));
+    roots.push_back(
+        root({text, variable.empty() ? variable_of(text) : variable, get(*item, fact::root::type).value_or(""),
+              get(*item, fact::root::has_children) == true, get(*item, fact::root::id).value_or(0)}));
   }
   std::vector<Place> places;
   for (const Json* item : get(seen, fact::seen::modules)) {

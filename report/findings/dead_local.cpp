@@ -55,12 +55,10 @@ Finding describe(const Dead& dead, bool at_oom) {
                     ". A variable lives until its function ends, also when it was set in a loop.";
   finding.fix = "Add `del " + variable + "` before line " + std::to_string(running) +
                 ", or do that part in a function of its own.";
-  finding.evidence = {{"running_line", running},
-                      {"function", function},
-                      {"live_bytes_then", live},
-                      {"share", live == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(live)},
-                      {"tensors", tensors},
-                      {"step", step}};
+  finding.evidence = {
+      {"running_line", running}, {"function", function},
+      {"live_bytes_then", live}, {"share", live == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(live)},
+      {"tensors", tensors},      {"step", step}};
   return finding;
 }
 
@@ -76,8 +74,9 @@ Findings from_graph(const Report& report, const Findings& known) {
             return finding.variable == row.variable && finding.file == row.file;
           }))
         continue;
-      const Dead dead{row.variable, row.file.value_or(""), row.idle_in,           row.retained_bytes, row.blocks,
-                      row.line.value_or(0), row.idle_at, row.idle_in.empty(), moment.held_bytes,  moment.step};
+      const Dead dead{
+          row.variable,         row.file.value_or(""), row.idle_in,         row.retained_bytes, row.blocks,
+          row.line.value_or(0), row.idle_at,           row.idle_in.empty(), moment.held_bytes,  moment.step};
       Finding finding = describe(dead, report.at == "oom");
       if (!row.known.empty()) {
         finding.message += " It is " + row.known + ".";
@@ -111,7 +110,8 @@ Findings dead_local(const Report& report) {
   if (at_oom) {
     namespace from = fact::dead_locals;
     if (const Json* moment = note(report, trace::note_key::dead_locals))
-      add(get(*moment, from::dead), get(*moment, from::live).value_or(0), get(*moment, from::step).value_or(0), true, 0);
+      add(get(*moment, from::dead), get(*moment, from::live).value_or(0), get(*moment, from::step).value_or(0), true,
+          0);
   } else {
     namespace from = fact::looks;
     for (const Json& look : list_of(report, trace::note_key::looks)) {

@@ -89,8 +89,7 @@ bool is_reported(const Report& report, const Findings& found, const std::string&
     const std::set<std::string> known = references_of(cycle);
     return std::includes(known.begin(), known.end(), wanted.begin(), wanted.end());
   };
-  return std::ranges::any_of(
-             found, [&](const Finding& one) { return has_all(text_in(one.evidence, "cycle")); }) ||
+  return std::ranges::any_of(found, [&](const Finding& one) { return has_all(text_in(one.evidence, "cycle")); }) ||
          std::ranges::any_of(report.holders.rows, [&](const HolderReport& row) {  // growing-site speaks of it
            return !row.cycle.empty() && grew_before_it_was_lost(report.holders, row) &&
                   (row.variable == variable || has_all(row.cycle));

@@ -1,5 +1,5 @@
-// The old form of a fact: JSON text, which libraries wrote before contract/fact_encoding.hpp, and their Python agent for
-// longest. Traces of theirs are read for ever; nothing writes it any more, and nothing else knows of it.
+// The old form of a fact: JSON text, which libraries wrote before contract/fact_encoding.hpp, and their Python agent
+// for longest. Traces of theirs are read for ever; nothing writes it any more, and nothing else knows of it.
 #pragma once
 
 #include <string_view>

@@ -104,7 +104,8 @@ TEST_CASE("a damaged fact is null, an older one is JSON, a plain one text") {
 }
 
 TEST_CASE("the Python agent's facts of old say the same") {
-  const Json tensors = read_fact(R"({"tensors":[{"a":4096,"s":[2,3],"d":"float32","n":"","r":"python","h":"x","q":1}]})");
+  const Json tensors =
+      read_fact(R"({"tensors":[{"a":4096,"s":[2,3],"d":"float32","n":"","r":"python","h":"x","q":1}]})");
   REQUIRE(tensors.size() == 1);
   CHECK(get(tensors[0], fact::tensors::a) == 4096);
   CHECK(get(tensors[0], fact::tensors::s) == std::vector<std::uint64_t>{2, 3});
