@@ -18,25 +18,34 @@ constexpr std::size_t most_bytes = std::size_t{256} << 20;
 
 using Fields = std::span<const fact::FieldRow>;
 
+/// Asked first: an error of the interpreter's takes longer to make than a row to write.
+bool is_of(const PythonApi& api, Object* value, Object* type) noexcept {
+  Object* const own = api.type_of(value);
+  const bool is = own == type || api.is_subtype(own, type) != 0;
+  api.decref(own);
+  return is;
+}
+
 /// A list or a tuple.
 class Items {
  public:
-  Items(const PythonApi& api, Object* of) noexcept : api_(api), of_(of), count_(api.list_size(of)) {
-    if (count_ >= 0) return;
-    api.clear_error();
-    get_ = api.tuple_get;
-    count_ = api.tuple_size(of);
-    if (count_ < 0) api.clear_error();
+  Items(const PythonApi& api, Object* of) noexcept : of_(of) {
+    if (is_of(api, of, api.tuple_type)) {
+      get_ = api.tuple_get;
+      count_ = api.tuple_size(of);
+    } else if (is_of(api, of, api.list_type)) {
+      get_ = api.list_get;
+      count_ = api.list_size(of);
+    }
   }
   bool are_there() const noexcept { return count_ >= 0; }
   std::ptrdiff_t count() const noexcept { return count_; }
   Object* at(std::ptrdiff_t i) const noexcept { return get_(of_, i); }
 
  private:
-  const PythonApi& api_;
   Object* of_;
-  Object* (*get_)(Object*, std::ptrdiff_t) = api_.list_get;
-  std::ptrdiff_t count_;
+  Object* (*get_)(Object*, std::ptrdiff_t) = nullptr;
+  std::ptrdiff_t count_ = -1;
 };
 
 /// Calls `take` with the text of a str. A path may hold bytes that are no text: the interpreter keeps them as lone
@@ -82,12 +91,11 @@ class ValueWriter {
   }
 
   void map(Fields fields, Object* dict) noexcept {
-    std::ptrdiff_t left = api_.dict_size(dict);
-    if (left < 0) {
-      api_.clear_error();
+    if (!is_of(api_, dict, api_.dict_type)) {
       complain(fields.front());
       return out_.null();
     }
+    std::ptrdiff_t left = api_.dict_size(dict);
     out_.begin_map();
     for (const fact::FieldRow& field : fields) {
       Object* const value = api_.dict_get(dict, field.name.data());

@@ -52,7 +52,9 @@ struct PythonApi {
   std::ptrdiff_t (*dict_size)(Object* dict);
   Object* (*build_bool)(long value);
   int (*is_true)(Object* value);
-  Object *none, *true_object, *false_object;
+  Object* (*type_of)(Object* value);  // a new reference
+  int (*is_subtype)(Object* type, Object* base);
+  Object *none, *true_object, *false_object, *tuple_type, *list_type, *dict_type;
 
   void (*incref)(Object* object);
   void (*decref)(Object* object);
