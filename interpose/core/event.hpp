@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "contract/id.hpp"
 #include "contract/layout.hpp"
 
 namespace vramtrack {
@@ -11,8 +10,8 @@ namespace vramtrack {
 using trace::Kind;
 using trace::Layer;
 
-using StackId = Id<trace::StackRecord>;
-inline constexpr StackId no_stack{trace::no_stack};
+using StackId = std::uint32_t;
+using trace::no_stack;
 
 /// The registers of a hook's own frame: where stack capture starts. Take it with VRAMTRACK_HERE() in the exported
 /// function itself, so that its caller is the first frame recorded.

@@ -94,7 +94,7 @@ void book(Writer& writer, Shard& shard, std::span<const Head> heads, const Batch
     const PendingEvent& event = batch[i];
     const Moment moment{event.time, event.step, event.thread};
     if (pairs.has(i) && event.bytes != 0) {
-      const SiteKey key{StackId(event.stack), StackId(event.forward), Layer::tensor, Kind::block, device};
+      const SiteKey key{event.stack, event.forward, Layer::tensor, Kind::block, device};
       sites[i] = pass_in(writer, shard, key, {event.address, event.bytes}, event.reserved_bytes, moment);
     } else if (pairs.has(i)) {
       const std::uint8_t partner = pairs.partner[i];
@@ -103,7 +103,7 @@ void book(Writer& writer, Shard& shard, std::span<const Head> heads, const Batch
                event.step - allocated.step >= trace::late_steps, moment);
     } else if (event.bytes != 0) {
       put_in(writer, shard, {Layer::tensor, Kind::block, device, event.address, event.bytes, 0, event.reserved_bytes},
-             StackId(event.stack), StackId(event.forward), moment);
+             event.stack, event.forward, moment);
     } else {
       free_block(writer, shard, event.address, space, event.reserved_bytes, moment);
     }

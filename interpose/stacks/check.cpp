@@ -35,7 +35,7 @@ std::atomic<std::uint64_t> g_checked{0}, g_by_python{0}, g_modules{0}, g_mismatc
 void mismatch(const char* what, StackId stack, std::uint32_t at, std::uint64_t have, std::uint64_t want) noexcept {
   if (g_mismatches.fetch_add(1, std::memory_order_relaxed) >= 10) return;
   Line line;
-  line << "stack check: " << what << " of stack " << std::uint32_t{stack} << " differ at " << at << ": recorded ";
+  line << "stack check: " << what << " of stack " << stack << " differ at " << at << ": recorded ";
   line.hex(have) << ", walked ";
   line.hex(want);
   say(line.text());

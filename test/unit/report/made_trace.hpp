@@ -48,7 +48,7 @@ class MadeTrace : public TemporaryTrace {
 
  private:
   std::uint32_t next_code_ = 0;
-  StackId next_stack_{0};
+  StackId next_stack_ = 0;
   std::vector<std::string> modules_;
 };
 
