@@ -19,7 +19,9 @@ inline constexpr std::string_view mark = "\xd9\xd9\xf7";
 
 enum class Major : std::uint8_t { number = 0x00, text = 0x60 };
 inline constexpr std::uint8_t major_mask = 0xe0;
+namespace code {
 inline constexpr std::uint8_t list = 0x9f, map = 0xbf, end = 0xff, off = 0xf4, on = 0xf5, null = 0xf6;
+}
 inline constexpr std::uint8_t in_1_byte = 24, in_2_bytes = 25, in_4_bytes = 26, in_8_bytes = 27;
 inline constexpr int most_levels = 16;  // lists and maps within each other
 

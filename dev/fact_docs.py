@@ -13,8 +13,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "contract" / "facts.def"
 PAGE = ROOT / "docs" / "trace-format.md"
-FACT = re.compile(r'^FACT\((\w+), "([^"]+)", (text|map|list|rows|json), "([^"]*)", "([^"]*)"\)$')
-FIELD = re.compile(r'^FACT_FIELD\((\w+), (\d+), (\w+), (number|text|flag|texts|part|parts), "([^"]*)"\)$')
+FACT = re.compile(r'^FACT\((\w+), "([^"]+)", (text|map|list|rows), "([^"]*)", "([^"]*)"\)$')
+FIELD = re.compile(r'^FACT_FIELD\((\w+), (\d+), (\w+), (number|text|flag|numbers|texts|part|parts|rows), "([^"]*)"\)$')
+PART = re.compile("`([^`]+)`")
 
 
 class Fact(NamedTuple):
@@ -59,10 +60,12 @@ def page():
     notes = ["| key | form | written | value |", "|--|--|--|--|"]
     notes += [f"| `{fact.key}` | {fact.form} | {fact.when} | {fact.what} |" for fact in facts]
     listed = ["| fact | field | type | what |", "|--|--|--|--|"]
-    keys = {fact.name: (fact.key, fact.form) for fact in facts}
+    keys = {fact.name: fact.key for fact in facts}
+    by_position = {fact.name for fact in facts if fact.form == "rows"}
+    by_position |= {PART.search(field.what)[1] for field in fields if field.type == "rows"}
     for field in fields:
-        key, form = keys.get(field.fact, (field.fact, "map"))
-        name = f"{field.position}: `{field.name}`" if form == "rows" else f"`{field.name}`"
+        key = keys.get(field.fact, field.fact)
+        name = f"{field.position}: `{field.name}`" if field.fact in by_position else f"`{field.name}`"
         listed.append(f"| `{key}` | {name} | {field.type} | {field.what} |")
     text = PAGE.read_text()
     for part, made in (("notes", notes), ("fields", listed)):

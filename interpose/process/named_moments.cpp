@@ -57,7 +57,7 @@ std::uint64_t live_bytes() noexcept {
 void write(const Moment& moment, std::string_view name, std::uint64_t live) noexcept {
   trace::FactWriter fact(4096);
   fact.begin_list();
-  fact.begin_list();
+  fact.begin_row();
   if (moment.kind == Kind::mark) {
     fact.item(fact::marks::ticks, moment.ticks);
     fact.item(fact::marks::name, name);

@@ -7,6 +7,7 @@
 #include "interpose/core/options.hpp"
 #include "interpose/core/saved_errno.hpp"
 #include "interpose/python/agent.hpp"
+#include "interpose/python/fact_values.hpp"
 #include "interpose/python/heap/capture.hpp"
 #include "interpose/python/heap/exit_functions.hpp"
 #include "interpose/python/looks.hpp"
@@ -15,7 +16,6 @@
 #include "interpose/python/worker_random.hpp"
 #include "interpose/recorder/recorder.hpp"
 #include "interpose/stacks/labels.hpp"
-#include "interpose/trace/writer.hpp"
 
 namespace vramtrack::agent {
 
@@ -81,24 +81,21 @@ Object* native_enter(Object*, Object* arguments) noexcept {
   enter(name.data(), rest);
   api().decref(rest);
   if (api().error_occurred() != nullptr) return nullptr;
-  Object* none = api().dict_get(api().builtins(), "None");  // anything else of a module's hook replaces its arguments
-  if (none == nullptr) return none_or_error();
-  api().incref(none);
-  return none;
+  api().incref(api().none);  // anything else of a module's hook replaces its arguments
+  return api().none;
 }
 
 Object* native_step_of(Object*, Object* arguments) noexcept {
   return api().new_integer(step_of(integer_argument(arguments, 0)));
 }
 
-Object* native_note(Object*, Object* arguments) noexcept {
+Object* native_fact(Object*, Object* arguments) noexcept {
   SavedErrno keep;
-  const std::string_view key = text_argument(arguments, 0), text = text_argument(arguments, 1);
+  const std::string_view name = text_argument(arguments, 0);
+  Object* const value = api().tuple_get(arguments, 1);
   const auto n = static_cast<std::uint32_t>(integer_argument(arguments, 2));
-  if (api().error_occurred() != nullptr) return nullptr;
-  const HookScope scope;  // a signal handler that ends the process meanwhile must not wait for the writer's locks
-  trace::Writer* writer = trace::active();
-  return api().build_bool(writer != nullptr && writer->note(key, text, n));
+  if (value == nullptr || api().error_occurred() != nullptr) return nullptr;
+  return api().build_bool(write_fact(name, value, n));
 }
 
 Object* native_source(Object*, Object* arguments) noexcept {
@@ -196,7 +193,7 @@ MethodDef g_methods[] = {
     {"native_on_step", native_on_step, method_varargs, nullptr},
     {"native_enter", native_enter, method_varargs, nullptr},
     {"native_step_of", native_step_of, method_varargs, nullptr},
-    {"native_note", native_note, method_varargs, nullptr},
+    {"native_fact", native_fact, method_varargs, nullptr},
     {"native_source", native_source, method_varargs, nullptr},
     {"native_last_oom", native_last_oom, method_varargs, nullptr},
     {"native_state", native_state, method_varargs, nullptr},

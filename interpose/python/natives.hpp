@@ -1,4 +1,4 @@
-// The functions that the agent's Python calls: native_step, native_note and so on.
+// The functions that the agent's Python calls: native_step, native_fact and so on.
 #pragma once
 
 #include "interpose/python/python_api.hpp"

@@ -36,15 +36,25 @@ struct PythonApi {
   Object* (*dict_get)(Object* dict, const char* key);  // borrowed
   Object* (*new_string)(const char* text, std::ptrdiff_t bytes);
   const char* (*string_text)(Object* string, std::ptrdiff_t* bytes);
+  Object* (*encode)(Object* string, const char* encoding, const char* errors);  // bytes
+  const char* (*bytes_text)(Object* bytes);
+  std::ptrdiff_t (*bytes_size)(Object* bytes);
   Object* (*new_integer)(long long value);
   Object* (*new_unsigned)(unsigned long long value);
-  unsigned long long (*unsigned_mask)(Object* integer);  // PyLong_AsUnsignedLongLongMask
+  unsigned long long (*unsigned_mask)(Object* integer);   // PyLong_AsUnsignedLongLongMask
+  unsigned long long (*unsigned_value)(Object* integer);  // ~0 and an error where it is none
   Object* (*new_tuple)(std::ptrdiff_t size);
   int (*tuple_set)(Object* tuple, std::ptrdiff_t index, Object* value);  // steals
   Object* (*tuple_get)(Object* tuple, std::ptrdiff_t index);             // borrowed, NULL + error when out of range
   std::ptrdiff_t (*tuple_size)(Object* tuple);
+  std::ptrdiff_t (*list_size)(Object* list);
+  Object* (*list_get)(Object* list, std::ptrdiff_t index);  // borrowed
+  std::ptrdiff_t (*dict_size)(Object* dict);
   Object* (*build_bool)(long value);
   int (*is_true)(Object* value);
+  Object* (*type_of)(Object* value);  // a new reference
+  int (*is_subtype)(Object* type, Object* base);
+  Object *none, *true_object, *false_object, *tuple_type, *list_type, *dict_type;
 
   void (*incref)(Object* object);
   void (*decref)(Object* object);

@@ -138,7 +138,7 @@ void note_step_live() noexcept {
   if (trace::active() == nullptr || g_boundary_count == 0) return;
   trace::FactWriter fact;
   const auto put_state = [&](const LiveState& state) noexcept {
-    fact.begin_list();
+    fact.begin_row();
     fact.item(fact::step_live::step, state.step);
     fact.item(fact::step_live::bytes, state.bytes);
     fact.item(fact::step_live::blocks, state.blocks);

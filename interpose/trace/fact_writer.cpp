@@ -7,8 +7,10 @@
 
 namespace vramtrack::trace {
 
-FactWriter::FactWriter(std::size_t capacity) noexcept
-    : at_(static_cast<unsigned char*>(map_pages(capacity))), capacity_(at_ != nullptr ? capacity : 0) {
+FactWriter::FactWriter(std::size_t capacity, std::size_t most) noexcept
+    : at_(static_cast<unsigned char*>(map_pages(capacity))),
+      capacity_(at_ != nullptr ? capacity : 0),
+      most_(at_ != nullptr ? most : 0) {
   put(fact::mark.data(), fact::mark.size());
   whole_ = used_;
 }
@@ -17,9 +19,23 @@ FactWriter::~FactWriter() {
   if (at_ != nullptr) unmap_pages(at_, capacity_);
 }
 
+bool FactWriter::make_room(std::size_t count) noexcept {
+  const std::size_t wanted = used_ + count + fact::most_levels;  // what is open can always be closed
+  if (wanted <= capacity_) return true;
+  if (wanted > most_) return false;
+  std::size_t larger = capacity_;
+  while (larger < wanted) larger = larger * 2 < most_ ? larger * 2 : most_;
+  auto* const moved = static_cast<unsigned char*>(map_pages(larger));
+  if (moved == nullptr) return false;
+  std::memcpy(moved, at_, used_);
+  unmap_pages(at_, capacity_);
+  at_ = moved;
+  capacity_ = larger;
+  return true;
+}
+
 void FactWriter::put(const void* from, std::size_t count) noexcept {
-  // What is open can always be closed.
-  if (full_ || used_ + count + fact::most_levels > capacity_) {
+  if (full_ || !make_room(count)) {
     full_ = true;
     return;
   }
@@ -49,16 +65,16 @@ void FactWriter::text(std::string_view value) noexcept {
   if (full_) used_ = before;
 }
 
-void FactWriter::begin(std::uint8_t container) noexcept {
+void FactWriter::begin(std::uint8_t container, bool may_be_cut) noexcept {
   if (levels_ == fact::most_levels) full_ = true;
   byte(container);
   if (full_) return;
   ++levels_;
-  if (container == fact::list || levels_ == 1) whole_ = used_, whole_levels_ = levels_;
+  if (may_be_cut || levels_ == 1) whole_ = used_, whole_levels_ = levels_;
 }
 
 void FactWriter::end() noexcept {
-  byte(fact::end);
+  byte(fact::code::end);
   if (full_) return;
   --levels_;
   // An element of the innermost list that may still go on is whole; so is all when nothing is open any more.
@@ -67,7 +83,7 @@ void FactWriter::end() noexcept {
 
 std::string_view FactWriter::bytes() noexcept {
   if (full_) used_ = whole_, levels_ = whole_levels_;
-  for (; levels_ > 0 && at_ != nullptr; --levels_) at_[used_++] = fact::end;
+  for (; levels_ > 0 && at_ != nullptr; --levels_) at_[used_++] = fact::code::end;
   return {reinterpret_cast<const char*>(at_), used_};
 }
 

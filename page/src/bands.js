@@ -13,15 +13,20 @@ const SUMS = {
 };
 
 /** What a device's history can be split by: "roles", "phases", "bands" (call sites). */
-export const splitsOf = (model, device) => ["roles", "phases", "bands"].filter((by) => model.history?.find((plot) => plot.device === device)?.[by].length);
+export const splitsOf = (model, device) =>
+  ["roles", "phases", "bands"].filter((by) => model.history?.find((plot) => plot.device === device)?.[by].length);
 
 /** The layers of one device, largest at the bottom; null without a history. */
 export function bandsOf(model, device, by) {
   const raw = model.history?.find((plot) => plot.device === device);
   if (!raw) return null;
   const total = column(raw, "total");
-  const layers = by === "bands" ? raw.bands.map((band) => ({ site: model.byId(band.site), bytes: column(band, "bytes") })).filter((layer) => layer.site >= 0)
-    : raw[by].map((one) => ({ site: -1, ...SUMS[by](one), bytes: column(one, "bytes") }));
+  const layers =
+    by === "bands"
+      ? raw.bands
+          .map((band) => ({ site: model.byId(band.site), bytes: column(band, "bytes") }))
+          .filter((layer) => layer.site >= 0)
+      : raw[by].map((one) => ({ site: -1, ...SUMS[by](one), bytes: column(one, "bytes") }));
   const sum = (values) => values.reduce((a, b) => a + b, 0);
   layers.forEach((layer) => (layer.sum = sum(layer.bytes)));
   layers.sort((a, b) => b.sum - a.sum);
@@ -37,19 +42,29 @@ export function bandsOf(model, device, by) {
   const time = Array.from(total, (_, i) => raw.start + i * raw.interval);
   const lasting = (values) => Float64Array.of(...values, values.at(-1));
   for (const layer of layers) [layer.bytes, layer.top] = [lasting(layer.bytes), lasting(layer.top)];
-  return { time: [...time, Math.max(model.process.duration, time.at(-1) + raw.interval)], step: lasting(column(raw, "steps")), layers };
+  return {
+    time: [...time, Math.max(model.process.duration, time.at(-1) + raw.interval)],
+    step: lasting(column(raw, "steps")),
+    layers,
+  };
 }
 
 /** A layer's colour: that of its role, growing sites in theirs; neighbours of one colour differ in strength. */
 export function bandColour(model, layer, index) {
   if (layer.key) return colour(layer.key);
   if (layer.site < 0) return colour("context");
-  const key = model.sites.verdict[layer.site] === model.growing ? "grow-line" : model.sites.layer[layer.site] === model.tensorLayer ? ROLES[model.sites.roleIndex[layer.site]][0] : "other";
+  const key =
+    model.sites.verdict[layer.site] === model.growing
+      ? "grow-line"
+      : model.sites.layer[layer.site] === model.tensorLayer
+        ? ROLES[model.sites.roleIndex[layer.site]][0]
+        : "other";
   return `color-mix(in srgb, ${colour(key)} ${[100, 76, 88, 64][index % 4]}%, ${colour("panel")})`;
 }
 
 /** Which layer lies at this height. */
-export const bandAt = (bands, index, value) => bands.layers.findIndex((layer) => layer.bytes[index] > 0 && value <= layer.top[index]);
+export const bandAt = (bands, index, value) =>
+  bands.layers.findIndex((layer) => layer.bytes[index] > 0 && value <= layer.top[index]);
 
 export function bandWords(model, layer, index, others) {
   const amount = bytes(layer.bytes[index]);

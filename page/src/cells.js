@@ -15,10 +15,20 @@ export const VERDICTS = {
 export function deviceChoice(model, store, shown) {
   const others = model.devices.filter((device) => device >= 0);
   if (others.length < 2 || store.get("device") !== "all") return h("span.muted", null, model.deviceName(shown));
-  return choice("Device", others.map((device) => [device, model.deviceName(device)]), shown, (device) => store.set({ device: String(device) }));
+  return choice(
+    "Device",
+    others.map((device) => [device, model.deviceName(device)]),
+    shown,
+    (device) => store.set({ device: String(device) }),
+  );
 }
 
-export const verdict = (text) => h(`span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`, { title: VERDICTS[text] }, text === "growing" ? "▲ growing" : text || "–");
+export const verdict = (text) =>
+  h(
+    `span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`,
+    { title: VERDICTS[text] },
+    text === "growing" ? "▲ growing" : text || "–",
+  );
 
 export const role = (index) => h("span.role", null, swatch(ROLES[index][0]), ROLES[index][1]);
 
@@ -37,9 +47,14 @@ export function parts(roles) {
 export function siteCell(model, site) {
   if (site < 0) return h("span.muted", null, "site not known");
   const parts = siteParts(model, site);
-  return h("span.site", null, name(shorten(parts.place || "?", 80), "bdi.place"), parts.function === "<module>" && parts.source ? null : name(shorten(parts.function, 90), "bdi.function"),
+  return h(
+    "span.site",
+    null,
+    name(shorten(parts.place || "?", 80), "bdi.place"),
+    parts.function === "<module>" && parts.source ? null : name(shorten(parts.function, 90), "bdi.function"),
     parts.backward ? h("span.tag", { title: "allocated by the backward pass of this line" }, "backward") : null,
-    parts.source ? name(shorten(parts.source, 140), "bdi.source") : null);
+    parts.source ? name(shorten(parts.source, 140), "bdi.source") : null,
+  );
 }
 
 /** A number with a bar behind it that shows its share. */

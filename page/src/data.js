@@ -23,7 +23,9 @@ AS_ROLE.set("activation", AS_ROLE.get("saved_for_backward")).set("temporary", { 
 export const roleOf = (role) => AS_ROLE.get(role) ?? AS_ROLE.get("unknown");
 
 const LETTER = new Uint8Array(128);
-[..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].forEach((c, i) => (LETTER[c.charCodeAt(0)] = i));
+[..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].forEach(
+  (c, i) => (LETTER[c.charCodeAt(0)] = i),
+);
 
 const WORDS = { 8: Uint8Array, 16: Uint16Array, 32: Uint32Array };
 
@@ -61,7 +63,8 @@ export const column = (table, name) => decodeColumn(table[name], table.length);
 /** All columns of a table. What only some rows have stays as it is: by row. */
 export function columns(table) {
   const out = { length: table.length };
-  for (const [name, value] of Object.entries(table)) if (name !== "length") out[name] = decodeColumn(value, table.length) ?? value;
+  for (const [name, value] of Object.entries(table))
+    if (name !== "length") out[name] = decodeColumn(value, table.length) ?? value;
   return out;
 }
 
@@ -121,7 +124,9 @@ function addRoles(model, strings) {
   ROLE_KEYS.forEach((key, index) => (ofString[strings.indexOf(key)] = index)); // at -1: no element, nothing happens
   const roles = (blocks.roleIndex = new Uint8Array(length));
   const meant = Int32Array.from(strings, (text) => ROLE_KEYS.indexOf(roleOf(text).key));
-  const most = (sites.roleIndex = verdict.map((text, i) => (text === cache ? workspace : sites.role[i] >= 0 && meant[sites.role[i]] >= 0 ? meant[sites.role[i]] : unknown)));
+  const most = (sites.roleIndex = verdict.map((text, i) =>
+    text === cache ? workspace : sites.role[i] >= 0 && meant[sites.role[i]] >= 0 ? meant[sites.role[i]] : unknown,
+  ));
   const sums = new Float64Array(sites.length * kinds);
   const highest = new Float64Array(sites.length);
   const start = (blocks.ofSite = new Int32Array(sites.length + 1)); // of each site's blocks in blocks.bySite
@@ -185,7 +190,8 @@ export function siteParts(model, site) {
 }
 
 /** The same as text. Code outside of functions has no name: its own text says more. */
-export const siteLine = ({ place, function: called, source }, limit) => shorten(`${place}  ${called === "<module>" && source ? source : called}`, limit);
+export const siteLine = ({ place, function: called, source }, limit) =>
+  shorten(`${place}  ${called === "<module>" && source ? source : called}`, limit);
 
 /** The frames of a tree node, innermost first. */
 export function stackOf(model, node) {

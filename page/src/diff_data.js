@@ -16,7 +16,9 @@ export function decodeDiff(text) {
   const model = decodeStacks(JSON.parse(text));
   model.changes = columns(model.changes);
   model.at = "exit";
-  model.byWords = { live: "alive at the compared moment", peak: "at peak", allocated: "allocated over the run" }[model.by] ?? model.by;
+  model.byWords =
+    { live: "alive at the compared moment", peak: "at peak", allocated: "allocated over the run" }[model.by] ??
+    model.by;
   // The scope of the report page also counts blocks: a diff has none.
   model.blocks = { length: 0 };
   model.devices = [...new Set(model.sites.device)].sort((a, b) => a - b);
@@ -24,7 +26,9 @@ export function decodeDiff(text) {
   return model;
 }
 
-export const runCommand = (run) => (run.command.length ? [basename(run.command[0]), ...run.command.slice(1)].join(" ") : run.executable || "a program");
+export const runCommand = (run) =>
+  run.command.length ? [basename(run.command[0]), ...run.command.slice(1)].join(" ") : run.executable || "a program";
 
 /** What tells two runs of one command apart. */
-export const runFacts = (run) => `pid ${run.pid}${run.started_at ? `, ${run.started_at.replace("T", " ").replace("Z", " UTC")}` : ""}`;
+export const runFacts = (run) =>
+  `pid ${run.pid}${run.started_at ? `, ${run.started_at.replace("T", " ").replace("Z", " UTC")}` : ""}`;

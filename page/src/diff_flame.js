@@ -10,7 +10,19 @@ export function diffFlame(root, model, store, scope) {
   const bar = h("div.bar");
   const note = h("p.note");
   const holder = h("div.flame");
-  root.append(bar, h("p.legend", null, legendKey("more-3", "B holds more"), legendKey("less-3", "B holds less"), legendKey("lib-root", "about the same"), legendKey("hit", "matches the search")), holder, note);
+  root.append(
+    bar,
+    h(
+      "p.legend",
+      null,
+      legendKey("more-3", "B holds more"),
+      legendKey("less-3", "B holds less"),
+      legendKey("lib-root", "about the same"),
+      legendKey("hit", "matches the search"),
+    ),
+    holder,
+    note,
+  );
   let flame = null;
   let found = null;
   let own = false;
@@ -34,8 +46,12 @@ export function diffFlame(root, model, store, scope) {
 
   function tip(node) {
     const parts = node ? frameParts(model, flame.frame[node]) : { function: label(0), place: "", source: "" };
-    return [h("b", null, name(shorten(parts.function, 200))), h("div", null, name(shorten(parts.place, 200))), parts.source ? h("code", null, name(shorten(parts.source, 200))) : null,
-      h("div", null, `A ${bytes(flame.a[node])}, B ${bytes(flame.b[node])}: `, h("b", null, signed(delta(node))))];
+    return [
+      h("b", null, name(shorten(parts.function, 200))),
+      h("div", null, name(shorten(parts.place, 200))),
+      parts.source ? h("code", null, name(shorten(parts.source, 200))) : null,
+      h("div", null, `A ${bytes(flame.a[node])}, B ${bytes(flame.b[node])}: `, h("b", null, signed(delta(node)))),
+    ];
   }
 
   function selected(node, zoom) {
@@ -48,27 +64,74 @@ export function diffFlame(root, model, store, scope) {
     toolbar();
   }
 
-  const canvas = new FlameCanvas(holder, "Differential flame graph. Arrow keys move between frames, Enter zooms in, Escape zooms out. The Call sites tab has the same data as a table.", {
-    label, paint, tip, selected, amount: (node) => signed(delta(node)), dim: (node) => Boolean(found) && !found.hit[node] && node !== 0, edges: () => tints,
-    drawn(tiny, tinyValue) {
-      const parts = [];
-      if (!flame.value[0]) parts.push("Neither run held anything here.");
-      if (found) parts.push(`${plural(found.matches, "frame")} match: ${bytes(found.matched)} (${percent(found.matched, flame.value[0])}).`);
-      if (tiny) parts.push(`${plural(tiny, "frame")} narrower than a pixel not drawn: ${bytes(tinyValue)} in total.`);
-      if (store.get("frames") !== "all") parts.push(`${plural(flame.hidden, "frame")} folded away; “All frames” shows them.`);
-      fill(note, parts.join(" "));
+  const canvas = new FlameCanvas(
+    holder,
+    "Differential flame graph. Arrow keys move between frames, Enter zooms in, Escape zooms out. The Call sites tab has the same data as a table.",
+    {
+      label,
+      paint,
+      tip,
+      selected,
+      amount: (node) => signed(delta(node)),
+      dim: (node) => Boolean(found) && !found.hit[node] && node !== 0,
+      edges: () => tints,
+      drawn(tiny, tinyValue) {
+        const parts = [];
+        if (!flame.value[0]) parts.push("Neither run held anything here.");
+        if (found)
+          parts.push(
+            `${plural(found.matches, "frame")} match: ${bytes(found.matched)} (${percent(found.matched, flame.value[0])}).`,
+          );
+        if (tiny) parts.push(`${plural(tiny, "frame")} narrower than a pixel not drawn: ${bytes(tinyValue)} in total.`);
+        if (store.get("frames") !== "all")
+          parts.push(`${plural(flame.hidden, "frame")} folded away; “All frames” shows them.`);
+        fill(note, parts.join(" "));
+      },
     },
-  });
+  );
 
   function toolbar() {
-    fill(bar,
-      choice("Direction", [["caller", "From the program down"], ["leaf", "From the allocation up"]], store.get("by"), (by) => store.set({ by, node: "" })),
-      choice("Frames", [["own", "Your code"], ["python", "Python"], ["all", "All frames"]], store.get("frames"), (frames) => store.set({ frames, node: "" })),
-      canvas.zoom ? h("button.quiet", { type: "button", onclick: () => canvas.select(0, true) }, "Reset zoom") : null);
+    fill(
+      bar,
+      choice(
+        "Direction",
+        [
+          ["caller", "From the program down"],
+          ["leaf", "From the allocation up"],
+        ],
+        store.get("by"),
+        (by) => store.set({ by, node: "" }),
+      ),
+      choice(
+        "Frames",
+        [
+          ["own", "Your code"],
+          ["python", "Python"],
+          ["all", "All frames"],
+        ],
+        store.get("frames"),
+        (frames) => store.set({ frames, node: "" }),
+      ),
+      canvas.zoom ? h("button.quiet", { type: "button", onclick: () => canvas.select(0, true) }, "Reset zoom") : null,
+    );
   }
 
   function draw() {
-    for (const key of ["hit", "hit-ink", "ink", "lib-root", "focus", "delta-ink", "more-1", "more-2", "more-3", "less-1", "less-2", "less-3"]) tints[key] = colour(key);
+    for (const key of [
+      "hit",
+      "hit-ink",
+      "ink",
+      "lib-root",
+      "focus",
+      "delta-ink",
+      "more-1",
+      "more-2",
+      "more-3",
+      "less-1",
+      "less-2",
+      "less-3",
+    ])
+      tints[key] = colour(key);
     canvas.draw();
   }
 
@@ -77,12 +140,22 @@ export function diffFlame(root, model, store, scope) {
       if (own) return;
       const wanted = store.get("verdict");
       const shown = (site) => scope.inside[site] && (!wanted || model.text(model.changes.change[site]) === wanted);
-      flame = buildFlame(model, scope.value.map((value, site) => (shown(site) ? value : 0)), { by: store.get("by"), frames: store.get("frames") });
+      flame = buildFlame(
+        model,
+        scope.value.map((value, site) => (shown(site) ? value : 0)),
+        { by: store.get("by"), frames: store.get("frames") },
+      );
       flame.a = sumUp(flame, (site) => model.changes.a[site]);
       flame.b = sumUp(flame, (site) => model.changes.b[site]);
       found = scope.search ? searchFlame(flame, scope.frameMatches) : null;
       const zoom = nodeOfKey(flame, store.get("node"));
-      canvas.show(flame, zoom, zoom === 0 && store.get("site") >= 0 && flame.leaf[store.get("site")] > 0 ? flame.leaf[store.get("site")] : zoom);
+      canvas.show(
+        flame,
+        zoom,
+        zoom === 0 && store.get("site") >= 0 && flame.leaf[store.get("site")] > 0
+          ? flame.leaf[store.get("site")]
+          : zoom,
+      );
       toolbar();
       draw();
       hideTip();

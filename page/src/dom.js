@@ -49,9 +49,17 @@ export const colour = (variable) => getComputedStyle(document.documentElement).g
 
 /** Buttons of which one is pressed. options: [[value, label, title]]. */
 export function choice(label, options, current, pick) {
-  return h("div.choice", { role: "group", "aria-label": label },
+  return h(
+    "div.choice",
+    { role: "group", "aria-label": label },
     options.map(([value, text, title]) =>
-      h("button", { type: "button", title, "aria-pressed": value === current ? "true" : "false", onclick: () => pick(value) }, text)));
+      h(
+        "button",
+        { type: "button", title, "aria-pressed": value === current ? "true" : "false", onclick: () => pick(value) },
+        text,
+      ),
+    ),
+  );
 }
 
 /** A canvas fitted to its element's size and the screen's pixel ratio; returns its context scaled to CSS pixels. */

@@ -15,7 +15,12 @@ export class FlameCanvas {
     this.holder = holder;
     this.views = views;
     this.zoom = this.focus = 0;
-    this.canvas = h("canvas", { tabindex: "0", role: "application", "aria-label": label, "aria-roledescription": "flame graph" });
+    this.canvas = h("canvas", {
+      tabindex: "0",
+      role: "application",
+      "aria-label": label,
+      "aria-roledescription": "flame graph",
+    });
     holder.append(this.canvas);
     const { canvas } = this;
     canvas.addEventListener("mousemove", (event) => {
@@ -149,7 +154,9 @@ export class FlameCanvas {
 
   key(event) {
     const { flame, focus } = this;
-    const siblings = focus ? flame.children.subarray(flame.start[flame.parent[focus]], flame.start[flame.parent[focus] + 1]) : [0];
+    const siblings = focus
+      ? flame.children.subarray(flame.start[flame.parent[focus]], flame.start[flame.parent[focus] + 1])
+      : [0];
     const index = siblings.indexOf(focus);
     const to = {
       ArrowUp: focus ? flame.parent[focus] : 0,

@@ -82,7 +82,8 @@ export function buildFlame(model, values, { by, frames: mode }) {
   const inverted = (site) => {
     let node = 0;
     const walk = (from) => {
-      for (let at = from; at > 0; at = tree.parent[at]) if (keep[tree.frame[at]]) node = builder.child(node, tree.frame[at]);
+      for (let at = from; at > 0; at = tree.parent[at])
+        if (keep[tree.frame[at]]) node = builder.child(node, tree.frame[at]);
     };
     const backward = sites.backward_of[site];
     if (mode !== "all") {

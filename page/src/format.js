@@ -12,7 +12,8 @@ export function bytes(value) {
     n /= 1024;
     ++unit;
   }
-  const text = unit === 0 ? String(Math.round(n)) : n >= 99.95 ? n.toFixed(0) : n >= 9.995 ? n.toFixed(1) : n.toFixed(2);
+  const text =
+    unit === 0 ? String(Math.round(n)) : n >= 99.95 ? n.toFixed(0) : n >= 9.995 ? n.toFixed(1) : n.toFixed(2);
   return `${text} ${UNITS[unit]}`;
 }
 

@@ -9,7 +9,8 @@ const WORDS = { exit: "at exit", request: "now", out_of_memory: "out of memory",
 export function holderMoments(model) {
   return (model.holderMoments ??= model.holders.map((raw) => {
     const rows = columns(raw.rows);
-    for (const [row, ids] of Object.entries(rows.sites)) rows.sites[row] = ids.map(model.byId).filter((site) => site >= 0);
+    for (const [row, ids] of Object.entries(rows.sites))
+      rows.sites[row] = ids.map(model.byId).filter((site) => site >= 0);
     const below = new Map([[-1, []]]);
     for (let row = 0; row < rows.length; ++row) {
       below.set(row, []);
@@ -43,7 +44,8 @@ export const mainHolders = (model) => holderMoments(model).find((moment) => mome
 export function holderBranch(moment, top) {
   const inside = new Uint8Array(moment.rows.length);
   inside[top] = 1;
-  for (let row = top + 1; row < inside.length; ++row) if (moment.rows.parent[row] >= 0) inside[row] = inside[moment.rows.parent[row]];
+  for (let row = top + 1; row < inside.length; ++row)
+    if (moment.rows.parent[row] >= 0) inside[row] = inside[moment.rows.parent[row]];
   return inside;
 }
 
@@ -71,8 +73,17 @@ export function holderPlace(model, moment, row) {
 export const holderRoles = (moment, row) => Object.entries(moment.rows.roles[row] ?? {}).sort((a, b) => b[1] - a[1]);
 
 export function lookedAt(model, { moment, oom, time, step }) {
-  const when = { exit: "at the end of the script", request: "now", out_of_memory: `when memory ran out${oom > 1 ? ` (${oom})` : ""}`, look: "while it ran, when most was alive" }[moment] ?? show(moment);
-  return `Seen ${when}` + (time > 0 ? `, ${seconds(time)}${model.steps.count ? ` and ${plural(step, "step")}` : ""} after the start.` : ".");
+  const when =
+    {
+      exit: "at the end of the script",
+      request: "now",
+      out_of_memory: `when memory ran out${oom > 1 ? ` (${oom})` : ""}`,
+      look: "while it ran, when most was alive",
+    }[moment] ?? show(moment);
+  return (
+    `Seen ${when}` +
+    (time > 0 ? `, ${seconds(time)}${model.steps.count ? ` and ${plural(step, "step")}` : ""} after the start.` : ".")
+  );
 }
 
 export const momentTitle = (moment) => capital(moment.words);

@@ -80,7 +80,8 @@ export function installTheme(changed) {
       // not kept
     }
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => set(event.matches ? "dark" : "light"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) =>
+    set(event.matches ? "dark" : "light"),
+  );
   label();
 }
-

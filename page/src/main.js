@@ -40,15 +40,35 @@ guarded(() => {
   const model = decode($("data").textContent);
   const hasTensors = model.tensorLayer >= 0 && model.totals.some((t) => t.layer === "tensor" && t.allocated_count > 0);
   const first = model.tab || (model.findings.length ? "findings" : "flame");
-  const has = { ranks: model.ranks, peak: model.breakdown.length || model.peak_breakdown.length, holders: model.holders.length };
+  const has = {
+    ranks: model.ranks,
+    peak: model.breakdown.length || model.peak_breakdown.length,
+    holders: model.holders.length,
+  };
   const views = TABS.filter(([key]) => !(key in has) || has[key]);
-  const store = new Store({ tab: first, layer: hasTensors ? "tensor" : "cuda", frames: model.frames.own.includes(1) ? "own" : "all", ...momentOf(worstOf(model)) }, views.map(([key]) => key));
+  const store = new Store(
+    {
+      tab: first,
+      layer: hasTensors ? "tensor" : "cuda",
+      frames: model.frames.own.includes(1) ? "own" : "all",
+      ...momentOf(worstOf(model)),
+    },
+    views.map(([key]) => key),
+  );
   const scope = new Scope(model, store);
   header($("what"), model);
   verdictView($("verdict"), model, store);
   footer($("foot"), model);
   const always = [ledgerBars($("ledger"), model, store), timelineView($("timeline"), model, store, scope)];
-  const tabs = new Tabs(views.map(([key, title, view]) => ({ key, title, badge: key === "findings" ? model.findings.length : 0, make: (panel) => view(panel, model, store, scope) })), store);
+  const tabs = new Tabs(
+    views.map(([key, title, view]) => ({
+      key,
+      title,
+      badge: key === "findings" ? model.findings.length : 0,
+      make: (panel) => view(panel, model, store, scope),
+    })),
+    store,
+  );
   const details = detailsView($("details"), model, store, scope, () => {
     const flame = tabs.views.get("flame")?.flame();
     return flame && { flame, node: nodeOfKey(flame, store.get("node")) };
@@ -57,7 +77,10 @@ guarded(() => {
   function update(changed) {
     scopeBar($("scope"), model, store, scope, hasTensors);
     // First, for the views measure the room that this leaves them.
-    document.body.classList.toggle("bare", store.get("site") < 0 && store.get("block") < 0 && !store.get("node") && !/\d$/.test(store.get("holder")));
+    document.body.classList.toggle(
+      "bare",
+      store.get("site") < 0 && store.get("block") < 0 && !store.get("node") && !/\d$/.test(store.get("holder")),
+    );
     document.body.classList.toggle("wide", ["about", "ledger"].includes(store.get("tab")));
     for (const view of always) view.update(changed);
     tabs.update(changed);
@@ -82,11 +105,41 @@ function scopeBar(root, model, store, scope, hasTensors) {
   const moments = [["now", capital(model.now)]];
   if (model.knowsPeak) moments.push(["peak", "At peak", "What each call site held when the device was fullest"]);
   const ooms = model.at === "oom" ? [] : model.ooms.filter((oom) => oom.sites.length);
-  for (const oom of ooms.slice(0, 4)) moments.push([`oom:${oom.n}`, `Out of memory${oom.rank ? `, ${rankName(oom)}` : ooms.length > 1 ? ` ${oom.n}` : ""}`, `What each call site${oom.rank ? " of that process" : ""} held when ${bytes(oom.requested_bytes)} did not fit`]);
-  if (scope.moment() === "moment") moments.push(["moment", `At ${seconds(store.get("from"))}`, "What each call site held then, from the event history"]);
-  if (store.get("to") > store.get("from")) moments.push(["range", "Selected time", "Allocated in the selected time and still alive"]);
-  fill(root,
-    hasTensors ? choice("Layer", [["tensor", "Tensors", "Blocks that the caching allocator hands out"], ["cuda", "CUDA memory", "What was asked from CUDA itself: segments, libraries, pinned host memory"]], store.get("layer"), (layer) => store.set({ layer })) : null,
-    model.devices.length > 1 ? choice("Device", [["all", "All"], ...model.devices.map((d) => [String(d), model.deviceName(d)])], store.get("device"), (device) => store.set({ device, ...(Number(device) < 0 ? { layer: "cuda" } : {}) })) : null,
-    choice("Moment", moments, scope.moment(), (at) => store.set({ at })));
+  for (const oom of ooms.slice(0, 4))
+    moments.push([
+      `oom:${oom.n}`,
+      `Out of memory${oom.rank ? `, ${rankName(oom)}` : ooms.length > 1 ? ` ${oom.n}` : ""}`,
+      `What each call site${oom.rank ? " of that process" : ""} held when ${bytes(oom.requested_bytes)} did not fit`,
+    ]);
+  if (scope.moment() === "moment")
+    moments.push([
+      "moment",
+      `At ${seconds(store.get("from"))}`,
+      "What each call site held then, from the event history",
+    ]);
+  if (store.get("to") > store.get("from"))
+    moments.push(["range", "Selected time", "Allocated in the selected time and still alive"]);
+  fill(
+    root,
+    hasTensors
+      ? choice(
+          "Layer",
+          [
+            ["tensor", "Tensors", "Blocks that the caching allocator hands out"],
+            ["cuda", "CUDA memory", "What was asked from CUDA itself: segments, libraries, pinned host memory"],
+          ],
+          store.get("layer"),
+          (layer) => store.set({ layer }),
+        )
+      : null,
+    model.devices.length > 1
+      ? choice(
+          "Device",
+          [["all", "All"], ...model.devices.map((d) => [String(d), model.deviceName(d)])],
+          store.get("device"),
+          (device) => store.set({ device, ...(Number(device) < 0 ? { layer: "cuda" } : {}) }),
+        )
+      : null,
+    choice("Moment", moments, scope.moment(), (at) => store.set({ at })),
+  );
 }

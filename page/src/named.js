@@ -13,7 +13,9 @@ export class Named {
     this.marks = model.marks;
     this.end = model.process.duration;
     this.lanes = [];
-    this.shade = new Map([...new Set(model.phases.map((phase) => phase.name))].map((one, i) => [one, [100, 62, 82, 48][i % 4]]));
+    this.shade = new Map(
+      [...new Set(model.phases.map((phase) => phase.name))].map((one, i) => [one, [100, 62, 82, 48][i % 4]]),
+    );
     this.left = 0; // phases that found no lane
     for (const phase of model.phases) {
       const one = { ...phase, end: phase.end ?? this.end };
@@ -75,21 +77,78 @@ export class Named {
   /** What the time under the pointer is part of; `near`: seconds that are a few pixels. */
   at(time, near) {
     const mark = this.marks.find((one) => Math.abs(one.time - time) <= near);
-    const inside = this.lanes.flatMap((list) => list.filter((phase) => phase.begin <= time && time <= phase.end)).map((phase) => shorten(phase.name, 60));
-    return [inside.length ? h("span.key", null, "in ", name(inside.join(" › "))) : null, mark ? h("span.key", null, "mark ", name(shorten(mark.name, 80)), mark.live_bytes === null ? "" : `, ${bytes(mark.live_bytes)} live`) : null];
+    const inside = this.lanes
+      .flatMap((list) => list.filter((phase) => phase.begin <= time && time <= phase.end))
+      .map((phase) => shorten(phase.name, 60));
+    return [
+      inside.length ? h("span.key", null, "in ", name(inside.join(" › "))) : null,
+      mark
+        ? h(
+            "span.key",
+            null,
+            "mark ",
+            name(shorten(mark.name, 80)),
+            mark.live_bytes === null ? "" : `, ${bytes(mark.live_bytes)} live`,
+          )
+        : null,
+    ];
   }
 
   /** The same for those who do not see the plot, and to copy from. */
   list(pick) {
     const rows = [
-      ...this.marks.map((mark) => ({ begin: mark.time, words: mark.live_bytes === null ? "" : `${bytes(mark.live_bytes)} live`, name: mark.name, kind: "mark" })),
-      ...this.lanes.flat().map((phase) => ({ begin: phase.begin, words: `for ${seconds(phase.end - phase.begin)}`, name: phase.name, kind: "phase" })),
+      ...this.marks.map((mark) => ({
+        begin: mark.time,
+        words: mark.live_bytes === null ? "" : `${bytes(mark.live_bytes)} live`,
+        name: mark.name,
+        kind: "mark",
+      })),
+      ...this.lanes.flat().map((phase) => ({
+        begin: phase.begin,
+        words: `for ${seconds(phase.end - phase.begin)}`,
+        name: phase.name,
+        kind: "phase",
+      })),
     ].sort((a, b) => a.begin - b.begin);
     if (!rows.length) return null;
     const more = rows.length - MOST_ROWS + this.left;
-    return h("details", null, h("summary", null, [this.marks.length ? plural(this.marks.length, "mark") : "", rows.length > this.marks.length ? plural(rows.length - this.marks.length, "phase") : ""].filter(Boolean).join(", "), " of the program"),
-      h("ul.growers", null, rows.slice(0, MOST_ROWS).map((row) => h("li", null, h("button.link", { type: "button", onclick: () => pick(row.begin) }, h("b", null, seconds(row.begin)), ` ${row.kind} `, name(shorten(row.name, 120)), " ", h("span.muted", null, row.words))))),
-      more > 0 ? h("p.note", null, `${count(more)} more.`) : null);
+    return h(
+      "details",
+      null,
+      h(
+        "summary",
+        null,
+        [
+          this.marks.length ? plural(this.marks.length, "mark") : "",
+          rows.length > this.marks.length ? plural(rows.length - this.marks.length, "phase") : "",
+        ]
+          .filter(Boolean)
+          .join(", "),
+        " of the program",
+      ),
+      h(
+        "ul.growers",
+        null,
+        rows
+          .slice(0, MOST_ROWS)
+          .map((row) =>
+            h(
+              "li",
+              null,
+              h(
+                "button.link",
+                { type: "button", onclick: () => pick(row.begin) },
+                h("b", null, seconds(row.begin)),
+                ` ${row.kind} `,
+                name(shorten(row.name, 120)),
+                " ",
+                h("span.muted", null, row.words),
+              ),
+            ),
+          ),
+      ),
+      more > 0 ? h("p.note", null, `${count(more)} more.`) : null,
+    );
   }
 }
 

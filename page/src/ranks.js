@@ -15,13 +15,29 @@ export function ranksView(root, model, store) {
   const most = Math.max(...members.map((one) => one.live), 1);
   const bars = []; // [canvas, values]
 
-  const head = (titles, numbers) => h("thead", null, h("tr", null, titles.map((t, i) => h(numbers.includes(i) ? "th.number" : "th", { scope: "col" }, t))));
+  const head = (titles, numbers) =>
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        titles.map((t, i) => h(numbers.includes(i) ? "th.number" : "th", { scope: "col" }, t)),
+      ),
+    );
 
   function process(one) {
     const who = `pid ${one.pid}${one.hostname ? ` on ${show(one.hostname)}` : ""}`;
-    return h("tr", null, h("th", { scope: "row" }, one.rank === null ? "–" : `rank ${one.rank}`), h("td", null, name(who)),
-      h("td", null, endText(one.end), one.ooms ? h("b.growing", null, ", out of memory") : null), h("td", null, share(one.live, most)),
-      h("td.number", null, bytes(one.peak)), h("td.number", null, count(one.findings)));
+    return h(
+      "tr",
+      null,
+      h("th", { scope: "row" }, one.rank === null ? "–" : `rank ${one.rank}`),
+      h("td", null, name(who)),
+      h("td", null, endText(one.end), one.ooms ? h("b.growing", null, ", out of memory") : null),
+      h("td", null, share(one.live, most)),
+      h("td.number", null, bytes(one.peak)),
+      h("td.number", null, count(one.findings)),
+    );
   }
 
   const spread = (values) => Math.max(...values) - Math.min(...values);
@@ -31,22 +47,75 @@ export function ranksView(root, model, store) {
     const site = model.byId(id);
     const values = spread(live) ? live : peak;
     const [least, top] = [Math.min(...values), Math.max(...values)];
-    const canvas = h("canvas", { role: "img", "aria-label": `${siteParts(model, site).place}: ${order.slice(0, 16).map((i) => `${label(i)} ${bytes(values[i])}`).join(", ")}` });
+    const canvas = h("canvas", {
+      role: "img",
+      "aria-label": `${siteParts(model, site).place}: ${order
+        .slice(0, 16)
+        .map((i) => `${label(i)} ${bytes(values[i])}`)
+        .join(", ")}`,
+    });
     canvas.title = canvas.getAttribute("aria-label");
     bars.push([canvas, order.map((i) => values[i])]);
-    return h("tr", null, h("td.number", null, h("b", null, bytes(top - least)), values === peak ? " at peak" : null), h("td", null, canvas),
-      h("td.number", null, `${label(values.indexOf(top))}: ${bytes(top)}`, h("br"), `${label(values.indexOf(least))}: ${bytes(least)}`),
-      h("td", null, site < 0 ? null : [h("button.link", { type: "button", onclick: () => store.set({ site, block: -1 }) }, siteCell(model, site)), model.text(model.sites.layer[site]) === "cuda" ? h("span.tag", null, "CUDA memory") : null]));
+    return h(
+      "tr",
+      null,
+      h("td.number", null, h("b", null, bytes(top - least)), values === peak ? " at peak" : null),
+      h("td", null, canvas),
+      h(
+        "td.number",
+        null,
+        `${label(values.indexOf(top))}: ${bytes(top)}`,
+        h("br"),
+        `${label(values.indexOf(least))}: ${bytes(least)}`,
+      ),
+      h(
+        "td",
+        null,
+        site < 0
+          ? null
+          : [
+              h(
+                "button.link",
+                { type: "button", onclick: () => store.set({ site, block: -1 }) },
+                siteCell(model, site),
+              ),
+              model.text(model.sites.layer[site]) === "cuda" ? h("span.tag", null, "CUDA memory") : null,
+            ],
+      ),
+    );
   }
 
   function build() {
     const differ = places.filter(({ live, peak }) => spread(live) || spread(peak));
     const lead = outlier ? h("b", null, name(shorten(outlier, 400))) : "No rank stands out from the others.";
-    fill(root, h("p.lead", null, lead),
-      h("table.plain", null, h("caption", null, plural(members.length, "process", "processes")), head(["Rank", "Process", "End", "Live", "Peak", "Findings"], [4, 5]), h("tbody", null, members.slice(0, MOST).map(process))),
+    fill(
+      root,
+      h("p.lead", null, lead),
+      h(
+        "table.plain",
+        null,
+        h("caption", null, plural(members.length, "process", "processes")),
+        head(["Rank", "Process", "End", "Live", "Peak", "Findings"], [4, 5]),
+        h("tbody", null, members.slice(0, MOST).map(process)),
+      ),
       members.length > MOST ? h("p.note", null, `${count(members.length - MOST)} more are not shown.`) : null,
-      differ.length ? h("table.plain", null, h("caption", null, "Where they differ, the widest spread first"), head(["Spread", "By rank", "Most and least", "Call site"], [0, 2]), h("tbody", null, differ.map(place))) : null,
-      rest ? h("p.note", null, `${plural(rest, "call site")} with a smaller spread${places.length ? "" : ", or of more than 256 ranks,"} not shown.`) : null);
+      differ.length
+        ? h(
+            "table.plain",
+            null,
+            h("caption", null, "Where they differ, the widest spread first"),
+            head(["Spread", "By rank", "Most and least", "Call site"], [0, 2]),
+            h("tbody", null, differ.map(place)),
+          )
+        : null,
+      rest
+        ? h(
+            "p.note",
+            null,
+            `${plural(rest, "call site")} with a smaller spread${places.length ? "" : ", or of more than 256 ranks,"} not shown.`,
+          )
+        : null,
+    );
   }
 
   function draw() {

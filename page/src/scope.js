@@ -82,7 +82,10 @@ export class Scope {
       if (plot.layer !== store.get("layer")) continue;
       plot.bandColumns ??= plot.bands.map((band) => column(band, "bytes"));
       plot.totalColumn ??= column(plot, "total");
-      const at = Math.max(0, Math.min(plot.totalColumn.length - 1, Math.floor((store.get("from") - plot.start) / plot.interval)));
+      const at = Math.max(
+        0,
+        Math.min(plot.totalColumn.length - 1, Math.floor((store.get("from") - plot.start) / plot.interval)),
+      );
       let known = 0;
       plot.bands.forEach((band, i) => {
         const site = model.byId(band.site);
@@ -100,10 +103,14 @@ export class Scope {
     const { model, store } = this;
     const at = store.get("at");
     const [from, to] = [store.get("from"), store.get("to")];
-    const can = at === "range" ? to > from
-      : at === "moment" ? from >= 0 && model.history?.some((plot) => plot.layer === store.get("layer"))
-      : at === "peak" ? model.knowsPeak
-      : at.startsWith("oom:") && model.ooms.some((oom) => at === `oom:${oom.n}` && oom.sites.length);
+    const can =
+      at === "range"
+        ? to > from
+        : at === "moment"
+          ? from >= 0 && model.history?.some((plot) => plot.layer === store.get("layer"))
+          : at === "peak"
+            ? model.knowsPeak
+            : at.startsWith("oom:") && model.ooms.some((oom) => at === `oom:${oom.n}` && oom.sites.length);
     return can ? at : "now";
   }
 
@@ -119,7 +126,12 @@ export class Scope {
       const oom = model.ooms.find((one) => at === `oom:${one.n}`);
       return `when ${oom.rank ? `${rankName(oom)} was ` : ""}out of memory${model.ooms.length > 1 && !oom.rank ? ` (${oom.n})` : ""}`;
     }
-    return { now: model.now, peak: "at peak", range: "allocated in the selected time and still alive", moment: `at ${seconds(this.store.get("from"))}` }[at];
+    return {
+      now: model.now,
+      peak: "at peak",
+      range: "allocated in the selected time and still alive",
+      moment: `at ${seconds(this.store.get("from"))}`,
+    }[at];
   }
 
   find(query) {
@@ -141,13 +153,22 @@ export class Scope {
     const place = /^(.*):(\d+)$/.exec(this.search); // "train.py:83"
     if (place) {
       for (let i = 0; i < frames.length; ++i) {
-        if (frames.line[i] === Number(place[2]) && model.text(frames.file[i]).toLowerCase().endsWith(place[1])) frameHit[i] = 1;
+        if (frames.line[i] === Number(place[2]) && model.text(frames.file[i]).toLowerCase().endsWith(place[1]))
+          frameHit[i] = 1;
       }
     }
     const nodeHit = new Uint8Array(tree.length);
-    for (let node = 1; node < tree.length; ++node) nodeHit[node] = nodeHit[tree.parent[node]] | frameHit[tree.frame[node]];
+    for (let node = 1; node < tree.length; ++node)
+      nodeHit[node] = nodeHit[tree.parent[node]] | frameHit[tree.frame[node]];
     for (let i = 0; i < sites.length; ++i) {
-      this.matches[i] = nodeHit[sites.stack[i]] | (sites.backward_of[i] >= 0 ? nodeHit[sites.backward_of[i]] : 0) | hit[sites.owner[i]] | hit[sites.verdict[i]] | hit[sites.kind[i]] | hit[sites.module[i]] | hit[sites.range[i]];
+      this.matches[i] =
+        nodeHit[sites.stack[i]] |
+        (sites.backward_of[i] >= 0 ? nodeHit[sites.backward_of[i]] : 0) |
+        hit[sites.owner[i]] |
+        hit[sites.verdict[i]] |
+        hit[sites.kind[i]] |
+        hit[sites.module[i]] |
+        hit[sites.range[i]];
     }
   }
 
@@ -160,7 +181,9 @@ export class Scope {
     // No text is -1: its place is the last, which never matches.
     const at = (id) => (id < 0 ? hit.length - 1 : id);
     for (let i = 0; i < length; ++i) {
-      found[i] = (site[i] >= 0 && matches[site[i]]) || hit[at(name[i])] | hit[at(holder[i])] | hit[at(role[i])] | hit[at(dtype[i])] | hit[at(shape[i])];
+      found[i] =
+        (site[i] >= 0 && matches[site[i]]) ||
+        hit[at(name[i])] | hit[at(holder[i])] | hit[at(role[i])] | hit[at(dtype[i])] | hit[at(shape[i])];
     }
     return (this.foundBlocks = found);
   }

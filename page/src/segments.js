@@ -16,13 +16,20 @@ export function findSegments(model, device) {
       inner.push(i);
       continue;
     }
-    if (sites.owner[blocks.site[i]] !== torch || !["device", "vmm", "pool"].includes(model.text(blocks.kind[i]))) continue;
+    if (sites.owner[blocks.site[i]] !== torch || !["device", "vmm", "pool"].includes(model.text(blocks.kind[i])))
+      continue;
     const last = segments[segments.length - 1];
     if (last && model.text(blocks.kind[i]) === "vmm" && last.vmm && last.address + last.bytes === blocks.address[i]) {
       last.bytes += blocks.bytes[i];
       last.pieces += 1;
     } else {
-      segments.push({ address: blocks.address[i], bytes: blocks.bytes[i], vmm: model.text(blocks.kind[i]) === "vmm", pieces: 1, block: i });
+      segments.push({
+        address: blocks.address[i],
+        bytes: blocks.bytes[i],
+        vmm: model.text(blocks.kind[i]) === "vmm",
+        pieces: 1,
+        block: i,
+      });
     }
   }
   let outside = 0;

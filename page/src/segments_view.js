@@ -22,7 +22,8 @@ export function segmentsView(root, model, store, scope) {
   root.append(words, bar, legend, area, note, pins);
   const view = { key: "", segments: [], rowBytes: 0, rows: 0 };
 
-  const device = () => (store.get("device") !== "all" ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? 0));
+  const device = () =>
+    store.get("device") !== "all" ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? 0);
 
   function rebuild() {
     if (view.key !== device()) {
@@ -50,30 +51,64 @@ export function segmentsView(root, model, store, scope) {
     const hole = segments.reduce((most, s) => Math.max(most, s.hole), 0);
     const free = total - live;
     if (!segments.length) {
-      fill(words, "This report has no segments of a caching allocator on this device. Programs that call cudaMalloc themselves have their memory in the Call sites tab under “CUDA memory”.");
+      fill(
+        words,
+        "This report has no segments of a caching allocator on this device. Programs that call cudaMalloc themselves have their memory in the Call sites tab under “CUDA memory”.",
+      );
       fill(legend);
       fill(note);
       return;
     }
-    fill(words, h("b", null, bytes(total)), ` reserved in ${plural(segments.length, "segment")}: `, h("b", null, bytes(live)), " in tensors, ", h("b", null, bytes(free)), ` free inside (cached, ${percent(free, total)}). The largest free piece is `, h("b", null, bytes(hole)),
-      ": a bigger request needs new memory from the driver, however much is free in total.");
+    fill(
+      words,
+      h("b", null, bytes(total)),
+      ` reserved in ${plural(segments.length, "segment")}: `,
+      h("b", null, bytes(live)),
+      " in tensors, ",
+      h("b", null, bytes(free)),
+      ` free inside (cached, ${percent(free, total)}). The largest free piece is `,
+      h("b", null, bytes(hole)),
+      ": a bigger request needs new memory from the driver, however much is free in total.",
+    );
     const sums = new Float64Array(ROLES.length);
-    for (const segment of segments) for (const block of segment.blocks) sums[model.blocks.roleIndex[block]] += model.blocks.bytes[block];
-    fill(legend, ROLES.map(([key, text], i) => (sums[i] ? legendKey(key, `${text} ${bytes(sums[i])}`) : null)), legendKey("cached", `free, cached ${bytes(free)}`));
+    for (const segment of segments)
+      for (const block of segment.blocks) sums[model.blocks.roleIndex[block]] += model.blocks.bytes[block];
+    fill(
+      legend,
+      ROLES.map(([key, text], i) => (sums[i] ? legendKey(key, `${text} ${bytes(sums[i])}`) : null)),
+      legendKey("cached", `free, cached ${bytes(free)}`),
+    );
     canvas.setAttribute("aria-label", words.textContent);
     const notes = [];
     const inRange = segments.reduce((sum, s) => sum + s.blocks.length, 0);
     notes.push(`${plural(inRange, "live block")}; segments largest first, addresses left to right.`);
-    if (view.outside) notes.push(`${plural(view.outside, "block")} (${bytes(view.outsideBytes)}) lie in no listed segment.`);
-    if (model.omitted.count) notes.push(`${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report and look free here.`);
-    if (!scope.hasBlocks()) notes.push("The map shows the report's own moment: single blocks of other moments are not recorded.");
+    if (view.outside)
+      notes.push(`${plural(view.outside, "block")} (${bytes(view.outsideBytes)}) lie in no listed segment.`);
+    if (model.omitted.count)
+      notes.push(
+        `${plural(model.omitted.count, "smaller block")} (${bytes(model.omitted.bytes)}) are not in this report and look free here.`,
+      );
+    if (!scope.hasBlocks())
+      notes.push("The map shows the report's own moment: single blocks of other moments are not recorded.");
     fill(note, notes.join(" "));
   }
 
   function toolbar() {
-    fill(bar, model.devices.length > 1 ? deviceChoice(model, store, device()) : null, h("span.muted", null, `one line = ${bytes(view.rowBytes)}`),
-      h("button.quiet", { type: "button", "aria-label": "Longer lines", disabled: view.rows <= 1, onclick: () => zoom(2) }, "− smaller"),
-      h("button.quiet", { type: "button", "aria-label": "Shorter lines", disabled: view.rowBytes <= 1 << 20, onclick: () => zoom(0.5) }, "+ larger"));
+    fill(
+      bar,
+      model.devices.length > 1 ? deviceChoice(model, store, device()) : null,
+      h("span.muted", null, `one line = ${bytes(view.rowBytes)}`),
+      h(
+        "button.quiet",
+        { type: "button", "aria-label": "Longer lines", disabled: view.rows <= 1, onclick: () => zoom(2) },
+        "− smaller",
+      ),
+      h(
+        "button.quiet",
+        { type: "button", "aria-label": "Shorter lines", disabled: view.rowBytes <= 1 << 20, onclick: () => zoom(0.5) },
+        "+ larger",
+      ),
+    );
   }
 
   function zoom(factor) {
@@ -117,7 +152,16 @@ export function segmentsView(root, model, store, scope) {
       for (let i = firstAt(begin); i < segments.length && segments[i].start < begin + rowBytes; ++i) {
         if (rowOf(segments[i].start) <= row) paintSegment(line, segments[i], begin, perPixel, c, lit);
       }
-      blend(line, paint, c, pixels, Math.round((row * ROW - top + 2) * ratio), Math.round(LINE * ratio), canvas.height, ratio);
+      blend(
+        line,
+        paint,
+        c,
+        pixels,
+        Math.round((row * ROW - top + 2) * ratio),
+        Math.round(LINE * ratio),
+        canvas.height,
+        ratio,
+      );
     }
     context.putImageData(image, 0, 0);
     canvas.dataset.rows = String(view.rows);
@@ -179,7 +223,8 @@ export function segmentsView(root, model, store, scope) {
       const mix = (ground, k) => sum[4 * x + k] / over + ground[k] * rest;
       const on = (ground) => 0xff000000 | (mix(ground, 2) << 16) | (mix(ground, 1) << 8) | mix(ground, 0);
       const [free, hatched] = [on(c.free), on(c.hatch)];
-      for (let y = Math.max(0, y0); y < Math.min(y0 + lines, height); ++y) paint[y * pixels + x] = (x + y) % step < band ? hatched : free;
+      for (let y = Math.max(0, y0); y < Math.min(y0 + lines, height); ++y)
+        paint[y * pixels + x] = (x + y) % step < band ? hatched : free;
     }
   }
 
@@ -190,7 +235,10 @@ export function segmentsView(root, model, store, scope) {
     if (!segment || segment.start > map) return null;
     const address = segment.address + (map - segment.start);
     const half = view.rowBytes / view.width / 2;
-    const block = segment.blocks.find((b) => model.blocks.address[b] - half <= address && address < model.blocks.address[b] + model.blocks.bytes[b] + half);
+    const block = segment.blocks.find(
+      (b) =>
+        model.blocks.address[b] - half <= address && address < model.blocks.address[b] + model.blocks.bytes[b] + half,
+    );
     return { segment, block: block ?? -1 };
   }
 
@@ -199,16 +247,29 @@ export function segmentsView(root, model, store, scope) {
     canvas.classList.toggle("pointing", Boolean(hit) && hit.block >= 0);
     if (!hit) return hideTip();
     const { segment, block } = hit;
-    const where = h("div.muted", null, `segment 0x${segment.address.toString(16)}: ${bytes(segment.bytes)}, ${percent(segment.live, segment.bytes)} used, largest hole ${bytes(segment.hole)}`);
+    const where = h(
+      "div.muted",
+      null,
+      `segment 0x${segment.address.toString(16)}: ${bytes(segment.bytes)}, ${percent(segment.live, segment.bytes)} used, largest hole ${bytes(segment.hole)}`,
+    );
     if (block < 0) return showTip(event, h("b", null, "free, cached by the allocator"), where);
     const site = model.blocks.site[block];
     const parts = site < 0 ? { place: "", function: "" } : siteParts(model, site);
-    showTip(event, h("b", null, `${bytes(model.blocks.bytes[block])} ${ROLES[model.blocks.roleIndex[block]][1]}`), h("div", null, name(shorten(model.text(model.blocks.name[block]), 120))), h("div", null, name(shorten(`${parts.place} ${parts.function}`, 160))), where, h("div.muted", null, addressText(model, block)));
+    showTip(
+      event,
+      h("b", null, `${bytes(model.blocks.bytes[block])} ${ROLES[model.blocks.roleIndex[block]][1]}`),
+      h("div", null, name(shorten(model.text(model.blocks.name[block]), 120))),
+      h("div", null, name(shorten(`${parts.place} ${parts.function}`, 160))),
+      where,
+      h("div.muted", null, addressText(model, block)),
+    );
   });
   canvas.addEventListener("mouseleave", hideTip);
   canvas.addEventListener("click", (event) => {
     const hit = at(event);
-    store.set(hit && hit.block >= 0 ? { block: hit.block, site: model.blocks.site[hit.block] } : { block: -1, site: -1 });
+    store.set(
+      hit && hit.block >= 0 ? { block: hit.block, site: model.blocks.site[hit.block] } : { block: -1, site: -1 },
+    );
   });
   area.addEventListener("scroll", () => draw(), { passive: true });
 

@@ -90,7 +90,13 @@ export class Store {
       if (!Object.hasOwn(DEFAULTS, key) || value === undefined) continue;
       try {
         const text = decodeURIComponent(value);
-        next[key] = FLAGS.has(key) ? text === "true" : NUMBERS.has(key) ? (Number.isFinite(Number(text)) ? Number(text) : -1) : text;
+        next[key] = FLAGS.has(key)
+          ? text === "true"
+          : NUMBERS.has(key)
+            ? Number.isFinite(Number(text))
+              ? Number(text)
+              : -1
+            : text;
       } catch {
         // not ours
       }

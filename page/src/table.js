@@ -23,30 +23,62 @@ export class Table {
     this.spacer = h("div.spacer", { role: "presentation" });
     this.body = h("div.rows", { role: "rowgroup", tabindex: "0", "aria-label": `${options.label}: rows` }, this.spacer);
     this.note = h("p.note", { "aria-live": "polite" });
-    this.grid = h("div.table", { role: options.tree ? "treegrid" : "grid", "aria-label": options.label, "aria-colcount": columns.length }, h("div", { role: "rowgroup" }, this.header), this.body);
+    this.grid = h(
+      "div.table",
+      { role: options.tree ? "treegrid" : "grid", "aria-label": options.label, "aria-colcount": columns.length },
+      h("div", { role: "rowgroup" }, this.header),
+      this.body,
+    );
     this.grid.style.setProperty("--tracks", columns.map((c) => c.width).join(" "));
     this.grid.style.setProperty("--least", columns.reduce((sum, c) => sum + least(c.width), 0) + "px");
     root.append(h("div.scroll", null, this.grid), this.note);
-    this.body.addEventListener("scroll", () => {
-      this.top = this.body.scrollTop;
-      this.draw();
-    }, { passive: true });
+    this.body.addEventListener(
+      "scroll",
+      () => {
+        this.top = this.body.scrollTop;
+        this.draw();
+      },
+      { passive: true },
+    );
     this.body.addEventListener("click", (event) => this.clicked(event));
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.drawHeader();
   }
 
   drawHeader() {
-    fill(this.header, this.columns.map((column) => {
-      if (this.options.tree) return h(column.number ? "div.th.number" : "div.th", { role: "columnheader", title: column.hint }, column.title);
-      const active = this.sort.key === column.key;
-      return h(column.number ? "div.th.number" : "div.th", { role: "columnheader", title: column.hint, "aria-sort": active ? (this.sort.down ? "descending" : "ascending") : "none" },
-        h("button", { type: "button", onclick: () => this.sortBy(column) }, typeof column.title === "function" ? column.title() : column.title, h("span.arrow", { "aria-hidden": "true" }, active ? (this.sort.down ? " ▾" : " ▴") : "")));
-    }));
+    fill(
+      this.header,
+      this.columns.map((column) => {
+        if (this.options.tree)
+          return h(
+            column.number ? "div.th.number" : "div.th",
+            { role: "columnheader", title: column.hint },
+            column.title,
+          );
+        const active = this.sort.key === column.key;
+        return h(
+          column.number ? "div.th.number" : "div.th",
+          {
+            role: "columnheader",
+            title: column.hint,
+            "aria-sort": active ? (this.sort.down ? "descending" : "ascending") : "none",
+          },
+          h(
+            "button",
+            { type: "button", onclick: () => this.sortBy(column) },
+            typeof column.title === "function" ? column.title() : column.title,
+            h("span.arrow", { "aria-hidden": "true" }, active ? (this.sort.down ? " ▾" : " ▴") : ""),
+          ),
+        );
+      }),
+    );
   }
 
   sortBy(column) {
-    this.sort = this.sort.key === column.key ? { key: column.key, down: !this.sort.down } : { key: column.key, down: Boolean(column.number) };
+    this.sort =
+      this.sort.key === column.key
+        ? { key: column.key, down: !this.sort.down }
+        : { key: column.key, down: Boolean(column.number) };
     this.drawHeader();
     this.arrange();
     this.body.scrollTop = this.top = 0;
@@ -78,7 +110,12 @@ export class Table {
       for (const row of this.rows) shown[row] = 1;
       this.rows = this.order.filter((row) => shown[row]);
     }
-    const text = this.rows.length === 0 ? this.options.empty?.() ?? "Nothing matches." : this.rows.length === this.total ? `${plural(this.total, "row")}.` : `${count(this.rows.length)} of ${plural(this.total, "row")}.`;
+    const text =
+      this.rows.length === 0
+        ? (this.options.empty?.() ?? "Nothing matches.")
+        : this.rows.length === this.total
+          ? `${plural(this.total, "row")}.`
+          : `${count(this.rows.length)} of ${plural(this.total, "row")}.`;
     fill(this.note, [text, this.extra].filter(Boolean).join(" "));
   }
 
@@ -87,7 +124,9 @@ export class Table {
     rows = Int32Array.from(rows).sort();
     const values = Array.from(rows, column.value);
     // Many rows share a value: only the distinct ones are compared, then each row is put where its rank begins.
-    const distinct = column.number ? Float64Array.from(new Set(values)).sort() : [...new Set(values)].sort((collator ??= new Intl.Collator("en", { numeric: true })).compare);
+    const distinct = column.number
+      ? Float64Array.from(new Set(values)).sort()
+      : [...new Set(values)].sort((collator ??= new Intl.Collator("en", { numeric: true })).compare);
     if (this.sort.down) distinct.reverse();
     const ranks = new Map();
     distinct.forEach((value, rank) => ranks.set(value, rank));
@@ -133,7 +172,12 @@ export class Table {
       element.setAttribute("aria-rowindex", String(index + 2));
       element.setAttribute("aria-selected", row === this.selected ? "true" : "false");
       this.setLevel(element, row);
-      fill(element, this.columns.map((column) => h(column.number ? "div.td.number" : "div.td", { role: "gridcell" }, column.cell(row))));
+      fill(
+        element,
+        this.columns.map((column) =>
+          h(column.number ? "div.td.number" : "div.td", { role: "gridcell" }, column.cell(row)),
+        ),
+      );
     }
   }
 

@@ -10,8 +10,32 @@ export class Tabs {
     this.store = store;
     this.views = new Map();
     this.everything = new Set(Object.keys(store.values));
-    fill($("tabs"), tabs.map((tab) => h("button", { type: "button", role: "tab", id: `tab-${tab.key}`, "aria-controls": `panel-${tab.key}`, onclick: () => this.open(tab.key) }, tab.title, tab.badge ? h("span.badge", null, String(tab.badge)) : null)));
-    for (const tab of tabs) $("panels").append(h("section.panel", { id: `panel-${tab.key}`, role: "tabpanel", "aria-labelledby": `tab-${tab.key}`, hidden: true }));
+    fill(
+      $("tabs"),
+      tabs.map((tab) =>
+        h(
+          "button",
+          {
+            type: "button",
+            role: "tab",
+            id: `tab-${tab.key}`,
+            "aria-controls": `panel-${tab.key}`,
+            onclick: () => this.open(tab.key),
+          },
+          tab.title,
+          tab.badge ? h("span.badge", null, String(tab.badge)) : null,
+        ),
+      ),
+    );
+    for (const tab of tabs)
+      $("panels").append(
+        h("section.panel", {
+          id: `panel-${tab.key}`,
+          role: "tabpanel",
+          "aria-labelledby": `tab-${tab.key}`,
+          hidden: true,
+        }),
+      );
     tabKeys($("tabs"), tabs, store);
   }
 
@@ -38,7 +62,8 @@ export class Tabs {
       this.views.set(active, this.tabs.find((tab) => tab.key === active).make($(`panel-${active}`)));
       now = this.everything;
     }
-    for (const [key, view] of this.views) if (key !== active) view.missed = new Set([...(view.missed ?? []), ...changed]);
+    for (const [key, view] of this.views)
+      if (key !== active) view.missed = new Set([...(view.missed ?? []), ...changed]);
     const view = this.active();
     const { missed } = view;
     view.missed = null;
@@ -72,7 +97,9 @@ export function guarded(start) {
   try {
     start();
   } catch (error) {
-    document.body.prepend(h("p.warning", { role: "alert" }, `This page could not be shown: ${error?.message ?? error}`));
+    document.body.prepend(
+      h("p.warning", { role: "alert" }, `This page could not be shown: ${error?.message ?? error}`),
+    );
     throw error;
   }
 }

@@ -6,4 +6,8 @@ try {
 } catch {
   // storage is off
 }
-document.documentElement.dataset.theme = /^(dark|light)$/.test(theme) ? theme : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+document.documentElement.dataset.theme = /^(dark|light)$/.test(theme)
+  ? theme
+  : matchMedia("(prefers-color-scheme: dark)").matches
+    ? "dark"
+    : "light";

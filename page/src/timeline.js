@@ -6,52 +6,14 @@ import { bytes, count, plural, seconds } from "./format.js";
 import { deviceChoice } from "./cells.js";
 import { choice, colour, fill, h, hatch, legendKey, name } from "./dom.js";
 import { Named } from "./named.js";
+import { clock, series, splits, stepsSpan } from "./timeline_data.js";
 
 const HEIGHT = 170;
-const SPLITS = { roles: ["By role", "What the memory was for, by what each call site mostly holds"], phases: ["By phase", "In which part of a step it was allocated"], bands: ["By call site", "What each call site held over time, from the event history"] };
-
-/** Columns over one time axis: tensors live, reserved by the allocator, all CUDA memory, step. */
-function series(model, device) {
-  const { timeline } = model;
-  const order = [];
-  for (let i = 0; i < timeline.length; ++i) if (timeline.device[i] === device) order.push(i);
-  order.sort((a, b) => timeline.time[a] - timeline.time[b] || a - b);
-  const time = [], live = [], reserved = [], all = [], step = [];
-  let [l, r, c] = [0, 0, 0];
-  let tensors = false;
-  for (const i of order) {
-    if (timeline.layer[i] === model.tensorLayer) {
-      tensors = true;
-      l = timeline.live_bytes[i];
-      r = Math.max(l, timeline.reserved_bytes[i] >= 0 ? timeline.reserved_bytes[i] : r);
-    } else {
-      c = timeline.live_bytes[i];
-    }
-    const last = time.length - 1;
-    const at = last >= 0 && time[last] === timeline.time[i] ? last : last + 1;
-    time[at] = timeline.time[i];
-    live[at] = l;
-    reserved[at] = r;
-    all[at] = Math.max(c, r);
-    step[at] = Math.max(timeline.step[i], step[at - 1] ?? 0); // the layers' clocks may differ by one
-  }
-  // Nothing is sampled while nothing changes: the level lasts until the end of the run.
-  const end = model.process.duration;
-  if (time.length && end > time.at(-1) && model.at !== "oom") {
-    time.push(end);
-    for (const values of [live, reserved, all, step]) values.push(values.at(-1));
-  }
-  return { time, live, reserved, all, step, tensors };
-}
-
-/** The time of the steps, which starting up and the end of the interpreter often dwarf: [from, to], or null. */
-function stepsSpan({ time, step }, ooms) {
-  const first = step.findIndex((n) => n > step[0]);
-  const last = Math.max(time[step.indexOf(step.at(-1))], ...ooms.map((oom) => oom.time));
-  if (first < 1 || step.at(-1) - step[0] < 4 || !(last > time[first])) return null;
-  const edge = (last - time[first]) * 0.08;
-  return [Math.max(time[0], time[first] - edge), Math.min(time.at(-1), last + edge)];
-}
+const SPLITS = {
+  roles: ["By role", "What the memory was for, by what each call site mostly holds"],
+  phases: ["By phase", "In which part of a step it was allocated"],
+  bands: ["By call site", "What each call site held over time, from the event history"],
+};
 
 export function timelineView(root, model, store, scope) {
   const head = h("div.head");
@@ -61,11 +23,20 @@ export function timelineView(root, model, store, scope) {
   const named = new Named(model);
   const list = h("div.named");
   root.append(head, readout, box, foot, list);
-  fill(list, named.list((time) => choose(time)));
+  fill(
+    list,
+    named.list((time) => choose(time)),
+  );
   const view = { whole: false, by: "", steps: null, device: null, plot: null, bands: null };
-  const device = () => (store.get("device") !== "all" && Number(store.get("device")) >= 0 ? Number(store.get("device")) : (model.devices.find((d) => d >= 0) ?? -1));
+  const device = () =>
+    store.get("device") !== "all" && Number(store.get("device")) >= 0
+      ? Number(store.get("device"))
+      : (model.devices.find((d) => d >= 0) ?? -1);
   const total = () => model.ledger.find((entry) => entry.device === view.device)?.total_bytes ?? 0;
-  const peak = () => model.totals.filter((t) => t.device === view.device && t.layer === (view.data.tensors ? "tensor" : "cuda")).sort((a, b) => b.peak_bytes - a.peak_bytes)[0];
+  const peak = () =>
+    model.totals
+      .filter((t) => t.device === view.device && t.layer === (view.data.tensors ? "tensor" : "cuda"))
+      .sort((a, b) => b.peak_bytes - a.peak_bytes)[0];
 
   function build() {
     view.device = device();
@@ -78,31 +49,91 @@ export function timelineView(root, model, store, scope) {
     root.hidden = data.time.length < 2;
     if (root.hidden) return;
     const { bands } = view;
-    view.span = stepsSpan(data, model.ooms.filter((oom) => oom.device === view.device));
+    view.span = stepsSpan(
+      data,
+      model.ooms.filter((oom) => oom.device === view.device),
+    );
     view.steps ??= Boolean(view.span) && view.span[1] - view.span[0] < 0.6 * (data.time.at(-1) - data.time[0]);
     const highest = bands ? Math.max(...bands.layers.at(-1).top, 1) : Math.max(...data.all, 1);
     const top = view.whole ? Math.max(total(), highest) : highest * 1.16;
-    const c = { tensor: colour("tensor"), other: colour("other"), ink: colour("ink"), muted: colour("muted"), line: colour("line"), grow: colour("grow-line"), panel: colour("panel") };
-    const axis = { stroke: c.muted, grid: { stroke: c.line, width: 1 }, ticks: { stroke: c.line, width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
+    const c = {
+      tensor: colour("tensor"),
+      other: colour("other"),
+      ink: colour("ink"),
+      muted: colour("muted"),
+      line: colour("line"),
+      grow: colour("grow-line"),
+      panel: colour("panel"),
+    };
+    const axis = {
+      stroke: c.muted,
+      grid: { stroke: c.line, width: 1 },
+      ticks: { stroke: c.line, width: 1, size: 4 },
+      font: "11px system-ui, sans-serif",
+    };
     const stepped = uPlot.paths.stepped({ align: 1 });
-    const area = (stroke, inside, width = 1) => ({ stroke, width, fill: inside, paths: stepped, points: { show: false } });
+    const area = (stroke, inside, width = 1) => ({
+      stroke,
+      width,
+      fill: inside,
+      paths: stepped,
+      points: { show: false },
+    });
     // Later series are drawn over earlier ones: the highest line first.
-    const drawn = bands ? bands.layers.map((layer, i) => area(colour("panel"), bandColour(model, layer, i), 0.5)).reverse() : null;
+    const drawn = bands
+      ? bands.layers.map((layer, i) => area(colour("panel"), bandColour(model, layer, i), 0.5)).reverse()
+      : null;
     const fillOf = (make) => (plot) => make(plot.ctx);
-    view.plot = new uPlot({
-      width: Math.max(300, box.clientWidth),
-      height: HEIGHT + named.height,
-      padding: [16 + named.height, 26, 0, 0],
-      legend: { show: false },
-      cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
-      scales: { x: { time: false, range: (_, low, high) => (view.steps && view.span ? view.span : [low, high]) }, y: { range: [0, top] } },
-      axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map((t) => clock(t, ticks)), space: 70 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t ? bytes(t).replace(/\.0+ /, " ") : "0")), splits: (_, __, low, high) => splits(high), space: 30 }],
-      series: [{}, ...(drawn ?? [area(c.other, c.other), area(c.muted, fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached")))), area(c.tensor, c.tensor)])],
-      hooks: { draw: [(plot) => marks(plot, c)], setCursor: [read], setSelect: [picked], ready: [(plot) => plot.over.addEventListener("click", (event) => clicked(plot, event))] },
-    }, bands ? [bands.time, ...bands.layers.map((layer) => layer.top).reverse()] : [data.time, data.all, data.reserved, data.live], box);
+    view.plot = new uPlot(
+      {
+        width: Math.max(300, box.clientWidth),
+        height: HEIGHT + named.height,
+        padding: [16 + named.height, 26, 0, 0],
+        legend: { show: false },
+        cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+        scales: {
+          x: { time: false, range: (_, low, high) => (view.steps && view.span ? view.span : [low, high]) },
+          y: { range: [0, top] },
+        },
+        axes: [
+          { ...axis, size: 30, values: (_, ticks) => ticks.map((t) => clock(t, ticks)), space: 70 },
+          {
+            ...axis,
+            size: 62,
+            values: (_, ticks) => ticks.map((t) => (t ? bytes(t).replace(/\.0+ /, " ") : "0")),
+            splits: (_, __, low, high) => splits(high),
+            space: 30,
+          },
+        ],
+        series: [
+          {},
+          ...(drawn ?? [
+            area(c.other, c.other),
+            area(
+              c.muted,
+              fillOf((ctx) => hatch(ctx, colour("cached-ink"), colour("cached"))),
+            ),
+            area(c.tensor, c.tensor),
+          ]),
+        ],
+        hooks: {
+          draw: [(plot) => marks(plot, c)],
+          setCursor: [read],
+          setSelect: [picked],
+          ready: [(plot) => plot.over.addEventListener("click", (event) => clicked(plot, event))],
+        },
+      },
+      bands
+        ? [bands.time, ...bands.layers.map((layer) => layer.top).reverse()]
+        : [data.time, data.all, data.reserved, data.live],
+      box,
+    );
     showSelection();
     const top1 = peak();
-    box.setAttribute("aria-label", `Memory over time on ${model.deviceName(view.device)}: peak ${bytes(top1?.peak_bytes ?? highest)}${top1 ? ` after ${seconds(top1.peak_at_time)}` : ""}, at the end ${bytes(data.live.at(-1))} in tensors.`);
+    box.setAttribute(
+      "aria-label",
+      `Memory over time on ${model.deviceName(view.device)}: peak ${bytes(top1?.peak_bytes ?? highest)}${top1 ? ` after ${seconds(top1.peak_at_time)}` : ""}, at the end ${bytes(data.live.at(-1))} in tensors.`,
+    );
   }
 
   function marks(plot, c) {
@@ -133,9 +164,22 @@ export function timelineView(root, model, store, scope) {
     ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     const p = peak();
     const ooms = model.ooms.filter((oom) => oom.device === view.device);
-    const near = p && ooms.some((oom) => Math.abs(plot.valToPos(oom.time, "x") - plot.valToPos(p.peak_at_time, "x")) < 150);
-    if (p && p.peak_bytes && p.peak_at_time > 0) mark(p.peak_at_time, near ? "" : `peak ${bytes(p.peak_bytes)} of ${view.data.tensors ? "tensors" : "memory"}`, c.ink, true);
-    for (const oom of ooms) mark(oom.time, `✕ out of memory: asked ${bytes(oom.requested_bytes)}${near ? `, at the peak of ${bytes(p.peak_bytes)}` : ""}`, c.grow, false);
+    const near =
+      p && ooms.some((oom) => Math.abs(plot.valToPos(oom.time, "x") - plot.valToPos(p.peak_at_time, "x")) < 150);
+    if (p && p.peak_bytes && p.peak_at_time > 0)
+      mark(
+        p.peak_at_time,
+        near ? "" : `peak ${bytes(p.peak_bytes)} of ${view.data.tensors ? "tensors" : "memory"}`,
+        c.ink,
+        true,
+      );
+    for (const oom of ooms)
+      mark(
+        oom.time,
+        `✕ out of memory: asked ${bytes(oom.requested_bytes)}${near ? `, at the peak of ${bytes(p.peak_bytes)}` : ""}`,
+        c.grow,
+        false,
+      );
     const limit = plot.valToPos(total(), "y", true);
     if (total() && limit >= top) {
       ctx.strokeStyle = c.grow;
@@ -191,12 +235,19 @@ export function timelineView(root, model, store, scope) {
     for (const layer of view.bands.layers) {
       const text = bandName(model, layer, 44);
       if (!text) continue;
-      const room = (i) => (view.bands.time[i] < plot.scales.x.min || view.bands.time[i] > plot.scales.x.max ? 0 : layer.bytes[i]);
+      const room = (i) =>
+        view.bands.time[i] < plot.scales.x.min || view.bands.time[i] > plot.scales.x.max ? 0 : layer.bytes[i];
       const at = layer.bytes.reduce((best, _, i) => (room(i) > room(best) ? i : best), 0);
       const top = y(layer.top[at]);
       const bottom = Math.min(y(layer.top[at] - room(at)), bbox.top + bbox.height - 14 * ratio); // the steps' numbers are below
       if (bottom - top < 13 * ratio) continue;
-      const x = Math.max(bbox.left + 4 * ratio, Math.min(plot.valToPos(view.bands.time[at], "x", true), bbox.left + bbox.width - ctx.measureText(text).width - 6 * ratio));
+      const x = Math.max(
+        bbox.left + 4 * ratio,
+        Math.min(
+          plot.valToPos(view.bands.time[at], "x", true),
+          bbox.left + bbox.width - ctx.measureText(text).width - 6 * ratio,
+        ),
+      );
       rimmed(ctx, text, x, (top + bottom) / 2 + 7 * ratio, c.ink, c.panel, ratio);
     }
   }
@@ -215,17 +266,23 @@ export function timelineView(root, model, store, scope) {
   function values(index, time) {
     const { data } = view;
     const out = [h("b", null, seconds(data.time[index])), model.steps.count ? ` step ${count(data.step[index])}` : ""];
-    if (data.tensors) out.push(legendKey("tensor", `tensors ${bytes(data.live[index])}`), legendKey("cached", `cached ${bytes(data.reserved[index] - data.live[index])}`));
+    if (data.tensors)
+      out.push(
+        legendKey("tensor", `tensors ${bytes(data.live[index])}`),
+        legendKey("cached", `cached ${bytes(data.reserved[index] - data.live[index])}`),
+      );
     const other = data.all[index] - data.reserved[index];
     if (time !== undefined) out.push(named.at(time, 4 * (view.plot.posToVal(1, "x") - view.plot.posToVal(0, "x"))));
-    if (other || !data.tensors) out.push(legendKey("other", `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(other)}`));
+    if (other || !data.tensors)
+      out.push(legendKey("other", `${data.tensors ? "other CUDA memory" : "CUDA memory"} ${bytes(other)}`));
     return out;
   }
 
   /** The layer under the pointer, and its bucket. */
   function pointed(plot) {
     const index = plot.cursor.idx;
-    const at = index === null || index === undefined ? -1 : bandAt(view.bands, index, plot.posToVal(plot.cursor.top, "y"));
+    const at =
+      index === null || index === undefined ? -1 : bandAt(view.bands, index, plot.posToVal(plot.cursor.top, "y"));
     return at < 0 ? null : { layer: view.bands.layers[at], index };
   }
 
@@ -233,7 +290,13 @@ export function timelineView(root, model, store, scope) {
     const index = plot.cursor.idx;
     if (view.bands) {
       const hit = pointed(plot);
-      if (hit) return fill(readout, h("b", null, seconds(view.bands.time[hit.index])), " ", name(bandWords(model, hit.layer, hit.index, model.sites.length - view.bands.layers.length + 1)));
+      if (hit)
+        return fill(
+          readout,
+          h("b", null, seconds(view.bands.time[hit.index])),
+          " ",
+          name(bandWords(model, hit.layer, hit.index, model.sites.length - view.bands.layers.length + 1)),
+        );
     }
     if (index === null || index === undefined) return showHead(null);
     const time = plot.posToVal(plot.cursor.left, "x");
@@ -241,8 +304,15 @@ export function timelineView(root, model, store, scope) {
   }
 
   function showHead(index, time) {
-    const moment = store.get("to") >= 0 && store.get("to") === store.get("from") ? indexAt(store.get("to")) : view.data.time.length - 1;
-    fill(readout, values(index ?? moment, time), index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null);
+    const moment =
+      store.get("to") >= 0 && store.get("to") === store.get("from")
+        ? indexAt(store.get("to"))
+        : view.data.time.length - 1;
+    fill(
+      readout,
+      values(index ?? moment, time),
+      index === null && moment === view.data.time.length - 1 ? h("span.muted", null, " at the end") : null,
+    );
   }
 
   function picked(plot) {
@@ -280,16 +350,87 @@ export function timelineView(root, model, store, scope) {
     const [from, to] = [store.get("from"), store.get("to")];
     view.quiet = true;
     const x = (time) => plot.valToPos(time, "x");
-    plot.setSelect(from >= 0 ? { left: x(from), width: Math.max(2, x(to) - x(from)), top: 0, height: plot.over.clientHeight } : { left: 0, width: 0, top: 0, height: 0 }, false);
+    plot.setSelect(
+      from >= 0
+        ? { left: x(from), width: Math.max(2, x(to) - x(from)), top: 0, height: plot.over.clientHeight }
+        : { left: 0, width: 0, top: 0, height: 0 },
+      false,
+    );
     view.quiet = false;
-    fill(head, h("h2", null, "Memory over time"), deviceChoice(model, store, view.device), h("span.grow"), to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
-      from >= 0 ? h("button.quiet", { type: "button", onclick: () => store.set({ from: -1, to: -1, at: ["range", "moment"].includes(store.get("at")) ? "now" : store.get("at") }) }, "Clear") : null,
-      splitsOf(model, view.device).length ? choice("Layers", [["", "Totals"], ...splitsOf(model, view.device).map((by) => [by, ...SPLITS[by]])], view.by, (by) => { view.by = by; build(); }) : null,
-      view.span ? choice("Time", [[true, "Steps", "From the first step to the last"], [false, "Whole run"]], view.steps, (steps) => { view.steps = steps; build(); }) : null,
-      total() ? choice("Scale", [[false, "Fit"], [true, "Whole device", `Up to its ${bytes(total())}`]], view.whole, (whole) => { view.whole = whole; build(); }) : null);
+    fill(
+      head,
+      h("h2", null, "Memory over time"),
+      deviceChoice(model, store, view.device),
+      h("span.grow"),
+      to > from && from >= 0 ? h("span", null, `${seconds(from)} – ${seconds(to)} selected `) : null,
+      from >= 0
+        ? h(
+            "button.quiet",
+            {
+              type: "button",
+              onclick: () =>
+                store.set({
+                  from: -1,
+                  to: -1,
+                  at: ["range", "moment"].includes(store.get("at")) ? "now" : store.get("at"),
+                }),
+            },
+            "Clear",
+          )
+        : null,
+      splitsOf(model, view.device).length
+        ? choice(
+            "Layers",
+            [["", "Totals"], ...splitsOf(model, view.device).map((by) => [by, ...SPLITS[by]])],
+            view.by,
+            (by) => {
+              view.by = by;
+              build();
+            },
+          )
+        : null,
+      view.span
+        ? choice(
+            "Time",
+            [
+              [true, "Steps", "From the first step to the last"],
+              [false, "Whole run"],
+            ],
+            view.steps,
+            (steps) => {
+              view.steps = steps;
+              build();
+            },
+          )
+        : null,
+      total()
+        ? choice(
+            "Scale",
+            [
+              [false, "Fit"],
+              [true, "Whole device", `Up to its ${bytes(total())}`],
+            ],
+            view.whole,
+            (whole) => {
+              view.whole = whole;
+              build();
+            },
+          )
+        : null,
+    );
     showHead(null);
-    const hint = from < 0 ? `${model.history?.length ? "Click a moment: flame graph and call sites then show what was alive. " : ""}Drag to select a time: flame graph and tables then show what was allocated in it and is still alive.` : "";
-    fill(foot, `${plural((view.bands ?? view.data).time.length, "point")}. `, view.by === "bands" ? `The ${view.bands.layers.length - 1} largest call sites and all others; a click on a layer selects its site. ` : "", hint);
+    const hint =
+      from < 0
+        ? `${model.history?.length ? "Click a moment: flame graph and call sites then show what was alive. " : ""}Drag to select a time: flame graph and tables then show what was allocated in it and is still alive.`
+        : "";
+    fill(
+      foot,
+      `${plural((view.bands ?? view.data).time.length, "point")}. `,
+      view.by === "bands"
+        ? `The ${view.bands.layers.length - 1} largest call sites and all others; a click on a layer selects its site. `
+        : "",
+      hint,
+    );
   }
 
   return {
@@ -310,27 +451,4 @@ function rimmed(ctx, text, x, y, ink, rim, ratio) {
   ctx.textAlign = "left";
   ctx.strokeText(text, x, y);
   ctx.fillText(text, x, y);
-}
-
-/** Time on the axis: "2.5 s", "40 s", "12:30", with no more digits than the ticks need. */
-function clock(time, ticks) {
-  if (time === 0) return "0";
-  const step = ticks.length > 1 ? ticks[1] - ticks[0] : time;
-  if (ticks.at(-1) >= 300) {
-    const [h, m, s] = [Math.floor(time / 3600), Math.floor((time % 3600) / 60), Math.floor(time % 60)];
-    return h ? `${h}:${String(m).padStart(2, "0")} h` : `${m}:${String(s).padStart(2, "0")} min`;
-  }
-  let digits = 0;
-  while (digits < 4 && Math.abs(Math.round(step * 10 ** digits) - step * 10 ** digits) > 1e-6) ++digits;
-  if (time >= 1 || step >= 1) return `${time.toFixed(digits)} s`;
-  return `${(time * 1000).toFixed(step >= 0.001 ? 0 : 2)} ms`;
-}
-
-/** Round byte amounts for the axis: 4 to 7 of them, powers of two or their halves. */
-function splits(high) {
-  let step = 1;
-  while (high / step > 6) step *= 2;
-  const out = [];
-  for (let value = 0; value <= high; value += step) out.push(value);
-  return out;
 }

@@ -37,7 +37,16 @@ function draw(box, nodes, width, height) {
         node.pick();
       });
     }
-    if (w > ROOM[0] && high > ROOM[1] && node.text) cell.append(h("span", null, name(shorten(node.text, 90)), high > 2 * STRIP && !parts.length ? h("br") : " ", h("b", null, bytes(node.bytes))));
+    if (w > ROOM[0] && high > ROOM[1] && node.text)
+      cell.append(
+        h(
+          "span",
+          null,
+          name(shorten(node.text, 90)),
+          high > 2 * STRIP && !parts.length ? h("br") : " ",
+          h("b", null, bytes(node.bytes)),
+        ),
+      );
     if (parts.length) {
       const inner = h("div.parts");
       Object.assign(inner.style, { left: "1px", top: `${STRIP}px`, width: `${wide}px`, height: `${tall}px` });
@@ -62,7 +71,11 @@ export function squarify(items, width, height) {
     for (; end < items.length; ++end) {
       const next = sum + items[end].bytes * scale;
       const side = next / along;
-      const ratio = Math.max(...[items[i], items[end]].map((item) => Math.max((item.bytes * scale) / side / side, (side * side) / Math.max(item.bytes * scale, 1e-9))));
+      const ratio = Math.max(
+        ...[items[i], items[end]].map((item) =>
+          Math.max((item.bytes * scale) / side / side, (side * side) / Math.max(item.bytes * scale, 1e-9)),
+        ),
+      );
       if (end > i && ratio > worst) break;
       worst = ratio;
       sum = next;
@@ -71,11 +84,21 @@ export function squarify(items, width, height) {
     let at = 0;
     for (let j = i; j < end; ++j) {
       const length = side > 0 ? (items[j].bytes * scale) / side : 0;
-      cells.push(w >= high ? { item: items[j], x, y: y + at, w: side, h: length } : { item: items[j], x: x + at, y, w: length, h: side });
+      cells.push(
+        w >= high
+          ? { item: items[j], x, y: y + at, w: side, h: length }
+          : { item: items[j], x: x + at, y, w: length, h: side },
+      );
       at += length;
       left -= items[j].bytes;
     }
-    if (w >= high) { x += side; w -= side; } else { y += side; high -= side; }
+    if (w >= high) {
+      x += side;
+      w -= side;
+    } else {
+      y += side;
+      high -= side;
+    }
     i = end;
   }
   return cells;

@@ -1,4 +1,5 @@
 #include "report/analysis/breakdown.hpp"
+#include "contract/notes.hpp"
 #include "report/model/sites.hpp"
 
 #include <algorithm>
@@ -24,7 +25,7 @@ void add(std::vector<RoleShare>& shares, const std::string& role, const std::opt
 }
 
 Json seen_of(const Report& report) {
-  const auto found = report.notes.find("seen[]");
+  const auto found = report.notes.find(std::string(trace::note_key::seen));
   return found == report.notes.end() ? Json() : found->second;
 }
 

@@ -2,25 +2,11 @@
 
 #include <algorithm>
 
+#include "report/model/fact_fields.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack {
 namespace {
-
-std::string text_at(const Json& array, std::size_t index) {
-  return index < array.size() && array[index].is_string() ? utf8::sanitise(array[index].get<std::string>()) : "";
-}
-
-std::optional<std::uint64_t> number_at(const Json& array, std::size_t index) {
-  if (index >= array.size() || !array[index].is_number_unsigned()) return std::nullopt;
-  return array[index].get<std::uint64_t>();
-}
-
-const Json& list_in(const Json& entry, const char* key) {
-  static const Json none = Json::array();
-  const auto found = entry.find(key);
-  return found != entry.end() && found->is_array() ? *found : none;
-}
 
 /// "main() local trainer.model" -> "trainer.model", "__main__.model" -> "model".
 std::string variable_of(const std::string& expression) {
@@ -74,37 +60,38 @@ std::size_t ModuleNames::root(Root root) {
   return static_cast<std::size_t>(known - roots_.begin());
 }
 
-void ModuleNames::read(const Json& entry) {
+void ModuleNames::read(const Json& seen) {
   std::vector<std::size_t> roots;
-  for (const Json& item : list_in(entry, "roots")) {
-    if (!item.is_array()) return;
-    const std::string text = text_at(item, 0), variable = text_at(item, 3);
-    roots.push_back(root({text, variable.empty() ? variable_of(text) : variable, text_at(item, 1),
-                          item.size() > 2 && item[2] == true, number_at(item, 4).value_or(0)}));
+  for (const Json* item : get(seen, fact::seen::roots)) {
+    const std::string text = get(*item, fact::root::expression).value_or("");
+    const std::string variable = get(*item, fact::root::variable).value_or("");
+    roots.push_back(
+        root({text, variable.empty() ? variable_of(text) : variable, get(*item, fact::root::type).value_or(""),
+              get(*item, fact::root::has_children) == true, get(*item, fact::root::id).value_or(0)}));
   }
   std::vector<Place> places;
-  for (const Json& item : list_in(entry, "modules")) {
-    const auto number = item.is_array() ? number_at(item, 0) : std::nullopt;
+  for (const Json* item : get(seen, fact::seen::modules)) {
+    const auto number = get(*item, fact::path::root);
     if (!number || *number >= roots.size()) return;
-    places.push_back({roots[*number], text_at(item, 1)});
+    places.push_back({roots[*number], get(*item, fact::path::name).value_or("")});
   }
-  for (const Json& item : list_in(entry, "labels")) {
-    const auto label = item.is_array() ? number_at(item, 0) : std::nullopt;
-    const auto at = item.is_array() ? number_at(item, 1) : std::nullopt;
+  for (const Json* item : get(seen, fact::seen::labels)) {
+    const auto label = get(*item, fact::label::number), at = get(*item, fact::label::module);
     if (!label || !at || *at >= places.size()) continue;
     const auto [known, fresh] = labels_.try_emplace(static_cast<std::uint32_t>(*label), places[*at]);
     // Another module has taken the address: whose a block was is not known.
     if (!fresh && known->second && known->second->path != places[*at].path) known->second.reset();
   }
   std::map<std::uint32_t, std::map<std::pair<std::string, std::string>, Sum>> sums;
-  for (const Json& item : list_in(entry, "blocks")) {
-    if (!item.is_array() || item.size() < 5) continue;
-    const auto site = number_at(item, 0), blocks = number_at(item, 3), bytes = number_at(item, 4);
+  for (const Json* item : get(seen, fact::seen::blocks)) {
+    namespace purpose = fact::purpose;
+    const auto site = get(*item, purpose::site), blocks = get(*item, purpose::blocks),
+               bytes = get(*item, purpose::bytes);
     if (!site || !blocks || !bytes) continue;
     std::string module;
-    if (const auto at = number_at(item, 2); at && *at < places.size())
+    if (const auto at = get(*item, purpose::module); at && *at < places.size())
       module = std::to_string(places[*at].root) + '\0' + places[*at].path;
-    Sum& sum = sums[static_cast<std::uint32_t>(*site)][{text_at(item, 1), module}];
+    Sum& sum = sums[static_cast<std::uint32_t>(*site)][{get(*item, purpose::role).value_or(""), module}];
     sum.blocks += *blocks;
     sum.bytes += *bytes;
   }

@@ -1,5 +1,5 @@
 // What the program calls its nn.Modules, and which blocks the Python agent saw in use as parameters, gradients,
-// optimizer state or buffers: from its notes `seen[]`, written while the modules lived.
+// optimizer state or buffers: from its facts `seen[]`, written while the modules lived.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace vramtrack {
 
 class ModuleNames {
  public:
-  /// `seen`: the note, an array; anything else is empty. Damaged entries are left out.
+  /// `seen`: the facts, an array; anything else is empty. Damaged entries are left out.
   ModuleNames(const trace::TraceFile& trace, const Json& seen);
 
   /// The name of a label: a module's qualified name, or its class where the module died unseen; a range's own name.
@@ -46,7 +46,7 @@ class ModuleNames {
     bool operator==(const Place&) const = default;
   };
 
-  void read(const Json& entry);
+  void read(const Json& seen);
   std::size_t root(Root root);
   std::string name(const Place& place) const;
 

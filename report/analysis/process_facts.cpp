@@ -51,12 +51,6 @@ std::optional<int> number_of(const std::map<std::string, std::string>& environ,
 
 bool process_exists(std::int64_t pid) { return pid > 0 && (kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM); }
 
-std::optional<std::string> string_in(const Json& json, const char* name) {
-  const auto found = json.is_object() ? json.find(name) : json.end();
-  if (!json.is_object() || found == json.end() || !found->is_string()) return std::nullopt;
-  return utf8::sanitise(found->get<std::string>());
-}
-
 std::optional<std::string> version_of(std::optional<std::uint64_t> number) {
   return number && *number != 0 ? std::optional(cuda_version(*number)) : std::nullopt;
 }
@@ -159,9 +153,9 @@ Environment environment_facts(const trace::TraceFile& trace) {
   }
   if (environment.devices.empty()) add_early_devices(json_note(trace, "devices"), environment.devices);
 
-  const Json python = json_note(trace, key::python);  // the agent's
-  environment.python = string_in(python, "version");
-  environment.torch = string_in(python, "torch");
+  const Json python = json_note(trace, key::python);
+  environment.python = get(python, fact::python::version);
+  environment.torch = get(python, fact::python::torch);
   return environment;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "report/support/utf8.hpp"
+#include "report/model/fact_fields.hpp"
 
 namespace vramtrack {
 namespace {
@@ -11,32 +11,21 @@ namespace {
 constexpr std::array<std::string_view, 7> roles = {"parameter",          "gradient", "buffer", "optimizer_state",
                                                    "saved_for_backward", "python",   "unknown"};
 
-std::string text_in(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  return found != json.end() && found->is_string() ? utf8::sanitise(found->get<std::string>()) : std::string();
-}
-
 }  // namespace
 
-TensorIndex::TensorIndex(const Json& note) {
-  const Json* list = &note;
-  if (note.is_object() && note.contains("tensors")) list = &note["tensors"];
-  if (!list->is_array()) return;
-  entries_.reserve(list->size());
-  for (const Json& item : *list) {
-    if (!item.is_object()) continue;
-    const auto address = item.find("a");
-    if (address == item.end() || !address->is_number_integer()) continue;
-    Entry entry{address->get<std::uint64_t>(), 0, {}};
-    if (const auto shape = item.find("s"); shape != item.end() && shape->is_array()) {
-      for (const Json& size : *shape) {
-        if (size.is_number_integer()) entry.facts.shape.push_back(size.get<std::int64_t>());
-      }
-    }
-    entry.facts.dtype = text_in(item, "d");
-    entry.facts.name = text_in(item, "n");
-    entry.facts.role = text_in(item, "r");
-    entry.facts.holder = text_in(item, "h");
+TensorIndex::TensorIndex(const Json& fact) {
+  namespace row = fact::tensors;
+  if (!fact.is_array()) return;
+  entries_.reserve(fact.size());
+  for (const Json& item : fact) {
+    const auto address = get(item, row::a);
+    if (!address) continue;
+    Entry entry{*address, 0, {}};
+    for (const std::uint64_t size : get(item, row::s)) entry.facts.shape.push_back(static_cast<std::int64_t>(size));
+    entry.facts.dtype = get(item, row::d).value_or("");
+    entry.facts.name = get(item, row::n).value_or("");
+    entry.facts.role = get(item, row::r).value_or("");
+    entry.facts.holder = get(item, row::h).value_or("");
     const auto role = std::find(roles.begin(), roles.end(), entry.facts.role);
     if (role == roles.end()) entry.facts.role = "unknown";
     entry.rank = static_cast<int>(role - roles.begin());

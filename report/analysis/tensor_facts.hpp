@@ -11,9 +11,8 @@ namespace vramtrack {
 
 class TensorIndex {
  public:
-  /// From the note `tensors`: {"tensors": [{"a": address, "s": shape, "d": dtype, "n": name, "r": role, "h": holder}]}.
-  /// Damaged entries are left out.
-  explicit TensorIndex(const Json& note);
+  /// Of the fact `tensors`. Damaged rows are left out.
+  explicit TensorIndex(const Json& fact);
 
   /// The most telling tensor whose data begins inside the block: one at its start before views into it, then by role
   /// (a parameter before a mere Python variable).

@@ -5,7 +5,9 @@
 #include <map>
 #include <tuple>
 
+#include "contract/notes.hpp"
 #include "report/findings/registry.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -15,18 +17,31 @@ namespace {
 constexpr Bytes least_bytes = 1 << 20;
 
 struct Dead {
-  Json entry;
+  std::string variable, file, function;
+  Bytes bytes = 0;
+  std::uint64_t tensors = 1;
+  int line = 0, running = 0;
+  bool module = false;
   Bytes live = 0;
   std::uint32_t step = 0;
 };
 
+Dead read_dead(const Json& part) {
+  namespace from = fact::unread;
+  Dead dead;
+  dead.variable = get(part, from::v).value_or("");
+  dead.file = get(part, from::f).value_or("");
+  dead.function = get(part, from::fn).value_or("");
+  dead.bytes = get(part, from::b).value_or(0);
+  dead.tensors = get(part, from::c).value_or(1);
+  dead.line = static_cast<int>(get(part, from::l).value_or(0));
+  dead.running = static_cast<int>(get(part, from::at).value_or(0));
+  dead.module = get(part, from::module).value_or(false);
+  return dead;
+}
+
 Finding describe(const Dead& dead, bool at_oom) {
-  const auto variable = value<std::string>(dead.entry, "v", "");
-  const auto file = value<std::string>(dead.entry, "f", "");
-  const auto function = value<std::string>(dead.entry, "fn", "");
-  const auto bytes = value<Bytes>(dead.entry, "b", 0);
-  const int line = value<int>(dead.entry, "l", 0), running = value<int>(dead.entry, "at", 0);
-  const bool module = value<bool>(dead.entry, "module", false);
+  const auto& [variable, file, function, bytes, tensors, line, running, module, live, step] = dead;
   Finding finding = make("dead-local", "warning", "`" + variable + "` holds memory that nothing reads again");
   finding.file = file;
   if (line > 0) finding.line = line;
@@ -35,17 +50,15 @@ Finding describe(const Dead& dead, bool at_oom) {
   finding.message = "When line " + std::to_string(running) + " ran" + (at_oom ? " out of memory" : "") + ", `" +
                     variable + "` (" +
                     (module ? "a global of " + place(file, 0) : "a local of " + function + ", " + place(file, line)) +
-                    ") still held " + human_bytes(bytes) + " of the " + human_bytes(dead.live) + " in use, and " +
+                    ") still held " + human_bytes(bytes) + " of the " + human_bytes(live) + " in use, and " +
                     (module ? "this file does not read it again" : "nothing reads it after that line") +
                     ". A variable lives until its function ends, also when it was set in a loop.";
   finding.fix = "Add `del " + variable + "` before line " + std::to_string(running) +
                 ", or do that part in a function of its own.";
-  finding.evidence = {{"running_line", running},
-                      {"function", function},
-                      {"live_bytes_then", dead.live},
-                      {"share", dead.live == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(dead.live)},
-                      {"tensors", value<std::uint64_t>(dead.entry, "c", 1)},
-                      {"step", dead.step}};
+  finding.evidence = {
+      {"running_line", running}, {"function", function},
+      {"live_bytes_then", live}, {"share", live == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(live)},
+      {"tensors", tensors},      {"step", step}};
   return finding;
 }
 
@@ -61,12 +74,9 @@ Findings from_graph(const Report& report, const Findings& known) {
             return finding.variable == row.variable && finding.file == row.file;
           }))
         continue;
-      Dead dead;
-      dead.entry = {{"v", row.variable}, {"b", row.retained_bytes}, {"c", row.blocks}, {"fn", row.idle_in},
-                    {"f", row.file.value_or("")}, {"l", row.line.value_or(0)}, {"at", row.idle_at},
-                    {"module", row.idle_in.empty()}};
-      dead.live = moment.held_bytes;
-      dead.step = moment.step;
+      const Dead dead{
+          row.variable,         row.file.value_or(""), row.idle_in,         row.retained_bytes, row.blocks,
+          row.line.value_or(0), row.idle_at,           row.idle_in.empty(), moment.held_bytes,  moment.step};
       Finding finding = describe(dead, report.at == "oom");
       if (!row.known.empty()) {
         finding.message += " It is " + row.known + ".";
@@ -82,28 +92,34 @@ Findings from_graph(const Report& report, const Findings& known) {
 
 Findings dead_local(const Report& report) {
   std::map<std::tuple<std::string, std::string, std::string>, Dead> largest;
-  const auto add = [&](const Json& moment, Bytes peak) {
-    if (!moment.is_object() || !moment.contains("dead") || !moment["dead"].is_array()) return;
-    // A look runs a moment after the height that asked for it, when temporaries may be gone again.
-    const Bytes live = std::max(value<Bytes>(moment, "live", 0), value<Bytes>(moment, "height", 0));
+  const auto add = [&](const std::vector<const Json*>& parts, Bytes live, std::uint64_t step, bool in_training,
+                       Bytes peak) {
     const bool at_peak = live >= peak / 10 * 7;
     // A look at a step tells of the peaks of all later ones, too, where the variable stays as it is.
-    const bool in_training = value<std::string>(moment, "why", "") != "height";
-    for (const Json& entry : moment["dead"]) {
-      const auto bytes = value<Bytes>(entry, "b", 0);
-      const bool stays = in_training && value<bool>(entry, "stays", false) && bytes >= peak / 10;
-      if (bytes < least_bytes || bytes < live / 10 || !(at_peak || stays)) continue;
-      Dead& known = largest[{value<std::string>(entry, "f", ""), value<std::string>(entry, "fn", ""),
-                             value<std::string>(entry, "v", "")}];
-      if (known.entry.is_null() || value<Bytes>(known.entry, "b", 0) < bytes)
-        known = {entry, live, value<std::uint32_t>(moment, "step", 0)};
+    for (const Json* part : parts) {
+      Dead dead = read_dead(*part);
+      const bool stays = in_training && get(*part, fact::unread::stays).value_or(false) && dead.bytes >= peak / 10;
+      if (dead.bytes < least_bytes || dead.bytes < live / 10 || !(at_peak || stays)) continue;
+      dead.live = live;
+      dead.step = static_cast<std::uint32_t>(step);
+      const auto [known, fresh] = largest.try_emplace({dead.file, dead.function, dead.variable}, dead);
+      if (!fresh && known->second.bytes < dead.bytes) known->second = std::move(dead);
     }
   };
   const bool at_oom = report.at == "oom";
   if (at_oom) {
-    if (const Json* moment = note(report, "dead_locals")) add(*moment, 0);
-  } else if (const Json* looks = note(report, "looks[]"); looks != nullptr && looks->is_array()) {
-    for (const Json& look : *looks) add(look, peak_bytes(report));
+    namespace from = fact::dead_locals;
+    if (const Json* moment = note(report, trace::note_key::dead_locals))
+      add(get(*moment, from::dead), get(*moment, from::live).value_or(0), get(*moment, from::step).value_or(0), true,
+          0);
+  } else {
+    namespace from = fact::looks;
+    for (const Json& look : list_of(report, trace::note_key::looks)) {
+      // A look runs a moment after the height that asked for it, when temporaries may be gone again.
+      const Bytes live = std::max(get(look, from::live).value_or(0), get(look, from::height).value_or(0));
+      add(get(look, from::dead), live, get(look, from::step).value_or(0), get(look, from::why) != "height",
+          peak_bytes(report));
+    }
   }
   Findings found;
   for (const auto& [key, dead] : largest) found.push_back(describe(dead, at_oom));

@@ -34,7 +34,7 @@ bool is_other_name(const Finding& finding, const Finding& other) {
 
 /// Frames of kept exceptions hold graphs among other things: it is the exceptions that pile up.
 bool is_of_exceptions(const Finding& finding) {
-  return value<std::string>(finding.evidence, "holder", "").find(".__traceback__") != std::string::npos;
+  return text_in(finding.evidence, "holder").find(".__traceback__") != std::string::npos;
 }
 
 /// Whether `other` says all that `finding` says, and more: what keeps graphs and other tensors, too, is told by the
@@ -68,7 +68,7 @@ std::vector<Finding> find_all(const Report& report) {
   for (const auto& find : all) {
     try {
       for (Finding& finding : find(report)) found.push_back(std::move(finding));
-    } catch (const Json::exception& error) {  // a note that is not what docs/agent-notes.md says
+    } catch (const Json::exception& error) {  // a fact that is not what contract/facts.def says
       (void)error;                            // the report is complete without this finding
     }
   }

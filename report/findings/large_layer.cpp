@@ -1,38 +1,41 @@
 // One module whose weight, gradient and optimizer state together are most of what the model needs.
+#include "contract/notes.hpp"
 #include "report/findings/registry.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {
 namespace {
 
+namespace layer = fact::layer;
+
 constexpr Bytes least_bytes = Bytes{64} << 20;
 
 }  // namespace
 
 Findings large_layer(const Report& report) {
-  const Json* noted = note(report, "modules");
-  if (noted == nullptr || !noted->is_object() || !noted->contains("modules")) return {};
-  const Json& modules = (*noted)["modules"];
-  if (!modules.is_array() || modules.empty()) return {};
-  const Json& top = modules[0];
-  const auto weight = value<Bytes>(top, "w", 0), gradient = value<Bytes>(top, "g", 0),
-             state = value<Bytes>(top, "x", 0);
+  const Json* noted = note(report, trace::note_key::modules);
+  if (noted == nullptr) return {};
+  const std::vector<const Json*> layers = get(*noted, fact::modules::modules);
+  if (layers.empty()) return {};
+  const Json& top = *layers.front();
+  const Bytes weight = get(top, layer::w).value_or(0), gradient = get(top, layer::g).value_or(0),
+              state = get(top, layer::x).value_or(0);
   const Bytes bytes = weight + gradient + state;
-  const auto total = value<Bytes>(*noted, "total", 0);
+  const Bytes total = get(*noted, fact::modules::total).value_or(0);
   if (bytes < least_bytes || bytes < total / 2 || bytes < peak_bytes(report) * 3 / 10) return {};
 
-  const auto name = value<std::string>(top, "n", ""), kind = value<std::string>(top, "c", "");
-  const auto in = value<std::int64_t>(top, "i", 0), out = value<std::int64_t>(top, "o", 0);
+  const std::string name = get(top, layer::n).value_or(""), kind = get(top, layer::c).value_or("");
+  const std::uint64_t in = get(top, layer::i).value_or(0), out = get(top, layer::o).value_or(0);
   std::string size;
   if (in > 0 && out > 0)
     size = std::to_string(in) + " x " + std::to_string(out);
-  else if (top.contains("s") && top["s"].is_array())
-    for (const Json& n : top["s"]) size += (size.empty() ? "" : " x ") + n.dump();
+  else
+    for (const std::uint64_t n : get(top, layer::s)) size += (size.empty() ? "" : " x ") + std::to_string(n);
   Finding finding = make("large-layer", "info", "`" + name + "` (" + kind + ", " + size + ") is most of the model");
-  const auto file = value<std::string>(top, "f", "");
-  if (!file.empty()) finding.file = file;
-  if (const int line = value<int>(top, "l", 0); line > 0) finding.line = line;
+  if (std::string file = get(top, layer::f).value_or(""); !file.empty()) finding.file = std::move(file);
+  if (const auto line = get(top, layer::l).value_or(0); line > 0) finding.line = static_cast<int>(line);
   finding.variable = name;
   finding.bytes = bytes;
   finding.message = "`" + name + "`, a " + kind + " of " + size + ", takes " + human_bytes(bytes) + " of the model's " +

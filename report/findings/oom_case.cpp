@@ -4,8 +4,10 @@
 #include <array>
 #include <map>
 
+#include "contract/notes.hpp"
 #include "report/analysis/loss_memory.hpp"
 #include "report/holders/known_holders.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
@@ -39,11 +41,11 @@ bool is_named_as_evaluation(std::string_view function) {
 }
 
 std::string why_evaluation(const Report& report) {
-  const Json* pass = note(report, "pass");
-  if (pass == nullptr || !value<bool>(*pass, "records", false)) return "";
-  const std::string module = utf8::sanitise(value<std::string>(*pass, "c", ""));
-  const std::string function = utf8::sanitise(value<std::string>(*pass, "fn", ""));
-  if (!module.empty() && !value<bool>(*pass, "training", true))
+  const Json* pass = note(report, trace::note_key::pass);
+  if (pass == nullptr || !get(*pass, fact::pass::records).value_or(false)) return "";
+  const std::string module = get(*pass, fact::pass::c).value_or("");
+  const std::string function = get(*pass, fact::pass::fn).value_or("");
+  if (!module.empty() && !get(*pass, fact::pass::training).value_or(true))
     return "`" + module + "` is in evaluation mode (`eval()`)";
   return is_named_as_evaluation(function) ? "`" + function + "()` is called like an evaluation" : "";
 }

@@ -5,7 +5,9 @@
 #include <set>
 
 #include "report/findings/grown.hpp"
+#include "contract/notes.hpp"
 #include "report/findings/registry.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {
@@ -87,8 +89,7 @@ bool is_reported(const Report& report, const Findings& found, const std::string&
     const std::set<std::string> known = references_of(cycle);
     return std::includes(known.begin(), known.end(), wanted.begin(), wanted.end());
   };
-  return std::ranges::any_of(
-             found, [&](const Finding& one) { return has_all(value<std::string>(one.evidence, "cycle", "")); }) ||
+  return std::ranges::any_of(found, [&](const Finding& one) { return has_all(text_in(one.evidence, "cycle")); }) ||
          std::ranges::any_of(report.holders.rows, [&](const HolderReport& row) {  // growing-site speaks of it
            return !row.cycle.empty() && grew_before_it_was_lost(report.holders, row) &&
                   (row.variable == variable || has_all(row.cycle));
@@ -99,26 +100,24 @@ bool is_reported(const Report& report, const Findings& found, const std::string&
 
 Findings reference_cycle(const Report& report) {
   Findings found = from_graph(report);
-  const Json* cycles = note(report, "cycles");
-  if (cycles == nullptr || !cycles->is_array()) return found;
   const bool in_graph = report.holders.moment == "exit";  // by the graph, which sees more than the agent
-  for (const Json& cycle : *cycles) {
-    const auto bytes = value<Bytes>(cycle, "b", 0);
-    const auto tensors = value<std::uint64_t>(cycle, "n", 0);
+  for (const Json& cycle : list_of(report, trace::note_key::cycles)) {
+    namespace from = fact::cycles;
+    const Bytes bytes = get(cycle, from::b).value_or(0);
+    const std::uint64_t tensors = get(cycle, from::n).value_or(0);
     if (bytes < least_bytes && tensors < least_tensors) continue;
-    const auto loop = value<std::string>(cycle, "loop", ""), way = value<std::string>(cycle, "way", "");
-    const auto variable = value<std::string>(cycle, "v", "");
-    if (in_graph && (value<std::string>(cycle, "f", "").empty() || is_reported(report, found, loop, variable)))
-      continue;
+    const std::string loop = get(cycle, from::loop).value_or(""), way = get(cycle, from::way).value_or("");
+    const std::string variable = get(cycle, from::v).value_or(""), file = get(cycle, from::f).value_or("");
+    const int line = static_cast<int>(get(cycle, from::l).value_or(0));
+    if (in_graph && (file.empty() || is_reported(report, found, loop, variable))) continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
-          return (one.file == value<std::string>(cycle, "f", "") && one.line == value<int>(cycle, "l", 0)) ||
-                 one.variable == value<std::string>(cycle, "v", "");
+          return (one.file == file && one.line == line) || one.variable == variable;
         }))
       continue;
     Finding finding = make("reference-cycle", "warning", "A reference cycle keeps tensors alive");
-    if (const auto file = value<std::string>(cycle, "f", ""); !file.empty()) finding.file = file;
-    if (const int line = value<int>(cycle, "l", 0); line > 0) finding.line = line;
-    finding.variable = value<std::string>(cycle, "v", way.empty() ? loop : way);
+    if (!file.empty()) finding.file = file;
+    if (line > 0) finding.line = line;
+    finding.variable = get(cycle, from::v).value_or(way.empty() ? loop : way);
     finding.bytes = bytes;
     finding.message = plural(tensors, "tensor") + " of " + human_bytes(bytes) +
                       " can no longer be reached by the program, but objects that "
@@ -130,7 +129,7 @@ Findings reference_cycle(const Report& report) {
         "Break the cycle: make one of the references a weakref.ref, or set it to None when done. As a stopgap call "
         "gc.collect().";
     finding.evidence = {
-        {"cycle", loop}, {"held_by", way}, {"tensors", tensors}, {"class", value<std::string>(cycle, "c", "")}};
+        {"cycle", loop}, {"held_by", way}, {"tensors", tensors}, {"class", get(cycle, from::c).value_or("")}};
     found.push_back(std::move(finding));
   }
   return found;

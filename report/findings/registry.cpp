@@ -19,34 +19,46 @@ Finding make(std::string_view code, std::string_view severity, std::string title
   return finding;
 }
 
-const Json* note(const Report& report, const std::string& key) {
-  const auto at = report.notes.find(key);
+const Json* note(const Report& report, std::string_view key) {
+  const auto at = report.notes.find(std::string(key));
   return at == report.notes.end() || at->second.is_null() ? nullptr : &at->second;
+}
+
+const Json& list_of(const Report& report, std::string_view key) {
+  static const Json none = Json::array();
+  const Json* list = note(report, key);
+  return list != nullptr && list->is_array() ? *list : none;
+}
+
+std::string text_in(const Json& evidence, const char* key) {
+  const auto at = evidence.is_object() ? evidence.find(key) : evidence.end();
+  return evidence.is_object() && at != evidence.end() && at->is_string() ? at->get<std::string>() : std::string();
 }
 
 namespace {
 
-Holder read_holder(const Json& entry) {
+Holder read_holder(const Json& part) {
+  namespace from = fact::holder;
   Holder holder;
-  holder.chain = value<std::string>(entry, "h", "");
-  holder.variable = value<std::string>(entry, "v", "");
-  holder.file = value<std::string>(entry, "f", "");
-  holder.function = value<std::string>(entry, "fn", "");
-  holder.of_class = value<std::string>(entry, "o", "");
-  holder.line = value<int>(entry, "l", 0);
-  holder.grows = value<bool>(entry, "k", false);
-  holder.limited = value<bool>(entry, "lim", false);
-  holder.count = value<std::uint64_t>(entry, "c", 0);
-  holder.graphs = value<std::uint64_t>(entry, "g", 0);
-  holder.bound = value<std::uint64_t>(entry, "max", 0);
-  holder.nodes = value<std::uint64_t>(entry, "nodes", 0);
-  holder.steps = value<std::uint64_t>(entry, "steps", 0);
-  holder.uses = value<std::uint64_t>(entry, "uses", 0);
-  holder.bytes = value<Bytes>(entry, "b", 0);
-  holder.sequence = value<std::uint64_t>(entry, "seq", 0);
-  holder.sequence_bytes = value<Bytes>(entry, "seqb", 0);
-  holder.first_step = value<std::uint32_t>(entry, "s0", 0);
-  holder.last_step = value<std::uint32_t>(entry, "s1", 0);
+  holder.chain = get(part, from::h).value_or("");
+  holder.variable = get(part, from::v).value_or("");
+  holder.file = get(part, from::f).value_or("");
+  holder.function = get(part, from::fn).value_or("");
+  holder.of_class = get(part, from::o).value_or("");
+  holder.line = static_cast<int>(get(part, from::l).value_or(0));
+  holder.grows = get(part, from::k).value_or(false);
+  holder.limited = get(part, from::lim).value_or(false);
+  holder.count = get(part, from::c).value_or(0);
+  holder.graphs = get(part, from::g).value_or(0);
+  holder.bound = get(part, from::max).value_or(0);
+  holder.nodes = get(part, from::nodes).value_or(0);
+  holder.steps = get(part, from::steps).value_or(0);
+  holder.uses = get(part, from::uses).value_or(0);
+  holder.bytes = get(part, from::b).value_or(0);
+  holder.sequence = get(part, from::seq).value_or(0);
+  holder.sequence_bytes = get(part, from::seqb).value_or(0);
+  holder.first_step = static_cast<std::uint32_t>(get(part, from::s0).value_or(0));
+  holder.last_step = static_cast<std::uint32_t>(get(part, from::s1).value_or(0));
   return holder;
 }
 
@@ -79,12 +91,11 @@ void merge(Holder& all, Holder&& part) {
 std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
   std::map<std::tuple<std::string, std::string, std::string>, std::vector<Holder>> grouped;
   std::size_t number = 0;
-  const auto add = [&](const Json& entries, std::uint32_t step, Bytes live, bool at_end) {
-    if (!entries.is_array()) return;
+  const auto add = [&](const std::vector<const Json*>& parts, std::uint64_t step, Bytes live, bool at_end) {
     ++number;
-    for (const Json& entry : entries) {
-      Holder holder = read_holder(entry);
-      holder.step = step;
+    for (const Json* part : parts) {
+      Holder holder = read_holder(*part);
+      holder.step = static_cast<std::uint32_t>(step);
       holder.live = live;
       holder.at_end = at_end;
       holder.look = number;
@@ -97,12 +108,11 @@ std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
         seen.push_back(std::move(holder));
     }
   };
-  if (const Json* looks = note(report, "looks[]"); looks != nullptr && looks->is_array())
-    for (const Json& look : *looks)
-      if (look.is_object() && look.contains("holders"))
-        add(look["holders"], value<std::uint32_t>(look, "step", 0), value<Bytes>(look, "live", 0), false);
-  if (const Json* end = note(report, "history_graph"); end != nullptr && end->is_object() && end->contains("holders"))
-    add((*end)["holders"], value<std::uint32_t>(*end, "step", 0), 0, true);
+  namespace looks = fact::looks;
+  for (const Json& look : list_of(report, trace::note_key::looks))
+    add(get(look, looks::holders), get(look, looks::step).value_or(0), get(look, looks::live).value_or(0), false);
+  if (const Json* end = note(report, trace::note_key::history_graph))
+    add(get(*end, fact::history_graph::holders), get(*end, fact::history_graph::step).value_or(0), 0, true);
   std::vector<std::vector<Holder>> result;
   for (auto& [key, holders] : grouped) result.push_back(std::move(holders));
   return result;
@@ -118,7 +128,7 @@ const Holder* observed(const std::vector<std::vector<Holder>>& holders, const st
 bool is_bounded(const Holder& holder) { return holder.bound != 0 || holder.limited; }
 
 bool growth_went_on(const Report& report, std::uint32_t step) {
-  const Json* series = note(report, std::string(trace::note_key::step_live));
+  const Json* series = note(report, trace::note_key::step_live);
   if (series == nullptr || !series->is_array() || series->size() < 4) return true;
   const auto at = [&](std::size_t i) {
     const Json& row = (*series)[i];

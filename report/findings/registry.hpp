@@ -18,9 +18,11 @@ using Findings = std::vector<Finding>;
 Finding make(std::string_view code, std::string_view severity, std::string title);
 
 /// Value of a note, or nullptr.
-const Json* note(const Report& report, const std::string& key);
+const Json* note(const Report& report, std::string_view key);
+/// The elements of a note that is a list; none where it is missing or no list.
+const Json& list_of(const Report& report, std::string_view key);
 
-/// One holder expression as the agent saw it at one moment (docs/agent-notes.md: H).
+/// One holder expression as the agent saw it at one moment (contract/facts.def: holder).
 struct Holder {
   std::uint32_t step = 0;  // of the observation
   bool at_end = false;     // seen by the analysis at exit or OOM, not by a look on the way
@@ -70,19 +72,7 @@ const Frame* point_at(Finding& finding, const Report& report, const SiteReport& 
 /// At the call that made a context.
 const Frame* point_at(Finding& finding, const Report& report, const ContextReport& context);
 
-
-/// A value of a JSON object as a type, or the fallback when it is missing or of another type.
-template <class T>
-T value(const Json& object, const char* key, T fallback) {
-  if (!object.is_object()) return fallback;
-  const auto at = object.find(key);
-  if (at == object.end()) return fallback;
-  if constexpr (std::is_same_v<T, std::string>)
-    return at->is_string() ? at->template get<T>() : fallback;
-  else if constexpr (std::is_same_v<T, bool>)
-    return at->is_boolean() ? at->template get<bool>() : at->is_number() ? at->template get<double>() != 0 : fallback;
-  else
-    return at->is_number() ? at->template get<T>() : fallback;
-}
+/// A text of a finding's evidence; "" when it has none of that name.
+std::string text_in(const Json& evidence, const char* key);
 
 }  // namespace vramtrack::findings

@@ -391,7 +391,8 @@ class Analysis {
     add(losses.python_unreadable, "stacks have no Python part: the interpreter's frames could not be read");
     add(losses.replaced_blocks, "blocks were replaced by another at the same address: their free was not seen");
     add(losses.dropped_ooms, "out-of-memory events have no snapshot: only the first ones keep one");
-    if (const auto errors = report_.notes.find("agent_error[]"); errors != report_.notes.end())
+    if (const auto errors = report_.notes.find(std::string(trace::note_key::agent_error));
+        errors != report_.notes.end())
       for (const Json& error : errors->second)
         if (error.is_string()) out.notes.push_back("the Python agent: " + utf8::sanitise(error.get<std::string>()));
   }

@@ -40,6 +40,15 @@ inline std::optional<bool> get(const Json& fact, fact::Field<fact::Type::flag> f
   return found != nullptr && found->is_boolean() ? std::optional(found->get<bool>()) : std::nullopt;
 }
 
+/// What is no number among them is left out.
+inline std::vector<std::uint64_t> get(const Json& fact, fact::Field<fact::Type::numbers> field) {
+  std::vector<std::uint64_t> numbers;
+  if (const Json* found = detail::find_field(fact, field); found != nullptr && found->is_array())
+    for (const Json& number : *found)
+      if (number.is_number_unsigned()) numbers.push_back(number.get<std::uint64_t>());
+  return numbers;
+}
+
 inline std::vector<std::string> get(const Json& fact, fact::Field<fact::Type::texts> field) {
   std::vector<std::string> texts;
   if (const Json* found = detail::find_field(fact, field); found != nullptr && found->is_array())
@@ -55,6 +64,15 @@ inline std::vector<const Json*> get(const Json& fact, fact::Field<fact::Type::pa
     for (const Json& map : *found)
       if (map.is_object()) maps.push_back(&map);
   return maps;
+}
+
+/// The rows of a list, in their order, at their places: what is no row among them is empty.
+inline std::vector<const Json*> get(const Json& fact, fact::Field<fact::Type::rows> field) {
+  static const Json no_row = Json::array();
+  std::vector<const Json*> rows;
+  if (const Json* found = detail::find_field(fact, field); found != nullptr && found->is_array())
+    for (const Json& row : *found) rows.push_back(row.is_array() ? &row : &no_row);
+  return rows;
 }
 
 inline const Json* get(const Json& fact, fact::Field<fact::Type::part> field) {

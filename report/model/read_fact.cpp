@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "contract/fact_encoding.hpp"
+#include "report/model/early_fact.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack {
@@ -50,7 +51,7 @@ class FactReader {
   }
 
   bool at_end() {
-    if (left_.empty() || static_cast<std::uint8_t>(left_.front()) != fact::end) return false;
+    if (left_.empty() || static_cast<std::uint8_t>(left_.front()) != fact::code::end) return false;
     left_.remove_prefix(1);
     return true;
   }
@@ -58,7 +59,7 @@ class FactReader {
   std::optional<Json> next(int level) {
     const auto head = byte();
     if (!head || level > fact::most_levels) return std::nullopt;
-    if (*head == fact::list) {
+    if (*head == fact::code::list) {
       Json list = Json::array();
       while (!at_end()) {
         std::optional<Json> value = next(level + 1);
@@ -67,7 +68,7 @@ class FactReader {
       }
       return list;
     }
-    if (*head == fact::map) {
+    if (*head == fact::code::map) {
       Json map = Json::object();
       while (!at_end()) {
         const auto key_head = byte();
@@ -78,8 +79,8 @@ class FactReader {
       }
       return map;
     }
-    if (*head == fact::null) return Json(nullptr);
-    if (*head == fact::on || *head == fact::off) return Json(*head == fact::on);
+    if (*head == fact::code::null) return Json(nullptr);
+    if (*head == fact::code::on || *head == fact::code::off) return Json(*head == fact::code::on);
     if (is_text(*head)) {
       auto value = text(*head);
       return value ? std::optional<Json>(std::move(*value)) : std::nullopt;
@@ -96,8 +97,7 @@ class FactReader {
 
 Json read_fact(std::string_view bytes) {
   if (bytes.starts_with(fact::mark)) return FactReader(bytes.substr(fact::mark.size())).read();
-  Json value = Json::parse(bytes, nullptr, false);
-  return value.is_discarded() ? Json(utf8::sanitise(std::string(bytes))) : value;
+  return read_early_fact(bytes);
 }
 
 }  // namespace vramtrack

@@ -7,7 +7,7 @@
 
 namespace vramtrack {
 
-/// Reads a fact (contract/fact_encoding.hpp) or, from a library before it, JSON text. What is neither is a string;
+/// Reads a fact (contract/fact_encoding.hpp), also in its old form (early_fact.hpp). What is neither is a string;
 /// every string is valid UTF-8. Never throws: a fact that is cut or wrong in the middle is null.
 Json read_fact(std::string_view bytes);
 

@@ -11,12 +11,15 @@ sys.path.insert(0, str(PACKAGE.parent))
 
 
 @pytest.fixture
-def notes():
-    """What an analysis has written, from now on."""
+def facts():
+    """What an analysis has written, from now on: (name, value, n). Each is as its rows say."""
+    from fact_table import check_fact
     from vramtrack_agent import native
 
-    native.notes.clear()
-    return native.notes
+    native.facts.clear()
+    yield native.facts
+    for name, value, _ in native.facts:
+        check_fact(name, value)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The analyses, each on its own, on tensors of the CPU."""
 
 import gc
-import json
 import sys
 import types
 
@@ -12,27 +11,19 @@ def line_of(text, what):
     return next(number for number, line in enumerate(text.splitlines(), 1) if what in line)
 
 
-# ---- process, json_text ----
+# ---- process ----
 
 
 def test_only_the_agents_own_errors_are_caught():
-    from vramtrack_agent.json_text import without_lone_surrogates
-    from vramtrack_agent.process import describe, is_own_error
+    from vramtrack_agent.process import describe, is_own, is_own_error
 
     with pytest.raises(KeyError) as raised:
         {}["missing"]
     assert not is_own_error(raised.value)
-    with pytest.raises(TypeError) as raised:
-        without_lone_surrogates(3)  # fails in a line of the agent
-    assert is_own_error(raised.value) and "json_text.py:" in json.loads(describe(raised.value))[0]
+    with pytest.raises(AttributeError) as raised:
+        is_own(3)  # fails in a line of the agent
+    assert is_own_error(raised.value) and "process.py:" in describe(raised.value)
     assert not is_own_error(KeyboardInterrupt()) and not is_own_error(None)
-
-
-def test_bytes_that_are_no_text(notes):
-    from vramtrack_agent.json_text import write_note
-
-    write_note("key", {"file": 'a\udcff"b'}, 3)
-    assert notes == [("key", '{"file":"a?\\"b"}', 3)]
 
 
 # ---- holders ----
@@ -157,8 +148,9 @@ def test_largest_modules(access, model):
     assert first["x"] >= 2 * first["w"] and total == sum(e["w"] + e["g"] + e["x"] for e in entries)
 
 
-def test_the_note_of_all_tensors(access, model):
-    from vramtrack_agent.facts import tensor_note
+def test_the_fact_of_all_tensors(access, model):
+    from fact_table import FIELDS, check_fact
+    from vramtrack_agent.facts import tensor_rows
     from vramtrack_agent.roles import Roles
 
     net, _ = model
@@ -167,10 +159,11 @@ def test_the_note_of_all_tensors(access, model):
     roles.add_modules([net], lambda module: "net")
     tensors = [walk.objects[at] for at in walk.tensors]
     position = {id(walk.objects[at]): at for at in walk.tensors}
-    rows = json.loads(tensor_note(access, walk, tensors, position, roles, {}))["tensors"]
-    row = next(row for row in rows if row["n"] == "net.0.weight")
-    assert row["a"] == net[0].weight.data_ptr() and row["s"] == [8, 4] and row["d"] == "float32"
-    assert row["r"] == "parameter" and row["h"].startswith("script.net") and row["q"] == 1
+    rows = tensor_rows(access, walk, tensors, position, roles, {})
+    check_fact("tensors", rows)
+    row = next(row for row in (dict(zip(FIELDS["tensors"], row)) for row in rows) if row["n"] == "net.0.weight")
+    assert row["a"] == net[0].weight.data_ptr() and row["s"] == (8, 4) and row["d"] == "float32"
+    assert row["r"] == "parameter" and row["h"].startswith("script.net") and row["q"] is True
 
 
 def test_what_the_graph_keeps_for_backward(access):
@@ -356,7 +349,7 @@ def test_functions_are_named_with_their_class():
 # ---- install: nothing reaches the script ----
 
 
-def test_an_analysis_that_fails_is_noted(notes, monkeypatch):
+def test_an_analysis_that_fails_is_noted(facts, monkeypatch):
     import os
 
     from vramtrack_agent import install
@@ -368,21 +361,72 @@ def test_an_analysis_that_fails_is_noted(notes, monkeypatch):
     enabled = gc.isenabled()
     install.on_look("height")
     assert gc.isenabled() == enabled and install._state.busy is False
-    assert [key for key, _, _ in notes] == ["agent_error[]"] and "notes.py" in notes[0][1]
+    assert [name for name, _, _ in facts] == ["agent_error"] and "notes.py" in facts[0][1]
 
 
-def test_a_forked_child_does_not_analyse(notes, monkeypatch):
+def test_a_forked_child_does_not_analyse(facts, monkeypatch):
     from vramtrack_agent import install
 
     monkeypatch.setattr(install._state, "pid", -1)
     install.on_look("height")
-    assert not notes
+    assert not facts
 
 
-def test_environment_note():
+def test_environment():
+    from fact_table import check_fact
     from vramtrack_agent.install import _environment
 
-    made = json.loads(_environment(None))
+    made = _environment(None)
     assert made == {"version": "%d.%d.%d" % sys.version_info[:3]}
     torch = types.SimpleNamespace(__version__="2.11.0", version=types.SimpleNamespace(cuda="13.0"))
-    assert json.loads(_environment(torch)) == {**made, "torch": "2.11.0", "cuda": "13.0"}
+    check_fact("python", _environment(torch))
+    assert _environment(torch) == {**made, "torch": "2.11.0", "cuda": "13.0"}
+
+
+# ---- what they write ----
+
+
+PROGRAM = """
+def main():
+    losses = [(net(ones(2, 4)) ** 2).sum() for _ in range(5)]
+    unread = ones(1 << 20)
+    look()
+    return losses
+"""
+
+
+def test_the_facts_of_the_analyses_are_as_their_rows_say(facts, monkeypatch, model):
+    """The fixture checks each of them."""
+    import torch
+    from vramtrack_agent import labels, modules, native
+    from vramtrack_agent import notes as analyses
+    from vramtrack_agent.tensors import Access
+
+    net, optimizer = model
+    of_cpu = lambda torch: Access(torch, "is_cpu")  # noqa: E731
+    for file in (analyses, labels):
+        monkeypatch.setattr(file, "Access", of_cpu)
+    monkeypatch.setattr(native, "block", lambda address, device: (7, 5, 512))
+    monkeypatch.setattr(native, "label", lambda number: (id(net), id(type(net))) if number == 1 else None)
+    monkeypatch.setattr(native, "history", lambda: True)
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", lambda: [
+        {"device": 0, "address": 4096, "total_size": 8192, "stream": 0, "segment_pool_id": (0, 0), "blocks": [
+            {"address": 4096, "size": 4096, "requested_size": 100, "state": "active_allocated"}]}])
+    modules.forget_noted()
+
+    def look():
+        for why in ("height", "growth"):
+            analyses.take_look(why)
+        labels.look_at_roles(optimizer)
+        analyses.oom_analysis(1)
+        analyses.exit_analysis()
+
+    space = {"ones": torch.ones, "net": net, "look": look}
+    exec(compile(PROGRAM, "/home/me/train.py", "exec"), space)
+    space["main"]()
+    written = {name: value for name, value, _ in facts}
+    assert "agent_error" not in written, written["agent_error"]
+    expected = {"looks", "modules", "seen", "segments", "requested", "pass", "tensors", "history_graph", "dead_locals", "state"}
+    assert expected <= written.keys()
+    assert written["tensors"] and written["history_graph"]["holders"] and written["seen"]["blocks"]
+    assert written["modules"]["modules"] and written["requested"] and written["segments"]

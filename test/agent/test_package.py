@@ -78,7 +78,7 @@ def test_the_stand_in_has_what_the_traced_process_has():
         values[name] = eval(re.search(rf"\b{contract} = ([\d <]+)", header)[1])
     assert len(functions) > 15 and len(values) > 30
     stand_in = {name for name in vars(native) if not name.startswith("__")}
-    assert stand_in == functions | set(values) | {"own_spaces", "notes", "Any", "annotations"}
+    assert stand_in == functions | set(values) | {"own_spaces", "facts", "Any", "annotations"}
     assert {name: getattr(native, name) for name in values} == values
 
 

@@ -1,6 +1,7 @@
 """What the traced process says of itself reaches the report, however much it is."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def test_keys_stand_in_the_table_alone():
     for folder in ("interpose", "cupti", "report", "tools"):
         for path in (ROOT / folder).rglob("*.cpp"):
             text = path.read_text()
-            found += [(path.name, key) for key in keys if re.search(rf'(write|note|notes\.find|json_note)\([^)]*"{re.escape(key)}"', text)]
+            found += [(path.name, key) for key in keys if re.search(rf'(write|note|notes\.find|json_note|list_of|all_notes)\([^)]*"{re.escape(key)}"', text)]
     assert not found
 
 
@@ -73,3 +74,52 @@ def test_the_report_of_the_second_out_of_memory_event_is_about_the_second(traced
             line = TWICE.splitlines().index(f"def {function}():") + 2
             assert (finding["line"], finding["bytes"]) == (line, mib << 20), finding
             assert f"{mib}.0 MiB" in finding["title"] + finding["message"], finding
+
+
+AGENT = r"""
+import gc, torch
+x = torch.zeros(1024, device="cuda")
+fact = next(o for o in gc.get_objects() if type(o) is type(len) and o.__name__ == "native_fact")
+assert fact("state", {"step": 3, "live": "many", "blocks": -1, "tensors": 1 << 64, "complete": True, "later": 1}, 5)
+assert fact("tensors", [((1 << 64) - 1, (2, 3), "float32", "bytes \udcff \"q\" \\", None, "", False), [], (4096,)], 5)
+assert fact("cycles", [{"loop": "a -> b", "a": [1, "two", 3]}, 7], 5)
+assert fact("agent_error", "said \udcff", 0)
+assert not fact("unheard of", {}, 0)
+for wrong in ((), ("state",), (1, 2, 3)):
+    try:
+        fact(*wrong)
+    except (TypeError, IndexError):
+        pass
+    else:
+        raise AssertionError(wrong)
+"""
+
+
+def notes_of(vramtrack, trace, n):
+    dumped = vramtrack("dump", trace).stdout
+    found = re.findall(rf'^note key="([^"]+)" n={n} value="((?:[^"\\]|\\.)*)"$', dumped, re.M)
+    return {key: json.loads(json.loads(f'"{value}"')) for key, value in found}
+
+
+def test_what_the_agent_writes_is_held_to_its_rows(traced, vramtrack):
+    run = traced(AGENT)
+    assert run.code == 0, run.stderr
+    (trace,) = run.traces()
+    assert notes_of(vramtrack, trace, 5) == {
+        "state": {"step": 3, "live": None, "blocks": None, "tensors": None, "complete": True},
+        "tensors": [[(1 << 64) - 1, [2, 3], "float32", 'bytes ? "q" \\', None, "", False], [], [4096]],
+        "cycles": [{"loop": "a -> b", "a": [1, None, 3]}, None],
+    }
+    said = [note for note in run.report()["losses"]["notes"] if note.startswith("the Python agent: ")]
+    assert said == [f"the Python agent: {what}" for what in (
+        "fact state: live is not what its row says", "fact cycles: a is not what its row says", "said ?",
+        "fact unheard of: the whole is not what its row says")]
+
+
+def test_a_file_whose_name_is_no_text(traced, tmp_path):
+    script = tmp_path / os.fsdecode(b"na\xffme.py")
+    script.write_text("import torch\n\nkept = [torch.ones(1 << 20, device='cuda') for _ in range(3)]\n")
+    run = traced([PYTHON, script])
+    report = run.report()
+    assert run.code == 0 and not [note for note in report["losses"]["notes"] if "agent" in note]
+    assert {f"__main__.kept[{i}]" for i in range(3)} <= {a["tensor"]["holder"] for a in report["allocations"] if a["tensor"]}

@@ -1,41 +1,43 @@
 #include "tools/replay/segments.hpp"
 
-#include <algorithm>
-#include <string>
+#include <map>
+#include <vector>
 
+#include "contract/notes.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/read_fact.hpp"
 
 namespace vramtrack::tools::replay {
 namespace {
 
-/// The number of a name, dense in order of appearance.
+/// The number of an id, dense in order of appearance.
 class Numbers {
  public:
-  std::uint32_t of(const std::string& name) {
-    return numbers_.try_emplace(name, static_cast<std::uint32_t>(numbers_.size())).first->second;
+  std::uint32_t of(const std::vector<std::uint64_t>& id) {
+    return numbers_.try_emplace(id, static_cast<std::uint32_t>(numbers_.size())).first->second;
   }
 
  private:
-  std::map<std::string, std::uint32_t> numbers_;
+  std::map<std::vector<std::uint64_t>, std::uint32_t> numbers_;
 };
-
-bool is_number(const Json& value) { return value.is_number_unsigned(); }
 
 }  // namespace
 
 Segments::Segments(const trace::TraceFile& trace, int device) {
   Numbers streams, pools;
-  streams.of("0");
-  pools.of("[0,0]");
-  for (const trace::Note* note : trace.all_notes("segments[]")) {
+  streams.of({0});
+  pools.of({0, 0});
+  namespace segment = fact::segments;
+  for (const trace::Note* note : trace.all_notes(trace::note_key::segments)) {
     const Json rows = read_fact(note->value);
     if (!rows.is_array()) continue;
-    for (const Json& row : rows) {  // [ticks, device, address, bytes, stream, [pool's two numbers, where it has one]]
-      if (!row.is_array() || row.size() != 6 || !std::all_of(row.begin(), row.begin() + 5, is_number)) continue;
-      if (row[1] != device) continue;
-      const auto address = row[2].get<std::uint64_t>();
-      const Place place{streams.of(row[4].dump()), row[5].empty() ? 0 : pools.of(row[5].dump())};
-      looks_[row[0].get<std::uint64_t>()][address] = {address + row[3].get<std::uint64_t>(), place};
+    for (const Json& row : rows) {
+      const auto ticks = get(row, segment::ticks), of = get(row, segment::device), address = get(row, segment::address),
+                 bytes = get(row, segment::bytes), stream = get(row, segment::stream);
+      if (!ticks || !address || !bytes || !stream || of != static_cast<std::uint64_t>(device)) continue;
+      const std::vector<std::uint64_t> pool = get(row, segment::pool);
+      const Place place{streams.of({*stream}), pool.empty() ? 0 : pools.of(pool)};
+      looks_[*ticks][*address] = {*address + *bytes, place};
     }
   }
 }

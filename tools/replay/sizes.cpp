@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "contract/notes.hpp"
+#include "report/model/fact_fields.hpp"
 #include "report/model/read_fact.hpp"
 
 namespace vramtrack::tools::replay {
@@ -14,10 +16,6 @@ constexpr std::uint64_t small = 1u << 20;
 constexpr std::uint64_t rounding = 512;
 
 std::uint64_t rounded(std::uint64_t bytes) { return (bytes + rounding - 1) / rounding * rounding; }
-
-bool is_row(const Json& row, std::size_t size) {
-  return row.is_array() && row.size() == size && row[0].is_number_unsigned();
-}
 
 void take_out(std::multiset<std::uint64_t>& pieces, std::uint64_t bytes) {
   if (const auto piece = pieces.find(bytes); piece != pieces.end()) pieces.erase(piece);
@@ -30,15 +28,19 @@ void put_in(std::multiset<std::uint64_t>& pieces, std::uint64_t bytes) {
 }  // namespace
 
 Sizes::Sizes(const trace::TraceFile& trace, int device) {
-  for (const trace::Note* note : trace.all_notes("requested[]")) {
+  namespace request = fact::request;
+  for (const trace::Note* note : trace.all_notes(trace::note_key::requested)) {
     const Json looks = read_fact(note->value);
     if (!looks.is_array()) continue;
-    for (const Json& look : looks) {  // [ticks, [[device, address, bytes asked for], ...]]
-      if (!is_row(look, 2) || !look[1].is_array()) continue;
-      auto& rows = looks_[look[0].get<std::uint64_t>()];
-      for (const Json& row : look[1])
-        if (is_row(row, 3) && row[0] == device && row[1].is_number_unsigned() && row[2].is_number_unsigned())
-          rows[row[1].get<std::uint64_t>()] = row[2].get<std::uint64_t>();
+    for (const Json& look : looks) {
+      const auto ticks = get(look, fact::requested::ticks);
+      if (!ticks) continue;
+      auto& rows = looks_[*ticks];
+      for (const Json* row : get(look, fact::requested::blocks)) {
+        const auto address = get(*row, request::address), bytes = get(*row, request::bytes);
+        if (address && bytes && get(*row, request::device) == static_cast<std::uint64_t>(device))
+          rows[*address] = *bytes;
+      }
     }
   }
 }

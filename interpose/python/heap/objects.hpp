@@ -54,11 +54,9 @@ inline constexpr std::uint64_t flag_managed_dict = 1u << 4, flag_heap_type = 1u 
 /// What the capture needs besides the agent's own API.
 struct HeapApi : PythonApi {
   int (*is_tracked)(Object*);
-  int (*is_subtype)(Object* type, Object* base);
   int (*dict_next)(Object* dict, std::ptrdiff_t* position, Object** key, Object** value);
   Object* (*list_new)(std::ptrdiff_t size);
   int (*list_append)(Object* list, Object* item);
-  Object* (*list_get)(Object* list, std::ptrdiff_t index);    // borrowed
   Object* (*attribute)(Object* object, const char* name);     // a new reference; only of types that run no Python code
   Object* (*generic_dict)(Object* object, void*);             // a new reference
   Object* (*module_dict)(Object* module);                     // borrowed
@@ -69,8 +67,7 @@ struct HeapApi : PythonApi {
   Object* (*frame_code)(Object* frame);  // a new reference
   long long (*integer)(Object* integer, int* overflow);
   // types
-  Object *module_type, *function_type, *frame_type, *cell_type, *method_type, *traceback_type, *dict_type, *tuple_type,
-      *list_type, *set_type, *frozenset_type, *long_type, *unicode_type, *generator_type, *coroutine_type,
+  Object *module_type, *function_type, *frame_type, *cell_type, *method_type, *traceback_type, *set_type, *frozenset_type, *long_type, *unicode_type, *generator_type, *coroutine_type,
       *async_generator_type, *type_type;
 };
 

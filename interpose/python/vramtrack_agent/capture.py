@@ -31,7 +31,7 @@ def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int
     says why where it was not."""
     torch = sys.modules["torch"]
     if "t" in getattr(sys, "abiflags", "") or not has_gil():
-        native.note("agent_error[]", '["no holders are recorded: this Python has no GIL"]', 0)
+        native.fact("agent_error", "no holders are recorded: this Python has no GIL", 0)
         return False
     objects = real_gc().get_objects()  # before anything of the analysis is there
     facts = Facts(torch, seconds)

@@ -1,11 +1,8 @@
-# The facts of every tensor, as the text of one note. There may be hundreds of thousands: the text is put together here
-# from parts that repeat (shapes, types, the container that holds many), which costs a fifth of a JSON encoder.
+# The facts of every tensor. There may be hundreds of thousands: what repeats (shapes, types, the container that holds
+# many) is made once.
 
 from __future__ import annotations
 
-import json
-
-from .json_text import without_lone_surrogates
 from .tensors import dtype_name
 from .ways import INDEX
 
@@ -13,67 +10,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .graph import Saved
     from .holders import Walk
     from .roles import Roles
-    from .graph import Saved
     from .tensors import Access
 
 
 class HolderText:
-    """Holder chains as JSON text; what leads to a container is made once for all its elements."""
+    """Holder chains; what leads to a container is made once for all its elements."""
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        self.containers: dict[
-            Any, Any
-        ] = {}  # position -> text up to the index, None where the whole has to be made each time
+        # position -> text up to the index, None where the whole has to be made each time
+        self.containers: dict[int, str | None] = {}
 
     def of(self, at: int) -> str:
         walk = self.walk
         if walk.kinds[at] == INDEX:
             parent = walk.parents[at]
-            before = self.containers.get(parent, self)
-            if before is self:
-                text = walk.text(parent)
-                before = json.dumps(walk.describe(parent))[:-1] if 0 < len(text) < 180 else None
-                self.containers[parent] = before
+            if parent in self.containers:
+                before = self.containers[parent]
+            else:
+                short = 0 < len(walk.text(parent)) < 180
+                before = self.containers[parent] = walk.describe(parent) if short else None
             if before is not None:
-                return '%s[%d]"' % (before, walk.labels[at])
-        return json.dumps(walk.describe(at))
+                return "%s[%d]" % (before, walk.labels[at])
+        return walk.describe(at)
 
 
-def tensor_note(
+def tensor_rows(
     access: Access, walk: Walk, tensors: list[Any], position: dict[int, int], roles: Roles, saved: dict[int, Saved]
-) -> str:
-    """{"tensors":[{"a","s","d","n","r","h","q"}]}: one entry for each address."""
-    parts, held_in_c, done = [], [], set()
+) -> list[tuple[Any, ...]]:
+    """The fact `tensors`: one row for each address."""
+    rows: list[tuple[Any, ...]] = []
+    held_in_c, done = [], set()
     holders = HolderText(walk)
-    shapes: dict[Any, str] = {}
+    shapes: dict[Any, Any] = {}
     dtypes: dict[int, str] = {}
 
-    def entry(tensor: Any, address: int, at: int | None) -> None:
+    def add(tensor: Any, address: int, at: int | None) -> None:
         role, name = roles.of.get(address) or ("saved_for_backward" if address in saved else "python", "")
         if not name and address in saved:
             name = "%s.%s" % saved[address][3:5]
-        shape, dtype = access.shape(tensor), access.dtype(tensor)
-        shape_text = shapes.get(shape)
-        if shape_text is None:
-            shape_text = shapes[shape] = json.dumps(list(shape), separators=(",", ":"))
+        dtype = access.dtype(tensor)
         dtype_text = dtypes.get(id(dtype))
         if dtype_text is None:
             dtype_text = dtypes[id(dtype)] = dtype_name(dtype)
-        parts.append(
-            '{"a":%d,"s":%s,"d":"%s","n":%s,"r":"%s","h":%s,"q":%d}'
-            % (
-                address,
-                shape_text,
-                dtype_text,
-                json.dumps(name) if name else '""',
-                role,
-                holders.of(at) if at is not None else '""',
-                access.requires_grad(tensor),
-            )
-        )
+        holder = holders.of(at) if at is not None else ""
+        shape = access.shape(tensor)
+        rows.append((address, shapes.setdefault(shape, shape), dtype_text, name, role, holder, access.requires_grad(tensor)))
 
     for tensor in tensors:
         address, at = access.address(tensor), position.get(id(tensor))
@@ -81,26 +66,15 @@ def tensor_note(
             held_in_c.append(tensor)
         elif address not in done:
             done.add(address)
-            entry(tensor, address, at)
+            add(tensor, address, at)
     for tensor in held_in_c:
         address = access.address(tensor)
         if address not in done:
             done.add(address)
-            entry(tensor, address, None)
+            add(tensor, address, None)
     for address, (size, shape, dtype, node, name) in saved.items():
         if address not in done:
-            parts.append(
-                json.dumps(
-                    {
-                        "a": address,
-                        "s": shape,
-                        "d": dtype,
-                        "n": "%s.%s" % (node, name),
-                        "r": "saved_for_backward",
-                        "h": "autograd graph",
-                        "q": 0,
-                    }
-                )
-            )
+            whole_name = "%s.%s" % (node, name)
+            rows.append((address, shape, dtype, whole_name, "saved_for_backward", "autograd graph", False))
     held_in_c.clear()
-    return without_lone_surrogates('{"tensors":[%s]}' % ",".join(parts))
+    return rows

@@ -217,7 +217,7 @@ def _growth(file: str, function: str, first: int, name: str, key: Any = None, of
 
 
 def group_entries(walk: Walk, groups: dict[str, Group], top: int = 12) -> list[dict[str, Any]]:
-    """JSON of the groups that matter: most bytes, most tensors, widest graphs."""
+    """The parts `holder` of the groups that matter: most bytes, most tensors, widest graphs."""
     chosen = {}
     for rank in (
         lambda g: -g.bytes,
@@ -249,9 +249,9 @@ def group_entries(walk: Walk, groups: dict[str, Group], top: int = 12) -> list[d
             "g": group.graph,
         }
         if grows:
-            entry["k"] = 1
+            entry["k"] = True
         if limited:
-            entry["lim"] = 1
+            entry["lim"] = True
         if of_class:
             entry["o"] = of_class
         bound = group.bounded or _bound(walk.objects[_common_way(walk, group.at, group.last)[-1]])
@@ -269,6 +269,6 @@ def group_entries(walk: Walk, groups: dict[str, Group], top: int = 12) -> list[d
             if span.sequence:
                 entry["seq"], entry["seqb"] = span.sequence, sum(span.sequence_saved.values())
             repeated = sorted(span.types.items(), key=lambda item: -item[1])[:3]
-            entry["types"] = [[name, count] for name, count in repeated]
+            entry["types"] = repeated
         entries.append(entry)
     return entries

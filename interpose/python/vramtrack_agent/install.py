@@ -50,7 +50,7 @@ def install() -> bool:
     optimizer = sys.modules.get("torch.optim.optimizer")
     if torch is None or optimizer is None or not hasattr(torch, "autograd"):
         return False
-    native.note("python", _environment(torch), 0)
+    native.fact("python", _environment(torch), 0)
     if _state.torch:  # a forked child: it has its parent's hooks
         return True
     _state.torch = True
@@ -70,7 +70,7 @@ def install() -> bool:
         try:
             getattr(owner, name)(hook)
         except ours():
-            native.note("agent_error[]", '["%s is not usable here"]' % name, 0)
+            native.fact("agent_error", "%s is not usable here" % name, 0)
     if native.stop_after():
         from .passes import watch_passes
 
@@ -95,17 +95,17 @@ def _begin() -> None:
             os.register_at_fork(before=door("before_fork"), after_in_child=native.forked)
     atexit.unregister(process.on_exit)
     atexit.register(process.on_exit)  # a child of multiprocessing has none of its parent's
-    native.note("python", _environment(None), 0)
+    native.fact("python", _environment(None), 0)
 
 
-def _environment(torch: ModuleType | None) -> str:
-    values = [("version", "%d.%d.%d" % sys.version_info[:3])]
+def _environment(torch: ModuleType | None) -> dict[str, str]:
+    values = {"version": "%d.%d.%d" % sys.version_info[:3]}
     if torch is not None:
-        values.append(("torch", str(torch.__version__)))
+        values["torch"] = str(torch.__version__)
         cuda = getattr(getattr(torch, "version", None), "cuda", None)
         if cuda:
-            values.append(("cuda", str(cuda)))
-    return "{%s}" % ",".join('"%s":"%s"' % pair for pair in values)
+            values["cuda"] = str(cuda)
+    return values
 
 
 def _guarded(work: Callable[[], None]) -> None:
@@ -132,7 +132,7 @@ def _guarded(work: Callable[[], None]) -> None:
         if not is_own_error(error):
             raise
         try:
-            native.note("agent_error[]", describe(error), 0)
+            native.fact("agent_error", describe(error), 0)
         except BaseException:
             pass
         error.__traceback__ = error.__context__ = error.__cause__ = None
@@ -179,7 +179,7 @@ def on_oom(device: int, requested: int, total: int, free: int) -> None:
             return
         if n > _few_ooms and 10 * _state.oom_seconds > now - _state.begin:
             if not _state.oom_skipped:
-                native.note("agent_error[]", '["out-of-memory event %d and later ones: not all looked at"]' % n, 0)
+                native.fact("agent_error", "out-of-memory event %d and later ones: not all looked at" % n, 0)
             _state.oom_skipped = True
             return
         oom_analysis(n)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import weakref
 from types import FunctionType
@@ -12,7 +11,6 @@ from . import native
 from .code_files import is_user_file
 from .frames import all_frames, calls_module, frame_locals, real_gc
 from .holders import Walk
-from .json_text import without_lone_surrogates
 from .plain_types import dict_of, mro_of
 from .process import ours
 from .roles import module_entries, optimizer_values, root_modules
@@ -44,14 +42,16 @@ def look_at_roles(optimizer: Any) -> None:
     torch = sys.modules["torch"]
     access = Access(torch)
     with guard(torch):
-        text = seen_note(access, [], [one for one in optimizers if one is not None], look=True)
-    if text:
-        native.note("seen[]", text, 0)
+        seen = seen_blocks(access, [], [one for one in optimizers if one is not None], look=True)
+    if seen is not None:
+        native.fact("seen", seen, 0)
     note_segments(torch)
 
 
-def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any], look: bool = False) -> str:
-    """JSON of one entry: the modules that are labelled, and blocks with a role, by call site and module.
+def seen_blocks(
+    access: Access, roots: list[tuple[str, Any]], optimizers: list[Any], look: bool = False
+) -> dict[str, Any] | None:
+    """The fact `seen`: the modules that are labelled, and blocks with a role, by call site and module.
     `roots`: [(expression, module)] that no other module holds, as far as they are known. `look`: no analysis of every
     tensor goes with it."""
     labels = {}
@@ -77,7 +77,7 @@ def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any
     for text, root in roots:
         named.add(text, root)
     entries = [
-        [number, named.of[address]]
+        (number, named.of[address])
         for address, number in labels.items()
         if address in named.of and named.type_of[address] == types[number]
     ]
@@ -102,21 +102,14 @@ def seen_note(access: Access, roots: list[tuple[str, Any]], optimizers: list[Any
             blocks.add(tensor, 4, -1)
     rows = blocks.rows()
     if not entries and not rows:
-        return ""
-    return without_lone_surrogates(
-        json.dumps(
-            [
-                {
-                    "t": native.ticks(),
-                    "roots": named.root_texts,
-                    "modules": named.paths,
-                    "labels": entries,
-                    "blocks": rows,
-                }
-            ],
-            separators=(",", ":"),
-        )
-    )
+        return None
+    return {
+        "t": native.ticks(),
+        "roots": named.root_texts,
+        "modules": named.paths,
+        "labels": entries,
+        "blocks": rows,
+    }
 
 
 def _is_receiver(code: Any, variable: str, value: Any) -> bool:
@@ -222,12 +215,12 @@ class _Named:
         number = len(self.root_texts)
         entries = module_entries(self.access, root, "")
         variable = self.variables.get(id(root), "")  # which can be another one at another look
-        self.root_texts.append([text, type(root).__name__, len(entries) > 1, variable, id(root)])
+        self.root_texts.append((text, type(root).__name__, len(entries) > 1, variable, id(root)))
         for path, module in entries:
             if id(module) not in self.of:
                 self.of[id(module)] = len(self.paths)
                 self.type_of[id(module)] = id(type(module))
-                self.paths.append([number, path])
+                self.paths.append((number, path))
 
 
 class _Blocks:
@@ -267,5 +260,8 @@ class _Blocks:
             known[2] = min(known[2], birth)
             known[3] = max(known[3], birth)
 
-    def rows(self) -> list[list[Any]]:
-        return [[site, _ROLES[role], module, *values] for (site, role, module), values in self.sums.items()]
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [
+            (site, _ROLES[role], module if module >= 0 else None, *values)
+            for (site, role, module), values in self.sums.items()
+        ]

@@ -1,11 +1,11 @@
 # What the traced process gives the agent (natives.cpp), as types, and as a stand-in wherever the package is imported
-# without it: notes are kept in a list, and no event has been recorded. Not embedded.
+# without it: facts are kept in a list, and no event has been recorded. Not embedded.
 
 from __future__ import annotations
 
 from typing import Any
 
-notes: list[tuple[str, str, int]] = []
+facts: list[tuple[str, Any, int]] = []
 
 # contract/heap_graph.def and heap_graph.hpp
 MOMENT_exit = 0
@@ -60,9 +60,9 @@ def step_of(sequence_number: int) -> int:
     return -1
 
 
-def note(key: str, text: str, n: int) -> bool:
-    """Writes a note; of out-of-memory event `n`, or 0. False: not recorded."""
-    notes.append((key, text, n))
+def fact(name: str, value: Any, n: int) -> bool:
+    """Writes a fact by its row in contract/facts.def; of out-of-memory event `n`, or 0. False: not recorded."""
+    facts.append((name, value, n))
     return True
 
 

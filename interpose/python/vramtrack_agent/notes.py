@@ -1,4 +1,4 @@
-# The analyses and what they write into the trace (docs/agent-notes.md lists the keys).
+# The analyses and what they write into the trace (contract/facts.def lists the facts).
 # Order inside each: refcount questions first, then walks that hold objects, then everything is dropped, then I/O.
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from .capture import capture_graph, capture_look
 from .code_files import is_user_file, module_file
 from .cycles import can_be_met, garbage_tensors
 from .dead import dead_locals
-from .facts import tensor_note
+from .facts import tensor_rows
 from .frames import all_frames, frame_name, real_gc
 from .graph import walk_graph
 from .groups import group_entries, holder_groups, measure_graphs
 from .growth import forget_sources, growth_line, set_in, source_tree
 from .holders import Walk
-from .json_text import write_note
-from .labels import seen_note
+from .labels import seen_blocks
 from .modules import module_note, running_pass
 from .process import describe, is_own_error
 from .roles import Roles, root_modules
@@ -67,12 +66,12 @@ def take_look(why: str) -> None:
         walk.clear()
         groups.clear()
     forget_sources()
-    note = {"why": why, "step": step, "live": live_bytes, "blocks": live_count, "holders": entries, "dead": dead}
+    look = {"why": why, "step": step, "live": live_bytes, "blocks": live_count, "holders": entries, "dead": dead}
     if why == "height":
-        note["height"] = height
-    write_note("looks[]", [note], 0)
+        look["height"] = height
+    native.fact("looks", look, 0)
     if modules is not None:
-        write_note("modules", modules, 0)
+        native.fact("modules", modules, 0)
     capture_look(why, step, live_count, freed)
 
 
@@ -100,7 +99,7 @@ def _each(*parts: Callable[[], Any]) -> None:
         except BaseException as error:
             if not is_own_error(error):
                 raise
-            native.note("agent_error[]", describe(error), 0)
+            native.fact("agent_error", describe(error), 0)
             error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold what the part met
 
 
@@ -120,7 +119,7 @@ def oom_analysis(n: int) -> None:
         frames = all_frames()
         dead = [_dead_entry(item) for item in dead_locals(frames, access.bytes, access.alone, True)[:8]]
         _each(
-            lambda: write_note("pass", running_pass(torch, frames, records), n),
+            lambda: native.fact("pass", running_pass(torch, frames, records), n),
             lambda: note_segments(torch),
             lambda: _full_analysis(n, frames, dead),
             frames.clear,
@@ -171,12 +170,12 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
         measure_graphs(access, groups, 40000)
         values["history_graph"] = {"step": step, "holders": group_entries(walk, groups)}
         groups.clear()
-        tensor_text = tensor_note(access, walk, tensors, position, roles, saved)
+        rows = tensor_rows(access, walk, tensors, position, roles, saved)
         note = module_note(access, walk, step)
         if note is not None:
             values["modules"] = note
         roots = [(names.get(id(module), ""), module) for module in root_modules(access, modules)]
-        seen_text = seen_note(access, roots, optimizers)
+        seen = seen_blocks(access, roots, optimizers)
         roots.clear()
         if walk.wanted and walk.complete:
             garbage = garbage_tensors(
@@ -215,12 +214,12 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
         saved.clear()
         del roles
     forget_sources()
-    native.note("tensors", tensor_text, n)
-    if seen_text:
-        native.note("seen[]", seen_text, 0)
-    del tensor_text
-    for key, value in values.items():
-        write_note(key, value, n)
+    native.fact("tensors", rows, n)
+    if seen is not None:
+        native.fact("seen", seen, 0)
+    del rows
+    for name, value in values.items():
+        native.fact(name, value, n)
 
 
 def _class_line(name: str, attribute: str) -> tuple[str, int]:

@@ -53,11 +53,11 @@ def ours() -> type[Exception] | tuple[()]:
 
 
 def describe(error: BaseException) -> str:
-    """An exception of the agent's, as the text of an `agent_error[]` note."""
+    """An exception of the agent's, as the text of the fact `agent_error`."""
     trace = _innermost(error)
     where = "%s:%d" % (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else "?"
     text = "%s %s: %s" % (where, type(error).__name__, error)
-    return '["%s"]' % "".join(c if c.isprintable() and c not in '"\\' else " " for c in text[:300])
+    return "".join(c if c.isprintable() else " " for c in text[:300])
 
 
 def door(name: str) -> Callable[..., Any]:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import json
-
 from . import native
 
 TYPE_CHECKING = False
@@ -22,18 +20,18 @@ def note_segments(torch: Any) -> None:
     now = native.ticks()
     segments = torch.cuda.memory_snapshot()
     rows = [
-        [now, one["device"], one["address"], one["total_size"], one["stream"], list(one.get("segment_pool_id", ()))]
+        (now, one["device"], one["address"], one["total_size"], one["stream"], one.get("segment_pool_id", ()))
         for one in segments
     ]
     if not rows:
         return
-    native.note("segments[]", json.dumps(rows, separators=(",", ":")), 0)
+    native.fact("segments", rows, 0)
     blocks = [(one["device"], block) for one in segments for block in one["blocks"]]
     if not all("requested_size" in block and "address" in block for _, block in blocks):
         return  # PyTorch before 2.1
     larger = [
-        [device, block["address"], block["requested_size"]]
+        (device, block["address"], block["requested_size"])
         for device, block in blocks
         if block["state"] == "active_allocated" and block["size"] - block["requested_size"] >= _ROUNDING
     ]
-    native.note("requested[]", json.dumps([[now, larger]], separators=(",", ":")), 0)
+    native.fact("requested", [(now, larger)], 0)

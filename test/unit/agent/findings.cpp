@@ -19,7 +19,7 @@ Json holder(int count, int graphs, int first_step, int last_step, int nodes) {
           {"f", "/x/train.py"},
           {"l", 12},
           {"fn", "train()"},
-          {"k", 1},
+          {"k", true},
           {"c", count},
           {"b", count * 4096},
           {"g", graphs},
@@ -421,8 +421,8 @@ TEST_CASE("a tensor that is made anew, longer, in every step is a growing site, 
     for (const int size : mebibytes) {
       Json entry = holder(1, 0, 0, 0, 0);
       entry["b"] = size << 20;
-      entry["k"] = adds ? 1 : 0;
-      if (limited) entry["lim"] = 1;
+      entry["k"] = adds;
+      if (limited) entry["lim"] = true;
       looks.push_back(look(step, {entry}));
       step *= 2;
     }
@@ -441,7 +441,7 @@ TEST_CASE("a buffer with a bound is not growing before it is full") {
   report.notes["history_graph"] = {{"step", 0}, {"holders", Json::array({entry})}};
   findings::settle_bounded_sites(report);
   CHECK(report.sites[0].verdict == "growing");
-  entry["lim"] = 1;
+  entry["lim"] = true;
   report.notes["history_graph"] = {{"step", 0}, {"holders", Json::array({entry})}};
   findings::settle_bounded_sites(report);
   CHECK(report.sites[0].verdict == "steady");

@@ -90,7 +90,7 @@ TEST_CASE("a damaged fact is null, an older one is JSON, a plain one text") {
   for (std::size_t size = 3; size < whole.size(); ++size) CHECK(read_fact(whole.substr(0, size)).is_null());
   CHECK(read_fact(whole + "x").is_null());
   std::string deep(fact::mark);
-  deep.append(100'000, static_cast<char>(fact::list));
+  deep.append(100'000, static_cast<char>(fact::code::list));
   CHECK(read_fact(deep).is_null());
   CHECK(read_fact(std::string(fact::mark) + "\x7b\xff\xff\xff\xff\xff\xff\xff\xff").is_null());
   for (int byte = 0; byte < 256; ++byte) {
@@ -101,6 +101,44 @@ TEST_CASE("a damaged fact is null, an older one is JSON, a plain one text") {
   CHECK(read_fact(R"({"device": 0})")["device"] == 0);
   CHECK(read_fact("python train.py") == "python train.py");
   CHECK(read_fact("\xff\xfe").is_string());
+}
+
+TEST_CASE("the Python agent's facts of old say the same") {
+  const Json tensors =
+      read_fact(R"({"tensors":[{"a":4096,"s":[2,3],"d":"float32","n":"","r":"python","h":"x","q":1}]})");
+  REQUIRE(tensors.size() == 1);
+  CHECK(get(tensors[0], fact::tensors::a) == 4096);
+  CHECK(get(tensors[0], fact::tensors::s) == std::vector<std::uint64_t>{2, 3});
+  CHECK(get(tensors[0], fact::tensors::h) == "x");
+  for (const char* text : {R"([{"step":3,"holders":[{"h":"x","k":1,"lim":0,"types":[["AddBackward0",7]]}]}])",
+                           R"({"step":3,"holders":[{"h":"x","k":1,"lim":0,"types":[["AddBackward0",7]]}]})"}) {
+    const Json fact = read_fact(text);
+    const auto holders = get(fact.is_array() ? fact[0] : fact, fact::looks::holders);
+    REQUIRE(holders.size() == 1);
+    CHECK(get(*holders[0], fact::holder::k) == true);
+    CHECK(get(*holders[0], fact::holder::lim) == false);
+    const auto types = get(*holders[0], fact::holder::types);
+    REQUIRE(types.size() == 1);
+    CHECK(get(*types[0], fact::node_type::count) == 7);
+  }
+}
+
+TEST_CASE("a fact may grow to its bound, and no further") {
+  for (const std::size_t rows : {50u, 100'000u}) {
+    FactWriter fact(4096, 1 << 16);
+    fact.begin_list();
+    for (std::size_t i = 0; i < rows; ++i) {
+      fact.begin_row();
+      fact.item(fact::marks::ticks, i);
+      fact.item(fact::marks::name, std::string(100, 'x'));
+      fact.end();
+    }
+    CHECK(fact.complete() == (rows == 50));
+    CHECK(fact.bytes().size() <= 1 << 16);
+    const Json json = read_fact(fact.bytes());
+    CHECK(json.size() >= (rows == 50 ? 50 : 500));
+    CHECK(get(json.back(), fact::marks::ticks) == json.size() - 1);
+  }
 }
 
 TEST_CASE("a field is read by name from a map and by position from a row, with the type of the table") {
