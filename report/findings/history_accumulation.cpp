@@ -227,8 +227,10 @@ Findings history_accumulation(const Report& report) {
     if (!g.with_steps && is_put_together(report, g.last.variable)) continue;
     if (!reported.insert({g.last.file, g.last.line}).second) continue;
     // What one pass hands to the next is an argument of a function that runs, too.
-    const auto is_same = [&](const Finding& other) { return other.variable == g.last.variable; };
-    if (!any_grows && !g.with_steps && std::ranges::any_of(found, is_same)) continue;
+    const auto is_same = [&](const Finding& other) {
+      return other.variable == g.last.variable && other.file == g.last.file;
+    };
+    if (!g.with_steps && std::ranges::any_of(found, is_same)) continue;
     found.push_back(describe(report, g.last, g.with_steps));
     if (found.size() == 5) break;
   }
