@@ -6,7 +6,7 @@ from . import native
 from .code_files import is_user_file
 from .dead import liveness_of
 from .frames import all_frames, frame_locals, frame_name
-from .process import is_own
+from .process import is_hidden
 from .ways import ATOMS, SUSPENDED
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ class FrameFacts:
     def add_suspended(self, suspended: list[Any]) -> None:
         for o in suspended[:5000]:
             frame = getattr(o, SUSPENDED[type(o)])
-            if frame is None or is_own(frame.f_code):
+            if frame is None or is_hidden(frame.f_code):
                 continue
             self._add_frame(o, frame, 0, 0, native.GRAPH_suspended)
             self._add_locals(o, frame, frame.f_code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 
-from .process import is_own
+from .process import is_hidden
 from .threads import has_gil
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ def all_frames() -> list[Running]:
     frame: FrameType | None
     for number, frame in enumerate(threads):
         while frame is not None:
-            if not is_own(frame.f_code):
+            if not is_hidden(frame.f_code):
                 found.append((frame, number))
             frame = frame.f_back
     threads.clear()  # the frame of this call is in it: a cycle that would keep all the others

@@ -14,7 +14,7 @@ from .code_files import is_user_file, module_file
 from .frames import frame_locals, real_gc
 from .paths import Paths
 from .plain_types import dict_of, mro_of
-from .process import is_own, ours
+from .process import is_hidden, ours
 from .ways import ANY, ATOMS, ATTRIBUTE, CLOSURE, DEFAULT, GRAD, INDEX, KEY, LOCAL, LRU, MEMBER, ROOT, SUSPENDED, Root
 
 TYPE_CHECKING = False
@@ -170,7 +170,7 @@ class Walk(Paths):
                 pass
         elif t in SUSPENDED:
             frame = getattr(o, SUSPENDED[t])
-            if frame is not None and not is_own(frame.f_code):
+            if frame is not None and not is_hidden(frame.f_code):
                 self._expand_frame(frame, at)
         elif t is types.FrameType:
             self._expand_frame(o, at)

@@ -32,6 +32,11 @@ def is_own(code: CodeType) -> bool:
     return code.co_filename.startswith(_OWN_FILES)
 
 
+def is_hidden(code: CodeType) -> bool:
+    """Whether it is the agent's or the simulated GPU's: what their functions hold for a moment is nobody's."""
+    return is_own(code) or code.co_filename == "<vramtrack-sim>"
+
+
 def _innermost(error: BaseException) -> TracebackType | None:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
