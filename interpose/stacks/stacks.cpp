@@ -132,7 +132,8 @@ struct Taken {
 Taken take_stack(ThreadState& state, const CaptureStart& start) noexcept {
   prefetch_expected(*state.read_sets);  // while the Python frames are walked
   const PythonStack python = take_python(state);
-  if (!g_options.native || !is_on(Part::native)) return {intern(state, python, 0, python.flags | trace::stack_no_native), nullptr};
+  if (!g_options.native || !is_on(Part::native))
+    return {intern(state, python, 0, python.flags | trace::stack_no_native), nullptr};
   const Hash128 key = python.flags == 0 ? python.hash : python.hash.plus(python.flags);
   ReadRecord* const known = recall(state, start, key);
   if (known != nullptr) [[likely]]
