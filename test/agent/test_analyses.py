@@ -191,10 +191,10 @@ def size_of(value):
     return value.size if type(value) is Block else 0
 
 
-def dead_names(deep=True):
+def dead_names(deep=True, thread=0):
     from vramtrack_agent.dead import dead_locals
 
-    frames = [(sys._getframe(1), 0)]
+    frames = [(sys._getframe(1), thread)]
     try:
         return {(name, size) for size, _, name, _, _, _ in dead_locals(frames, size_of, lambda value: True, deep)}
     finally:
@@ -209,6 +209,14 @@ def test_a_local_that_nothing_reads_again():
         return found, used, other
 
     assert work()[0] == {("done", 10)}
+
+
+def test_what_another_thread_holds_may_be_in_use_there():
+    def work():
+        done = Block(10)  # noqa: F841
+        return dead_names(thread=1)
+
+    assert work() == set()
 
 
 def test_what_a_dead_list_holds_goes_with_it():
