@@ -156,13 +156,15 @@ def lay(x):
         return [lay(one) for one in x]
     if not isinstance(x, torch.Tensor) or x.device.type != "cuda":
         return x
-    storage = x.untyped_storage()
-    size = storage.nbytes()
-    v = torch.empty(0, dtype=x.dtype, device=CPU)
-    if x.numel() == 0 or size == 0:
+    first = x.data_ptr() if x.numel() > 0 else 0
+    if first == 0:
         return torch.zeros(x.shape, dtype=x.dtype, device=CPU)
-    settle(storage.data_ptr() + x.storage_offset() * x.element_size(), extent_of(x))
-    v.set_(C._construct_storage_from_data_pointer(storage.data_ptr(), CPU, size), x.storage_offset(), x.size(), x.stride())
+    v = torch.empty(0, dtype=x.dtype, device=CPU)
+    settle(first, extent_of(x))
+    # Not its own storage: PyTorch ends the process when the object of one goes while another thread uses the memory.
+    before = x.storage_offset() * x.element_size()
+    storage = C._construct_storage_from_data_pointer(first - before, CPU, before + extent_of(x))
+    v.set_(storage, x.storage_offset(), x.size(), x.stride())
     if x.is_conj():
         v = torch._conj(v)
     if x.is_neg():
@@ -294,7 +296,7 @@ def pointers(p, arguments):
     for i in p.mutated:
         for x in arguments[i] if isinstance(arguments[i], tuple) else (arguments[i],):
             if isinstance(x, torch.Tensor):
-                found.add(x.untyped_storage().data_ptr())
+                found.add(x.data_ptr() - x.storage_offset() * x.element_size())
     return found
 
 
