@@ -23,6 +23,12 @@ export function deviceChoice(model, store, shown) {
   );
 }
 
+/** The row of details that says how fast something grows, by step where steps are known. */
+export const growthRow = (perStep, perSecond) => [
+  "Grows",
+  h("b.growing", null, perStep > 0 ? `+${bytes(perStep)} per step` : `+${bytes(perSecond)} per second`),
+];
+
 export const verdict = (text) =>
   h(
     `span.verdict.v-${/^[a-z-]+$/.test(text) ? text : "other"}`,

@@ -2,7 +2,7 @@
 import { BACKWARD, ROLES, addressText, frameParts, siteParts, stackOf } from "./data.js";
 import { bytes, count, exactBytes, percent, plural, seconds, shorten, show } from "./format.js";
 import { announce, fill, h, name } from "./dom.js";
-import { role, siteCell, verdict } from "./cells.js";
+import { growthRow, role, siteCell, verdict } from "./cells.js";
 import { holdersOfSite, showHolder } from "./holder_details.js";
 import { chooseHolder, mainHolders, selectedHolder } from "./holders_data.js";
 
@@ -80,18 +80,7 @@ export function detailsView(root, model, store, scope, flame) {
         ["In all", `${bytes(sites.allocated_bytes[site])} in ${plural(sites.allocated_count[site], "allocation")}`],
         ["Verdict", verdict(model.text(sites.verdict[site]))],
         model.text(sites.evidence[site]) ? ["Because", name(shorten(model.text(sites.evidence[site]), 400))] : null,
-        growing
-          ? [
-              "Grows",
-              h(
-                "b.growing",
-                null,
-                sites.bytes_per_step[site] > 0
-                  ? `+${bytes(sites.bytes_per_step[site])} per step`
-                  : `+${bytes(sites.bytes_per_second[site])} per second`,
-              ),
-            ]
-          : null,
+        growing ? growthRow(sites.bytes_per_step[site], sites.bytes_per_second[site]) : null,
         [
           "Layer",
           `${model.text(sites.layer[site]) === "tensor" ? "tensors" : "CUDA memory"}, ${show(model.text(sites.kind[site]))}, ${model.deviceName(sites.device[site])}`,

@@ -3,7 +3,7 @@
 import { addressText, roleOf } from "./data.js";
 import { bytes, count, exactBytes, percent, plural, seconds, shorten, show } from "./format.js";
 import { fill, h, name, swatch } from "./dom.js";
-import { siteCell, verdict } from "./cells.js";
+import { growthRow, siteCell, verdict } from "./cells.js";
 import { chooseHolder, holderBranch, holderMoments, holderName, holderRoles } from "./holders_data.js";
 
 const KINDS = {
@@ -94,16 +94,7 @@ export function showHolder(root, model, store, { moment, row }, rows, actions) {
       ["Verdict", verdict(text("verdict"))],
       text("evidence") ? ["Because", name(shorten(text("evidence"), 400))] : null,
       growing && (of.bytes_per_step[row] > 0 || of.bytes_per_second[row] > 0)
-        ? [
-            "Grows",
-            h(
-              "b.growing",
-              null,
-              of.bytes_per_step[row] > 0
-                ? `+${bytes(of.bytes_per_step[row])} per step`
-                : `+${bytes(of.bytes_per_second[row])} per second`,
-            ),
-          ]
+        ? growthRow(of.bytes_per_step[row], of.bytes_per_second[row])
         : null,
       of.blocks[row] ? ["Born", `${seconds(of.first_time[row])} – ${seconds(of.last_time[row])}${births}`] : null,
       ...holderRoles(moment, row).map(([role, size]) => [

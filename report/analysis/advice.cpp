@@ -270,11 +270,12 @@ class Adviser {
     const auto kept = [&](const PeakPart& part) {
       return !is_loaded(part) && ((part.outlives_steps && part.share.role == "python") || is_collected(part));
     };
+    const bool of_passes = std::any_of(parts_.begin(), parts_.end(), [](auto* part) { return is_collected(*part); });
     const Bytes collected = sum(kept);
-    const bool passes_collected = std::any_of(parts_.begin(), parts_.end(), [](auto* part) { return is_collected(*part); });
     const auto made_of_all = [&](const PeakPart& part) {
-      return passes_collected && part.share.role == "temporary" && report_.sites[part.site].largest_bytes >= collected;
+      return of_passes && part.share.role == "temporary" && report_.sites[part.site].largest_bytes >= collected;
     };
+    const Bytes made = sum(made_of_all);
     Bytes saves = 0;
     std::uint64_t blocks = 0;
     for (const PeakPart* part : parts_) {
@@ -282,11 +283,11 @@ class Adviser {
       saves += part->share.bytes - part->share.bytes / part->share.blocks * 2;
       blocks = std::max(blocks, part->share.blocks);
     }
-    if (blocks > 0) saves += sum(made_of_all) - sum(made_of_all) / blocks * 2;
+    if (blocks > 0) saves += made - made / blocks * 2;
     const auto wanted = [&](const PeakPart& part) { return kept(part) || made_of_all(part); };
-    add("collected-results", passes_collected ? down_to(saves, step_height_) : saves, "computed",
-        human_bytes(sum(wanted)) + " of the peak are results of earlier " + (passes_collected ? "passes" : "steps") +
-            " that something keeps for a while" + (sum(made_of_all) > 0 ? ", and what is made of all of them" : ""),
+    add("collected-results", of_passes ? down_to(saves, step_height_) : saves, "computed",
+        human_bytes(sum(wanted)) + " of the peak are results of earlier " + (of_passes ? "passes" : "steps") +
+            " that something keeps for a while" + (made > 0 ? ", and what is made of all of them" : ""),
         "Keep numbers (`.item()`) or copies in host memory (`.detach().cpu()`) of them, or let go of them more often.",
         largest(wanted));
   }
@@ -351,26 +352,17 @@ class Adviser {
   /// What a loss over classes reads, makes and hands back, and the layer before it: as large as all its inputs times
   /// all classes. Of each only a part is there when both go through a part of the inputs at a time.
   void loss_in_parts() {
-    if (raised_in_ != "forward" && raised_in_ != "backward") return;
+    if (raised_in_ != "backward" && !(raised_in_ == "forward" && records_)) return;
+    std::vector<HeldBySite> held;
+    for (const PeakPart* part : parts_)
+      if (passes(*part)) held.push_back({&report_.sites[part->site], part->share.bytes, part->share.blocks});
+    const LossMemory loss = loss_memory(report_, held);
     const auto in_parts = [](const Frame& frame) { return is_call_of(frame, "torch/utils/checkpoint.py", ""); };
-    const Bytes logits = logits_bytes(report_, [&](const SiteReport& site) {
-      return std::any_of(parts_.begin(), parts_.end(),
-                         [&](const PeakPart* part) { return &report_.sites[part->site] == &site && passes(*part); });
-    });
-    if (logits == 0 || (raised_in_ == "forward" && !records_)) return;
-    const auto wanted = [&](const PeakPart& part) {
-      return passes(part) && is_as_large(report_.sites[part.site], logits);
-    };
-    const PeakPart* const most = largest(wanted);
-    if (most == nullptr || any_frame(report_, report_.sites[most->site].stack, in_parts)) return;
-    std::uint64_t blocks = 0;
-    for (const PeakPart* part : parts_) blocks += wanted(*part) ? part->share.blocks : 0;
-    if (blocks > most_of_one_loss) return;
-    const Bytes bytes = sum(wanted);
+    if (loss.most == nullptr || any_frame(report_, loss.most->stack, in_parts)) return;
     const Bytes other = lasting_ + gradients_ + one_layer_ / 2;
-    add("loss-in-parts", down_to(bytes - bytes / loss_parts, other), "computed",
-        human_bytes(bytes) + " of the peak are the outputs of the last layer and the loss of them",
-        loss_in_parts_fix, most);
+    add("loss-in-parts", down_to(loss.bytes - loss.bytes / loss_parts, other), "computed",
+        human_bytes(loss.bytes) + " of the peak are the outputs of the last layer and the loss of them",
+        loss_in_parts_fix, largest([&](const PeakPart& part) { return &report_.sites[part.site] == loss.most; }));
   }
 
   /// A quarter of what float32 takes, and a scale for every 256 numbers or so.
@@ -378,19 +370,20 @@ class Adviser {
     if (raised_in_ != "forward" && raised_in_ != "backward") return;
     const auto wanted = [](const PeakPart& part) { return part.share.role == "optimizer_state"; };
     const Bytes bytes = sum(wanted);
-    if (10 * bytes < peak_ || !is_float32("optimizer_state")) return;
+    if (10 * bytes < peak_ || !keeps_float32()) return;
     add("optimizer-state", bytes / 4 * 3 - bytes / 256, "computed",
         "The optimizer keeps " + human_bytes(bytes) + " of state in float32",
         "Use an optimizer that keeps its state in 8 bits (AdamW8bit of bitsandbytes or torchao): a quarter of it.",
         largest(wanted));
   }
 
-  /// Whether all known tensors of a role are.
-  bool is_float32(const std::string& role) const {
+  /// Whether all state of optimizers that is known tensor by tensor is in float32, and there is some.
+  bool keeps_float32() const {
     bool any = false;
     for (const AllocationReport& allocation : report_.allocations) {
-      if (!allocation.tensor || allocation.tensor->role != role || allocation.bytes < 4096) continue;
-      if (allocation.tensor->dtype != "float32") return false;
+      const auto& tensor = allocation.tensor;
+      if (!tensor || tensor->role != "optimizer_state" || allocation.bytes < 4096) continue;
+      if (tensor->dtype != "float32") return false;
       any = true;
     }
     return any;

@@ -8,6 +8,7 @@ namespace vramtrack {
 namespace {
 
 constexpr std::array<std::string_view, 3> losses{"cross_entropy", "log_softmax", "nll_loss"};
+constexpr std::uint64_t most_of_one_pass = 8;  // blocks of that size; more are of several
 
 bool is_of_loss(const Frame& frame) {
   return std::any_of(losses.begin(), losses.end(),
@@ -16,18 +17,31 @@ bool is_of_loss(const Frame& frame) {
 
 }  // namespace
 
-Bytes logits_bytes(const Report& report, const std::function<bool(const SiteReport& site)>& asked) {
-  Bytes most = 0;
-  for (const SiteReport& site : report.sites) {
-    if (site.largest_bytes <= most || !asked(site)) continue;
-    if (std::any_of(site.stack.begin(), site.stack.end(), [&](FrameId id) { return is_of_loss(report.frames[id]); }))
-      most = site.largest_bytes;
+LossMemory loss_memory(const Report& report, const std::vector<HeldBySite>& held) {
+  LossMemory found;
+  for (const HeldBySite& one : held) {
+    const std::vector<FrameId>& stack = one.site->stack;
+    if (one.site->largest_bytes <= found.block) continue;
+    if (std::any_of(stack.begin(), stack.end(), [&](FrameId id) { return is_of_loss(report.frames[id]); }))
+      found.block = one.site->largest_bytes;
   }
-  return most;
-}
-
-bool is_as_large(const SiteReport& site, Bytes logits) noexcept {
-  return logits != 0 && (site.largest_bytes == logits || site.largest_bytes == logits / 2);
+  if (found.block == 0) return found;
+  Bytes most = 0;
+  std::uint64_t blocks = 0;
+  for (const HeldBySite& one : held) {
+    if (one.site->largest_bytes != found.block && one.site->largest_bytes != found.block / 2) continue;
+    if (found.most == nullptr || one.bytes > most) {
+      found.most = one.site;
+      most = one.bytes;
+    }
+    found.bytes += one.bytes;
+    blocks += one.blocks;
+  }
+  if (blocks > most_of_one_pass) {
+    found.bytes = 0;
+    found.most = nullptr;
+  }
+  return found;
 }
 
 }  // namespace vramtrack

@@ -1,20 +1,27 @@
 // The memory of a loss over classes: of a large vocabulary, or of every pixel, it is often the most of a step.
 #pragma once
 
-#include <functional>
+#include <vector>
 
 #include "report/model/model.hpp"
 
 namespace vramtrack {
 
-/// The largest block that a cross entropy or a log-softmax made at the sites that are `asked` for, in bytes; 0: none did.
-Bytes logits_bytes(const Report& report, const std::function<bool(const SiteReport& site)>& asked);
+/// What a site holds at the moment that is asked about; it may be nothing.
+struct HeldBySite {
+  const SiteReport* site;
+  Bytes bytes;
+  std::uint64_t blocks;
+};
 
-/// So many blocks of that size one pass has at a time; more are of several.
-inline constexpr std::uint64_t most_of_one_loss = 8;
+/// The last layer's outputs, what a cross entropy or a log-softmax makes of them, and their gradient.
+struct LossMemory {
+  Bytes block = 0;                   // the largest that the loss made; 0: there was none
+  Bytes bytes = 0;                   // of blocks as large, or half as large (under autocast)
+  const SiteReport* most = nullptr;  // that has most of them; nullptr: none, or they are of several passes
+};
 
-/// Whether a site makes blocks of as many elements, in the same type or in one of half the size (under autocast).
-bool is_as_large(const SiteReport& site, Bytes logits) noexcept;
+LossMemory loss_memory(const Report& report, const std::vector<HeldBySite>& held);
 
 inline constexpr const char* loss_in_parts_fix =
     "Compute the last layer and its loss for a part of the inputs at a time (an eighth of the tokens, say), each part "

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "contract/layout.hpp"
@@ -16,14 +15,12 @@ std::vector<std::uint64_t> floors_of(const trace::Site& site);
 
 enum class Rise : std::uint8_t {
   none,
-  more,    // blocks as large as ever, more and more of them
-  longer,  // one block, replaced by a larger one each time
+  more,          // blocks as large as ever, more and more of them
+  longer,        // one block, replaced by a larger one each time
+  until_let_go,  // more and more, until a function returned: over the whole run, whenever that was seen
 };
 
 Rise rise_of(const trace::Site& site);
-
-/// How the evidence of such a rise ends: it speaks of the whole run, whenever the graph was taken.
-inline constexpr std::string_view until_let_go = "shortly before all of it was let go";
 
 /// The same of a site whose blocks were all let go when a function returned: `blocks` of `bytes` lived while it ran.
 Rise rise_until_let_go(const trace::Site& site, std::uint64_t bytes, std::uint64_t blocks);

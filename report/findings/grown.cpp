@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "report/analysis/site_rise.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/sites.hpp"
 
@@ -14,7 +13,7 @@ constexpr Bytes least_bytes = 1 << 20;
 
 /// A look tells of growth until then. It must have been late, or the growth must have gone on.
 bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
-  if (moment.moment != "look" || row.evidence.ends_with(until_let_go)) return true;
+  if (moment.moment != "look" || row.let_go) return true;
   if (moment.step > 0 && !growth_went_on(report, moment.step)) return false;
   double end = 0;
   bool kept_all = false;  // its largest site freed nothing before it had made its last block

@@ -107,8 +107,7 @@ bool grows_without_steps(const Report& report, const std::vector<Holder>& seen) 
 /// Where nothing is ever learned, no graph is wanted at all.
 void advise_no_graph(const Report& report, Finding& finding) {
   if (ran_backward(report)) return;
-  finding.fix = "No backward pass has run: where none is wanted, run this under `torch.no_grad()` or "
-                "`torch.inference_mode()`. Else: " + finding.fix;
+  finding.fix = std::string(without_graph) + ". Else: " + finding.fix;
 }
 
 Finding describe(const Report& report, const Holder& last, bool with_steps) {

@@ -128,9 +128,7 @@ Findings long_bptt(const Report& report) {
                     (peak < peak_bytes(report) ? " (without the workspaces of the libraries)" : "") +
                     ". This memory is proportional to the length of the sequence (backpropagation through time).";
   const bool trains = ran_backward(report);
-  finding.fix = trains ? "Cut"
-                       : "No backward pass has run: where none is wanted, run this under `torch.no_grad()` or "
-                         "`torch.inference_mode()`, and nothing is kept for it. Else cut";
+  finding.fix = trains ? "Cut" : std::string(without_graph) + ", and nothing is kept for it. Else cut";
   finding.fix +=
       " the sequence into pieces of 35 to 100 steps and detach the hidden state between them (`h = h.detach()` after "
       "each `backward()`).";

@@ -102,16 +102,12 @@ OomCase oom_case(const Report& report, const OomReport& oom) {
   seen.named = by_role["python"];
   seen.workspaces = by_role["workspace"];
   seen.passing += by_role["temporary"] + by_role["unknown"];
-  const auto here = [&](const SiteReport& site) { return site.device == oom.device && site.layer == oom.layer; };
-  const Bytes logits = logits_bytes(report, here);
-  std::uint64_t blocks = 0;
+  std::vector<HeldBySite> held;
   for (const SiteReport& site : report.sites)
-    if (here(site) && is_as_large(site, logits)) {
-      seen.loss += site.live_bytes;
-      blocks += site.live_count;
-    }
-  if (blocks > most_of_one_loss) seen.loss = 0;  // of many passes
-  if (seen.loss > 0 && 2 * oom.requested_bytes >= logits) seen.loss += oom.requested_bytes;
+    if (site.device == oom.device && site.layer == oom.layer) held.push_back({&site, site.live_bytes, site.live_count});
+  const LossMemory loss = loss_memory(report, held);
+  seen.loss = loss.bytes;
+  if (loss.bytes > 0 && 2 * oom.requested_bytes >= loss.block) seen.loss += oom.requested_bytes;
   seen.holders = holders_by_variable(report);
   seen.evaluation = why_evaluation(report);
   return seen;

@@ -58,6 +58,10 @@ bool growth_went_on(const Report& report, std::uint32_t step);
 /// Whether any backward pass or optimizer step has run: a program that learns.
 bool ran_backward(const Report& report);
 
+/// What then comes first, before a semicolon or more of the sentence.
+inline constexpr std::string_view without_graph =
+    "No backward pass has run: where none is wanted, run this under `torch.no_grad()` or `torch.inference_mode()`";
+
 /// What the variable is and where: "an attribute of Trainer, train.py:27", "a local of main()", "a global".
 std::string kind_of_variable(const Holder& holder);
 

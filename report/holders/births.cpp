@@ -195,7 +195,10 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   rise = let_go ? rise_until_let_go(site, main->second, blocks.size()) : rise_of(site);
   if (rise == Rise::none) return {};
   std::vector<std::uint64_t> floors = floors_of(site);
-  if (let_go) floors.pop_back();
+  if (let_go) {
+    rise = Rise::until_let_go;
+    floors.pop_back();
+  }
   const auto growth = static_cast<double>(floors.back() - floors.front());
   Verdict result;
   result.verdict = "growing";
@@ -206,9 +209,10 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
   if (last > first) result.growth.bytes_per_second = growth / (last - first);
   result.evidence = "what its call site always held rose from " + human_bytes(floors.front()) + " to " +
                     human_bytes(floors.back()) + " in the course of " + human_count(site.allocated_count) +
-                    " allocations, and still " + (let_go ? std::string(until_let_go) : "at the end") +
-                    (let_go ? "" : rise == Rise::longer ? ": each is larger than the one that it replaces"
-                                          : ", though " + human_count(site.freed_count) + " were freed again");
+                    " allocations, and still " +
+                    (let_go                   ? "shortly before all of it was let go"
+                     : rise == Rise::longer ? "at the end: each is larger than the one that it replaces"
+                                            : "at the end, though " + human_count(site.freed_count) + " were freed again");
   return result;
 }
 

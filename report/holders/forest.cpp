@@ -310,7 +310,8 @@ class Maker {
     }
     Rise rise = Rise::none;
     Verdict verdict = births_.rising(blocks, rise);
-    const bool fits = rise == Rise::more || (rise == Rise::longer && blocks.size() <= 2 && row.line_adds);
+    row.let_go = rise == Rise::until_let_go;
+    const bool fits = rise == Rise::more || row.let_go || (rise == Rise::longer && blocks.size() <= 2 && row.line_adds);
     if (!fits) return false;
     row.verdict = "growing";
     row.evidence = std::move(verdict.evidence);

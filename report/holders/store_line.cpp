@@ -164,9 +164,8 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
     if (tokens[0] == "del" && subscript) takes = true;
     if (next + 1 < tokens.size() && tokens[next] == ".") {
       // A lambda that would take one out is handed to somebody, who may never call it.
-      const bool later = std::find(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(i), "lambda") !=
-                         tokens.begin() + static_cast<std::ptrdiff_t>(i);
-      if (one_of(takers, tokens[next + 1]) && !later) takes = true;
+      const auto here = tokens.begin() + static_cast<std::ptrdiff_t>(i);
+      if (one_of(takers, tokens[next + 1]) && std::find(tokens.begin(), here, "lambda") == here) takes = true;
       std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
       bool ignored = false;
       for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);

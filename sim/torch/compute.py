@@ -156,20 +156,24 @@ def lay(x):
         return [lay(one) for one in x]
     if not isinstance(x, torch.Tensor) or x.device.type != "cuda":
         return x
-    first = x.data_ptr() if x.numel() > 0 else 0
-    if first == 0:
+    if x.numel() == 0 or x.data_ptr() == 0:
         return torch.zeros(x.shape, dtype=x.dtype, device=CPU)
     v = torch.empty(0, dtype=x.dtype, device=CPU)
-    settle(first, extent_of(x))
-    # Not its own storage: PyTorch ends the process when the object of one goes while another thread uses the memory.
-    before = x.storage_offset() * x.element_size()
-    storage = C._construct_storage_from_data_pointer(first - before, CPU, before + extent_of(x))
+    first, begin, extent = x.data_ptr(), memory_of(x), extent_of(x)
+    settle(first, extent)
+    storage = C._construct_storage_from_data_pointer(begin, CPU, first - begin + extent)
     v.set_(storage, x.storage_offset(), x.size(), x.stride())
     if x.is_conj():
         v = torch._conj(v)
     if x.is_neg():
         v = torch._neg_view(v)
     return v
+
+
+def memory_of(x):
+    """Where a tensor's storage begins. The storage itself is not asked: PyTorch ends the process when the Python object
+    of one goes while another thread uses the memory."""
+    return x.data_ptr() - x.storage_offset() * x.element_size()
 
 
 def extent_of(x):
@@ -296,7 +300,7 @@ def pointers(p, arguments):
     for i in p.mutated:
         for x in arguments[i] if isinstance(arguments[i], tuple) else (arguments[i],):
             if isinstance(x, torch.Tensor):
-                found.add(x.data_ptr() - x.storage_offset() * x.element_size())
+                found.add(memory_of(x))
     return found
 
 
