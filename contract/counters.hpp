@@ -9,6 +9,13 @@ namespace vramtrack::trace {
 
 inline constexpr std::uint32_t late_steps = 2;  // see Site::freed_late
 
+/// When an event was, and in which thread.
+struct Moment {
+  std::uint64_t time;  // ticks
+  std::uint32_t step;
+  std::uint32_t thread;  // of an allocation its id, of a free freed_in_backward or 0
+};
+
 /// Before a site's bytes change: keep what it held at its account's last peak, unless that was done since.
 inline void keep_peak(Site& site, const Account& account) noexcept {
   if (site.peak_epoch == account.peak_epoch) return;
@@ -17,7 +24,7 @@ inline void keep_peak(Site& site, const Account& account) noexcept {
   site.peak_epoch = account.peak_epoch;
 }
 
-inline void count_alloc(Site& site, std::uint64_t bytes, std::uint64_t time, std::uint32_t step) noexcept {
+inline void count_alloc(Site& site, std::uint64_t bytes, const Moment& now) noexcept {
   site.live_bytes += bytes;
   ++site.live_count;
   if (site.live_bytes > site.own_peak_bytes) site.own_peak_bytes = site.live_bytes;
@@ -26,18 +33,18 @@ inline void count_alloc(Site& site, std::uint64_t bytes, std::uint64_t time, std
   site.allocated_bytes += bytes;
   ++site.allocated_count;
   if (bytes > site.largest_bytes) site.largest_bytes = bytes;
-  site.last_time = time;
-  site.last_step = step;
+  site.last_time = now.time;
+  site.last_step = now.step;
 }
 
-inline void count_free(Site& site, std::uint64_t bytes, std::uint64_t time, bool late, std::uint32_t where) noexcept {
+inline void count_free(Site& site, std::uint64_t bytes, bool late, const Moment& now) noexcept {
   site.live_bytes -= bytes;
   --site.live_count;
   site.freed_bytes += bytes;
   ++site.freed_count;
   if (late) ++site.freed_late;
-  site.freed_in_backward += where & freed_in_backward;
-  site.last_free_time = time;
+  site.freed_in_backward += now.thread & freed_in_backward;
+  site.last_free_time = now.time;
   lower_floor(site);
 }
 
@@ -52,11 +59,11 @@ inline void take_back_free(Site& site, std::uint64_t bytes, bool late) noexcept 
 }
 
 /// Whether this is a new peak.
-inline bool raise_peak(Account& account, std::uint64_t time, std::uint32_t step) noexcept {
+inline bool raise_peak(Account& account, const Moment& now) noexcept {
   if (account.live_bytes <= account.peak_bytes) return false;
   account.peak_bytes = account.live_bytes;
-  account.peak_time = time;
-  account.peak_step = step;
+  account.peak_time = now.time;
+  account.peak_step = now.step;
   ++account.peak_epoch;
   return true;
 }

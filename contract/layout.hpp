@@ -24,6 +24,12 @@ inline constexpr char magic[8] = {'V', 'R', 'A', 'M', 'T', 'R', 'C', '\n'};
 inline constexpr std::uint32_t format_version = 3;
 inline constexpr std::size_t extent_bytes = 64 * 1024;
 
+// ---- numbers of things, each of a type of its own ------------------------------------------------------------
+
+enum class StackId : std::uint32_t {};  // StackRecord::id: dense from 0
+inline constexpr StackId no_stack{0xffffffffu};
+constexpr std::uint32_t number_of(StackId id) { return static_cast<std::uint32_t>(id); }
+
 // ---- enumerations (values are part of the format; append only) ------------------------------------------------
 
 enum class Layer : std::uint8_t { cuda = 0, tensor = 1 };
@@ -84,7 +90,7 @@ struct Seal {
 };
 inline constexpr std::uint32_t seal_mark = 0x4c414553;  // "SEAL"
 
-struct ExtentHeader {  // at the start of every extent
+struct ExtentHeader {     // at the start of every extent
   std::uint32_t type;     // ExtentType, stored last (release): 0 = not in use
   std::uint32_t ordinal;  // which extent of its type this is, from 0
   std::uint32_t run;      // how many extents this one spans (large log records), at least 1
@@ -126,9 +132,9 @@ struct Account {
   std::uint64_t allocated_count;
   std::uint64_t freed_bytes;
   std::uint64_t freed_count;
-  std::uint64_t reserved_bytes;   // tensor layer: what the allocator last said it holds; else 0
+  std::uint64_t reserved_bytes;  // tensor layer: what the allocator last said it holds; else 0
   std::uint32_t peak_step;
-  std::uint32_t peak_epoch;       // counts new peaks; see Site::peak_epoch
+  std::uint32_t peak_epoch;  // counts new peaks; see Site::peak_epoch
   std::uint64_t peak_reserved_bytes;
   std::uint64_t booking;  // tensor layer, while a batch is being booked: see Pending; else 0
 };
@@ -168,8 +174,8 @@ struct Header {  // follows the ExtentHeader of extent 0
   std::uint32_t ppid;
   std::uint32_t forked_from;  // pid whose tracing this process inherited through fork, or 0
   Clock clock;
-  std::uint64_t extents;      // how many extents the file has been extended to (release)
-  std::uint32_t end_kind;     // EndKind
+  std::uint64_t extents;   // how many extents the file has been extended to (release)
+  std::uint32_t end_kind;  // EndKind
   std::int32_t end_code;
   std::uint64_t end_ticks;
   std::uint32_t steps;        // optimizer steps seen (the step clock), relaxed
@@ -181,9 +187,9 @@ struct Header {  // follows the ExtentHeader of extent 0
   Losses losses;
   std::uint64_t process_start_real_ns;  // CLOCK_REALTIME when the process began, or 0: not known
   std::uint64_t reserved_before;
-  std::uint64_t second_order;           // 1: a backward pass built autograd nodes, to be differentiated itself
+  std::uint64_t second_order;  // 1: a backward pass built autograd nodes, to be differentiated itself
   std::uint64_t reserved[11];
-  std::uint64_t machine, pid_space;     // where `pid` means something (whereabouts.hpp); 0: not known
+  std::uint64_t machine, pid_space;  // where `pid` means something (whereabouts.hpp); 0: not known
   Account accounts[max_accounts];
 };
 static_assert(sizeof(Header) + sizeof(ExtentHeader) <= extent_bytes);
@@ -192,52 +198,50 @@ static_assert(sizeof(Header) + sizeof(ExtentHeader) <= extent_bytes);
 
 /// Counters of one call site = (layer, kind, device, stack, forward stack). Written under the ledger's lock.
 struct Site {
-  std::uint32_t stack;     // id of a stack record
-  std::uint32_t used;      // 1 = valid, stored last
-  std::uint32_t forward;   // id of the forward stack for a backward allocation, or no_stack
+  StackId stack;
+  std::uint32_t used;  // 1 = valid, stored last
+  StackId forward;     // where a backward allocation's node was made, or no_stack
   std::uint8_t layer;
   std::uint8_t kind;
   std::int16_t device;
   std::uint64_t live_bytes;
   std::uint64_t live_count;
-  std::uint64_t largest_bytes;     // the largest single allocation ever
+  std::uint64_t largest_bytes;  // the largest single allocation ever
   std::uint64_t allocated_bytes;
   std::uint64_t allocated_count;
   std::uint64_t freed_bytes;
   std::uint64_t freed_count;
   std::uint64_t first_time;
-  std::uint64_t last_time;         // of an allocation
+  std::uint64_t last_time;  // of an allocation
   std::uint64_t last_free_time;
-  std::uint64_t own_peak_bytes;    // the most this site ever held
+  std::uint64_t own_peak_bytes;  // the most this site ever held
   // Bytes at the device's last peak, kept lazily: valid if peak_epoch equals the account's, else it is live_bytes.
   std::uint64_t at_peak_bytes;
   std::uint64_t at_peak_count;
   std::uint32_t peak_epoch;
   std::uint32_t first_step;
   std::uint32_t last_step;
-  std::uint32_t freed_late;        // frees of blocks that had lived for two steps or more: what a bounded buffer does
-  std::uint32_t raised_epoch;      // the last new peak that an allocation of this site made; see Account::peak_epoch
-  std::uint32_t freed_in_backward; // frees by a thread that runs a backward pass
+  std::uint32_t freed_late;         // frees of blocks that had lived for two steps or more: what a bounded buffer does
+  std::uint32_t raised_epoch;       // the last new peak that an allocation of this site made; see Account::peak_epoch
+  std::uint32_t freed_in_backward;  // frees by a thread that runs a backward pass
   // How its level went: what it never fell below between one point and the next (site_floor.hpp).
-  std::uint32_t floor;              // since the last point, in units of floor_unit bytes
-  std::uint8_t floor_stride;        // log2 of the allocations from point to point
-  std::uint8_t floor_scale;         // a point stands for floor_unit << floor_scale bytes
+  std::uint32_t floor;        // since the last point, in units of floor_unit bytes
+  std::uint8_t floor_stride;  // log2 of the allocations from point to point
+  std::uint8_t floor_scale;   // a point stands for floor_unit << floor_scale bytes
   std::uint8_t floor_points[10];
 };
 static_assert(sizeof(Site) == 160);
-
-inline constexpr std::uint32_t no_stack = 0xffffffffu;
 
 /// One live allocation. A slot is free when address is 0; address is stored last on allocation, cleared first on free.
 struct Block {
   std::uint64_t address;  // device or host address, or a handle (kinds vmm, array)
   std::uint64_t bytes;
-  std::uint64_t time;     // ticks
-  std::uint64_t stream;   // kind vmm, which has none: the address where it is mapped (the last one), or 0
-  std::uint32_t site;     // index into the Site table
+  std::uint64_t time;    // ticks
+  std::uint64_t stream;  // kind vmm, which has none: the address where it is mapped (the last one), or 0
+  std::uint32_t site;    // index into the Site table
   std::uint32_t step;
-  std::uint32_t thread;   // kernel thread id
-  std::uint32_t flags;    // reserved, 0
+  std::uint32_t thread;  // kernel thread id
+  std::uint32_t flags;   // reserved, 0
 };
 static_assert(sizeof(Block) == 48);
 
@@ -250,10 +254,10 @@ struct PendingEvent {
   std::uint64_t bytes;           // 0: a free
   std::uint64_t reserved_bytes;  // what the allocator holds after it
   std::uint64_t time;            // ticks
-  std::uint32_t stack;           // this and `forward`: of an allocation
-  std::uint32_t forward;
+  StackId stack;                 // this and `forward`: of an allocation
+  StackId forward;
   std::uint32_t step;
-  std::uint32_t thread;          // of a free: freed_in_backward or 0
+  std::uint32_t thread;  // of a free: freed_in_backward or 0
 };
 static_assert(sizeof(PendingEvent) == 48);
 inline constexpr std::size_t pending_events = 512;
@@ -299,10 +303,10 @@ struct TimelinePoint {
   std::uint32_t events;  // allocations and frees merged into this point
 };
 inline constexpr std::size_t timeline_points = 2000;
-struct Timeline {  // payload of an extent of type timeline
-  std::uint32_t account;  // index into Header::accounts
-  std::uint32_t count;    // points in use
-  std::uint64_t interval; // ticks
+struct Timeline {          // payload of an extent of type timeline
+  std::uint32_t account;   // index into Header::accounts
+  std::uint32_t count;     // points in use
+  std::uint64_t interval;  // ticks
   TimelinePoint points[timeline_points];
 };
 static_assert(sizeof(Timeline) <= payload_bytes);
@@ -315,8 +319,8 @@ struct HistoryChunk {
   std::uint64_t first_time;   // in units: the first event's delta counts from here
   std::uint64_t first_event;  // events of this shard in earlier chunks
   std::uint32_t first_step;
-  std::uint32_t events;       // in this chunk
-  std::uint32_t used;         // bytes of whole events, stored last (release)
+  std::uint32_t events;  // in this chunk
+  std::uint32_t used;    // bytes of whole events, stored last (release)
   std::uint32_t reserved0;
   std::uint64_t reserved[3];
 };
@@ -339,9 +343,9 @@ struct StringRecord {  // then: the bytes, no terminator. Ids are dense from 0, 
 
 struct ModuleRecord {  // a loaded ELF object. Valid for stacks written later, until module_gone with the same id.
   std::uint32_t id;
-  std::uint32_t path;         // string id
-  std::uint64_t base;         // load bias
-  std::uint64_t start, end;   // mapped range of its segments
+  std::uint32_t path;        // string id
+  std::uint64_t base;        // load bias
+  std::uint64_t start, end;  // mapped range of its segments
   std::uint32_t build_id_bytes;
   std::uint8_t build_id[20];
 };
@@ -352,11 +356,11 @@ struct ModuleGoneRecord {
 
 struct CodeRecord {  // a CPython code object. then: line_table_bytes of co_linetable (3.10+) or co_lnotab (3.9)
   std::uint32_t id;
-  std::uint32_t file;        // string ids
+  std::uint32_t file;  // string ids
   std::uint32_t name;
-  std::uint32_t qualname;    // 0 where the version has none (before 3.11)
+  std::uint32_t qualname;  // 0 where the version has none (before 3.11)
   std::int32_t first_line;
-  std::uint32_t version;     // major << 8 | minor
+  std::uint32_t version;  // major << 8 | minor
   std::uint32_t line_table_bytes;
 };
 
@@ -365,10 +369,10 @@ struct CodeRecord {  // a CPython code object. then: line_table_bytes of co_line
 /// python_frame_bit | entry_bit (the outermost Python frame of its C evaluation) | code id << 32 | instruction offset
 /// in bytes (0xffffffff: unknown).
 struct StackRecord {
-  std::uint32_t id;
+  StackId id;
   std::uint16_t python_frames;
   std::uint16_t native_frames;
-  std::uint32_t flags;  // StackFlags
+  std::uint32_t flags;   // StackFlags
   std::uint16_t module;  // label of the innermost nn.Module that is being called, or 0
   std::uint16_t range;   // label of the innermost range that the thread has opened, or 0
 };
@@ -387,8 +391,8 @@ enum class LabelKind : std::uint32_t { module = 0, range = 1 };
 /// What runs, besides its line. Ids of all kinds together are dense from 1.
 struct LabelRecord {
   std::uint32_t id;
-  std::uint32_t kind;     // LabelKind
-  std::uint32_t name;     // string id: the class of an nn.Module (the agent's note `seen[]` says which), a range's name
+  std::uint32_t kind;  // LabelKind
+  std::uint32_t name;  // string id: the class of an nn.Module (the agent's note `seen[]` says which), a range's name
   std::uint32_t reserved;
   std::uint64_t address;  // of the module's object
 };
@@ -397,7 +401,7 @@ struct LabelRecord {
 struct ContextRecord {
   std::uint64_t time;
   std::uint64_t handle;  // of one that the program made; 0: the device's primary context
-  std::uint32_t stack;   // of the call that made it; no_stack when it went
+  StackId stack;         // of the call that made it; no_stack when it went
   std::uint32_t thread;
   std::int16_t device;
   std::uint8_t begins;  // 1: it came into being, 0: it went
@@ -414,7 +418,7 @@ struct OomRecord {  // then: Block[blocks], the live set of both layers at that 
   std::uint64_t requested_bytes;
   std::uint64_t live_bytes;
   std::uint64_t reserved_bytes;
-  std::uint32_t stack;
+  StackId stack;
   std::uint32_t step;
   std::uint32_t thread;
   std::uint32_t flags;
@@ -424,7 +428,7 @@ inline constexpr std::uint32_t max_oom_snapshots = 16;
 
 /// A named JSON (or plain text) value: facts that only the process knew. Keys in use are listed in trace-format.md;
 /// a later note with the same key and same n replaces the earlier one, except keys that end in "[]", which add up.
-struct NoteRecord {  // then: the bytes of the value
+struct NoteRecord {   // then: the bytes of the value
   std::uint32_t key;  // string id
   std::uint32_t n;    // OOM number that it belongs to, or 0
 };

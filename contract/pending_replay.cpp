@@ -104,10 +104,11 @@ class Replay {
     Account& account = file_.accounts[account_];
     const std::uint64_t level = account.live_bytes;
     keep_peak(site, account);
-    count_alloc(site, event.bytes, event.time, event.step);
+    const Moment now{event.time, event.step, event.thread};
+    count_alloc(site, event.bytes, now);
     count_alloc(account, event.bytes);
     set_reserved(account, event.reserved_bytes);
-    if (raise_peak(account, event.time, event.step)) site.raised_epoch = account.peak_epoch;
+    if (raise_peak(account, now)) site.raised_epoch = account.peak_epoch;
     add_point(event, level);
     if (stored) return;
     live_[event.address] = file_.blocks.size();
@@ -138,7 +139,8 @@ class Replay {
     Account& account = file_.accounts[account_];
     const std::uint64_t level = account.live_bytes;
     keep_peak(site, account);
-    count_free(site, bytes, event.time, event.step - allocated_step >= late_steps, event.bytes == 0 ? event.thread : 0);
+    const Moment now{event.time, event.step, event.bytes == 0 ? event.thread : 0};
+    count_free(site, bytes, event.step - allocated_step >= late_steps, now);
     count_free(account, bytes);
     set_reserved(account, event.reserved_bytes);
     add_point(event, level);
@@ -163,8 +165,8 @@ class Replay {
   TraceFile& file_;
   const Waiting& waiting_;
   std::uint32_t account_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> sites_;  // by stack and forward stack
-  std::unordered_map<std::uint64_t, std::size_t> live_;                     // of the addresses that the events name
+  std::map<std::pair<StackId, StackId>, std::uint32_t> sites_;      // by stack and forward stack
+  std::unordered_map<std::uint64_t, std::size_t> live_;             // of the addresses that the events name
   std::unordered_map<std::uint64_t, const PendingEvent*> passing_;  // booked allocations of this batch, by address
   std::vector<std::size_t> gone_;
 };

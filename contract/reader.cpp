@@ -87,7 +87,7 @@ class Reader {
   // Sorts the extents by type and ordinal.
   void walk() {
     for (const Run& run : runs_of(bytes_)) {
-      if (run.at == 0) continue;  // the header
+      if (run.at == 0) continue;                                      // the header
       if (run.damaged) warn_once("an extent is cut off or damaged");  // the last of a truncated file, it may be
       const Part part{run.head.ordinal, run.payload()};
       switch (static_cast<ExtentType>(run.head.type)) {
@@ -252,8 +252,8 @@ class Reader {
     if (payload.size() < sizeof(StackRecord)) return false;
     const auto fixed = read_at<StackRecord>(payload);
     const std::size_t count = std::size_t{fixed.python_frames} + fixed.native_frames;
-    if (count * 8 > payload.size() - sizeof fixed || !make_place(out_.stacks, fixed.id)) return false;
-    Stack& stack = out_.stacks[fixed.id];
+    if (count * 8 > payload.size() - sizeof fixed || !make_place(out_.stacks, number_of(fixed.id))) return false;
+    Stack& stack = out_.stacks[number_of(fixed.id)];
     if (stack.known) return false;
     stack.known = true;
     stack.flags = fixed.flags;

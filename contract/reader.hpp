@@ -98,17 +98,17 @@ struct TraceFile {
   std::vector<Site> sites;    // by index; holes have used == 0
   std::vector<Block> blocks;  // live ones, in the order of their slots; `site` is always a used site
   std::vector<TimelineSeries> timelines;
-  std::vector<Oom> ooms;          // by n
+  std::vector<Oom> ooms;                // by n
   std::vector<ContextRecord> contexts;  // as written
-  std::vector<Note> notes;        // as written; see note()
-  std::vector<HeapGraph> graphs;  // who held what, at each recorded moment, as written
+  std::vector<Note> notes;              // as written; see note()
+  std::vector<HeapGraph> graphs;        // who held what, at each recorded moment, as written
   std::uint64_t torn_records = 0;
   bool has_history = false;
   std::vector<std::string> warnings;
 
   const std::string& string(std::uint32_t id) const;                      // "" when unknown
   const Code* code(std::uint32_t id) const;                               // nullptr when unknown
-  const Stack* stack(std::uint32_t id) const;                             // nullptr when unknown
+  const Stack* stack(StackId id) const;                                   // nullptr when unknown
   const Label* label(std::uint32_t id) const;                             // nullptr when unknown
   std::span<const std::uint64_t> python_words(const Stack& stack) const;  // innermost first
   std::span<const std::uint64_t> native_words(const Stack& stack) const;  // innermost first

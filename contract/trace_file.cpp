@@ -27,8 +27,9 @@ const Label* TraceFile::label(std::uint32_t id) const {
   return id < labels.size() && labels[id].known ? &labels[id] : nullptr;
 }
 
-const Stack* TraceFile::stack(std::uint32_t id) const {
-  return id < stacks.size() && stacks[id].known ? &stacks[id] : nullptr;
+const Stack* TraceFile::stack(StackId id) const {
+  const std::size_t at = number_of(id);
+  return at < stacks.size() && stacks[at].known ? &stacks[at] : nullptr;
 }
 
 std::span<const std::uint64_t> TraceFile::python_words(const Stack& stack) const {
@@ -124,9 +125,8 @@ double TraceFile::seconds(std::uint64_t ticks) const {
 
 std::uint64_t TraceFile::real_ns(std::uint64_t ticks) const {
   constexpr double most = 9e18;  // of a damaged trace: what a cast can hold
-  return header.clock.start_real_ns +
-         static_cast<std::uint64_t>(
-             static_cast<std::int64_t>(std::clamp(seconds_since_trace_start(ticks) * 1e9, -most, most)));
+  return header.clock.start_real_ns + static_cast<std::uint64_t>(static_cast<std::int64_t>(
+                                          std::clamp(seconds_since_trace_start(ticks) * 1e9, -most, most)));
 }
 
 }  // namespace vramtrack::trace

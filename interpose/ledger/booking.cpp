@@ -1,8 +1,8 @@
 // See booking.hpp.
 #include "interpose/ledger/booking.hpp"
 
-#include "interpose/ledger/history.hpp"
 #include "contract/counters.hpp"
+#include "interpose/ledger/history.hpp"
 
 namespace vramtrack::ledger {
 
@@ -18,7 +18,8 @@ constexpr std::uint32_t slot_batch = 32;
 
 std::uint32_t site_tag(const SiteKey& key) {
   const std::uint64_t where = static_cast<std::uint64_t>(key.kind) << 16 | static_cast<std::uint16_t>(key.device);
-  return static_cast<std::uint32_t>(mix64((std::uint64_t{key.stack} << 32 | key.forward) + (where << 40)) >> 16);
+  return static_cast<std::uint32_t>(
+      mix64((std::uint64_t{number_of(key.stack)} << 32 | number_of(key.forward)) + (where << 40)) >> 16);
 }
 
 struct SlotRef {
@@ -72,7 +73,8 @@ VRAMTRACK_COLD SiteRef new_site(Writer& writer, Shard& shard, std::uint32_t tag,
 
 [[gnu::always_inline]] inline SiteRef site_of(Writer& writer, Shard& shard, const SiteKey& key, const Account& account,
                                               const Moment& now) {
-  Shard::KnownSite& known = shard.known_sites[(key.stack + 7 * key.forward) % std::size(shard.known_sites)];
+  Shard::KnownSite& known =
+      shard.known_sites[(number_of(key.stack) + 7 * number_of(key.forward)) % std::size(shard.known_sites)];
   if (known.key == key && known.site != nullptr) [[likely]]
     return {known.index, known.site};
   const SiteRef found = search_site(writer, shard, key, account, now);
@@ -146,11 +148,11 @@ void count_alloc(Writer& writer, DeviceState& device, Site& site, std::uint64_t 
                  const Moment& now) {
   const auto kind = tensor ? Kind::block : static_cast<Kind>(site.kind);
   keep_peak(site, device.peak_account(kind));
-  trace::count_alloc(site, bytes, now.time, now.step);
+  trace::count_alloc(site, bytes, now);
   change_accounts(writer.header(), device, kind, now, [&](Account& account) {
     trace::count_alloc(account, bytes);
     if (tensor) set_reserved(account, reserved);
-    const bool raised = raise_peak(account, now.time, now.step);
+    const bool raised = raise_peak(account, now);
     if (tensor && raised) site.raised_epoch = account.peak_epoch;
   });
 }
@@ -175,7 +177,7 @@ void count_free(Writer& writer, Shard& shard, Site& site, std::uint64_t bytes, s
   DeviceState* const device = accounts_of(writer, shard, layer, kind, site.device);
   if (device == nullptr) return;
   keep_peak(site, device->peak_account(kind));
-  trace::count_free(site, bytes, now.time, late, now.thread);
+  trace::count_free(site, bytes, late, now);
   change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
     trace::count_free(account, bytes);
     if (tensor) set_reserved(account, reserved);
@@ -294,7 +296,7 @@ bool put_back(Writer& writer, Shard& shard, const Block& block, Site& site, cons
   trace::take_back_free(site, block.bytes, now.step - block.step >= trace::late_steps);
   change_accounts(writer.header(), *device, kind, now, [&](Account& account) {
     trace::take_back_free(account, block.bytes);
-    raise_peak(account, now.time, now.step);  // others may have allocated meanwhile
+    raise_peak(account, now);  // others may have allocated meanwhile
   });
   keep_event(shard, block.address, block.bytes, block.site, now, false);
   return true;

@@ -3,12 +3,13 @@
 
 #include <atomic>
 
-#include "interpose/ledger/ledger.hpp"
-#include "interpose/ledger/block_index.hpp"
+#include "contract/counters.hpp"
 #include "interpose/core/clock.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/tag_table.hpp"
+#include "interpose/ledger/block_index.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::ledger {
@@ -16,12 +17,7 @@ namespace vramtrack::ledger {
 inline constexpr std::size_t max_devices = 64;
 inline constexpr std::size_t kind_count = 11;
 
-/// When an event was, and in which thread.
-struct Moment {
-  std::uint64_t time;  // ticks
-  std::uint32_t step;
-  std::uint32_t thread;
-};
+using trace::Moment;
 
 /// One account of the trace's header and its time series. Protected by the lock of its shard.
 struct AccountState {

@@ -97,7 +97,7 @@ VRAMTRACK_COLD void write_facts() noexcept {
   if (g_facts_due.exchange(false)) observers.driver_is_up();
 }
 
-void append_context(std::int16_t device, std::uint64_t handle, std::uint32_t stack, bool begins) noexcept {
+void append_context(std::int16_t device, std::uint64_t handle, StackId stack, bool begins) noexcept {
   trace::Writer* const writer = trace::active();
   if (writer == nullptr) return;
   const trace::ContextRecord record{ticks(), handle, stack, thread_id(), device, begins, {}};

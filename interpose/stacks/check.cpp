@@ -6,14 +6,14 @@
 #include <atomic>
 #include <cstring>
 
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
+#include "interpose/core/say.hpp"
 #include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/labels.hpp"
 #include "interpose/stacks/native_stack.hpp"
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
-#include "interpose/core/lock.hpp"
-#include "interpose/core/memory.hpp"
-#include "interpose/core/say.hpp"
 
 namespace vramtrack::stacks {
 namespace {
@@ -35,7 +35,7 @@ std::atomic<std::uint64_t> g_checked{0}, g_by_python{0}, g_modules{0}, g_mismatc
 void mismatch(const char* what, StackId stack, std::uint32_t at, std::uint64_t have, std::uint64_t want) noexcept {
   if (g_mismatches.fetch_add(1, std::memory_order_relaxed) >= 10) return;
   Line line;
-  line << "stack check: " << what << " of stack " << stack << " differ at " << at << ": recorded ";
+  line << "stack check: " << what << " of stack " << number_of(stack) << " differ at " << at << ": recorded ";
   line.hex(have) << ", walked ";
   line.hex(want);
   say(line.text());
@@ -155,7 +155,7 @@ void check_remember(StackId stack, const std::uint64_t* python, std::uint32_t py
                     const std::uint64_t* native, std::uint32_t native_frames, std::uint16_t module) noexcept {
   const LockGuard guard(g_lock);
   if (g_known.capacity() == 0 && !g_known.reserve(max_known)) return;
-  Known** const slot = g_known.at(stack);
+  Known** const slot = g_known.at(number_of(stack));
   const std::size_t words = python_frames + native_frames;
   auto* const known = static_cast<Known*>(g_arena.allocate(sizeof(Known) + words * sizeof(std::uint64_t)));
   if (slot == nullptr || known == nullptr) return;
@@ -172,7 +172,7 @@ void check_capture(const CaptureStart& start, StackId stack, bool outside_nodes)
   const Known* known = nullptr;
   if (stack != no_stack) {
     const LockGuard guard(g_lock);
-    if (stack < g_known.capacity()) known = g_known[stack];
+    if (number_of(stack) < g_known.capacity()) known = g_known[number_of(stack)];
   }
   if (known == nullptr) {
     g_unverifiable.fetch_add(1, std::memory_order_relaxed);

@@ -20,7 +20,7 @@ namespace {
 // two. Checked on the first nodes seen.
 constexpr std::size_t shared_members = 24, counted_members = 16;
 constexpr std::size_t node_sequence = 0, node_thread = 24;  // from there
-constexpr std::uint64_t no_sequence = ~std::uint64_t{0};  // AccumulateGrad: built outside of any forward operation
+constexpr std::uint64_t no_sequence = ~std::uint64_t{0};    // AccumulateGrad: built outside of any forward operation
 
 /// torch's intrusive_ptr<Node>. The engine itself holds the node that it runs, so this is never the last reference, and
 /// giving it back is a subtraction; the low half of the word is the count.
@@ -111,9 +111,8 @@ Forward find_forward() noexcept {
     thread = read_at<std::uint64_t>(node, members + node_thread);
     return true;
   };
-  const bool inside = g_counted
-                          ? read(reinterpret_cast<CurrentCountedNode>(g_current_node)().node, counted_members)
-                          : read(reinterpret_cast<CurrentNode>(g_current_node)().get(), shared_members);
+  const bool inside = g_counted ? read(reinterpret_cast<CurrentCountedNode>(g_current_node)().node, counted_members)
+                                : read(reinterpret_cast<CurrentNode>(g_current_node)().get(), shared_members);
   if (!inside) return {.outside = true};
   if (!plausible(thread, sequence)) return {};
   if (sequence == no_sequence) return {.inside = true};
@@ -143,7 +142,7 @@ void remember_node(ThreadState& state, std::uint64_t sequence, StackId stack) no
   Slot& slot = slot_of(ring, state.autograd_thread, sequence);
   const std::uint64_t key = key_of(state.autograd_thread, sequence);
   slot.key.store(key, std::memory_order_release);
-  slot.stack.store(mix64(key) >> 32 << 32 | stack, std::memory_order_release);
+  slot.stack.store(mix64(key) >> 32 << 32 | number_of(stack), std::memory_order_release);
 }
 
 void torch_may_have_come() noexcept {

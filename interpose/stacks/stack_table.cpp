@@ -4,12 +4,12 @@
 #include <atomic>
 #include <cstring>
 
+#include "interpose/core/lock.hpp"
+#include "interpose/core/memory.hpp"
 #include "interpose/stacks/check.hpp"
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/modules.hpp"
 #include "interpose/stacks/state.hpp"
-#include "interpose/core/lock.hpp"
-#include "interpose/core/memory.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {
@@ -64,7 +64,7 @@ StackId find_stack(const Hash128& hash) noexcept {
     const std::uint32_t id = entry.id_plus_one.load(std::memory_order_acquire);
     if (id == 0) return no_stack;
     if (entry.a.load(std::memory_order_relaxed) == hash.a && entry.b.load(std::memory_order_relaxed) == hash.b)
-      return id - 1;
+      return StackId{id - 1};
   }
 }
 
@@ -78,7 +78,8 @@ StackId find_stack(const Hash128& hash) noexcept {
   const StackId known = find_stack(hash);
   if (known != no_stack) return known;  // another thread was faster
   Table* const table = room_for_one();
-  const trace::StackRecord record{g_next_id, static_cast<std::uint16_t>(python_frames),
+  const trace::StackRecord record{StackId{g_next_id},
+                                  static_cast<std::uint16_t>(python_frames),
                                   static_cast<std::uint16_t>(native_frames),
                                   marks.flags,
                                   marks.module,
@@ -91,13 +92,13 @@ StackId find_stack(const Hash128& hash) noexcept {
     std::atomic_ref(writer->header().losses.dropped_stacks).fetch_add(1, std::memory_order_relaxed);
     return no_stack;
   }
-  if (g_options.check) check_remember(g_next_id, python, python_frames, native, native_frames, marks.module);
+  if (g_options.check) check_remember(StackId{g_next_id}, python, python_frames, native, native_frames, marks.module);
   put(table, hash.a, hash.b, g_next_id);
   std::atomic_ref losses_truncated(writer->header().losses.truncated_stacks);
   if ((marks.flags & trace::stack_truncated) != 0) losses_truncated.fetch_add(1, std::memory_order_relaxed);
   std::atomic_ref losses_unreadable(writer->header().losses.python_unreadable);
   if ((marks.flags & trace::stack_python_unreadable) != 0) losses_unreadable.fetch_add(1, std::memory_order_relaxed);
-  return g_next_id++;
+  return StackId{g_next_id++};
 }
 
 void unlock_stack_table() noexcept { g_lock.reset(); }

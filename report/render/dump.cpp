@@ -172,11 +172,11 @@ void dump_log(const TraceFile& trace, Text& out) {
   }
 }
 
-void dump_stack_id(Text& out, std::string_view name, std::uint32_t id) {
+void dump_stack_id(Text& out, std::string_view name, StackId id) {
   if (id == no_stack)
     out.field(name, "none");
   else
-    out.field(name, id);
+    out.field(name, number_of(id));
 }
 
 void dump_sites(const TraceFile& trace, Text& out) {

@@ -141,7 +141,7 @@ StackResolver::NativeAddress& StackResolver::native_address(const trace::Module*
   return result;
 }
 
-const ResolvedStack& StackResolver::resolve(std::uint32_t id) {
+const ResolvedStack& StackResolver::resolve(trace::StackId id) {
   const auto [at, added] = stacks_.try_emplace(id);
   ResolvedStack& result = at->second;
   if (!added) return result;

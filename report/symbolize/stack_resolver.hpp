@@ -32,7 +32,7 @@ class StackResolver {
   StackResolver(const trace::TraceFile& trace, const SymbolOptions& options, Report& report);
 
   /// The same object for the same id; an unknown id has no frames.
-  const ResolvedStack& resolve(std::uint32_t stack);
+  const ResolvedStack& resolve(trace::StackId id);
 
   /// A frame that is known by its place alone.
   FrameId python_frame(std::string function, std::string file, int line);
@@ -58,7 +58,7 @@ class StackResolver {
   Report& report_;
   Symbolizer symbolizer_;
   SourceLines source_;
-  std::unordered_map<std::uint32_t, ResolvedStack> stacks_;
+  std::unordered_map<trace::StackId, ResolvedStack> stacks_;
   std::unordered_map<std::uint64_t, FrameId> python_;
   std::map<std::pair<std::uint32_t, std::uint64_t>, NativeAddress> native_;  // by module id + 1 (0: none), address
   std::unordered_map<std::string, FrameId> frames_;                          // by all fields

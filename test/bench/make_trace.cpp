@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "interpose/ledger/ledger.hpp"
-#include "interpose/ledger/history.hpp"
 #include "contract/notes.hpp"
+#include "interpose/ledger/history.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace {
@@ -121,11 +121,11 @@ class Program {
     load_libraries();
     make_code();
     for (std::uint64_t i = 0; i < options_.sites; ++i) make_stack();
-    ledger::add({Layer::cuda, Kind::device, 0, 0x7000'0000'0000, 64ull << 30, 0, 0}, 0, no_stack);
+    ledger::add({Layer::cuda, Kind::device, 0, 0x7000'0000'0000, 64ull << 30, 0, 0}, StackId{0}, no_stack);
     for (std::uint64_t i = 0; i < options_.live; ++i) allocate(pick_site(i), 512 * (1 + random_() % 4096));
     train();
     for (std::uint64_t i = 0; i < options_.ooms; ++i)
-      ledger::snapshot_oom(Layer::tensor, 0, 8ull << 30, 60ull << 30, 64ull << 30, 0);
+      ledger::snapshot_oom(Layer::tensor, 0, 8ull << 30, 60ull << 30, 64ull << 30, StackId{0});
     ledger::flush();
     writer_->finish(trace::EndKind::exit, 0);
     ledger::forget_history();
@@ -189,7 +189,7 @@ class Program {
     }
     const std::uint16_t native = places_.empty() ? 0 : native_depth;
     for (int i = 0; i < native; ++i) words.push_back(places_[random_() % places_.size()]);
-    const trace::StackRecord record{stacks_, depth, native, 0, 0, 0};
+    const trace::StackRecord record{StackId{stacks_}, depth, native, 0, 0, 0};
     writer_->append(trace::RecordType::stack, &record, sizeof record, words.data(), words.size() * 8);
     ++stacks_;
   }
@@ -206,7 +206,7 @@ class Program {
       address = next_;
       next_ += (bytes + (1 << 12)) / 512 * 512;
     }
-    ledger::add({Layer::tensor, Kind::block, 0, address, bytes, 0, 64ull << 30}, stack, no_stack);
+    ledger::add({Layer::tensor, Kind::block, 0, address, bytes, 0, 64ull << 30}, StackId{stack}, no_stack);
     count();
     return address;
   }

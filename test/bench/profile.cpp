@@ -8,14 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "interpose/core/clock.hpp"
+#include "interpose/core/memory.hpp"
 #include "interpose/ledger/ledger.hpp"
-#include "interpose/stacks/stacks.hpp"
 #include "interpose/stacks/forward.hpp"
 #include "interpose/stacks/native_memo.hpp"
 #include "interpose/stacks/native_stack.hpp"
 #include "interpose/stacks/python_stack.hpp"
-#include "interpose/core/clock.hpp"
-#include "interpose/core/memory.hpp"
+#include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -103,8 +103,8 @@ EXPORT __attribute__((noinline)) int bench_profile(int times, int cold_caches, d
                     [&] { sink += stacks::walk_rules(state, start, state.native, stacks::max_native, truncated); });
   ns[i++] =
       mean_ns(times, cold, [&] { sink += stacks::walk_libunwind(start, state.native, stacks::max_native, truncated); });
-  ns[i++] = mean_ns(times, cold, [&] { sink += stacks::find_forward().stack; });
-  ns[i++] = mean_ns(times, cold, [&] { sink += stacks::capture(start).stack; });
+  ns[i++] = mean_ns(times, cold, [&] { sink += number_of(stacks::find_forward().stack); });
+  ns[i++] = mean_ns(times, cold, [&] { sink += number_of(stacks::capture(start).stack); });
   std::uint64_t address = 0x7000'0000'0000;
   ns[i++] = mean_ns(times, cold, [&] {
     ledger::add({Layer::tensor, Kind::block, 0, address += 512, 512, 0, 0}, captured.stack, no_stack);

@@ -38,17 +38,21 @@ class MadeTrace : public TemporaryTrace {
   StackId stack(const std::vector<std::uint64_t>& python, const std::vector<std::uint64_t>& native) {
     std::vector<std::uint64_t> words = python;
     words.insert(words.end(), native.begin(), native.end());
-    const trace::StackRecord record{next_stack_, static_cast<std::uint16_t>(python.size()),
-                                    static_cast<std::uint16_t>(native.size()), 0, 0, 0};
+    const trace::StackRecord record{StackId{next_stack_},
+                                    static_cast<std::uint16_t>(python.size()),
+                                    static_cast<std::uint16_t>(native.size()),
+                                    0,
+                                    0,
+                                    0};
     REQUIRE(writer->append(trace::RecordType::stack, &record, sizeof record, words.data(), words.size() * 8));
-    return next_stack_++;
+    return StackId{next_stack_++};
   }
 
   Report report(AnalyseOptions options = {}) const { return analyse(read(), options); }
 
  private:
   std::uint32_t next_code_ = 0;
-  StackId next_stack_ = 0;
+  std::uint32_t next_stack_ = 0;
   std::vector<std::string> modules_;
 };
 

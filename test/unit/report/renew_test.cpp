@@ -47,7 +47,7 @@ TEST_CASE("figures renewed from the counters equal those of the whole trace") {
   Running running;
   Report report = running.report();
   for (int i = 0; i < 50; ++i) {
-    add_block(0x2000000 + 4096u * static_cast<unsigned>(i), 2048, 1);
+    add_block(0x2000000 + 4096u * static_cast<unsigned>(i), 2048, StackId{1});
     if (i % 3 == 0) remove_block(0x2000000 + 4096u * static_cast<unsigned>(i));
     if (i % 10 == 0) ledger::step();
   }

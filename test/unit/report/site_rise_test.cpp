@@ -18,11 +18,11 @@ struct Program {
   std::deque<std::uint64_t> alive;
 
   void allocate(std::uint64_t bytes) {
-    trace::count_alloc(site, bytes, 0, 0);
+    trace::count_alloc(site, bytes, {});
     alive.push_back(bytes);
   }
   void free_oldest() {
-    trace::count_free(site, alive.front(), 0, false, 0);
+    trace::count_free(site, alive.front(), false, {});
     alive.pop_front();
   }
   void free_all() {

@@ -32,7 +32,7 @@ TEST_CASE("many stacks from many threads get one id each") {
   const trace::TraceFile file = trace.read();
   REQUIRE(file.stacks.size() == distinct);
   for (std::uint32_t i = 0; i < distinct; ++i) {
-    const trace::Stack& stack = file.stacks[ids[0][i]];
+    const trace::Stack& stack = file.stacks[number_of(ids[0][i])];
     REQUIRE(stack.known);
     REQUIRE(file.words[stack.first_word] == (trace::python_frame_bit | i));
   }

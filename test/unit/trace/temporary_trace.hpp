@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "interpose/ledger/ledger.hpp"
 #include "contract/reader.hpp"
+#include "interpose/ledger/ledger.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack {
@@ -45,7 +45,7 @@ class TemporaryTrace {
   trace::Writer* writer;
 };
 
-inline void add_block(std::uint64_t address, std::uint64_t bytes, StackId stack = 0, std::int16_t device = 0) {
+inline void add_block(std::uint64_t address, std::uint64_t bytes, StackId stack = StackId{0}, std::int16_t device = 0) {
   ledger::add({Layer::tensor, Kind::block, device, address, bytes, 0, 0}, stack, no_stack);
 }
 inline bool remove_block(std::uint64_t address, std::int16_t device = 0) {
@@ -55,7 +55,7 @@ inline void drop_block(std::uint64_t address, std::int16_t device = 0) {
   ledger::drop({Layer::tensor, device, Kind::block, address, 0});
 }
 inline void add_cuda(std::uint64_t address, std::uint64_t bytes, Kind kind = Kind::device, std::int16_t device = 0,
-                     StackId stack = 0) {
+                     StackId stack = StackId{0}) {
   ledger::add({Layer::cuda, kind, device, address, bytes, 0, 0}, stack, no_stack);
 }
 inline bool remove_cuda(std::uint64_t address, Kind kind = Kind::device) {

@@ -17,7 +17,7 @@ namespace {
 void write_stack(Writer& writer, std::uint32_t id, std::vector<std::uint64_t> python,
                  std::vector<std::uint64_t> native) {
   StackRecord fixed{};
-  fixed.id = id;
+  fixed.id = StackId{id};
   fixed.python_frames = static_cast<std::uint16_t>(python.size());
   fixed.native_frames = static_cast<std::uint16_t>(native.size());
   python.insert(python.end(), native.begin(), native.end());
@@ -53,13 +53,13 @@ void write_everything(Writer& writer) {
   REQUIRE(writer.note("hostname", "box"));
   REQUIRE(writer.note("hostname", "box2"));
   REQUIRE(writer.note("tensors", "[\"\n\"]", 3));
-  add_block(0x10, 100, 0);
-  add_block(0x20, 200, 1);
+  add_block(0x10, 100, StackId{0});
+  add_block(0x20, 200, StackId{1});
   add_cuda(0x30, 4096, Kind::vmm);
   ledger::step();
-  add_block(0x40, 50, 0);
+  add_block(0x40, 50, StackId{0});
   remove_block(0x20);
-  REQUIRE(ledger::snapshot_oom(Layer::tensor, 0, 1 << 30, 150, 4096, 1) == 1);
+  REQUIRE(ledger::snapshot_oom(Layer::tensor, 0, 1 << 30, 150, 4096, StackId{1}) == 1);
   writer.finish(EndKind::exit, 3);
 }
 
@@ -93,17 +93,17 @@ TEST_CASE("what is written is read back") {
   CHECK(file.header.end_code == 3);
   CHECK(file.header.steps == 1);
 
-  REQUIRE(file.stack(0) != nullptr);
-  REQUIRE(file.stack(1) != nullptr);
-  CHECK(file.stack(2) == nullptr);
+  REQUIRE(file.stack(StackId{0}) != nullptr);
+  REQUIRE(file.stack(StackId{1}) != nullptr);
+  CHECK(file.stack(StackId{2}) == nullptr);
   CHECK(file.stack(no_stack) == nullptr);
-  CHECK(file.python_words(*file.stack(0)).size() == 2);
-  CHECK(file.native_words(*file.stack(1))[1] == 0x2fff);
+  CHECK(file.python_words(*file.stack(StackId{0})).size() == 2);
+  CHECK(file.native_words(*file.stack(StackId{1}))[1] == 0x2fff);
   // The same address belongs to another module once the first was unloaded.
-  CHECK(file.module_at(0x1234, file.stack(0)->position)->path == "/lib/a.so");
-  CHECK(file.module_at(0x1234, file.stack(1)->position)->path == "/lib/b.so");
-  CHECK(file.module_at(0x2fff, file.stack(0)->position) == nullptr);
-  CHECK(file.module_at(0x3000, file.stack(1)->position) == nullptr);
+  CHECK(file.module_at(0x1234, file.stack(StackId{0})->position)->path == "/lib/a.so");
+  CHECK(file.module_at(0x1234, file.stack(StackId{1})->position)->path == "/lib/b.so");
+  CHECK(file.module_at(0x2fff, file.stack(StackId{0})->position) == nullptr);
+  CHECK(file.module_at(0x3000, file.stack(StackId{1})->position) == nullptr);
   CHECK(file.modules[0].build_id == "01abff");
 
   REQUIRE(file.code(0) != nullptr);
@@ -152,9 +152,9 @@ TEST_CASE("records after a large one are read after it") {
   REQUIRE(t.writer->append(RecordType::module_gone, &gone, sizeof gone, nullptr, 0));
   write_stack(*t.writer, 1, {}, {0x1234});
   const TraceFile file = t.read();
-  CHECK(file.native_words(*file.stack(0)).size() == 20'000);
-  CHECK(file.module_at(0x1234, file.stack(0)->position) != nullptr);
-  CHECK(file.module_at(0x1234, file.stack(1)->position) == nullptr);
+  CHECK(file.native_words(*file.stack(StackId{0})).size() == 20'000);
+  CHECK(file.module_at(0x1234, file.stack(StackId{0})->position) != nullptr);
+  CHECK(file.module_at(0x1234, file.stack(StackId{1})->position) == nullptr);
 }
 
 TEST_CASE("a trace cut at any byte gives a part of it") {
@@ -237,9 +237,9 @@ TEST_CASE("records and extents of unknown types are skipped") {
   REQUIRE(t.writer->append(static_cast<RecordType>(4000), "12345678", 8, nullptr, 0));
   REQUIRE(t.writer->add_extents(static_cast<ExtentType>(9), 3) != nullptr);
   write_stack(*t.writer, 0, {}, {1});
-  add_block(16, 1, 0);
+  add_block(16, 1, StackId{0});
   const TraceFile file = t.read();
-  CHECK(file.stack(0) != nullptr);
+  CHECK(file.stack(StackId{0}) != nullptr);
   CHECK(file.blocks.size() == 1);
   CHECK(file.warnings.size() == 2);
 }
@@ -250,7 +250,7 @@ TEST_CASE("a record that was not finished is counted and skipped") {
   REQUIRE(pending != nullptr);
   write_stack(*t.writer, 0, {}, {1});
   CHECK(t.read().torn_records == 1);
-  CHECK(t.read().stack(0) != nullptr);
+  CHECK(t.read().stack(StackId{0}) != nullptr);
   Writer::commit_record(pending, static_cast<RecordType>(4000));
   CHECK(t.read().torn_records == 0);
 }

@@ -36,8 +36,8 @@ TEST_CASE("write a golden trace", "[.][write-golden]") {
   REQUIRE(to != nullptr);
   TemporaryTrace t;
   Writer& writer = *t.writer;
-  add_cuda(0x7000000000, 2 << 20, Kind::device, 0, 1);
-  add_cuda(0x5500000000, 4096, Kind::host_pinned, -1, 2);
+  add_cuda(0x7000000000, 2 << 20, Kind::device, 0, StackId{1});
+  add_cuda(0x5500000000, 4096, Kind::host_pinned, -1, StackId{2});
   ledger::start_history();
   writer.note("hostname", "golden");
   ModuleRecord module{};
@@ -60,7 +60,8 @@ TEST_CASE("write a golden trace", "[.][write-golden]") {
     struct {
       StackRecord fixed;
       std::uint64_t words[3];
-    } stack{{id, 1, 2, 0, 0, 0}, {python_frame_bit | entry_bit | 20 + id, 0x7f0000000100u + id, 0x7f0000000200u}};
+    } stack{{StackId{id}, 1, 2, 0, 0, 0},
+            {python_frame_bit | entry_bit | 20 + id, 0x7f0000000100u + id, 0x7f0000000200u}};
     writer.append(RecordType::stack, &stack, sizeof stack, nullptr, 0);
   }
   for (std::uint64_t i = 1; i <= 40; ++i) {
@@ -68,12 +69,12 @@ TEST_CASE("write a golden trace", "[.][write-golden]") {
     if (i % 4 != 0) remove_block(0x7000000000 + i * 512);
     if (i % 10 == 0) ledger::step();
   }
-  ledger::snapshot_oom(Layer::tensor, 0, 1ull << 40, 1234, 5678, 2);
+  ledger::snapshot_oom(Layer::tensor, 0, 1ull << 40, 1234, 5678, StackId{2});
   writer.note("memory_info", "[{\"device\": 0}]", 1);
   const ModuleGoneRecord gone{1};
   writer.append(RecordType::module_gone, &gone, sizeof gone, nullptr, 0);
   ledger::flush();
-  add_block(0x7100000000, 777, 1);  // these two wait
+  add_block(0x7100000000, 777, StackId{1});  // these two wait
   drop_block(0x7000000000 + 4 * 512);
   writer.finish(EndKind::exit, 0);
   // Without the zeros at the end, so that it is small: the reader tells that it was longer.

@@ -9,10 +9,10 @@
 #include <random>
 #include <thread>
 
-#include "interpose/ledger/history.hpp"
 #include "contract/history_codec.hpp"
 #include "contract/history_reader.hpp"
 #include "contract/replay.hpp"
+#include "interpose/ledger/history.hpp"
 #include "temporary_trace.hpp"
 
 using namespace vramtrack;
@@ -189,7 +189,7 @@ TEST_CASE("a repeated training step costs less than two bytes an event") {
   for (int step = 0; step < 300; ++step) {
     for (std::size_t i = 0; i < ops.size(); ++i) {
       if (i >= 7) remove_block(ops[i - 7].address + 512);
-      add_block(ops[i].address + 512, ops[i].bytes, ops[i].stack);
+      add_block(ops[i].address + 512, ops[i].bytes, StackId{ops[i].stack});
     }
     for (std::size_t i = ops.size() - 7; i < ops.size(); ++i) remove_block(ops[i].address + 512);
     ledger::step();
@@ -238,7 +238,7 @@ TEST_CASE("a killed process loses at most the unflushed tail of its history") {
     set_active(writer);
     ledger::start_history();
     for (std::uint64_t i = 1;; ++i) {
-      add_block(i << 9, i, 1);
+      add_block(i << 9, i, StackId{1});
       if (i > 10) remove_block((i - 10) << 9);
       made.store(i);
       // However slow the machine: never more waiting than the history's thread has had the time to take.
@@ -300,7 +300,7 @@ TEST_CASE("threads on several devices: the history is complete and ordered") {
     workers.emplace_back([w] {
       for (std::uint64_t i = 1; i <= 20'000; ++i) {
         const std::uint64_t address = (static_cast<std::uint64_t>(w) << 40) + (i << 9);
-        add_block(address, 512, 1, static_cast<std::int16_t>(w % 2));
+        add_block(address, 512, StackId{1}, static_cast<std::int16_t>(w % 2));
         remove_block(address, static_cast<std::int16_t>(w % 2));
         if (i % 5000 == 0) ledger::flush();
       }

@@ -76,7 +76,7 @@ TEST_CASE("equal addresses of different address spaces are different things") {
   add_cuda(64, 4, Kind::vmm);
   add_cuda(64, 8, Kind::host_pinned, -1);
   add_block(64, 16);
-  add_block(64, 32, 0, 1);
+  add_block(64, 32, StackId{0}, 1);
   CHECK(t.read().blocks.size() == 6);
   CHECK(t.read().header.losses.replaced_blocks == 0);
   CHECK(ledger::live_bytes_of(Layer::cuda, 0, Kind::vmm, 64) == 4);
@@ -90,8 +90,8 @@ TEST_CASE("equal addresses of different address spaces are different things") {
 
 TEST_CASE("an address that is allocated while live replaces its block") {
   TemporaryTrace t;
-  add_block(64, 100, 1);
-  add_block(64, 30, 2);
+  add_block(64, 100, StackId{1});
+  add_block(64, 30, StackId{2});
   const TraceFile file = t.read();
   REQUIRE(file.blocks.size() == 1);
   CHECK(file.blocks[0].bytes == 30);
@@ -105,8 +105,8 @@ TEST_CASE("null pointers and impossible devices do no harm") {
   add_block(0, 100);
   CHECK_FALSE(remove_block(0));
   CHECK(t.read().header.losses.unknown_frees == 0);
-  add_block(64, 100, 0, 500);
-  add_block(64, 100, 0, -3);
+  add_block(64, 100, StackId{0}, 500);
+  add_block(64, 100, StackId{0}, -3);
   add_cuda(64, 100, Kind::device, 500);
   add_cuda(64, 100, static_cast<Kind>(99));
   CHECK(t.read().header.losses.dropped_events == 4);
@@ -122,7 +122,7 @@ TEST_CASE("a device reset frees the device's cuda layer only") {
   TemporaryTrace t;
   for (std::uint64_t i = 1; i <= 200; ++i) {
     add_cuda(i << 12, 10, Kind::device, static_cast<std::int16_t>(i % 2));
-    add_block(i << 12, 10, 0, static_cast<std::int16_t>(i % 2));
+    add_block(i << 12, 10, StackId{0}, static_cast<std::int16_t>(i % 2));
   }
   ledger::remove_device(1);
   const TraceFile file = t.read();
@@ -138,8 +138,8 @@ TEST_CASE("only the first out-of-memory events are kept whole") {
   TemporaryTrace t;
   for (std::uint64_t i = 1; i <= 3000; ++i) add_block(i << 9, i);
   for (std::uint32_t n = 1; n <= max_oom_snapshots; ++n)
-    REQUIRE(ledger::snapshot_oom(Layer::tensor, 0, n, 0, 0, 3) == n);
-  CHECK(ledger::snapshot_oom(Layer::tensor, 0, 1, 0, 0, 3) == 0);
+    REQUIRE(ledger::snapshot_oom(Layer::tensor, 0, n, 0, 0, StackId{3}) == n);
+  CHECK(ledger::snapshot_oom(Layer::tensor, 0, 1, 0, 0, StackId{3}) == 0);
   const TraceFile file = t.read();
   REQUIRE(file.ooms.size() == max_oom_snapshots);
   std::uint64_t sum = 0;

@@ -83,8 +83,8 @@ TEST_CASE("an event that was being booked when the process died counts once") {
   REQUIRE(pending.written == 2);
   REQUIRE(pending.booked == 2);
   PendingEvent& first = pending.events[2];
-  first = {1024, 24, 0, time, 0, no_stack, 0, 1};
-  pending.events[3] = {2048, 8, 0, time + 1, 0, no_stack, 0, 1};
+  first = {1024, 24, 0, time, StackId{0}, no_stack, 0, 1};
+  pending.events[3] = {2048, 8, 0, time + 1, StackId{0}, no_stack, 0, 1};
   pending.written = 4;
   booking = time - 1;
   TraceFile file = t.read();
@@ -102,7 +102,7 @@ TEST_CASE("an event that was being booked when the process died counts once") {
   CHECK(file.header.losses.unknown_frees == 0);
   CHECK(file.blocks.size() == 3);
   // A free whose allocation was booked in the same batch, without a block.
-  first = {4096, 100, 0, time, 0, no_stack, 0, 1};
+  first = {4096, 100, 0, time, StackId{0}, no_stack, 0, 1};
   pending.events[3] = {4096, 0, 0, time + 1, no_stack, no_stack, 0, 1};
   booking = time;
   file = t.read();
@@ -163,7 +163,7 @@ TEST_CASE("an event whose thread was held up after reading the clock is not lost
   // It comes with a time before that of the last event that was booked.
   ledger::Ring& ring = *ledger::g_shards[1].rings;
   Pending& pending = *ring.pending;
-  pending.events[2] = {2048, 8, 0, 1, 0, no_stack, 0, 1};
+  pending.events[2] = {2048, 8, 0, 1, StackId{0}, no_stack, 0, 1};
   pending.written = 3;
   CHECK(t.read().account(Layer::tensor, 0, Kind::all)->live_bytes == 132);
   ledger::flush();
@@ -209,7 +209,8 @@ TEST_CASE("a process killed at any moment leaves what had happened until then") 
   std::uint64_t events = 0;
   for (int round = 0; round < 150; ++round) {
     new (shared) Shared{};
-    const std::string path = folder.file("killed-" + std::to_string(round) + ".vtrace");  // another process's is not replaced
+    const std::string path =
+        folder.file("killed-" + std::to_string(round) + ".vtrace");  // another process's is not replaced
     const pid_t child = ::fork();
     if (child == 0) {
       set_active(Writer::create(path.c_str(), 0));

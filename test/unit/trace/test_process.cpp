@@ -128,7 +128,7 @@ TEST_CASE("a process killed in the middle of writing leaves a whole trace") {
           } else {
             drop_block(other);
             add_block((base + 9999) << 9, 1024, static_cast<StackId>(i % 5));
-            if (i % 3 == 0) add_block((base + 9998) << 9, 512, 1);
+            if (i % 3 == 0) add_block((base + 9998) << 9, 512, StackId{1});
             drop_block((base + 9999) << 9);
             if (i % 3 == 0) drop_block((base + 9998) << 9);
           }
@@ -183,7 +183,7 @@ TEST_CASE("a full disk costs counted losses and one line, never a signal") {
       }
       ledger::snapshot_oom(Layer::tensor, 0, 1, 2, 3, no_stack);
       for (std::uint64_t i = 1; i <= 100'000; ++i) remove_block(i << 9);
-      for (std::uint64_t i = 1; i <= 100; ++i) add_block(i << 9, 512, 1);  // freed slots serve again
+      for (std::uint64_t i = 1; i <= 100; ++i) add_block(i << 9, 512, StackId{1});  // freed slots serve again
       return true;
     }));
   });
