@@ -272,7 +272,7 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   finding.evidence["freeable_bytes"] = main->retained_bytes;
   if (!known.fix.empty())
     finding.fix = known.fix;
-  else if (2 * main->retained_bytes >= oom.live_bytes && seen.smaller_device == 0)
+  else if ((2 * main->retained_bytes >= oom.live_bytes || main->verdict == "growing") && seen.smaller_device == 0)
     finding.fix = let_hold_less(*main, *finding.variable, seen.trains) + (seen.in_pieces ? finding.fix : "");
   if (finding.fix.ends_with(' ')) finding.fix.pop_back();
 }

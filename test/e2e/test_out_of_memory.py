@@ -126,6 +126,19 @@ for rows in (256, 512, 1024, 2048):
         optimizer.step()
         optimizer.zero_grad()
 """
+OUTPUTS = """
+import torch
+model = torch.nn.Sequential(*[torch.nn.Linear(1024, 1024, bias=False) for _ in range(16)]).cuda()
+optimizer = torch.optim.Adam(model.parameters())
+x = torch.randn(256, 1024, device="cuda")
+outputs = []
+while True:
+    output = model(x)
+    output.square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    outputs.append(output.detach())
+"""
 MANY = """
 import torch
 kept = torch.empty(60 << 20, dtype=torch.uint8, device="cuda")
@@ -212,6 +225,12 @@ def test_what_a_running_function_holds_is_named_by_its_variable(of_the_moment):
     """Not by the function, nor by the arguments of the calls below it; and a list that one pass fills is no leak."""
     _, finding = of_the_moment(KEYS_AND_VALUES, "350MiB")
     assert finding["variable"] in ("before", "after") and "Also held by `Module" not in finding["message"], finding
+
+
+def test_what_grows_comes_first_however_little_it_is(of_the_moment):
+    oom, finding = of_the_moment(OUTPUTS, "600MiB")
+    assert finding["variable"] == "outputs" and finding["fix"].startswith("Let `outputs` hold less:"), finding
+    assert 3 * finding["evidence"]["freeable_bytes"] < oom["live_bytes"]
 
 
 def test_an_object_is_named_whole(of_the_moment):

@@ -24,7 +24,7 @@ struct HistoryTrace : TemporaryTrace {
       const std::uint64_t address = (1 + random() % 3000) << 9;
       if (!remove_block(address, device)) {
         const auto stack = static_cast<StackId>(random() % stacks);
-        add_block(address, (1 + stack) * 512, stack, device);
+        add_block(address, (1 + number_of(stack)) * 512, stack, device);
       }
       if (i % 200 == 199) ledger::step();
     }
