@@ -14,16 +14,17 @@ FOUND = interpreters()
 
 
 @pytest.mark.parametrize("version", list(FOUND))
-def test_gradients_are_not_read_while_they_change(version):
+def test_gradients_and_graphs_are_not_read_while_they_change(version):
     done = subprocess.run([FOUND[version], str(CHECK), str(THREADS)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
     assert answers.pop("alone") and answers.pop("after")
     has_gil = answers.pop("has_gil")
     assert has_gil != version.endswith("t")
-    safe = {"reads"} if has_gil else set()
+    cases = ["assigns", "assigns_deeper", "deletes", "by_call", "reads", "backward"]
+    safe = {"reads"} | {"saved while " + case for case in cases[:-1]} if has_gil else set()
     assert {case for case, answer in answers.items() if answer} == safe
-    assert len(answers) == 6
+    assert set(answers) == {*cases, *("saved while " + case for case in cases)}
 
 
 DYING = """
@@ -55,6 +56,38 @@ def test_a_dying_gradient_is_left_alone(traced):
     named = {block["tensor"]["name"]: block["tensor"] for block in run.report()["allocations"] if block["tensor"]}
     assert "model.weight" in named
     assert not [name for name, tensor in named.items() if tensor["role"] == "gradient"], named
+
+
+PASSING = """
+import os, sys, threading, torch
+inside, never = threading.Event(), threading.Event()
+
+class Stop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        inside.set()
+        never.wait()
+
+weight = torch.randn(256, 256, device="cuda", requires_grad=True)
+loss = Stop.apply((weight * 2).exp()).sum()
+if os.environ.get("PASSES"):
+    threading.Thread(target=loss.backward, daemon=True).start()
+    inside.wait(60)
+sys.exit(5)
+"""
+
+
+@pytest.mark.parametrize("passes", [False, True], ids=["waits", "passes"])
+def test_a_graph_that_a_pass_goes_through_is_not_read(traced, passes):
+    """The pass frees what each node saved, in a thread that does not ask for the GIL: reading it may crash."""
+    run = traced(PASSING, env={"PASSES": "1"} if passes else {})
+    assert run.code == 5, run.stderr
+    roles = {block["tensor"]["role"] for block in run.report()["allocations"] if block["tensor"]}
+    assert ("saved_for_backward" in roles) == (not passes), roles
 
 
 TRAINING = """

@@ -17,7 +17,7 @@ from .frames import real_gc
 from .graph import saved_names, sequence_number
 from .process import ours, process
 from .tensors import Access, dtype_name, guard
-from .threads import has_gil
+from .threads import has_gil, saved_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Facts(FrameFacts):
             self.edges.append((node, variable, native.EDGE_variable, 0, 0))
             self._add_tensor(variable, own)
             return
-        for name in saved_names(node, kind):
+        for name in saved_names(node, kind) if saved_readable() else ():
             try:
                 value = getattr(node, name)
                 for one in value if type(value) is tuple else (value,):

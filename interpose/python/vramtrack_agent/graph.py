@@ -6,6 +6,7 @@ from __future__ import annotations
 from . import native
 from .process import ours
 from .tensors import dtype_name
+from .threads import saved_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def walk_graph(access: Access, starts: list[Any], limit: int, saved: bool = Fals
             number = sequence_number(node)
             if number is not None and number < _TOP_SEQUENCE:
                 span.steps.add(native.step_of(number))
-            if kind in _FUSED_RNN:
+            readable = (saved or kind in _FUSED_RNN) and saved_readable()
+            if readable and kind in _FUSED_RNN:
                 _measure_sequence(access, node, span)
-            if saved:
+            if readable and saved:
                 _collect_saved(access, node, kind, span)
         for following, _ in node.next_functions:
             if following is None:

@@ -1,7 +1,7 @@
 # What other threads may be in the middle of while the agent looks. Most of torch's objects only change under the GIL, so
 # a thread that the agent interrupted left them whole. A gradient does not: assigning `.grad` destroys the old one before
 # it is unlinked, and that destruction gives the GIL away (whoever reads `.grad` then gets a dead object: a crash); and
-# the backward pass assigns gradients without the GIL.
+# the backward pass assigns gradients, and frees what the nodes had saved for it, without the GIL.
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ def _assigns_attribute(frame: FrameType, _stores: list[int] = []) -> bool:
 
 def gradients_readable() -> bool:
     """Whether `.grad` of a tensor on a device can be read now. Asked for each one: reading may let other threads run."""
+    return _readable(_SETS | _CALLS | _BACKWARD)
+
+
+def saved_readable() -> bool:
+    """The same of what a node of a graph has saved for backward. Asked for each node."""
+    return _readable(_BACKWARD)
+
+
+def _readable(unsafe: int) -> bool:
+    """Whether no other thread is in the middle of one of these."""
     import _thread
 
     mine = _thread.get_ident()
@@ -63,7 +73,7 @@ def gradients_readable() -> bool:
     for frame in others.values():
         running = False
         while frame is not None:
-            use = _grad_use(frame.f_code)
+            use = _grad_use(frame.f_code) & unsafe
             if use & _CALLS or (use & _SETS and _assigns_attribute(frame)):
                 return False
             running = running or bool(use & _BACKWARD)

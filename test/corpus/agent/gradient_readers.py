@@ -1,4 +1,5 @@
-"""When the agent may read a gradient. Usage: gradient_readers.py THREADS.PY. Prints {case: answer} as JSON.
+"""When the agent may read a gradient, and what a graph saved. Usage: gradient_readers.py THREADS.PY. Prints {case: answer}
+and {"saved while " + case: answer} as JSON.
 
 Another thread stands still in the middle of an access to `.grad`, which a property holds up as torch's destructor of the
 old gradient does."""
@@ -12,6 +13,7 @@ import weakref
 space = {}
 exec(compile(open(sys.argv[1]).read(), "<vramtrack threads>", "exec"), space)
 readable = space["gradients_readable"]
+saved_readable = space["saved_readable"]
 
 
 class Parameter:
@@ -66,6 +68,7 @@ def kept_alive():
     def ask():
         local = Local()
         readable()
+        saved_readable()
         return weakref.ref(local)
 
     return ask()() is not None
@@ -80,6 +83,7 @@ def main():
         thread.start()
         p.inside.wait()
         answers[case.__name__] = readable()
+        answers["saved while " + case.__name__] = saved_readable()
         assert not kept_alive()
         p.go_on.set()
         thread.join()
