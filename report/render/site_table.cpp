@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "report/render/terminal_text.hpp"
@@ -206,16 +207,18 @@ std::vector<TableRow> table_rows(const Report& report, const TextOptions& option
     if (shown && is_main_layer(report, site) && matches(report, site, options.filter)) sites.push_back(&site);
   }
 
-  // Which device is said where there are several.
-  const bool several = std::any_of(sites.begin(), sites.end(),
-                                   [&](const SiteReport* site) { return site->device != sites.front()->device; });
+  // Which device is said where there are several. Host memory has a kind that says it, but not a group of sites.
+  std::set<int> devices;
+  for (const SiteReport* site : sites) devices.insert(site->device);
+  const bool several = devices.size() > 1;
+  const bool several_gpus = devices.size() > (devices.contains(-1) ? 2u : 1u);
   std::vector<TableRow> rows;
   if (options.group_by.empty() || options.group_by == "site") {
     const auto tensors = summarise_tensors(report);
     std::unordered_map<std::string, std::size_t> known;
     for (const SiteReport* site : sites) {
       const auto found = tensors.find(site->id);
-      TableRow row = site_row(report, *site, found == tensors.end() ? nullptr : &found->second, several);
+      TableRow row = site_row(report, *site, found == tensors.end() ? nullptr : &found->second, several_gpus);
       // Several sites below one line of the user's code (an allocation in each operator that it calls) are one row:
       // the report itself keeps them apart.
       std::string key = site->layer + '\0' + site->kind + '\0' + std::to_string(site->device) + '\0' + site->owner +

@@ -73,10 +73,16 @@ void write_findings(const TextPage& page) {
   if (remarks.empty()) return;
   page.out << '\n' << page.styled(style::bold, "Good to know") << '\n';
   for (const Finding* finding : remarks) {
-    if (finding->code == "workspace")  // it is always there: one line
-      page.write_wrapped(finding->code + "  " + finding->title, 2);
-    else
+    if (finding->code != "workspace") {
       write_finding(page, *finding);
+      continue;
+    }
+    // It is always there: one line.
+    const std::size_t used = 2 + finding->code.size() + 2;
+    std::vector<std::string> lines = wrapped(utf8::printable(finding->title), page.width - used);
+    page.out << "  " << page.styled(severity_style(finding->severity), finding->code) << "  " << lines.front() << '\n';
+    lines.erase(lines.begin());
+    page.write_lines(lines, used);
   }
 }
 
