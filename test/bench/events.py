@@ -4,7 +4,6 @@ bench.py --events starts it; by itself it is the measured process:  events.py LI
 """
 
 import ctypes
-import functools
 import json
 import os
 import pathlib

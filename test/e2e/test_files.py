@@ -3,7 +3,6 @@ the output folder or the current one must not make us run, read, overwrite or wa
 
 import json
 import os
-import pwd
 import re
 import shutil
 import socket

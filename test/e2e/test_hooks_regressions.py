@@ -1,7 +1,6 @@
 """What other interposers broke (HAMi-core's issues, torch_memory_saver, cuda-rt-hook), as regression tests of ours: in each
 mode of test/corpus/doors/regressions.cpp the program prints the same with and without vramtrack."""
 
-import os
 import re
 import subprocess
 

@@ -2,9 +2,7 @@
 
 import json
 import os
-import pathlib
 import subprocess
-import sys
 
 import pytest
 from conftest import BUILD, PYTHON, ROOT, VRAMTRACK

@@ -1,11 +1,9 @@
 """The launcher: exit codes, signals, streams, and programs that cannot be traced."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
