@@ -330,6 +330,19 @@ TEST_CASE("another library's memory is told as before") {
   report.ledger[0].owners.push_back({"nccl", Bytes{200} << 20});
   add_site(report, "cuda", "nccl", Bytes{200} << 20, 4, {"ncclCommInitRank"});
   CHECK(codes(report) == std::vector<std::string>{"library-memory", "workspace"});
+  CHECK(findings::find_all(report)[0].fix.find("destroy_process_group") != std::string::npos);
+}
+
+TEST_CASE("JAX is the program's framework, unless PyTorch is") {
+  for (const bool beside_torch : {true, false}) {
+    Report report = h100_training();
+    if (!beside_torch) std::erase_if(report.sites, [](const SiteReport& site) { return site.layer == "tensor"; });
+    report.ledger[0].owners.push_back({"jax", Bytes{60} << 30});
+    const auto found = findings::find_all(report);
+    const auto told = std::ranges::find(found, std::string("library-memory"), &Finding::code);
+    REQUIRE((told != found.end()) == beside_torch);
+    if (beside_torch) CHECK(told->fix.find("XLA_PYTHON_CLIENT_PREALLOCATE") != std::string::npos);
+  }
 }
 
 TEST_CASE("a long sequence in one call of cuDNN is told by its graph node") {

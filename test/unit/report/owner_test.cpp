@@ -28,6 +28,8 @@ TEST_CASE("libraries by file name or folder") {
       {packages + "jaxlib/xla_extension.so", "jax"},
       {packages + "jax_plugins/xla_cuda12/xla_cuda_plugin.so", "jax"},
       {packages + "tensorflow/libtensorflow_cc.so.2", "tensorflow"},
+      {packages + "faiss/_swigfaiss.cpython-311-x86_64-linux-gnu.so", "faiss"},
+      {packages + "llama_cpp/lib/libggml-cuda.so", "llama.cpp"},
       {packages + "cuda/bindings/_bindings/cydriver.cpython-311-x86_64-linux-gnu.so", "cuda-bindings"},
       {"/usr/lib/x86_64-linux-gnu/libcuda.so.1", ""},
       {"/usr/lib/x86_64-linux-gnu/libstdc++.so.6", ""},
