@@ -10,31 +10,28 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
-    from typing import Any
 
 _SETS = 1  # may assign `.grad` by a statement
 _CALLS = 2  # may assign it through a call: setattr(p, "grad", None)
 _BACKWARD = 4  # runs the backward pass
-_uses: dict[Any, Any] = {}  # code object -> the above; bounded, cleared when full
+_uses: dict[int, tuple[int, CodeType]] = {}  # id of a code object -> the above, and the object, whose hash is slow to make
 
 
 def has_gil() -> bool:
     return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
-def _grad_use(code: CodeType) -> int:
-    use = _uses.get(code)
-    if use is None:
-        if len(_uses) > 2000:
-            _uses.clear()
-        names = code.co_names
-        use = _SETS if "grad" in names else 0
-        if "grad" in code.co_consts:
-            use |= _CALLS
-        if "run_backward" in names or "_engine_run_backward" in names:
-            use |= _BACKWARD
-        _uses[code] = use
-    return use
+def _learn(code: CodeType) -> tuple[int, CodeType]:
+    if len(_uses) > 2000:
+        _uses.clear()
+    names = code.co_names
+    use = _SETS if "grad" in names else 0
+    if "grad" in code.co_consts:
+        use |= _CALLS
+    if "run_backward" in names or "_engine_run_backward" in names:
+        use |= _BACKWARD
+    _uses[id(code)] = use, code
+    return use, code
 
 
 def _assigns_attribute(frame: FrameType, _stores: list[int] = []) -> bool:
@@ -68,12 +65,13 @@ def _readable(unsafe: int) -> bool:
         return True
     if not has_gil():
         return False
-    backward = 0
+    backward, known = 0, _uses.get
     frame: FrameType | None
     for frame in others.values():
         running = False
         while frame is not None:
-            use = _grad_use(frame.f_code) & unsafe
+            code = frame.f_code
+            use = (known(id(code)) or _learn(code))[0] & unsafe
             if use & _CALLS or (use & _SETS and _assigns_attribute(frame)):
                 return False
             running = running or bool(use & _BACKWARD)
