@@ -220,6 +220,13 @@ bool tell_added_losses(const OomReport& oom, const OomCase& seen, Finding& findi
   return true;
 }
 
+void tell_pass(const OomCase& seen, const HolderReport& pass, Finding& finding) {
+  finding.message += " The pass that was running had saved " + human_bytes(pass.retained_bytes) + " in " +
+                     plural(pass.blocks, "block") + " for its backward pass by then.";
+  if (!seen.evaluation.empty()) finding.message += " But " + seen.evaluation + ".";
+  finding.fix = (seen.in_pieces ? finding.fix + " If that is not enough: " : std::string()) + advice_for_pass(seen);
+}
+
 /// Names the holder whose memory can be had back.
 void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen, Finding& finding) {
   const HolderMoment& moment = report.holders;
@@ -233,16 +240,16 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   finding.evidence["holders"] = std::move(holders);
   if (tell_added_losses(oom, seen, finding)) return;
   const std::optional<HolderReport> main = main_holder(moment);
-  if (!main || 20 * main->retained_bytes < oom.live_bytes) return;
-  // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
-  if (main->kind == "library" && 5 * main->retained_bytes < oom.live_bytes) return;
-  if (is_running_pass(report, seen, *main)) {
-    finding.message += " The pass that was running had saved " + human_bytes(main->retained_bytes) + " in " +
-                       plural(main->blocks, "block") + " for its backward pass by then.";
-    if (!seen.evaluation.empty()) finding.message += " But " + seen.evaluation + ".";
-    finding.fix = (seen.in_pieces ? finding.fix + " If that is not enough: " : std::string()) + advice_for_pass(seen);
+  if (!main || 20 * main->retained_bytes < oom.live_bytes) {
+    // The variables of a module's call that runs within itself are several, none of which can be named.
+    for (const HolderReport& row : moment.rows)
+      if (2 * row.retained_bytes >= oom.live_bytes && is_running_pass(report, seen, row))
+        return tell_pass(seen, row, finding);
     return;
   }
+  // A call's own working lists, such as those of an optimizer's first step: nothing that the program could let go.
+  if (main->kind == "library" && 5 * main->retained_bytes < oom.live_bytes) return;
+  if (is_running_pass(report, seen, *main)) return tell_pass(seen, *main, finding);
   const std::size_t local = main->path.find(" local ");
   if (main->kind == "library" && local != std::string::npos) {  // an argument of a call: no variable of the user's
     finding.message += " " + main->path.substr(0, local) + ", which was running, had " +

@@ -250,6 +250,41 @@ bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQ
   return false;
 }
 
+/// What commas separate, brackets left whole.
+std::vector<Tokens> elements(const Tokens& tokens) {
+  std::vector<Tokens> found(1);
+  int depth = 0;
+  for (const std::string_view token : tokens) {
+    if (token == "(" || token == "[" || token == "{") ++depth;
+    if (token == ")" || token == "]" || token == "}") --depth;
+    if (token == "," && depth == 0)
+      found.emplace_back();
+    else
+      found.back().push_back(token);
+  }
+  return found;
+}
+
+/// Whether a statement gives the name another value (`x = x + y`), which within a function is a variable of its own.
+bool rebinds(const Statement& statement, std::string_view name) {
+  const Tokens& tokens = statement.tokens;
+  const auto end = std::ranges::find(tokens, std::string_view("="));
+  if (end == tokens.end()) return false;
+  const std::vector<Tokens> targets = elements({tokens.begin(), end});
+  return std::ranges::find(targets, Tokens{name}) != targets.end();
+}
+
+/// Whether the function that begins at `head` says that it means the variable outside.
+bool declares(const std::vector<Statement>& all, std::size_t head, std::string_view name) {
+  const auto [first, last] = body_of(all, head);
+  return std::any_of(all.begin() + static_cast<std::ptrdiff_t>(first), all.begin() + static_cast<std::ptrdiff_t>(last),
+                     [name](const Statement& statement) {
+                       const Tokens& tokens = statement.tokens;
+                       return (tokens[0] == "global" || tokens[0] == "nonlocal") &&
+                              std::ranges::find(tokens, name) != tokens.end();
+                     });
+}
+
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
                   const StoreQuestion& question) {
   StoreLine found;
@@ -258,6 +293,8 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   for (std::size_t i = scope.first; i < scope.second; ++i) {
     bool takes = false;
     const std::size_t function = function_of(all, i);
+    const bool within = question.of_class.empty() && function < all.size() && function >= scope.first;
+    if (within && rebinds(all[i], question.name) && !declares(all, function, question.name)) continue;
     // A decorated function that holds memory is a cache: it grows by being called.
     const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
     const int here = cache ? 4 : score(all[i], question, takes);
@@ -281,21 +318,6 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   return found;
 }
 
-/// What commas separate, brackets left whole.
-std::vector<Tokens> elements(const Tokens& tokens) {
-  std::vector<Tokens> found(1);
-  int depth = 0;
-  for (const std::string_view token : tokens) {
-    if (token == "(" || token == "[" || token == "{") ++depth;
-    if (token == ")" || token == "]" || token == "}") --depth;
-    if (token == "," && depth == 0)
-      found.emplace_back();
-    else
-      found.back().push_back(token);
-  }
-  return found;
-}
-
 /// The statement that begins at a line or last before it, or nullptr.
 const Statement* statement_at(const std::vector<Statement>& all, int line) {
   const Statement* found = nullptr;
@@ -309,7 +331,20 @@ const Statement* statement_at(const std::vector<Statement>& all, int line) {
 bool statement_names(std::string_view source, int line, std::string_view name) {
   const std::vector<Statement> all = read_statements(source);
   const Statement* const found = statement_at(all, line);
-  return found == nullptr || std::find(found->tokens.begin(), found->tokens.end(), name) != found->tokens.end();
+  const auto names = [name](const Statement& statement) {
+    return std::ranges::find(statement.tokens, name) != statement.tokens.end();
+  };
+  if (found == nullptr || names(*found)) return true;
+  int indent = found->indent;
+  for (std::size_t i = static_cast<std::size_t>(found - all.data()); i-- > 0;) {
+    if (all[i].indent >= indent) continue;
+    indent = all[i].indent;
+    const Tokens& tokens = all[i].tokens;
+    const std::string_view word = tokens[tokens[0] == "async" && tokens.size() > 1 ? 1 : 0];
+    if (word == "def" || word == "class") break;
+    if ((word == "for" || word == "with") && names(all[i])) return true;
+  }
+  return false;
 }
 
 Returned returned_at(std::string_view source, int line, std::string_view variable) {

@@ -246,6 +246,9 @@ for step in range(10):
     loss = step * 2
     total = total + loss
     history.append(loss)
+def forward(loss):
+    loss = loss + 1
+    return loss
 """
 
 

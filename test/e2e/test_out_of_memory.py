@@ -139,6 +139,56 @@ while True:
     optimizer.zero_grad()
     outputs.append(output.detach())
 """
+LENGTHS = """
+import torch
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.given, self.out = nn.Linear(256, 768), nn.Linear(256, 256)
+
+    def forward(self, x):
+        query, key, value = (part.unflatten(2, (8, 32)).transpose(1, 2) for part in self.given(x).chunk(3, -1))
+        weights = (query @ key.transpose(2, 3) / 6).softmax(-1)
+        return self.out((weights @ value).transpose(1, 2).flatten(2))
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention, self.norm, self.up, self.down = Attention(), nn.LayerNorm(256), nn.Linear(256, 1024), nn.Linear(1024, 256)
+
+    def forward(self, x):
+        x = x + self.attention(self.norm(x))
+        return x + self.down(self.up(x).relu())
+
+model = nn.Sequential(*[Block() for _ in range(6)]).cuda()
+optimizer = torch.optim.AdamW(model.parameters())
+for length in (128, 256, 512, 1024):
+    x = torch.randn(4, length, 256, device="cuda")
+    model(x).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+BATCHES = """
+import torch
+from torch import nn
+
+class Data:
+    def __init__(self):
+        self.batches = [torch.randn(256, 3, 64, 64, device="cuda") for _ in range(40)]
+
+    def __iter__(self):
+        return iter(self.batches)
+
+def main():
+    data = Data()
+    model = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10)).cuda()
+    for x in data:
+        model(x).sum().backward()
+
+main()
+"""
 MANY = """
 import torch
 kept = torch.empty(60 << 20, dtype=torch.uint8, device="cuda")
@@ -160,7 +210,7 @@ def of_the_moment(traced):
         [path] = done.out.glob("*.oom-1.json")
         report = json.loads(path.read_text())
         [finding] = [f for f in report["findings"] if f["code"] == "out-of-memory"]
-        return report["ooms"][0], finding
+        return {**report["ooms"][0], "report": report}, finding
 
     return run
 
@@ -183,6 +233,20 @@ def test_a_pass_that_does_not_fit_is_nobodys_variable(of_the_moment):
     assert finding["variable"] is None and "The pass that was running had saved" in finding["message"], finding["message"]
     assert "checkpoint" in finding["fix"] and "smaller batch" in finding["fix"]
     assert finding["evidence"]["shares"]["graphs"] > oom["live_bytes"] / 2
+
+
+def test_a_call_within_a_call_of_its_own_kind(of_the_moment):
+    """Several variables of one name have what the pass saved; and the input is no leak for being longer than the last."""
+    oom, finding = of_the_moment(LENGTHS, "1GiB")
+    assert "The pass that was running had saved" in finding["message"] and "checkpoint" in finding["fix"], finding
+    assert [f["code"] for f in oom["report"]["findings"] if f["severity"] != "info"] == ["out-of-memory"]
+
+
+def test_what_a_loop_goes_through_is_no_dead_local(of_the_moment):
+    """Its iterator holds the batches, whatever becomes of the variable."""
+    oom, finding = of_the_moment(BATCHES, "1100MiB")
+    assert finding["variable"] in ("data", "data.batches"), finding
+    assert "dead-local" not in [f["code"] for f in oom["report"]["findings"]], oom["report"]["findings"]
 
 
 def test_a_model_that_fills_the_device_alone(of_the_moment):

@@ -348,11 +348,23 @@ def _adds_to(node: ast.AST, name: str, key: Any) -> bool:
     return _last_name(node) == name and not _other_key(node, key)
 
 
+def _elsewhere(scope: ast.AST, name: str) -> set[int]:
+    """Ids of the nodes within functions of `scope` for which a plain `name = ...` sets a variable of their own."""
+    inside: set[int] = set()
+    for node in ast.walk(scope):
+        if node is scope or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        parts = list(ast.walk(node))
+        if not any(isinstance(part, (ast.Global, ast.Nonlocal)) and name in part.names for part in parts):
+            inside.update(map(id, parts))
+    return inside
+
+
 def _best_in(scope: ast.AST, name: str, key: Any, in_place: bool = False) -> tuple[float, int]:
     """(score, line) of the statement of `scope` that most likely makes `name` grow. `in_place`: only statements that
     change the object itself count."""
     best: tuple[float, int] = (0, 0)
-    loops = set()
+    loops, elsewhere = set(), _elsewhere(scope, name)
     for node in ast.walk(scope):
         if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
             for inner in ast.walk(node):
@@ -365,6 +377,8 @@ def _best_in(scope: ast.AST, name: str, key: Any, in_place: bool = False) -> tup
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
                 for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+                    if isinstance(part, ast.Name) and id(part) in elsewhere:
+                        continue
                     if _last_name(part) == name and not _other_key(part, key):
                         if isinstance(part, ast.Subscript):
                             score = max(score, 4)

@@ -163,6 +163,38 @@ kept[0] = train(3)
   CHECK_FALSE(statement_names(made, 12, "train"));
 }
 
+TEST_CASE("a loop and a context hold what they were given") {
+  constexpr std::string_view made = R"(def main():
+    rest = load()
+    for batch in data.batches:
+        with pool as memory:
+            step(batch)
+    def later():
+        step(rest)
+)";
+  for (const std::string_view name : {"data", "pool", "step"}) CHECK(statement_names(made, 5, name));
+  CHECK_FALSE(statement_names(made, 5, "rest"));
+  CHECK_FALSE(statement_names(made, 7, "data"));
+}
+
+TEST_CASE("a function's own variable is not the global of that name") {
+  constexpr std::string_view made = R"(def forward(x):
+    x = x + 1
+    return x
+
+def count():
+    global total
+    total = total + x
+
+for _ in range(3):
+    x = make()
+)";
+  CHECK(store_line(made, {"x", "", "", 0}).line == 10);
+  CHECK_FALSE(store_line(made, {"x", "", "", 0}).grows);
+  CHECK(store_line(made, {"total", "", "", 0}).line == 7);
+  CHECK(store_line(made, {"x", "", "forward", 1}).line == 2);
+}
+
 TEST_CASE("a decorated function that holds memory grows by being called") {
   constexpr std::string_view made =
       "class Encoder:\n    @cache\n    def encode(self):\n        return 1\n\n    def plain(self):\n        return 2\n";
