@@ -163,9 +163,29 @@ const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
   return found;
 }
 
+/// Whether what a holder keeps is cut out of something much larger, which it keeps, too.
+bool keeps_views(const HolderReport& row) { return row.shown_bytes != 0 && 4 * row.shown_bytes < row.retained_bytes; }
+
+std::string views_text(const HolderReport& row) {
+  return " The tensors are views: they show " + human_bytes(row.shown_bytes) +
+         " and keep all of what they are cut from.";
+}
+
+constexpr const char* views_fix = "Copy the part that is kept: `.clone()`, or `.cpu()`.";
+
+/// The most tensors that keep blocks of a site, or nullptr.
+const HolderReport* tensors_of_site(const Report& report, SiteId site) {
+  const HolderReport* found = nullptr;
+  for (const HolderReport& row : report.holders.rows)
+    if (row.shown_bytes != 0 && std::ranges::find(row.sites, site) != row.sites.end() &&
+        (found == nullptr || row.retained_bytes > found->retained_bytes))
+      found = &row;
+  return found;
+}
+
 /// What to do about a holder that nothing more is known of.
-std::string fix_for(const HolderReport& row, bool views) {
-  if (views) return "Copy the part that is kept: `.clone()`, or `.cpu()`.";
+std::string fix_for(const HolderReport& row) {
+  if (keeps_views(row)) return views_fix;
   if (row.blocks == 1 && row.type.ends_with("Tensor"))  // that becomes longer
     return "Let it have a fixed size: drop as much of it as comes in, or keep what is old in host memory (`.cpu()`).";
   if (row.elements > 1 && 2 * model_bytes(row.roles) > row.retained_bytes)
@@ -202,11 +222,8 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
                     row.evidence + "." + held_also(*grown.moment, row);
   const HolderReport& known = known_in(*grown.moment, row);
   if (!known.known.empty()) finding.message += " It is " + known.known + ".";
-  const bool views = row.shown_bytes != 0 && 4 * row.shown_bytes < row.retained_bytes;
-  if (views)
-    finding.message += " The tensors are views: they show " + human_bytes(row.shown_bytes) +
-                       " and keep all of what they are cut from.";
-  finding.fix = !known.fix.empty() ? known.fix : fix_for(row, views);
+  if (keeps_views(row)) finding.message += views_text(row);
+  finding.fix = !known.fix.empty() ? known.fix : fix_for(row);
   if (known.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
     finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},
@@ -376,6 +393,11 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
             ? "Find the object of a library or of C++ code that keeps them: release it, or give it a bound."
             : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
               "or a container of fixed size.";
+    const HolderReport* const row = tensors_of_site(report, site.id);
+    if (row != nullptr && keeps_views(*row)) {
+      finding.message += views_text(*row);
+      finding.fix = views_fix;
+    }
     found.push_back(std::move(finding));
     ++added;
   }

@@ -333,6 +333,24 @@ TEST_CASE("another library's memory is told as before") {
   CHECK(findings::find_all(report)[0].fix.find("destroy_process_group") != std::string::npos);
 }
 
+TEST_CASE("blocks of a growing site that views keep") {
+  Report report = h100_training();
+  SiteReport& site = add_site(report, "tensor", "torch", Bytes{64} << 20, 1, {"at::empty"});
+  site.verdict = "growing";
+  site.growth.bytes_per_step = 1 << 20;
+  HolderReport row;
+  row.sites = {site.id};
+  row.retained_bytes = Bytes{64} << 20;
+  for (const bool whole : {true, false}) {
+    row.shown_bytes = whole ? row.retained_bytes : row.retained_bytes / 8;
+    report.holders.rows = {row};
+    const auto found = findings::find_all(report);
+    REQUIRE(found[0].code == "growing-site");
+    CHECK((found[0].fix.find("`.clone()`") != std::string::npos) == !whole);
+    CHECK((found[0].message.find("they show 8.00 MiB") != std::string::npos) == !whole);
+  }
+}
+
 TEST_CASE("JAX is the program's framework, unless PyTorch is") {
   for (const bool beside_torch : {true, false}) {
     Report report = h100_training();
