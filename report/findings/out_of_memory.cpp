@@ -176,6 +176,9 @@ std::string let_hold_less(const HolderReport& row, const std::string& variable, 
   if (row.type.ends_with("Tensor"))
     return "Make " + name +
            " in parts (fewer rows at a time) or in a smaller type, or let go of it (`del`) once it is not needed. ";
+  if (row.elements > 1 && is_model_memory(row))
+    return "Let go of each model of " + name +
+           ", and of its optimizer, once its work is done, or keep its weights in host memory (`.cpu()`). ";
   static constexpr std::array<std::string_view, 7> containers{"list",  "dict",        "tuple",      "set",
                                                               "deque", "defaultdict", "OrderedDict"};
   const std::size_t dot = row.type.rfind('.');

@@ -11,20 +11,38 @@ namespace {
 
 constexpr std::size_t most_lines = 10, most_below = 3, most_depth = 2;
 
-std::string line_of(const HolderReport& row, std::size_t depth) {
+/// What others hold, too: letting go of the row alone returns so much less.
+struct Shared {
+  Bytes bytes = 0;
+  std::string by;  // one of them
+};
+using SharedByRow = std::map<HolderId, Shared>;
+
+std::string line_of(const HolderReport& row, const SharedByRow& shared, std::size_t depth) {
   std::string bytes = human_bytes(row.retained_bytes);
   bytes.insert(0, bytes.size() < 10 ? 10 - bytes.size() : 0, ' ');
   std::string text = bytes + "  " + std::string(2 * depth, ' ') + row.path;
   if (row.garbage && !row.cycle.empty()) text = bytes + "  " + std::string(2 * depth, ' ') + "a cycle: " + row.variable;
   text += "  (" + (row.type.empty() ? "" : row.type + ", ") + plural(row.blocks, "block") +
-          (row.verdict == "growing" ? ", growing" : "") + ")";
+          (row.verdict == "growing" ? ", growing" : "");
+  if (const auto part = shared.find(row.id); part != shared.end())
+    text += ", " + human_bytes(part->second.bytes) + " also held by " + part->second.by;
+  text += ")";
   if (row.file && row.line) text += "  " + std::string(file_name(*row.file)) + ":" + std::to_string(*row.line);
   return text;
 }
 
+/// An optimizer always holds the parameters of its model: not worth a word.
+bool is_shared_on_purpose(const HolderReport& row) {
+  Bytes of_model = 0;
+  for (const char* role : {"parameter", "buffer", "gradient"})
+    if (const auto at = row.roles.find(role); at != row.roles.end()) of_model += at->second;
+  return 2 * of_model > row.retained_bytes;
+}
+
 /// The rows, those of one name joined: a model has rows of its own for what others hold with it, too. A row's place is
 /// its id.
-std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
+std::vector<HolderReport> joined(const std::vector<HolderReport>& all, SharedByRow& shared) {
   std::vector<HolderReport> rows;
   std::vector<HolderId> place(all.size());  // by id
   std::map<std::pair<std::optional<HolderId>, std::string>, HolderId> known;
@@ -33,6 +51,12 @@ std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
     if (parent && *parent < place.size()) parent = place[*parent];
     const auto [at, added] = known.try_emplace({parent, row.path}, HolderId(rows.size()));
     if (row.id < place.size()) place[row.id] = at->second;
+    if (!row.parent && !row.also_held_by.empty() && !is_shared_on_purpose(row)) {
+      const auto by = std::ranges::find(all, row.also_held_by.front(), &HolderReport::id);
+      Shared& part = shared[at->second];
+      part.bytes += row.retained_bytes;
+      if (by != all.end() && part.by.empty()) part.by = by->path;
+    }
     if (added) {
       rows.push_back(row);
       rows.back().id = at->second;
@@ -41,12 +65,16 @@ std::vector<HolderReport> joined(const std::vector<HolderReport>& all) {
       join(rows[at->second], row);
     }
   }
+  std::erase_if(shared, [&](const auto& part) {
+    const Bytes all_of_it = rows[part.first].retained_bytes;  // by callers of the function, for one
+    return part.second.by.empty() || 20 * part.second.bytes < all_of_it || part.second.bytes == all_of_it;
+  });
   return rows;
 }
 
 /// Rows below `parent`, the most bytes first; those that only repeat what is above are passed over.
-void write_below(const TextPage& page, const std::vector<HolderReport>& rows, Bytes held, const HolderReport* parent,
-                 std::size_t depth, std::size_t& lines) {
+void write_below(const TextPage& page, const std::vector<HolderReport>& rows, const SharedByRow& shared, Bytes held,
+                 const HolderReport* parent, std::size_t depth, std::size_t& lines) {
   std::vector<const HolderReport*> below;
   for (const HolderReport& row : rows)
     if (row.parent == (parent ? std::optional(parent->id) : std::nullopt)) below.push_back(&row);
@@ -58,13 +86,13 @@ void write_below(const TextPage& page, const std::vector<HolderReport>& rows, By
     if (lines == most_lines || (parent && shown == most_below)) return;
     if (20 * row.retained_bytes < held) continue;
     if (parent && row.retained_bytes == parent->retained_bytes && row.own_bytes == 0) {
-      write_below(page, rows, held, &row, depth, lines);
+      write_below(page, rows, shared, held, &row, depth, lines);
       continue;
     }
     ++shown;
     ++lines;
-    page.out << cut_end(utf8::printable(line_of(row, depth)), page.width) << '\n';
-    if (depth < most_depth) write_below(page, rows, held, &row, depth + 1, lines);
+    page.out << cut_end(utf8::printable(line_of(row, shared, depth)), page.width) << '\n';
+    if (depth < most_depth) write_below(page, rows, shared, held, &row, depth + 1, lines);
   }
 }
 
@@ -123,7 +151,9 @@ void write_holders(const TextPage& page) {
                                                               : "Who held it, " + when_of(page.report, moment);
   page.out << '\n' << page.styled(style::bold, heading) << '\n';
   std::size_t lines = 0;
-  write_below(page, joined(moment.rows), moment.held_bytes, nullptr, 0, lines);
+  SharedByRow shared;
+  const std::vector<HolderReport> rows = joined(moment.rows, shared);
+  write_below(page, rows, shared, moment.held_bytes, nullptr, 0, lines);
 }
 
 }  // namespace vramtrack::render

@@ -246,6 +246,33 @@ TEST_CASE("group by") {
   CHECK(text_of(large_sample(), options).find("Alive at exit, by role\n") != std::string::npos);
 }
 
+TEST_CASE("what somebody else holds, too, is said where it is a part, and no model's parameters") {
+  Report report = sample();
+  const auto add = [&](const char* path, Bytes bytes, const char* role, std::vector<HolderId> others) {
+    HolderReport row;
+    row.id = HolderId(report.holders.rows.size());
+    row.path = row.variable = path;
+    row.kind = "global";
+    row.retained_bytes = bytes;
+    row.blocks = 1;
+    if (bytes > 0) row.roles[role] = bytes;
+    row.also_held_by = std::move(others);
+    report.holders.rows.push_back(row);
+  };
+  report.holders.moment = "exit";
+  report.holders.held_bytes = 800 * mib;
+  add("optimizer", 0, "", {});
+  add("loaded", 320 * mib, "optimizer_state", {HolderId(0)});
+  add("loaded", 160 * mib, "python", {});
+  add("model", 100 * mib, "parameter", {HolderId(0)});
+  add("model", 50 * mib, "gradient", {});
+  add("shared", 80 * mib, "python", {HolderId(0)});
+  const std::string text = text_of(report);
+  CHECK(text.find("480 MiB  loaded  (2 blocks, 320 MiB also held by optimizer)") != std::string::npos);
+  CHECK(text.find("150 MiB  model  (2 blocks)") != std::string::npos);
+  CHECK(text.find("80.0 MiB  shared  (1 block)") != std::string::npos);
+}
+
 TEST_CASE("top: the rest is counted") {
   render::TextOptions options;
   options.top = 1;
