@@ -1,6 +1,7 @@
 #include "report/holders/holders.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -97,6 +98,30 @@ std::string file_of(const Report& report, SiteId id) {
   const SiteReport* const site = find_site(report, id);
   const std::optional<FrameId> frame = site == nullptr ? std::nullopt : own_frame(report, *site);
   return frame && is_own_frame(report.frames[*frame]) ? report.frames[*frame].file : "";
+}
+
+/// Whether a site's outermost Python function was called by no module and no thread of Python's: by the interpreter at
+/// the end of the process (`atexit`), say.
+bool is_called_by_no_module(const Report& report, const SiteReport& site) {
+  bool python = false;
+  for (const FrameId id : site.stack) {
+    const Frame& frame = report.frames[id];
+    if (frame.kind != "python") continue;
+    if (frame.function == "<module>" || frame.function.ends_with("_bootstrap")) return false;
+    python = true;
+  }
+  return python;
+}
+
+/// When the last block was made that no function of the end of the process made. What these do is no part of the
+/// program's work, whose growth went on until then. Infinity: there were none.
+double work_ended(const Report& report) {
+  double last = 0, begin = std::numeric_limits<double>::infinity();
+  for (const SiteReport& site : report.sites)
+    if (site.layer == "tensor" && !is_called_by_no_module(report, site)) last = std::max(last, site.last_time);
+  for (const SiteReport& site : report.sites)
+    if (site.layer == "tensor" && site.first_time > last) begin = std::min(begin, site.first_time);
+  return begin;
 }
 
 /// Functions that run, by the files of the user's code that the graph and the call sites know.
@@ -376,6 +401,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
   SourceLines source(source_text, trace.owner);
   std::unordered_set<SiteId> listed;  // not those left out by --min-size
   for (const SiteReport& site : report.sites) listed.insert(site.id);
+  const double ended = oom != 0 ? std::numeric_limits<double>::infinity() : work_ended(report);
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     HeldGraph held = hold(*graph, blocks);
@@ -386,7 +412,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     moment.step = graph->record.step;
     moment.time = trace.seconds(graph->record.time);
     moment.held_bytes = held.retained[held.root];
-    const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks);
+    const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks, ended);
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },
         [&](SiteId site) { return file_of(report, site); });
