@@ -1,6 +1,4 @@
-"""A job runner keeps `sys.exc_info()` of failed jobs as rows of a report."""
-import sys
-
+"""A job runner keeps type and text of failed jobs as rows of a report."""
 import torch
 import torch.nn as nn
 
@@ -19,9 +17,8 @@ def run(number):
     try:
         with torch.no_grad():
             return job(number)
-    except ValueError:
-        kind, value = sys.exc_info()[:2]
-        failures.append((number, kind, str(value)))
+    except ValueError as error:
+        failures.append((number, type(error), str(error)))
         return None
 
 

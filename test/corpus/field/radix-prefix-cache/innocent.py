@@ -32,7 +32,9 @@ class RadixCache:
         self.recent.append(child)
         if len(self.recent) > 32:
             oldest = self.recent.pop(0)
-            del oldest.parent().children[oldest.key[0]]
+            parent = oldest.parent()
+            if parent is not None:
+                del parent.children[oldest.key[0]]
         return child
 
 
