@@ -36,7 +36,7 @@ std::vector<Holder> longest_epoch(const std::vector<Holder>& seen) {
     }
     // A window that happens to be as long as two looks are apart has as many steps after as before.
     const bool ends = end < seen.size() && seen[end].first_step > seen[end - 1].last_step &&
-                      4 * seen[end].steps < 3 * seen[end - 1].steps;
+                      8 * seen[end].steps < 7 * seen[end - 1].steps;
     std::set<std::uint64_t> steps;
     for (std::size_t i = begin; i < end; ++i) steps.insert(seen[i].step);
     const Holder& last = seen[end - 1];
