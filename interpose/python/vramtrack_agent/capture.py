@@ -58,7 +58,7 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     if _look["left"] == 0:
         return
     if why == "height":
-        if not has_time or 2 * blocks < 3 * _look["blocks"] or 4 * freed < blocks:
+        if not has_time or 2 * blocks < 3 * _look["blocks"] or 12 * freed < blocks:
             return
         _look["blocks"] = blocks
     else:
