@@ -10,6 +10,7 @@
 #include "report/holders/known_holders.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
+#include "report/holders/work_end.hpp"
 #include "report/model/sites.hpp"
 #include "report/symbolize/source_lines.hpp"
 
@@ -98,30 +99,6 @@ std::string file_of(const Report& report, SiteId id) {
   const SiteReport* const site = find_site(report, id);
   const std::optional<FrameId> frame = site == nullptr ? std::nullopt : own_frame(report, *site);
   return frame && is_own_frame(report.frames[*frame]) ? report.frames[*frame].file : "";
-}
-
-/// Whether a site's outermost Python function was called by no module and no thread of Python's: by the interpreter at
-/// the end of the process (`atexit`), say.
-bool is_called_by_no_module(const Report& report, const SiteReport& site) {
-  bool python = false;
-  for (const FrameId id : site.stack) {
-    const Frame& frame = report.frames[id];
-    if (frame.kind != "python") continue;
-    if (frame.function == "<module>" || frame.function.ends_with("_bootstrap")) return false;
-    python = true;
-  }
-  return python;
-}
-
-/// When the last block was made that no function of the end of the process made. What these do is no part of the
-/// program's work, whose growth went on until then. Infinity: there were none.
-double work_ended(const Report& report) {
-  double last = 0, begin = std::numeric_limits<double>::infinity();
-  for (const SiteReport& site : report.sites)
-    if (site.layer == "tensor" && !is_called_by_no_module(report, site)) last = std::max(last, site.last_time);
-  for (const SiteReport& site : report.sites)
-    if (site.layer == "tensor" && site.first_time > last) begin = std::min(begin, site.first_time);
-  return begin;
 }
 
 /// Functions that run, by the files of the user's code that the graph and the call sites know.
