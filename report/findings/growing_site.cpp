@@ -188,7 +188,8 @@ std::string fix_for(const HolderReport& row) {
   if (keeps_views(row)) return views_fix;
   if (row.blocks == 1 && row.type.ends_with("Tensor"))  // that becomes longer
     return "Let it have a fixed size: drop as much of it as comes in, or keep what is old in host memory (`.cpu()`).";
-  if (row.elements > 1 && 2 * model_bytes(row.roles) > row.retained_bytes)
+  const bool tensors = row.count > 1 && row.type.ends_with("Tensor");  // buffers of one module, say
+  if (row.elements > 1 && !tensors && 2 * model_bytes(row.roles) > row.retained_bytes)
     return "Let go of each model, and of its optimizer, once its work is done, or keep its weights in host memory "
            "(`.cpu()`).";
   return "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), or a "
@@ -235,6 +236,14 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
   return finding;
 }
 
+/// What the holder is known for says what to do, unless that is said already.
+void add_known(const Grown& grown, Finding& finding) {
+  const HolderReport& known = known_in(*grown.moment, *grown.row);
+  if (known.known.empty() || known.fix.empty() || finding.message.find("Exceptions hold") != std::string::npos) return;
+  finding.message += " It is " + known.known + ".";
+  finding.fix = known.fix;
+}
+
 void from_holders(const Report& report, const std::vector<std::vector<Holder>>& holders,
                   const std::vector<Grown>& grown, Findings& found, std::set<std::string>& reported) {
   const std::set<std::string> grew_in_time =
@@ -278,6 +287,7 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
       whole.count = std::max(whole.count, same->row->blocks);
     }
     found.push_back(describe(whole, growth, per_step));
+    if (same != nullptr) add_known(*same, found.back());
     // No statement adds to it: what it has became larger (`data.x = data.x.to(device)`), where that was made.
     if (const SiteReport* site = same == nullptr || last.grows ? nullptr : main_site(report, *same->row))
       point_at(found.back(), report, *site);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "report/analysis/agent_facts.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/sites.hpp"
 
@@ -28,7 +29,10 @@ bool went_on(const Report& report, const HolderMoment& moment, const HolderRepor
 
 /// Attributes of one object that differ in the numbers of their names: what makes them is a statement.
 bool is_numbered(const HolderReport& row) {
-  return row.kind == "attribute" && row.line_adds && row.path.find('#', row.path.rfind('.')) != std::string::npos;
+  const std::size_t name = row.path.rfind('.');
+  const bool attribute =
+      row.kind == "attribute" || row.path.find('[', name) == std::string::npos;  // of a module's table
+  return attribute && row.line_adds && row.path.find('#', name) != std::string::npos;
 }
 
 /// Single parts of a row that grew, and those that are many under numbered names.
@@ -78,21 +82,51 @@ bool is_mostly_limited(const HolderMoment& moment, const HolderReport& row) {
   return 2 * limited >= row.retained_bytes;
 }
 
-/// From the outermost growing row down to the innermost single one that has nearly all of the growth.
-const HolderReport& innermost(const HolderMoment& moment, const HolderReport& row) {
-  const HolderReport* at = &row;
-  while (const HolderReport* part = main_part(moment, *at)) {
-    // An object in one of its own class, as its attribute: a chain, which its first link holds.
-    if (part->kind == "attribute" && !part->type.empty() && part->type == at->type)
-      return at->line_adds || !part->line_adds ? *at : *part;
-    at = part;
-  }
-  return *at;
+/// What leads from a row to one below it, whatever the subscripts: `[][]`, `.children[]`.
+std::string link_between(const HolderReport& above, const HolderReport& below) {
+  return below.path.starts_with(above.path) ? blank_indices(below.path.substr(above.path.size())) : "";
 }
 
-/// The points in a row whose growth lies in several parts alike.
+/// Whether a chain begins at one of the rows, each of which is the main part of the one before: an object in one of its
+/// own class, as its attribute, or three times over by the same reference (`(value, rest)`, a function in the variables
+/// of the one that wraps it, a tree of nodes). `link`: how many rows further on its next object is.
+bool begins_chain(const std::vector<const HolderReport*>& rows, std::size_t at, std::size_t& link) {
+  const auto is_same = [&](std::size_t one, std::size_t other) {
+    return !rows[one]->type.empty() && rows[one]->type == rows[other]->type;
+  };
+  link = 1;
+  if (at + 1 < rows.size() && rows[at + 1]->kind == "attribute" && is_same(at, at + 1)) return true;
+  constexpr std::size_t most_between = 3;
+  for (; link <= most_between && at + 2 * link < rows.size(); ++link) {
+    const std::string by = link_between(*rows[at], *rows[at + link]);
+    if (!by.empty() && is_same(at, at + link) && is_same(at, at + 2 * link) &&
+        by == link_between(*rows[at + link], *rows[at + 2 * link]))
+      return true;
+  }
+  return false;
+}
+
+/// A row, its main part, the main part of that, and so on.
+std::vector<const HolderReport*> main_parts(const HolderMoment& moment, const HolderReport& row) {
+  std::vector<const HolderReport*> rows{&row};
+  while (const HolderReport* part = main_part(moment, *rows.back())) rows.push_back(part);
+  return rows;
+}
+
+/// From the outermost growing row down to the innermost single one that has nearly all of the growth. Of a chain, its
+/// first object holds all.
+const HolderReport& innermost(const HolderMoment& moment, const HolderReport& row) {
+  const std::vector<const HolderReport*> rows = main_parts(moment, row);
+  for (std::size_t at = 0, link = 1; at + 1 < rows.size(); ++at)
+    if (begins_chain(rows, at, link))
+      return rows[at]->line_adds || !rows[at + link]->line_adds ? *rows[at] : *rows[at + link];
+  return *rows.back();
+}
+
+/// The points in a row whose growth lies in several parts alike; none in a chain.
 std::vector<const HolderReport*> points_in(const HolderMoment& moment, const HolderReport& row) {
   std::vector<const HolderReport*> points;
+  if (std::size_t link = 1; begins_chain(main_parts(moment, row), 0, link)) return points;
   for (const HolderReport* part : growing_parts(moment, row)) points.push_back(&innermost(moment, *part));
   return points;
 }
@@ -105,12 +139,16 @@ const HolderReport* place_of(const HolderMoment& moment, const HolderReport& row
   return fill ? points.front() : &row;
 }
 
-/// Of a cycle, whose `variable` is the reference that closes it, the path.
-std::string short_of(const HolderReport& row) { return row.garbage || row.variable.empty() ? row.path : row.variable; }
+/// Of a cycle, whose `variable` is the reference that closes it, the path, unless that is what it grew in.
+std::string short_of(const HolderReport& row) {
+  const bool closes = row.garbage && !(row.line_calls && row.variable.starts_with(row.path + "."));
+  return closes || row.variable.empty() ? row.path : row.variable;
+}
 
 /// Parts of many models that are alike are told by what has the models.
 const HolderReport& container_of_models(const HolderMoment& moment, const HolderReport& row) {
   if (2 * model_bytes(row.roles) <= row.retained_bytes) return row;
+  if (is_numbered(row) && row.type.ends_with("Tensor")) return row;  // buffers of one module
   const HolderReport* at = &row;
   while (at->count > 1 && above(moment, *at) != nullptr) at = above(moment, *at);
   return at->count == 1 ? *at : row;

@@ -25,9 +25,9 @@ bool grew_from_look_to_look(const std::vector<Holder>& seen) {
   return seen.back().grows && seen.back().step > seen.front().step;
 }
 
-/// A sum or a list that each epoch begins anew: what looks saw of the epoch that they saw most of. In it the graphs began
-/// with one and the same step at three looks or more, and had nearly all steps since; then an epoch began that has none
-/// of them. A window that slides loses its first steps one by one.
+/// A sum or a list that each epoch begins anew: what looks saw of the epoch that they saw most of. In it the graphs
+/// began with one and the same step at three looks or more, and had nearly all steps since; then an epoch began that
+/// has none of them. A window that slides loses its first steps one by one.
 std::vector<Holder> longest_epoch(const std::vector<Holder>& seen) {
   constexpr std::uint64_t least_epoch = 16;  // steps
   std::size_t best = 0, best_end = 0;
@@ -36,13 +36,13 @@ std::vector<Holder> longest_epoch(const std::vector<Holder>& seen) {
     }
     // A window that happens to be as long as two looks are apart has as many steps after as before.
     const bool ends = end < seen.size() && seen[end].first_step > seen[end - 1].last_step &&
-                      4 * seen[end].steps < 3 * seen[end - 1].steps;
+                      8 * seen[end].steps < 7 * seen[end - 1].steps;
     std::set<std::uint64_t> steps;
     for (std::size_t i = begin; i < end; ++i) steps.insert(seen[i].step);
     const Holder& last = seen[end - 1];
     const bool all = 4 * last.steps >= 3 * (last.step - last.first_step);
-    if (ends && steps.size() >= 3 && last.steps >= least_epoch && last.grows && all && last.bound == 0 && !last.limited &&
-        (best_end == 0 || last.steps > seen[best_end - 1].steps)) {
+    if (ends && steps.size() >= 3 && last.steps >= least_epoch && last.grows && all && last.bound == 0 &&
+        !last.limited && (best_end == 0 || last.steps > seen[best_end - 1].steps)) {
       best = begin;
       best_end = end;
     }
@@ -110,23 +110,43 @@ void advise_no_graph(const Report& report, Finding& finding) {
   finding.fix = std::string(without_graph) + ". Else: " + finding.fix;
 }
 
+/// `params` of `params['0.weight'].grad_fn`: what carries the graph on.
+std::string carrier(std::string name) {
+  name.resize(std::min(name.size(), name.find(".grad_fn")));
+  name.resize(std::min(name.size(), name.find('[')));
+  return name;
+}
+
+/// What a variable of that name keeps with its graphs, as the graph of who holds whom shows it.
+Bytes retained_by(const Report& report, const Holder& holder) {
+  Bytes most = 0;
+  for (const HolderMoment& moment : report.moments)
+    for (const HolderReport& row : moment.rows)
+      if (row.file == holder.file && carrier(row.variable) == carrier(holder.variable))
+        most = std::max(most, row.retained_bytes);
+  return most;
+}
+
 Finding describe(const Report& report, const Holder& last, bool with_steps) {
   Finding finding = make("history-accumulation", "warning",
                          "`" + last.variable + "` keeps the autograd graph of every " + (with_steps ? "step" : "pass"));
   finding.file = last.file;
   if (last.line > 0) finding.line = last.line;
   finding.variable = last.variable;
-  finding.bytes = last.bytes;
+  finding.bytes = std::max(last.bytes, retained_by(report, last));
   // What is added behind the last step's end belongs to no step of its own.
   const std::uint64_t spanned = std::min<std::uint64_t>(last.steps, std::max<std::uint64_t>(last.step, 1));
   const double times = static_cast<double>(with_steps ? spanned : last.uses);
   const auto nodes_each = whole(static_cast<double>(last.nodes) / times);
   finding.message =
       "`" + last.variable + "` (" + kind_of_variable(last) + ") keeps the autograd graph of " +
-      std::to_string(with_steps ? spanned : last.uses) + (with_steps ? " steps" : " passes") +
-      " alive: " + human_count(last.nodes) + " graph nodes, about " + std::to_string(nodes_each) + " for each, in " +
-      plural(last.count, "tensor") + (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") +
-      ", and all that those nodes hold. " +
+      (with_steps ? std::to_string(spanned) + " steps" : "one pass after the other") +
+      " alive: " + human_count(last.nodes) + " graph nodes, " +
+      (with_steps ? "about " + std::to_string(nodes_each) + " for each"
+                  : "which use one tensor " + human_count(last.uses) + " times") +
+      ", in " + plural(last.count, "tensor") +
+      (last.bytes != 0 ? " of " + human_bytes(last.bytes) : " in host memory") + ", and all that those nodes hold" +
+      (finding.bytes > last.bytes ? ", " + human_bytes(finding.bytes) + " in all. " : ". ") +
       (last.bytes <= sizeof(double) * last.count ? "A value kept for statistics does not need its history."
                                                  : "What outlives its step does not need its history.");
   finding.fix = last.count > 1 ? "Store numbers or detached tensors: `.item()` or `float(...)` for a scalar, "
@@ -141,13 +161,6 @@ Finding describe(const Report& report, const Holder& last, bool with_steps) {
   explain_exceptions(finding, last);
   advise_no_graph(report, finding);
   return finding;
-}
-
-/// `params` of `params['0.weight'].grad_fn`: what carries the graph on.
-std::string carrier(std::string name) {
-  name.resize(std::min(name.size(), name.find(".grad_fn")));
-  name.resize(std::min(name.size(), name.find('[')));
-  return name;
 }
 
 /// Memory that hangs on autograd graphs and grew, as the graph of who holds whom shows it: no look saw the variable.
@@ -238,7 +251,7 @@ Findings history_accumulation(const Report& report) {
     if (!grown.of_graph || found.size() == 5) continue;
     Finding finding = describe(report, grown);
     const auto same = std::ranges::find_if(found, [&](const Finding& other) {  // another element of the same variable
-      return other.variable == finding.variable && other.file == finding.file && other.line == finding.line;
+      return other.variable == finding.variable && other.file == finding.file;
     });
     if (same == found.end())
       found.push_back(std::move(finding));

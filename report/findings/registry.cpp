@@ -161,15 +161,18 @@ bool ran_backward(const Report& report) {
 }
 
 std::string kind_of_variable(const Holder& holder) {
-  const std::string kind = !holder.of_class.empty()  ? "an attribute of " + holder.of_class
-                           : !holder.function.empty() ? "a local of " + holder.function
-                           : holder.chain.find(" local ") != std::string::npos ? "a local"
-                                                                               : "a global";
+  const std::string whole = holder.chain.substr(0, holder.chain.find("[]"));  // not what its elements hold
+  const std::string kind = !holder.of_class.empty()                     ? "an attribute of " + holder.of_class
+                           : !holder.function.empty()                   ? "a local of " + holder.function
+                           : whole.find(" local ") != std::string::npos ? "a local"
+                                                                        : "a global";
   return holder.file.empty() ? kind : kind + ", " + place(holder.file, holder.line);
 }
 
 void explain_exceptions(Finding& finding, const Holder& holder) {
-  if (holder.chain.find(".__traceback__") == std::string::npos) return;
+  const auto leads = [&](std::string_view by) { return holder.chain.find(by) != std::string::npos; };
+  const bool kept = !holder.chain.starts_with("traceback of the last exception");  // by the program
+  if (!leads(".__traceback__") && !(kept && (leads(".tb_frame") || leads("<traceback>")))) return;
   const std::string_view local = " local ";
   const std::size_t at = holder.chain.rfind(local);
   finding.message +=

@@ -20,8 +20,8 @@ bool is_tensor_account(const trace::Account& account) {
 }  // namespace
 
 BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, bool on_the_way,
-                       const std::vector<HeldBlock>& blocks)
-    : trace_(trace), now_(now), steps_(steps), on_the_way_(on_the_way) {
+                       const std::vector<HeldBlock>& blocks, double work_ended)
+    : trace_(trace), now_(std::min(now, work_ended)), steps_(steps), on_the_way_(on_the_way) {
   for (const trace::TimelineSeries& series : trace.timelines) {
     if (series.account >= trace.accounts.size() || !is_tensor_account(trace.accounts[series.account])) continue;
     devices_[trace.accounts[series.account].device].clock = activity_clock(trace, series);
@@ -41,7 +41,7 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
   for (const trace::Site& site : trace.sites)
     if (site.used == 1 && site.layer == tensor_layer) {
       double& last = devices_[site.device].last_allocation;
-      last = std::max(last, trace.seconds(site.last_time));
+      last = std::max(last, std::min(trace.seconds(site.last_time), work_ended));
     }
   std::map<std::uint16_t, Span> spans;  // by label
   for (const trace::Site& site : trace.sites) {
@@ -169,37 +169,74 @@ bool BirthJudge::is_made_by(std::uint32_t site, Bytes bytes, Bytes all) const {
   return 4 * bytes >= 3 * all && (whole == sites_.end() || 4 * bytes >= 3 * whole->second);
 }
 
-Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) const {
-  rise = Rise::none;
-  std::map<std::uint32_t, Bytes> sites;
-  Bytes all = 0;
-  for (const HeldBlock& block : blocks) {
-    if (block.site < trace_.sites.size()) sites[block.site] += block.bytes;
-    all += block.bytes;
-  }
-  const auto main =
-      std::max_element(sites.begin(), sites.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (main == sites.end() || !is_made_by(main->first, main->second, all)) return {};
-  const trace::Site& site = trace_.sites[main->first];
+BirthJudge::SiteRise BirthJudge::rise_of_part(std::uint32_t id, const Part& part, bool drains) const {
+  const trace::Site& site = trace_.sites[id];
   const auto found = devices_.find(site.device);
   if (found == devices_.end() || site.layer != tensor_layer) return {};
   const ActivityClock& clock = found->second.clock;
-  const double first = trace_.seconds(site.first_time), last = trace_.seconds(site.last_time);
   const bool let_go = on_the_way_ && site.live_count == 0;
   const double until = let_go ? found->second.last_allocation : std::min(now_, found->second.last);
-  const double begin = clock.at(first), end = clock.at(until);
+  const double begin = clock.at(trace_.seconds(site.first_time)), end = clock.at(until);
+  const double last = clock.at(trace_.seconds(site.last_time));
   const auto allocations = static_cast<double>(std::max<std::uint64_t>(site.allocated_count, 1));
-  const double pause = 4 * (clock.at(last) - begin) / allocations;
-  if (end - clock.at(last) > std::max(0.05 * (end - begin), pause)) return {};
-  if (steps_ > 0 && site.last_step + 2 < (let_go ? trace_.header.steps : steps_)) return {};
-  rise = let_go ? rise_until_let_go(site, main->second, blocks.size()) : rise_of(site);
-  if (rise == Rise::none) return {};
+  const double pause = 4 * (last - begin) / allocations;
+  // What still waits in a queue when the last was put there is worked off; some was already while it was filled.
+  const bool worked_off = drains && let_go && 20 * site.at_peak_bytes < 19 * site.allocated_bytes;
+  // All that is freed at once at the end makes the clock of events run.
+  const double lived = trace_.seconds(site.last_time) - trace_.seconds(site.first_time);
+  const bool in_last_round = let_go && until - trace_.seconds(site.last_time) < 2 * lived / allocations;
+  if (!worked_off && !in_last_round && end - last > std::max(0.05 * (end - begin), pause)) return {};
+  if (!worked_off && steps_ > 0 && site.last_step + 2 < (let_go ? trace_.header.steps : steps_)) return {};
+  SiteRise result;
+  result.rise = let_go ? rise_until_let_go(site, part.bytes, part.blocks) : rise_of(site);
+  if (result.rise == Rise::none) return {};
   std::vector<std::uint64_t> floors = floors_of(site);
   if (let_go) {
-    rise = Rise::until_let_go;
+    result.rise = Rise::until_let_go;
     floors.pop_back();
   }
-  const auto growth = static_cast<double>(floors.back() - floors.front());
+  result.from = floors.front();
+  result.to = floors.back();
+  return result;
+}
+
+Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise, bool drains) const {
+  rise = Rise::none;
+  std::map<std::uint32_t, Part> parts;
+  Bytes all = 0;
+  for (const HeldBlock& block : blocks) {
+    if (block.site < trace_.sites.size()) parts[block.site].add(block.bytes);
+    all += block.bytes;
+  }
+  std::vector<std::pair<std::uint32_t, Part>> sorted(parts.begin(), parts.end());
+  std::ranges::stable_sort(sorted, [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+  // One site made nearly all, or several rose side by side: what each layer of a model gives, the parts of an output.
+  const bool by_one = !sorted.empty() && 4 * sorted.front().second.bytes >= 3 * all;
+  if (by_one) sorted.resize(1);
+  std::vector<const trace::Site*> sites;
+  std::uint64_t from = 0, to = 0, allocated = 0, freed = 0;
+  Bytes told = 0;
+  for (const auto& [id, part] : sorted) {
+    if (!is_made_by(id, part.bytes, part.bytes)) continue;  // it made others, too
+    const SiteRise one = rise_of_part(id, part, drains);
+    if (one.rise == Rise::none || (!by_one && one.rise == Rise::longer)) continue;
+    if (!sites.empty() && one.rise != rise) continue;
+    rise = one.rise;
+    const trace::Site& site = trace_.sites[id];
+    sites.push_back(&site);
+    from += one.from;
+    to += one.to;
+    allocated += site.allocated_count;
+    freed += site.freed_count;
+    told += part.bytes;
+  }
+  if (sites.empty() || 4 * told < 3 * all) {
+    rise = Rise::none;
+    return {};
+  }
+  const trace::Site& site = *sites.front();
+  const double first = trace_.seconds(site.first_time), last = trace_.seconds(site.last_time);
+  const auto growth = static_cast<double>(to) - static_cast<double>(from);
   Verdict result;
   result.verdict = "growing";
   if (site.last_step > site.first_step) {
@@ -207,12 +244,12 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise) con
     result.growth.steps_spanned = site.last_step - site.first_step + 1;
   }
   if (last > first) result.growth.bytes_per_second = growth / (last - first);
-  result.evidence = "what its call site always held rose from " + human_bytes(floors.front()) + " to " +
-                    human_bytes(floors.back()) + " in the course of " + human_count(site.allocated_count) +
-                    " allocations, and still " +
-                    (let_go                   ? "shortly before all of it was let go"
-                     : rise == Rise::longer ? "at the end: each is larger than the one that it replaces"
-                                            : "at the end, though " + human_count(site.freed_count) + " were freed again");
+  const std::string whose = sites.size() == 1 ? "its call site" : "its " + std::to_string(sites.size()) + " call sites";
+  result.evidence = "what " + whose + " always held rose from " + human_bytes(from) + " to " + human_bytes(to) +
+                    " in the course of " + human_count(allocated) + " allocations, and still " +
+                    (rise == Rise::until_let_go ? "shortly before all of it was let go"
+                     : rise == Rise::longer     ? "at the end: each is larger than the one that it replaces"
+                                                : "at the end, though " + human_count(freed) + " were freed again");
   return result;
 }
 

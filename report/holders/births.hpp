@@ -2,6 +2,7 @@
 // of the run. The judgement itself is that of call sites (report/analysis/verdict.hpp).
 #pragma once
 
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -18,9 +19,9 @@ std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements);
 class BirthJudge {
  public:
   /// `now` and `steps`: of the moment of the graph; `on_the_way`: the program went on after it. `blocks`: all that live
-  /// then. `trace` must outlive this.
+  /// then. `work_ended`: when the functions that run at the end of a process began to. `trace` must outlive this.
   BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t steps, bool on_the_way,
-             const std::vector<HeldBlock>& blocks);
+             const std::vector<HeldBlock>& blocks, double work_ended = std::numeric_limits<double>::infinity());
 
   /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container;
   /// `of_model`: a model in use consists of them, or they go with its parameters, and it may grow in stages.
@@ -32,9 +33,9 @@ class BirthJudge {
   /// while a model worked, not while it was set up.
   bool born_at_work(const std::vector<std::vector<HeldBlock>>& elements) const;
 
-  /// Of blocks that are too young to tell: whether their call site rose until the end of the run, and is theirs. The
-  /// verdict says how; an empty one where it did not.
-  Verdict rising(const std::vector<HeldBlock>& blocks, Rise& rise) const;
+  /// Of blocks that are too young to tell: whether their call sites rose until the end of the run, and are theirs. The
+  /// verdict says how; an empty one where they did not. `drains`: the blocks wait in a queue, which is worked off.
+  Verdict rising(const std::vector<HeldBlock>& blocks, Rise& rise, bool drains) const;
 
  private:
   struct Activity {
@@ -47,6 +48,21 @@ class BirthJudge {
   struct Span {
     double begin, end;
   };
+  /// What one call site made of some blocks.
+  struct Part {
+    Bytes bytes = 0;
+    std::uint64_t blocks = 0;
+    void add(Bytes more) noexcept {
+      bytes += more;
+      ++blocks;
+    }
+  };
+  struct SiteRise {
+    Rise rise = Rise::none;
+    std::uint64_t from = 0, to = 0;  // bytes
+  };
+
+  SiteRise rise_of_part(std::uint32_t id, const Part& part, bool drains) const;
 
   bool ended_before(const Activity& activity, const trace::Site& site) const;
   /// Whether a site made nearly `all` of some blocks, and few others that live: its level is theirs.

@@ -11,14 +11,15 @@ namespace {
 
 constexpr std::size_t most_nodes = 3000, most_candidates = 40, most_steps = 8;
 
-/// How well a reader of the code knows the reference; 0: not at all.
-int rank_of(const HeldGraph& held, const GraphEdge& edge) {
+/// How well a reader of the code knows the reference; 0: not at all. Of what grew, the container is meant that it grew
+/// in: the children of a node, not its parent.
+int rank_of(const HeldGraph& held, const GraphEdge& edge, bool grew) {
   const bool user = held.has(edge.from, trace::graph_user_code);
   switch (edge.kind) {
     case GraphEdgeKind::context:
       return 9;
     case GraphEdgeKind::attribute:
-      return user ? 7 : 2;
+      return !user ? 2 : grew && held.is(edge.to, GraphNodeKind::container) ? 8 : 7;
     case GraphEdgeKind::grad:
       return 6;
     case GraphEdgeKind::closure:
@@ -72,13 +73,13 @@ std::string registers(std::string_view table) {
 
 class Finder {
  public:
-  Finder(const HeldGraph& held, std::uint32_t start) : held_(held) { reach(start); }
+  Finder(const HeldGraph& held, std::uint32_t start, bool grew) : held_(held), grew_(grew) { reach(start); }
 
   Cycle find() const {
     std::vector<std::pair<int, std::uint32_t>> candidates;  // rank, edge
     for (const std::uint32_t node : nodes_)
       each_edge(node, [&](std::uint32_t edge) {
-        const int rank = rank_of(held_, held_.graph->edges[edge]);
+        const int rank = rank_of(held_, held_.graph->edges[edge], grew_);
         if (rank > 0) candidates.push_back({rank, edge});
       });
     std::stable_sort(candidates.begin(), candidates.end(),
@@ -176,11 +177,12 @@ class Finder {
   }
 
   const HeldGraph& held_;
+  bool grew_;
   std::vector<std::uint32_t> nodes_;
 };
 
 }  // namespace
 
-Cycle describe_cycle(const HeldGraph& held, std::uint32_t start) { return Finder(held, start).find(); }
+Cycle describe_cycle(const HeldGraph& held, std::uint32_t start, bool grew) { return Finder(held, start, grew).find(); }
 
 }  // namespace vramtrack::holders

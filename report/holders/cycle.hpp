@@ -21,6 +21,6 @@ struct Cycle {
 };
 
 /// `start`: a node of the cycle, or one that leads to it.
-Cycle describe_cycle(const HeldGraph& held, std::uint32_t start);
+Cycle describe_cycle(const HeldGraph& held, std::uint32_t start, bool grew);
 
 }  // namespace vramtrack::holders

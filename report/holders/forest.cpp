@@ -82,6 +82,12 @@ class Maker {
   }
 
   void collect_one(std::uint32_t top, std::uint32_t child, std::map<std::string, Group>& groups) const {
+    if (const std::uint32_t chain = chain_of_functions(held_, child); chain != no_node) {
+      const std::string key = path_of(held_, chain) + "|chain" + blank_step(held_, child);
+      add(groups, key, child);
+      groups[key].named_by = chain;
+      return;
+    }
     // What no single part of `top` holds belongs to several of them.
     std::set<std::uint32_t> sharers;
     std::set<std::string> own;  // variables that are the child itself
@@ -299,6 +305,15 @@ class Maker {
     for (std::size_t i = 0; i < std::min<std::size_t>(sorted.size(), 8); ++i) row.sites.emplace_back(sorted[i].second);
   }
 
+  /// Whether what a group holds waits in a queue of the standard library: an executor's, say.
+  bool is_queued(const Group& group) const {
+    const std::vector<std::uint32_t> way = way_to(held_, group.nodes.front());
+    return std::ranges::any_of(way, [&](std::uint32_t node) {
+      const std::string& type = held_.text(held_.node(node).type_name);
+      return type.ends_with("Queue") && (type.starts_with("queue.") || type.starts_with("_queue."));
+    });
+  }
+
   /// Where the births of what is held say nothing, its call site may have risen all along. Whether it is one tensor
   /// that becomes longer, which the statement must say: `x = torch.cat([x, ...])`.
   bool set_rise(const Group& group, HolderReport& row) const {
@@ -309,7 +324,7 @@ class Maker {
       blocks.insert(blocks.end(), below.begin(), below.end());
     }
     Rise rise = Rise::none;
-    Verdict verdict = births_.rising(blocks, rise);
+    Verdict verdict = births_.rising(blocks, rise, is_queued(group));
     row.let_go = rise == Rise::until_let_go;
     const bool fits = rise == Rise::more || row.let_go || (rise == Rise::longer && blocks.size() <= 2 && row.line_adds);
     if (!fits) return false;

@@ -1,6 +1,7 @@
 #include "report/holders/holders.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +10,7 @@
 #include "report/holders/known_holders.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
+#include "report/holders/work_end.hpp"
 #include "report/model/sites.hpp"
 #include "report/symbolize/source_lines.hpp"
 
@@ -376,6 +378,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
   SourceLines source(source_text, trace.owner);
   std::unordered_set<SiteId> listed;  // not those left out by --min-size
   for (const SiteReport& site : report.sites) listed.insert(site.id);
+  const double ended = oom != 0 ? std::numeric_limits<double>::infinity() : work_ended(report);
   for (const trace::HeapGraph* graph : choose(trace, oom)) {
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     HeldGraph held = hold(*graph, blocks);
@@ -386,7 +389,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     moment.step = graph->record.step;
     moment.time = trace.seconds(graph->record.time);
     moment.held_bytes = held.retained[held.root];
-    const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks);
+    const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks, ended);
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },
         [&](SiteId site) { return file_of(report, site); });

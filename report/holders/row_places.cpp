@@ -80,7 +80,7 @@ std::vector<std::string> RowPlaces::files_of(std::uint32_t node, const HolderRep
 
 void RowPlaces::set_cycle(std::uint32_t node, HolderReport& row) const {
   if (held_.is_node(node) && !held_.has(node, trace::graph_user_code)) row.library = held_.text(held_.node(node).file);
-  const Cycle cycle = describe_cycle(held_, node);
+  const Cycle cycle = describe_cycle(held_, node, row.verdict == "growing");
   if (cycle.text.empty()) return;
   row.cycle = utf8::sanitise(cycle.text);
   row.variable = utf8::sanitise(cycle.variable);
@@ -100,6 +100,7 @@ void RowPlaces::set_cycle(std::uint32_t node, HolderReport& row) const {
   row.file = utf8::sanitise(file);
   row.line = line;
   row.line_adds = true;
+  row.line_calls = row.verdict == "growing" && !cycle.object && called == 0 && found.grows;  // it fills what grew
 }
 
 std::string RowPlaces::file_of_births(const HolderReport& row) const {

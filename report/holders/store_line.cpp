@@ -117,11 +117,13 @@ std::string_view given_first_to(const Tokens& tokens, std::size_t at) {
   return first >= 2 && tokens[first - 1] == "(" ? tokens[first - 2] : std::string_view();
 }
 
-/// `setattr(self, f"debug_{step}", x)`, `globals()[f"out_{i}"] = x`, `vars(self)[...] = x`: makes variables or
-/// attributes whose names are computed.
+/// `setattr(self, f"debug_{step}", x)`, `self.register_buffer(name, x)`, `globals()[f"out_{i}"] = x`, `vars(self)[...]
+/// = x`: makes variables or attributes whose names are computed.
 bool makes_names(const Tokens& tokens, bool of_class) {
+  constexpr std::array<std::string_view, 5> setters = {"setattr", "register_buffer", "register_parameter", "add_module",
+                                                       "register_module"};
   for (std::size_t i = 0; i + 3 < tokens.size(); ++i) {
-    if (of_class && tokens[i] == "setattr" && tokens[i + 1] == "(") return true;
+    if (of_class && one_of(setters, tokens[i]) && tokens[i + 1] == "(") return true;
     const bool space = of_class ? tokens[i] == "vars" || tokens[i] == "__dict__"
                                 : tokens[i] == "globals" || tokens[i] == "locals" || tokens[i] == "vars";
     if (!space) continue;
@@ -384,8 +386,10 @@ int line_of_call(std::string_view source, std::string_view functions) {
   bool in_loop = false;
   for (const Statement& statement : read_statements(source)) {
     const Tokens& tokens = statement.tokens;
-    for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
-      if (tokens[i + 1] != "(" || (i > 0 && tokens[i - 1] == "def")) continue;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const bool decorates = tokens[0] == "@" && i + 1 == tokens.size();  // `@atexit.register`: called, too
+      const bool calls = i + 1 < tokens.size() && tokens[i + 1] == "(" && (i == 0 || tokens[i - 1] != "def");
+      if (!decorates && !calls) continue;
       if (!fits(functions, tokens[i]) || (in_loop && !statement.in_loop)) continue;
       found = statement.line;
       in_loop = statement.in_loop;

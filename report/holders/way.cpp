@@ -231,6 +231,19 @@ std::uint32_t half_behind(const HeldGraph& held, std::uint32_t node, const std::
   return node;
 }
 
+std::uint32_t chain_of_functions(const HeldGraph& held, std::uint32_t node) {
+  const std::vector<std::uint32_t> way = way_to(held, node);
+  std::size_t alike = 0;  // links in a row
+  for (std::size_t i = 1; i < way.size(); ++i) {
+    const auto name = [&](std::uint32_t at) { return held.graph->edges[held.way_edge[at]].label; };
+    const bool link = held.has(way[i - 1], trace::graph_suspended) && held.has(way[i], trace::graph_suspended) &&
+                      (alike == 0 || name(way[i]) == name(way[i - 1]));
+    alike = link ? alike + 1 : 0;
+    if (alike == 2) return way[i - 2];
+  }
+  return no_node;
+}
+
 std::uint32_t coroutine_of(const HeldGraph& held, std::uint32_t task) {
   if (!held.is_node(task) || !held.text(held.node(task).type_name).ends_with("Task")) return no_node;
   for (const std::uint32_t part : held.successors.of(task))

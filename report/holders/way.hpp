@@ -45,6 +45,10 @@ bool begins_at_user(const HeldGraph& held, std::uint32_t node);
 /// itself.
 std::uint32_t half_behind(const HeldGraph& held, std::uint32_t node, const std::set<std::uint32_t>& others);
 
+/// Of a node that suspended functions lead to, each of which is the same variable of the one before (`stream =
+/// stage(stream)`), the first of them, in which all piles up; else no_node.
+std::uint32_t chain_of_functions(const HeldGraph& held, std::uint32_t node);
+
 /// The coroutine of the user's that a task is to finish, or no_node.
 std::uint32_t coroutine_of(const HeldGraph& held, std::uint32_t task);
 

@@ -43,7 +43,7 @@ def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int
 
 
 # Of graphs at looks: processor time that the last one took, how many may come; steps and blocks at the last one.
-_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 64}
+_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 40}
 
 
 def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
@@ -58,7 +58,7 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     if _look["left"] == 0:
         return
     if why == "height":
-        if not has_time or 2 * blocks < 3 * _look["blocks"] or 4 * freed < blocks:
+        if not has_time or 2 * blocks < 3 * _look["blocks"] or 12 * freed < blocks:
             return
         _look["blocks"] = blocks
     else:
@@ -188,6 +188,9 @@ class Facts(FrameFacts):
         self.known.add(key)
         try:
             if access.wrapped(tensor):
+                inner = access.inside(tensor)
+                if inner is not None:
+                    self._add_wrapper(tensor, inner, own)
                 return
             address = access.raw_address(tensor) if access.on_device(tensor) else 0
             leaf = access.is_leaf(tensor)
@@ -220,6 +223,16 @@ class Facts(FrameFacts):
             if gradient is not None:
                 self.edges.append((tensor, gradient, native.EDGE_grad, 0, 0))
                 self._add_tensor(gradient, own)
+
+    def _add_wrapper(self, tensor: Any, inner: Any, own: int) -> None:
+        """What is left of a transform of torch.func: a tensor around another one, with a graph of its own."""
+        self.tensors.append((tensor, 0, 0, -1, 0, "", "", -1))
+        self.edges.append((tensor, inner, native.EDGE_held, "", 0))
+        self._add_tensor(inner, own)
+        node = None if self.access.is_leaf(tensor) else self.access.grad_fn(tensor)
+        if node is not None:
+            self.edges.append((tensor, node, native.EDGE_grad_fn, 0, 0))
+            self._meet(node)
 
     def _texts(self, tensor: Any) -> tuple[str, str]:
         shape, dtype = self.access.shape(tensor), self.access.dtype(tensor)

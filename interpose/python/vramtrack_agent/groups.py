@@ -169,7 +169,7 @@ def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
                 continue
             file, function, first = frame.f_code.co_filename, frame.f_code.co_name, frame.f_code.co_firstlineno
         elif kind == ATTRIBUTE and walk.parents[position] not in walk.roots:
-            owner = source if type(source) is type else type(source)
+            owner = source if type in mro_of(type(source)) else type(source)  # a class, of any metaclass
             if walk.user_type(owner) or root.library:
                 file, function, first = module_file(owner.__module__) or file, "", 0
             elif name and walk.access.kind(source) != "m":

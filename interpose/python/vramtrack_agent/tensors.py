@@ -39,6 +39,7 @@ class Access:
         self.adopt = getattr(self.tensor, "_fix_weakref", None)
         functorch = getattr(torch._C, "_functorch", None)
         self._is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
+        self._inner = getattr(functorch, "get_unwrapped", None)
         # Within a transform of torch.func even torch.empty() is an operation of its, and makes what it must not meet.
         self.transforming = getattr(functorch, "peek_interpreter_stack", lambda: None)() is not None
         self.known: dict[
@@ -56,6 +57,17 @@ class Access:
     def wrapped(self, t: Any) -> bool:
         """A tensor of torch.func around another one: reading its graph makes objects that its level does not expect."""
         return self._is_wrapper is not None and self._is_wrapper(t)
+
+    def inside(self, t: Any) -> Any:
+        """The tensor that one of torch.func is around, which nothing but it leads to (what `vjp` returned keeps it so);
+        None while a transform runs."""
+        if self.transforming or self._inner is None:
+            return None
+        for _ in range(8):
+            t = self._inner(t)
+            if not self.wrapped(t):
+                return t
+        return None
 
     def kind(self, o: Any) -> str:
         """'t' tensor, 'm' module, 'o' optimizer, '' anything else; by type, cached for this analysis only."""

@@ -225,6 +225,56 @@ TEST_CASE("tasks that have not finished are one row, named by their coroutine") 
   CHECK(row->known.starts_with("a task that has not finished"));
 }
 
+TEST_CASE("generators that each hold the one before are one row, named by the variable of the last") {
+  MadeGraph made;
+  std::uint32_t before = made.main_module();
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    const std::uint32_t stage =
+        made.node(GraphNodeKind::object, "generator", trace::graph_suspended | trace::graph_user_code);
+    made.graph.nodes[stage].name = made.string("without");
+    made.graph.nodes[stage].file = made.string("/home/user/train.py");
+    made.edge(before, stage, i == 0 ? GraphEdgeKind::global : GraphEdgeKind::local, "stream");
+    made.edge(stage, made.tensor(1 << 20, 60 - i, 60 - i), GraphEdgeKind::local, "reference");
+    before = stage;
+  }
+  const Forest forest = forest_of(made, 60, "for step in range(60):\n  stream = without(stream, 1)\n");
+  const HolderReport* row = find(forest, "__main__.stream");
+  REQUIRE(row != nullptr);
+  CHECK(row->variable == "stream");
+  CHECK(row->verdict == "growing");
+  CHECK(row->line == 2);
+  CHECK(row->line_adds);
+}
+
+TEST_CASE("of a tree that grew and was lost, the children are what grew, not the parent") {
+  MadeGraph made;
+  const std::uint32_t root = made.object("__main__.Node");
+  made.graph.nodes[root].flags |= trace::graph_user_code;
+  made.graph.nodes[root].file = made.string("/home/user/train.py");
+  const std::uint32_t children = made.node(GraphNodeKind::container, "dict");
+  made.edge(root, children, GraphEdgeKind::attribute, "children");
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    const std::uint32_t child = made.object("__main__.Node");
+    made.graph.nodes[child].flags |= trace::graph_user_code;
+    made.graph.nodes[child].file = made.string("/home/user/train.py");
+    made.edge(children, child, GraphEdgeKind::key_number, std::uint64_t{i});
+    made.edge(child, root, GraphEdgeKind::attribute, "parent");
+    made.edge(child, made.tensor(1 << 20, i, i), GraphEdgeKind::attribute, "value");
+  }
+  made.graph.nodes[root].flags |= trace::graph_garbage;
+  const Forest forest =
+      forest_of(made, 60,
+                "class Node:\n  def __init__(self, parent):\n    self.children = {}\n    self.parent = parent\n"
+                "  def add(self, key, child):\n    self.children[key] = child\n");
+  REQUIRE(!forest.rows.empty());
+  const HolderReport& row = forest.rows.front();
+  CHECK(row.garbage);
+  CHECK(row.verdict == "growing");
+  CHECK(row.variable == "Node.children");
+  CHECK(row.line == 6);
+  CHECK(row.line_calls);
+}
+
 TEST_CASE("of the halves of a tee the one that lags behind is named") {
   MadeGraph made;
   const std::uint32_t main = made.main_module();

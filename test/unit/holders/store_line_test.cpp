@@ -84,7 +84,8 @@ TEST_CASE("a method that would empty it counts only where it is called") {
 }
 
 TEST_CASE("a lambda that would take out what it is given limits nothing") {
-  const std::string text = "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n    return lambda: self.xs.remove(x)\n";
+  const std::string text =
+      "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n    return lambda: self.xs.remove(x)\n";
   CHECK_FALSE(store_line(text, {"xs", "Bus", "", 0}).limited);
   CHECK(store_line(text + "  def age(self):\n    self.xs.pop(min(self.xs, key=lambda x: x.age))\nbus.age()\n",
                    {"xs", "Bus", "", 0})
@@ -269,6 +270,8 @@ TEST_CASE("the call that hands memory over") {
   CHECK(line_of_call(source, "register") == 6);
   CHECK(line_of_call(source, "call_later|register") == 6);
   CHECK(line_of_call(source, "call_later") == 0);
+  CHECK(line_of_call("def start(x):\n  @atexit.register\n  def close():\n    return x\n", "register") == 2);
+  CHECK(line_of_call("@register.other\ndef close():\n  pass\n", "register") == 0);
 }
 
 TEST_CASE("the one use of an object in a loop") {

@@ -1,0 +1,28 @@
+"""Results are written by a pool of threads that is slower than the model, which waits for it."""
+import concurrent.futures
+import threading
+import time
+
+import torch
+import torch.nn as nn
+
+room = threading.Semaphore(4)
+
+
+def write(name, result):
+    time.sleep(0.01)
+    room.release()
+    return name, result.abs().mean().item()
+
+
+def main():
+    model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512)).cuda().eval()
+    with torch.no_grad(), concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        for number in range(150):
+            room.acquire()
+            batch = torch.randn(128, 256, device="cuda")
+            pool.submit(write, number, model(batch))
+    print("written")
+
+
+main()
