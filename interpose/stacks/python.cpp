@@ -145,8 +145,8 @@ PythonSearch load(Python& python) noexcept {
   if (python.is_finalizing == nullptr || python.code_type == nullptr || python.frame_type == nullptr ||
       python.string_type == nullptr || python.bytes_type == nullptr || python.cell_type == nullptr ||
       !python_layout(version, free_threaded, symbol("_PyRuntime"), python.layout)) {
-    say("frames of this Python (", version >> 8, ".", version & 0xff, free_threaded ? " free-threaded" : "",
-        ") cannot be read (those of 3.9 to 3.14 can, free-threaded of 3.13): native stacks only");
+    say("frames of this Python (", version >> 8, ".", version & 0xff, free_threaded ? ", free-threaded" : "",
+        ") cannot be read; those of 3.9 to 3.14 with a GIL can, and of 3.13 without: native stacks only");
     return PythonSearch::unreadable;
   }
   return PythonSearch::unverified;

@@ -2,7 +2,7 @@
 under its platform tag.
 
 Looked at: that auditwheel finds PLATFORM's glibc enough and nothing to graft, what each binary needs, that it is small
-enough, and that the texts of all licences are in it.
+enough, and that the texts of all licences are in it, the manual and what shells complete commands by.
 """
 
 import os
@@ -21,6 +21,10 @@ LIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1",
 # Where exceptions of other libraries pass through it, it has to share their unwinder. Of the libraries that every system
 # has, by the policies of manylinux.
 MORE = {"vramtrack/_native/lib/sim/libcuda.so.1": {"libgcc_s.so.1"}}
+
+# Below share/ of the environment that it is installed in.
+SHARED = ("man/man1/vramtrack.1", "man/man1/vramtrack-run.1", "bash-completion/completions/vramtrack",
+          "zsh/site-functions/_vramtrack", "fish/vendor_completions.d/vramtrack.fish")
 
 
 def fail(message):
@@ -66,6 +70,9 @@ def main(wheel, platform, largest, target):
     for text in re.findall(r"[\w.-]+\.txt", notice):
         if not any(name.endswith("/" + text) for name in names):
             fail("the text of a licence is missing: " + text)
+    for shared in SHARED:
+        if not any(name.endswith(".data/data/share/" + shared) for name in names):
+            fail("not in the wheel: share/" + shared)
     said = output(sys.executable, "-m", "auditwheel", "show", wheel)
     tags = re.findall(r'manylinux_(\d+)_(\d+)_' + machine, said)
     if not tags or min(tuple(map(int, tag)) for tag in tags) > newest:
