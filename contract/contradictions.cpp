@@ -10,7 +10,8 @@ namespace vramtrack::trace {
 namespace {
 
 struct Sums {
-  std::uint64_t live_bytes = 0, live_count = 0, allocated_bytes = 0, allocated_count = 0, freed_bytes = 0, freed_count = 0;
+  std::uint64_t live_bytes = 0, live_count = 0, allocated_bytes = 0, allocated_count = 0, freed_bytes = 0,
+                freed_count = 0;
   template <class Row>
   void add(const Row& row) noexcept {
     live_bytes += row.live_bytes;
@@ -47,7 +48,8 @@ std::vector<std::string> contradictions(const TraceFile& trace) {
   std::vector<std::string> found;
   const Header& header = trace.header;
   const bool in_order = (dormant_bits(header) & settled) != 0 &&
-                        header.end_kind == static_cast<std::uint32_t>(EndKind::exit) && header.losses.dropped_events == 0;
+                        header.end_kind == static_cast<std::uint32_t>(EndKind::exit) &&
+                        header.losses.dropped_events == 0;
   if (!in_order) return found;
   const auto tell = [&](std::size_t rows, const char* what) {
     if (rows != 0) found.push_back("the file is damaged: " + std::string(what) + "; its figures are not to be trusted");
@@ -64,7 +66,8 @@ std::vector<std::string> contradictions(const TraceFile& trace) {
     const Site& site = trace.sites[i];
     if (site.used != 1) continue;
     by_place[{site.layer, site.device, site.kind}].add(site);
-    if (!sums_of(site).agree() || site.own_peak_bytes < site.live_bytes || site.largest_bytes > site.own_peak_bytes) ++wrong_sites;
+    if (!sums_of(site).agree() || site.own_peak_bytes < site.live_bytes || site.largest_bytes > site.own_peak_bytes)
+      ++wrong_sites;
     if (by_site[i].live_bytes != site.live_bytes || by_site[i].live_count != site.live_count) ++wrong_blocks;
   }
   std::map<Place, Sums> by_device;

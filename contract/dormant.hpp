@@ -1,5 +1,5 @@
-// Recording that is switched on and off while the program runs (`vramtrack run --dormant`, `start PID`, `stop PID`): one
-// word of the trace's header, which the tools write and the traced process reads at each event.
+// Recording that is switched on and off while the program runs (`vramtrack run --dormant`, `start PID`, `stop PID`):
+// one word of the trace's header, which the tools write and the traced process reads at each event.
 #pragma once
 
 #include <atomic>

@@ -26,7 +26,8 @@ inline Whereabouts own_whereabouts() noexcept {
   if (file >= 0) ::close(file);
   if (bytes > 0) {
     own.machine = 0xcbf29ce484222325u;
-    for (ssize_t i = 0; i < bytes; ++i) own.machine = (own.machine ^ static_cast<unsigned char>(id[i])) * 0x100000001b3u;
+    for (ssize_t i = 0; i < bytes; ++i)
+      own.machine = (own.machine ^ static_cast<unsigned char>(id[i])) * 0x100000001b3u;
   }
   struct stat space;
   if (::stat("/proc/self/ns/pid", &space) == 0) own.pids = static_cast<std::uint64_t>(space.st_ino);

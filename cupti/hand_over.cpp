@@ -6,8 +6,8 @@
 #include <atomic>
 
 #include "cupti/callback_source.hpp"
-#include "interpose/cuda/elf.hpp"
 #include "interpose/core/saved_errno.hpp"
+#include "interpose/cuda/elf.hpp"
 
 namespace {
 

@@ -42,7 +42,8 @@ struct Budget {
 
 Json read_json(const std::string& path, const char* schema) {
   const files::Descriptor file = files::open_regular(path);
-  if (!file) throw std::runtime_error(path + ": cannot be read; make it with `vramtrack check --budget " + path + " --update`");
+  if (!file)
+    throw std::runtime_error(path + ": cannot be read; make it with `vramtrack check --budget " + path + " --update`");
   const Json document = Json::parse(files::read_rest(file, std::size_t{1} << 30), nullptr, false);
   if (document.is_discarded() || !document.is_object()) damaged(path, "not a JSON object");
   if (document.value("schema", "") != schema) damaged(path, std::string("its schema is not ") + schema);
@@ -51,7 +52,8 @@ Json read_json(const std::string& path, const char* schema) {
 
 std::uint64_t bytes_of(const Json& entry, const char* key, const std::string& path) {
   const auto at = entry.find(key);
-  if (at == entry.end() || !at->is_number_unsigned()) damaged(path, std::string("an entry without a number `") + key + "`");
+  if (at == entry.end() || !at->is_number_unsigned())
+    damaged(path, std::string("an entry without a number `") + key + "`");
   return at->get<std::uint64_t>();
 }
 
@@ -82,9 +84,8 @@ void write_budget(const std::string& path, const Budget& budget) {
     if (entry.allow) entries[name]["allow"] = *entry.allow;
   }
   const Json document{{"schema", budget_schema}, {"allow", budget.allow}, {"entries", std::move(entries)}};
-  write_output(path, [&](std::ostream& out) {
-    out << document.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
-  });
+  write_output(path,
+               [&](std::ostream& out) { out << document.dump(2, ' ', false, Json::error_handler_t::replace) << '\n'; });
 }
 
 /// The command as a name that is the same on every machine: no folders of programs.
@@ -116,7 +117,8 @@ void keep_highest(std::map<std::string, Figures>& measured, const std::string& n
 void read_tests(const std::string& path, std::map<std::string, Figures>& measured) {
   const Json document = read_json(path, tests_schema);
   for (const Json& test : document.value("tests", Json::array())) {
-    if (!test.is_object() || !test.contains("name") || !test["name"].is_string()) damaged(path, "a test without a name");
+    if (!test.is_object() || !test.contains("name") || !test["name"].is_string())
+      damaged(path, "a test without a name");
     keep_highest(measured, test["name"], {bytes_of(test, "peak_bytes", path), bytes_of(test, "live_bytes", path)});
   }
 }
@@ -158,7 +160,8 @@ int cmd_check(const Arguments& arguments) {
   app.add_option("--budget", path, "the budget, a JSON file")->required();
   app.add_flag("--update", update, "set the budget of what was measured to its figures");
   app.add_option("--name", name, "name of the entry (default: the command line)");
-  app.add_option("--allow", allow, "with --update: how much more than the budget is allowed, as a ratio (1.05 at first)")
+  app.add_option("--allow", allow,
+                 "with --update: how much more than the budget is allowed, as a ratio (1.05 at first)")
       ->check(CLI::Range(1.0, 1000.0));
   app.add_flag("--strict", strict, "what has no budget, and a budget that nothing was measured for, fail as well");
   parse(app, arguments);

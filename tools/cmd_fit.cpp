@@ -92,7 +92,8 @@ void measure_for_law(Answer& answer, Runner& runner, Outcome& outcome) {
   if (comparable(outcome, at(answer.largest), *answer.at_largest) != nullptr || outcome.measured.contains(at(near)))
     return;
   ++answer.runs;
-  if (Trial trial = runner(near, std::nullopt); !trial.out_of_memory) outcome.measured.emplace(at(near), std::move(trial));
+  if (Trial trial = runner(near, std::nullopt); !trial.out_of_memory)
+    outcome.measured.emplace(at(near), std::move(trial));
 }
 
 GpuOutcome outcome_of(const Gpu& gpu, const Answer& answer, const Outcome& whole) {
@@ -124,8 +125,8 @@ void add_notes(Outcome& outcome) {
                        [&](const auto& one) { return one.second.*which; });
   };
   if (any(&Trial::rising))
-    outcome.notes.push_back("the peak was still rising in the last step; --steps " +
-                            std::to_string(outcome.steps * 4) + " looks further");
+    outcome.notes.push_back("the peak was still rising in the last step; --steps " + std::to_string(outcome.steps * 4) +
+                            " looks further");
   const bool never = std::all_of(outcome.measured.begin(), outcome.measured.end(),
                                  [](const auto& one) { return one.second.steps == 0; });
   if (never && !outcome.measured.empty())
@@ -133,8 +134,8 @@ void add_notes(Outcome& outcome) {
                                    ? "no step of an optimizer was seen, though the program trains: each run ended when"
                                      " the calls of its model no longer raised the peak"
                                    : "no optimizer step was seen: the figures are those of inference");
-  if (outcome.measured.size() > 1 && outcome.measured.begin()->second.peak_live_bytes ==
-                                         outcome.measured.rbegin()->second.peak_live_bytes)
+  if (outcome.measured.size() > 1 &&
+      outcome.measured.begin()->second.peak_live_bytes == outcome.measured.rbegin()->second.peak_live_bytes)
     outcome.notes.push_back("the peak is the same for " + outcome.vary.label() + "=" +
                             std::to_string(outcome.measured.begin()->first) + " and " +
                             std::to_string(outcome.measured.rbegin()->first) + "; does the program use the value?");
@@ -162,8 +163,9 @@ FitOptions parse_options(const Arguments& arguments) {
   app.add_option("--gpu", options.gpus, "a size (24GiB, 2x80GiB) or a GPU's name; may be given several times (80GiB)")
       ->allow_extra_args(false);
   app.add_option("--vary", options.vary, "NAME=LO..HI: the value to find");
-  app.add_option("--steps", options.steps, "end each run after so many optimizer steps, or calls of the model where"
-                                           " there is no optimizer")
+  app.add_option("--steps", options.steps,
+                 "end each run after so many optimizer steps, or calls of the model where"
+                 " there is no optimizer")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   app.add_option("--deadline", options.deadline, "seconds that one run may take")

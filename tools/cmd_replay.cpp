@@ -92,7 +92,8 @@ void write_text(const Json& document, std::ostream& out) {
       << "\nrecorded: peak reserved " << human_bytes(document["recorded"]["peak_reserved_bytes"]) << ", live "
       << human_bytes(document["recorded"]["peak_live_bytes"]) << "\n\n"
       << std::left << std::setw(46) << "settings" << std::right << std::setw(11) << "reserved" << std::setw(12)
-      << "live" << std::setw(14) << "largest free" << "  out of memory\n";
+      << "live" << std::setw(14) << "largest free"
+      << "  out of memory\n";
   add_text("own: " + shown(document["own"]["alloc_conf"]), document["own"], out);
   for (const Json& result : document["results"]) add_text(shown(result["alloc_conf"]), result, out);
   for (const Json& note : document["notes"]) out << "note: " << note.get<std::string>() << '\n';

@@ -71,7 +71,9 @@ int cmd_report(const Arguments& arguments) {
   Options options;
   options.text = text_options(STDOUT_FILENO);
   CLI::App app("Renders a trace (.vtrace) or a report (.json).", "vramtrack report");
-  app.add_option("INPUT", options.inputs, "trace, report or running process (PID); several are rendered one after the other")->required();
+  app.add_option("INPUT", options.inputs,
+                 "trace, report or running process (PID); several are rendered one after the other")
+      ->required();
   app.add_option("--format", options.format, format_names())->capture_default_str();
   add_common(app, options);
   app.add_option("--top", options.text.top, "text: rows of the table")->capture_default_str();

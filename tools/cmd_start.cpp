@@ -29,7 +29,9 @@ void set_recording(const std::string& path, bool on) {
   auto& header = *reinterpret_cast<trace::Header*>(static_cast<std::byte*>(mapped) + sizeof(trace::ExtentHeader));
   const bool fits = std::memcmp(header.magic, trace::magic, sizeof header.magic) == 0 &&
                     header.version == trace::format_version && header.header_bytes == sizeof header;
-  if (fits) trace::set_dormant_bits(header, on ? trace::dormant_bits(header) & ~trace::off_now : trace::off_now | trace::was_off);
+  if (fits)
+    trace::set_dormant_bits(header,
+                            on ? trace::dormant_bits(header) & ~trace::off_now : trace::off_now | trace::was_off);
   ::munmap(mapped, bytes);
   if (!fits) fail("is no trace of this version: use the `vramtrack` that started the process");
 }

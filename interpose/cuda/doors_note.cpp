@@ -60,7 +60,8 @@ void tell_doctor() noexcept {
   if (count == nullptr || count(&devices) == CUDA_ERROR_NOT_INITIALIZED) return;
   Line path;
   path << g_host_options.out << "/cuda-" << ::getpid();
-  if (const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
+  if (const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); fd >= 0)
+    ::close(fd);
 }
 
 }  // namespace vramtrack::hooks

@@ -4,9 +4,9 @@
 
 #include <atomic>
 
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/doors.hpp"
 #include "interpose/stacks/stacks.hpp"
-#include "interpose/core/saved_errno.hpp"
 #include "interpose/trace/writer.hpp"
 
 extern "C" __attribute__((visibility("default"))) int dlclose(void* handle) noexcept {

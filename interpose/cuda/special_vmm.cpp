@@ -4,11 +4,11 @@
 //
 // All bookkeeping is done before the real release or unmap and undone when that fails: once the driver has let go of a
 // handle, another thread may be given the same value.
+#include "interpose/core/lock.hpp"
+#include "interpose/core/saved_errno.hpp"
 #include "interpose/cuda/address_map.hpp"
 #include "interpose/cuda/special.hpp"
 #include "interpose/recorder/recorder.hpp"
-#include "interpose/core/lock.hpp"
-#include "interpose/core/saved_errno.hpp"
 
 namespace vramtrack::hooks {
 

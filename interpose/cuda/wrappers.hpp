@@ -19,17 +19,17 @@
 #define RESULT_driver CUresult
 
 // The first statement of every wrapper takes the frame: its caller is the innermost frame of the recorded stack.
-#define WRAPPER_BODY(api_, name, arguments, policy, by_name, find_real)                                           \
-  {                                                                                                               \
-    const ::vramtrack::CaptureStart here = VRAMTRACK_HERE();                                                      \
-    const void* const function = find_real;                                                                       \
-    const auto real = reinterpret_cast<decltype(&::name)>(const_cast<void*>(function));                           \
-    if (real == nullptr) return static_cast<RESULT_##api_>(::vramtrack::hooks::symbol_missing);                   \
-    const auto forward = [&]() -> int { return static_cast<int>(real arguments); };                               \
-    [[maybe_unused]] const ::vramtrack::hooks::Call call{here, function, ::vramtrack::hooks::Api::api_, by_name,  \
-                                                         forward};                                                \
-    using namespace ::vramtrack::hooks;                                                                           \
-    return static_cast<RESULT_##api_>(POLICY_##policy);                                                           \
+#define WRAPPER_BODY(api_, name, arguments, policy, by_name, find_real)                                          \
+  {                                                                                                              \
+    const ::vramtrack::CaptureStart here = VRAMTRACK_HERE();                                                     \
+    const void* const function = find_real;                                                                      \
+    const auto real = reinterpret_cast<decltype(&::name)>(const_cast<void*>(function));                          \
+    if (real == nullptr) return static_cast<RESULT_##api_>(::vramtrack::hooks::symbol_missing);                  \
+    const auto forward = [&]() -> int { return static_cast<int>(real arguments); };                              \
+    [[maybe_unused]] const ::vramtrack::hooks::Call call{here, function, ::vramtrack::hooks::Api::api_, by_name, \
+                                                         forward};                                               \
+    using namespace ::vramtrack::hooks;                                                                          \
+    return static_cast<RESULT_##api_>(POLICY_##policy);                                                          \
   }
 
 #define POLICY_ALLOC(out, bytes, kind, stream) POLICY_ALLOC_PADDED(out, bytes, bytes, kind, stream)

@@ -1,8 +1,8 @@
 // Accounts: found by (layer, device, kind), opened in the trace's header on first use.
 #include <cstring>
 
-#include "interpose/ledger/state.hpp"
 #include "interpose/core/memory.hpp"
+#include "interpose/ledger/state.hpp"
 
 namespace vramtrack::ledger {
 

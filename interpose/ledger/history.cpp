@@ -12,9 +12,9 @@
 #include <new>
 
 #include "contract/history_codec.hpp"
+#include "interpose/core/error_text.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/saved_errno.hpp"
-#include "interpose/core/error_text.hpp"
 #include "interpose/core/say.hpp"
 #include "interpose/ledger/state.hpp"
 

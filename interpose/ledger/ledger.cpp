@@ -4,10 +4,10 @@
 
 #include <sched.h>
 
+#include "interpose/core/thread_id.hpp"
 #include "interpose/ledger/booking.hpp"
 #include "interpose/ledger/history.hpp"
 #include "interpose/ledger/pending.hpp"
-#include "interpose/core/thread_id.hpp"
 #include "interpose/trace/parts.hpp"
 
 namespace vramtrack::ledger {
@@ -88,8 +88,7 @@ void drop(const FreeEvent& event) noexcept {
   const std::uint32_t step = current_step(writer->header());
   if (event.layer == Layer::tensor &&
       defer(*writer, *shard, event.device,
-            {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, t_hot.in_node}))
-      [[likely]]
+            {event.address, 0, event.reserved_bytes, read, no_stack, no_stack, step, t_hot.in_node})) [[likely]]
     return;
   const LockGuard guard(shard->lock);
   book_pending(*writer, *shard);

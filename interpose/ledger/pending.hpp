@@ -4,8 +4,8 @@
 
 #include <bit>
 
-#include "interpose/ledger/state.hpp"
 #include "interpose/core/hot_thread.hpp"
+#include "interpose/ledger/state.hpp"
 
 namespace vramtrack::ledger {
 

@@ -1,8 +1,8 @@
 // The live set at an out-of-memory: one record with a copy of every block of both layers.
 #include <cstring>
 
-#include "interpose/ledger/pending.hpp"
 #include "interpose/core/thread_id.hpp"
+#include "interpose/ledger/pending.hpp"
 
 namespace vramtrack::ledger {
 

@@ -12,8 +12,8 @@ std::uint32_t totals(Total* out, std::uint32_t room) noexcept {
     if (n == room) return;
     const LockGuard guard(lock);
     const trace::Account& account = *state.account;
-    out[n++] = {account.layer,      account.kind,       account.device,          0,
-                account.live_bytes, account.live_count, account.peak_bytes,      state.window_peak,
+    out[n++] = {account.layer,       account.kind,        account.device,          0,
+                account.live_bytes,  account.live_count,  account.peak_bytes,      state.window_peak,
                 account.freed_bytes, account.freed_count, account.allocated_bytes, account.allocated_count};
   });
   return n;

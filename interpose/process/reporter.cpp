@@ -133,8 +133,8 @@ VRAMTRACK_COLD bool write_report(const char* trace_path) noexcept {
   constexpr int leaks = 77;
   const int code = found ? run(program, json) : -1;
   if (code == still_running) {
-    say("the report is not written yet after ", g_host_options.reporter_wait, " s; the program ends without waiting for it: ",
-        report);
+    say("the report is not written yet after ", g_host_options.reporter_wait,
+        " s; the program ends without waiting for it: ", report);
     return true;
   }
   if (code != 0 && code != leaks) {

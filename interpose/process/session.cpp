@@ -111,9 +111,8 @@ std::string_view environment(char* buffer, std::size_t size) noexcept {
 void start_stacks() noexcept {
   static std::atomic<bool> done{false};
   if (done.exchange(true)) return;
-  stacks::init({.python = !g_host_options.no_python,
-                .native = !g_host_options.no_native,
-                .check = g_host_options.check_stacks});
+  stacks::init(
+      {.python = !g_host_options.no_python, .native = !g_host_options.no_native, .check = g_host_options.check_stacks});
 }
 
 void write_notes(trace::Writer& writer) noexcept {

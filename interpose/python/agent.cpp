@@ -186,8 +186,8 @@ void* install_later(void*) {
 /// there are as many as the logarithm of the steps, and what they tell must not depend on how busy the machine is.
 std::uint64_t allowed_for_looks() noexcept { return 1'000'000'000 + (monotonic_ns() - g_start_ns) / 100; }
 
-/// Calls a function of the agent with one argument (a reference that is given away; nullptr: none could be made) and adds
-/// the processor time to `spent`.
+/// Calls a function of the agent with one argument (a reference that is given away; nullptr: none could be made) and
+/// adds the processor time to `spent`.
 void timed_look(const PythonApi& api, const char* name, Object* argument, std::atomic<std::uint64_t>& spent) noexcept {
   const std::uint64_t start = thread_cpu_ns();
   {
@@ -211,7 +211,6 @@ void start_helper() noexcept {
   if (::pthread_create(&thread, nullptr, install_later, nullptr) == 0) ::pthread_detach(thread);
   ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
-
 
 }  // namespace
 

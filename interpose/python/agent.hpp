@@ -1,5 +1,5 @@
-// Brings the Python agent (vramtrack_agent/, embedded as text) into a process that runs CPython, and gives it its natives.
-// Runs in the traced process. Never takes the GIL inside a CUDA hook.
+// Brings the Python agent (vramtrack_agent/, embedded as text) into a process that runs CPython, and gives it its
+// natives. Runs in the traced process. Never takes the GIL inside a CUDA hook.
 #pragma once
 
 #include <atomic>

@@ -56,15 +56,14 @@ bool find_all(PythonApi& api) noexcept {
          find(api.tuple_set, "PyTuple_SetItem") && find(api.tuple_get, "PyTuple_GetItem") &&
          find(api.tuple_size, "PyTuple_Size") && find(api.list_size, "PyList_Size") &&
          find(api.list_get, "PyList_GetItem") && find(api.dict_size, "PyDict_Size") &&
-         find(api.type_of, "PyObject_Type") &&
-         find(api.is_subtype, "PyType_IsSubtype") && find(api.tuple_type, "PyTuple_Type") &&
-         find(api.list_type, "PyList_Type") && find(api.dict_type, "PyDict_Type") &&
-         find(api.none, "_Py_NoneStruct") && find(api.true_object, "_Py_TrueStruct") &&
-         find(api.false_object, "_Py_FalseStruct") && find(api.build_bool, "PyBool_FromLong") &&
-         find(api.is_true, "PyObject_IsTrue") && find(api.incref, "Py_IncRef") && find(api.decref, "Py_DecRef") &&
-         find(api.fetch_error, "PyErr_Fetch") && find(api.restore_error, "PyErr_Restore") &&
-         find(api.error_occurred, "PyErr_Occurred") && find(api.clear_error, "PyErr_Clear") &&
-         find(api.set_interrupt, "PyErr_SetInterrupt");
+         find(api.type_of, "PyObject_Type") && find(api.is_subtype, "PyType_IsSubtype") &&
+         find(api.tuple_type, "PyTuple_Type") && find(api.list_type, "PyList_Type") &&
+         find(api.dict_type, "PyDict_Type") && find(api.none, "_Py_NoneStruct") &&
+         find(api.true_object, "_Py_TrueStruct") && find(api.false_object, "_Py_FalseStruct") &&
+         find(api.build_bool, "PyBool_FromLong") && find(api.is_true, "PyObject_IsTrue") &&
+         find(api.incref, "Py_IncRef") && find(api.decref, "Py_DecRef") && find(api.fetch_error, "PyErr_Fetch") &&
+         find(api.restore_error, "PyErr_Restore") && find(api.error_occurred, "PyErr_Occurred") &&
+         find(api.clear_error, "PyErr_Clear") && find(api.set_interrupt, "PyErr_SetInterrupt");
 }
 
 }  // namespace

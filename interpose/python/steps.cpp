@@ -113,8 +113,8 @@ const char* step_done(std::uint64_t sequence) noexcept {
   const LiveState state = live_state();
   remember_boundary(state);
   if (state.step < g_next_check) return nullptr;
-  // At steps 4, 8, 16, ...: a look where more blocks survive than the time before or graphs reach over steps, log2(steps)
-  // of them in a leaking program. In a healthy one at 4, 8, 64, 512, ...
+  // At steps 4, 8, 16, ...: a look where more blocks survive than the time before or graphs reach over steps,
+  // log2(steps) of them in a leaking program. In a healthy one at 4, 8, 64, 512, ...
   const bool grows = state.step > 4 && (g_suspect || state.blocks > g_blocks_at_last_check);
   g_suspect = false;
   g_blocks_at_last_check = state.blocks;

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "interpose/core/event.hpp"
-#include "interpose/stacks/state.hpp"
 #include "interpose/core/hot.hpp"
+#include "interpose/stacks/state.hpp"
 
 namespace vramtrack::stacks {
 

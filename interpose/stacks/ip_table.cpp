@@ -3,9 +3,9 @@
 
 #include <atomic>
 
-#include "interpose/stacks/modules.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
+#include "interpose/stacks/modules.hpp"
 
 namespace vramtrack::stacks {
 namespace {

@@ -104,8 +104,7 @@ bool ends_with(std::string_view text, std::string_view end) noexcept {
 
 }  // namespace
 
-void note_code(const Python& python, const std::byte* code, std::string_view name,
-               std::string_view file) noexcept {
+void note_code(const Python& python, const std::byte* code, std::string_view name, std::string_view file) noexcept {
   const bool wrapped = name == "_wrapped_call_impl";
   if (!wrapped && name != "_call_impl") return;
   if (!ends_with(file, "torch/nn/modules/module.py")) return;

@@ -1,5 +1,5 @@
-// What runs, besides its line: the nn.Module whose call a Python frame is, and the ranges that the program itself names.
-// Each has a number (trace::LabelRecord) that is part of a stack. Any thread, no GIL.
+// What runs, besides its line: the nn.Module whose call a Python frame is, and the ranges that the program itself
+// names. Each has a number (trace::LabelRecord) that is part of a stack. Any thread, no GIL.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,7 @@ extern std::atomic<const std::byte*> g_module_call_code;
 extern ModuleCall g_module_call;
 
 /// A code object was recorded under this name: it may be the one that calls modules.
-void note_code(const Python& python, const std::byte* code, std::string_view name,
-               std::string_view file) noexcept;
+void note_code(const Python& python, const std::byte* code, std::string_view name, std::string_view file) noexcept;
 /// A code object died.
 void forget_code(const std::byte* code) noexcept;
 

@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "interpose/stacks/ip_table.hpp"
 #include "interpose/core/tag_table.hpp"
+#include "interpose/stacks/ip_table.hpp"
 
 namespace vramtrack::stacks {
 namespace {
@@ -155,8 +155,8 @@ ReadRecord* learn(ThreadState& state, const CaptureStart& start, const Hash128& 
   const std::uint32_t groups = (sets.fresh_count + 7) / 8;
   if (sets.records == max_records || sets.groups + groups > max_groups) flush(sets);
   ReadRecord& record = sets.record[sets.records];
-  record = {start.sp,    start.ip,         start.bp,         python,    0,     no_record,          0,    0,
-            sets.groups, sets.fresh_count, sets.fresh_reach, no_record, 0,    stack, sets.fresh_uses_bp, false};
+  record = {start.sp,         start.ip,         start.bp,  python, 0,     no_record,          0,    0, sets.groups,
+            sets.fresh_count, sets.fresh_reach, no_record, 0,      stack, sets.fresh_uses_bp, false};
   std::memcpy(sets.group + sets.groups, sets.fresh, groups * sizeof(ReadGroup));
   if (sets.last_record != no_record) {
     const ReadRecord& parent = sets.record[sets.last_record];

@@ -32,15 +32,15 @@ struct ReadGroup {
 
 struct ReadRecord {
   std::uint64_t sp, ip, bp;
-  Hash128 python;        // what else the id depends on
-  std::uint64_t value;   // child: the word that the parent did not have
-  std::uint32_t parent;  // or no_record
-  std::uint32_t index;   // child: where the parent differed
-  std::uint32_t resume;  // child: first word of its list that differs from the parent's
-  std::uint32_t groups;  // first one in the pool
-  std::uint32_t count;   // of words
-  std::uint32_t reach;   // the largest offset in the list
-  std::uint32_t next;    // the record that matched next, last time: programs repeat themselves
+  Hash128 python;             // what else the id depends on
+  std::uint64_t value;        // child: the word that the parent did not have
+  std::uint32_t parent;       // or no_record
+  std::uint32_t index;        // child: where the parent differed
+  std::uint32_t resume;       // child: first word of its list that differs from the parent's
+  std::uint32_t groups;       // first one in the pool
+  std::uint32_t count;        // of words
+  std::uint32_t reach;        // the largest offset in the list
+  std::uint32_t next;         // the record that matched next, last time: programs repeat themselves
   std::uint32_t next_groups;  // its `groups`
   StackId stack;
   bool uses_bp;
@@ -67,7 +67,7 @@ struct ReadSets {
   std::uint32_t groups;
   std::uint32_t flushes;
   std::uint32_t table_size;
-  std::uint32_t last_match;  // or no_record
+  std::uint32_t last_match;                 // or no_record
   std::uint32_t expected, expected_groups;  // last_match's `next`, or no_record
   // The place where the last search ended: parent of what is learnt next.
   std::uint32_t last_record, last_index;

@@ -8,10 +8,10 @@
 
 #include <string_view>
 
-#include "interpose/stacks/labels.hpp"
-#include "interpose/stacks/state.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
+#include "interpose/stacks/labels.hpp"
+#include "interpose/stacks/state.hpp"
 #include "interpose/trace/writer.hpp"
 
 namespace vramtrack::stacks {

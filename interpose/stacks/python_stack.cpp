@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::uint8_t owned_by_generator = 1;
 constexpr std::uint64_t pointer_mask = (1ull << 48) - 1;  // user addresses have nothing above
-constexpr std::uint64_t module_word = std::uint64_t{'m'} << 32;  // with a label: not the word of a frame, whose top bit is set
+constexpr std::uint64_t module_word = std::uint64_t{'m'}
+                                      << 32;  // with a label: not the word of a frame, whose top bit is set
 
 /// What decides a frame's word, and whether it differs from what is remembered. With interpreter frames: the
 /// instruction pointer, which lies inside the code object and so says which one and which offset, and above it the

@@ -1,4 +1,5 @@
-// Stack capture (interpose/stacks/stacks.hpp): the parts of this folder put together. Runs in the traced process, any thread.
+// Stack capture (interpose/stacks/stacks.hpp): the parts of this folder put together. Runs in the traced process, any
+// thread.
 #include "interpose/stacks/stacks.hpp"
 
 #include <pthread.h>
@@ -8,6 +9,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "interpose/core/hot.hpp"
+#include "interpose/core/hot_thread.hpp"
 #include "interpose/stacks/check.hpp"
 #include "interpose/stacks/early_ranges.hpp"
 #include "interpose/stacks/forward.hpp"
@@ -19,8 +22,6 @@
 #include "interpose/stacks/python_code.hpp"
 #include "interpose/stacks/python_stack.hpp"
 #include "interpose/stacks/stack_table.hpp"
-#include "interpose/core/hot.hpp"
-#include "interpose/core/hot_thread.hpp"
 #include "interpose/trace/parts.hpp"
 #include "interpose/trace/writer.hpp"
 

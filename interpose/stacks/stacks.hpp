@@ -29,8 +29,8 @@ void reset() noexcept;
 /// An autograd node is being built in this thread (called by the at::sequence_number hook, with the number it got).
 void remember_forward(std::uint64_t sequence_number, const CaptureStart& start) noexcept;
 
-/// The program opens and closes a range of this thread, which names what it allocates until then. Unbalanced calls do no
-/// harm. Also before there is a trace: those that are open when it begins are ranges of it (early_ranges.hpp).
+/// The program opens and closes a range of this thread, which names what it allocates until then. Unbalanced calls do
+/// no harm. Also before there is a trace: those that are open when it begins are ranges of it (early_ranges.hpp).
 void open_range(const char* name) noexcept;
 void close_range() noexcept;
 

@@ -4,13 +4,13 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "interpose/stacks/native_memo.hpp"
-#include "interpose/stacks/python_stack.hpp"
 #include "interpose/core/hot.hpp"
 #include "interpose/core/hot_thread.hpp"
 #include "interpose/core/lock.hpp"
 #include "interpose/core/memory.hpp"
 #include "interpose/core/thread_end.hpp"
+#include "interpose/stacks/native_memo.hpp"
+#include "interpose/stacks/python_stack.hpp"
 
 namespace vramtrack::stacks {
 

@@ -1,5 +1,5 @@
-// Parts of recording that test/bench/ab.py switches off and on to see what each costs. Only a tree that is configured with
-// -DVRAMTRACK_BENCH_PARTS=ON has the switches; everywhere else a part is always on, and the compiler sees it.
+// Parts of recording that test/bench/ab.py switches off and on to see what each costs. Only a tree that is configured
+// with -DVRAMTRACK_BENCH_PARTS=ON has the switches; everywhere else a part is always on, and the compiler sees it.
 #pragma once
 
 #include <cstdint>

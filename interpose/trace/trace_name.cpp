@@ -66,16 +66,17 @@ Found look(const char* path, const Header& mine, int& lock) noexcept {
   HeaderStart there;
   struct stat status, now;
   Found found = Found::others;
-  const bool readable = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
-                        there.read(file);
-  const bool ours = readable && there.has_magic() && there.pid() == mine.pid &&
-                    !are_apart(there.whereabouts(), whereabouts(mine));
+  const bool readable =
+      ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() && there.read(file);
+  const bool ours =
+      readable && there.has_magic() && there.pid() == mine.pid && !are_apart(there.whereabouts(), whereabouts(mine));
   // In one pid namespace no other process has our id: it is over. Elsewhere a living one has its trace locked.
   const bool known = ours && are_known(there.whereabouts()) && are_known(whereabouts(mine));
   if (ours && (::flock(file, LOCK_EX | LOCK_NB) == 0 || known) && ::lstat(path, &now) == 0 &&
       now.st_dev == status.st_dev && now.st_ino == status.st_ino) {
     constexpr std::uint64_t slack_ns = 1'000'000'000;
-    const bool after = mine.process_start_real_ns != 0 && there.clock().start_real_ns + slack_ns >= mine.process_start_real_ns;
+    const bool after =
+        mine.process_start_real_ns != 0 && there.clock().start_real_ns + slack_ns >= mine.process_start_real_ns;
     found = after ? Found::before_exec : Found::older;
   }
   if (found == Found::older)
@@ -123,8 +124,9 @@ bool temporary_name(const char* path, char* name, std::size_t size) noexcept {
   std::uint64_t random[2] = {};
   if (::syscall(SYS_getrandom, random, sizeof random, 1 /* GRND_NONBLOCK */) != static_cast<long>(sizeof random))
     random[0] = ticks(), random[1] = reinterpret_cast<std::uintptr_t>(name);  // O_EXCL still keeps others' files whole
-  const int length = std::snprintf(name, size, "%.*s.vramtrack-part-%016llx%016llx", folder, path,
-                                   static_cast<unsigned long long>(random[0]), static_cast<unsigned long long>(random[1]));
+  const int length =
+      std::snprintf(name, size, "%.*s.vramtrack-part-%016llx%016llx", folder, path,
+                    static_cast<unsigned long long>(random[0]), static_cast<unsigned long long>(random[1]));
   return length > 0 && static_cast<std::size_t>(length) < size;
 }
 

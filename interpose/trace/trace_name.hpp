@@ -1,5 +1,5 @@
-// Gives a new trace its name. Others may be there under it: of this process before an exec, of an older process with the
-// same id, or of a living one in another container or on another machine that shares the folder.
+// Gives a new trace its name. Others may be there under it: of this process before an exec, of an older process with
+// the same id, or of a living one in another container or on another machine that shares the folder.
 #pragma once
 
 #include <cstddef>

@@ -240,8 +240,8 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from, std::uint64_
   full_path << path;
   if (full_path.text().size() > 1000) return fail("too long a path:");
 
-  // Made under another name and locked, so that a trace under its own name is always whole, and locked while its process
-  // lives. Never truncated in place: a reader may have the old file mapped.
+  // Made under another name and locked, so that a trace under its own name is always whole, and locked while its
+  // process lives. Never truncated in place: a reader may have the old file mapped.
   std::memcpy(state.path, full_path.c_str(), full_path.text().size() + 1);
   char part[longest_name];
   if (!temporary_name(state.path, part, sizeof part)) return fail("too long a path:");
@@ -293,7 +293,8 @@ Writer* Writer::create(const char* path, std::uint32_t forked_from, std::uint64_
 void Writer::close_in_child() noexcept {
   const SavedErrno keep;
   struct stat now;
-  if (state_->file >= 0 && ::fstat(state_->file, &now) == 0 && now.st_dev == state_->device && now.st_ino == state_->inode)
+  if (state_->file >= 0 && ::fstat(state_->file, &now) == 0 && now.st_dev == state_->device &&
+      now.st_ino == state_->inode)
     ::close(state_->file);
   state_->file = -1;
 }

@@ -15,10 +15,10 @@ namespace vramtrack::trace {
 
 class Writer {
  public:
-  /// Creates `path` (mode 0600; see take_name() for what is there) and maps it (MADV_DONTFORK). nullptr when that fails: the
-  /// reason is printed once. The object lives for ever (it is never destroyed, on purpose: other threads may use it).
-  static Writer* create(const char* path, std::uint32_t forked_from,
-                        std::uint64_t process_start_real_ns = 0) noexcept;
+  /// Creates `path` (mode 0600; see take_name() for what is there) and maps it (MADV_DONTFORK). nullptr when that
+  /// fails: the reason is printed once. The object lives for ever (it is never destroyed, on purpose: other threads may
+  /// use it).
+  static Writer* create(const char* path, std::uint32_t forked_from, std::uint64_t process_start_real_ns = 0) noexcept;
 
   Header& header() noexcept { return *header_; }
 

@@ -9,8 +9,8 @@
 
 namespace vramtrack {
 
-/// Sorted by what they save. Only of what is at the peak. `report` has sites and peak_breakdown. `second_order`: a backward
-/// pass was differentiated itself.
+/// Sorted by what they save. Only of what is at the peak. `report` has sites and peak_breakdown. `second_order`: a
+/// backward pass was differentiated itself.
 std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order);
 
 }  // namespace vramtrack

@@ -36,7 +36,7 @@ struct PeakPart {
   bool graph_unused = false;  // and no backward pass freed what it made
   bool makes_gradient = false;
   bool outlives_steps = false;  // most of what its site has freed was of earlier steps
-  Bytes gradients = 0;           // that a look saw of the site, once for each site
+  Bytes gradients = 0;          // that a look saw of the site, once for each site
 };
 
 class Breakdown {

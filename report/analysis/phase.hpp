@@ -30,8 +30,8 @@ struct PhaseOfSite {
   bool creates = false;     // outside of all passes, a tensor that is made from nothing or copied
 };
 
-/// `site` has its frames, module and range; `line_records`: NodeLines of its stack; `recurs`: whether it allocates again
-/// and again.
+/// `site` has its frames, module and range; `line_records`: NodeLines of its stack; `recurs`: whether it allocates
+/// again and again.
 PhaseOfSite phase_of(const Report& report, const SiteReport& site, bool line_records, bool recurs);
 
 }  // namespace vramtrack

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "contract/reader.hpp"
-#include "report/model/model.hpp"
 #include "report/analysis/tensor_facts.hpp"
 #include "report/analysis/verdict.hpp"
+#include "report/model/model.hpp"
 
 namespace vramtrack {
 

@@ -5,9 +5,9 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "report/compare/line_shift.hpp"
 #include "report/analysis/call_paths.hpp"
 #include "report/analysis/site_key.hpp"
+#include "report/compare/line_shift.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 

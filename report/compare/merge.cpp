@@ -358,19 +358,18 @@ void Merger::add(Report report, const std::string& input) {
   const auto [at, fresh] = state.rank_by_name.emplace(rank_name(report.process), merged.ranks.names.size());
   const std::size_t rank = at->second;
   if (fresh) merged.ranks.names.push_back(at->first);
-  merged.ranks.members.push_back(
-      {.rank = report.process.rank,
-       .local_rank = report.process.local_rank,
-       .pid = report.process.pid,
-       .hostname = report.process.hostname,
-       .input = input,
-       .at = report.at,
-       .started_at = report.process.started_at,
-       .duration = report.process.duration,
-       .end = report.process.end,
-       .findings = report.findings.size(),
-       .ooms = report.ooms.size(),
-       .totals = report.totals});
+  merged.ranks.members.push_back({.rank = report.process.rank,
+                                  .local_rank = report.process.local_rank,
+                                  .pid = report.process.pid,
+                                  .hostname = report.process.hostname,
+                                  .input = input,
+                                  .at = report.at,
+                                  .started_at = report.process.started_at,
+                                  .duration = report.process.duration,
+                                  .end = report.process.end,
+                                  .findings = report.findings.size(),
+                                  .ooms = report.ooms.size(),
+                                  .totals = report.totals});
   state.set_clock(report.process);
   state.add_process(report);
   state.add_environment(report.environment);
@@ -443,8 +442,13 @@ void Merger::State::find_outlier() {
         where = &place;
       }
       if (!furthest) continue;
-      ranks.outlier = {ranks.names[furthest->rank], measure, where->sites, furthest->bytes, furthest->median_bytes,
-                       static_cast<std::int64_t>(furthest->bytes - furthest->median_bytes), ""};
+      ranks.outlier = {ranks.names[furthest->rank],
+                       measure,
+                       where->sites,
+                       furthest->bytes,
+                       furthest->median_bytes,
+                       static_cast<std::int64_t>(furthest->bytes - furthest->median_bytes),
+                       ""};
       ranks.outlier->message = describe(*ranks.outlier);
       return;
     }

@@ -20,12 +20,12 @@ struct Grown {
 /// are left out. The most bytes first.
 std::vector<Grown> grown_holders(const Report& report);
 
-/// Whether memory ran out when what `variable` collected goes on as one tensor (`torch.cat(parts)`), which is as large as
-/// all of it: a batch in parts, whose graphs the backward pass that follows needs.
+/// Whether memory ran out when what `variable` collected goes on as one tensor (`torch.cat(parts)`), which is as large
+/// as all of it: a batch in parts, whose graphs the backward pass that follows needs.
 bool is_put_together(const Report& report, const std::string& variable);
 
-/// Whether what a site made was put together in one tensor, as large as all of it, when the last of it was there: it was
-/// collected for that.
+/// Whether what a site made was put together in one tensor, as large as all of it, when the last of it was there: it
+/// was collected for that.
 bool was_put_together(const Report& report, SiteId id);
 
 /// Whether a cycle goes through C++, where Python's garbage collector does not see it.

@@ -4,9 +4,9 @@
 #include <array>
 
 #include "report/findings/registry.hpp"
-#include "report/symbolize/owner.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
+#include "report/symbolize/owner.hpp"
 
 namespace vramtrack::findings {
 namespace {

@@ -104,8 +104,8 @@ std::string largest_lines(const Report& report, const std::vector<const SiteRepo
 
 bool is_model_memory(const HolderReport& row) { return 2 * model_bytes(row.roles) > row.retained_bytes; }
 
-/// Held by a name in Python, and no model, gradient or optimizer state, unless there were more and more of them: what the
-/// program could let go.
+/// Held by a name in Python, and no model, gradient or optimizer state, unless there were more and more of them: what
+/// the program could let go.
 bool can_go(const HolderReport& row) {
   return row.kind != "cxx" && !row.garbage && (!is_model_memory(row) || row.verdict == "growing");
 }

@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
-#include "report/findings/grown.hpp"
 #include "contract/notes.hpp"
+#include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/fact_fields.hpp"
 #include "report/support/units.hpp"

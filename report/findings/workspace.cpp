@@ -4,9 +4,9 @@
 #include <map>
 
 #include "report/findings/registry.hpp"
-#include "report/symbolize/owner.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
+#include "report/symbolize/owner.hpp"
 
 namespace vramtrack::findings {
 namespace {
@@ -47,7 +47,7 @@ std::string amount(const Part& part) { return human_bytes(part.bytes) + " (" + p
 Findings workspace(const Report& report) {
   Part framework;
   std::map<std::string, std::uint64_t> workspaces;  // by the function that makes them, one for each handle and stream
-  std::map<std::string, Part> libraries;  // by name
+  std::map<std::string, Part> libraries;            // by name
   for (const SiteReport& site : report.sites) {
     if (site.live_bytes == 0 || site.verdict == "growing" || !is_main_layer(report, site)) continue;
     if (site.layer == "cuda" && is_math_library(site.owner))
@@ -76,10 +76,10 @@ Findings workspace(const Report& report) {
   std::uint64_t streams = 0;
   for (const auto& [function, count] : workspaces) streams = std::max(streams, count);
   const bool many = streams >= many_streams;
-  Finding finding = make("workspace", "info",
-                         "The math libraries keep " + human_bytes(all.bytes) +
-                             (many ? ", a workspace for each of " + std::to_string(streams) + " streams"
-                                   : ", which is not a leak"));
+  Finding finding =
+      make("workspace", "info",
+           "The math libraries keep " + human_bytes(all.bytes) +
+               (many ? ", a workspace for each of " + std::to_string(streams) + " streams" : ", which is not a leak"));
   finding.site = all.largest->id;
   finding.bytes = all.bytes;
   point_at(finding, report, *all.largest);
@@ -87,9 +87,10 @@ Findings workspace(const Report& report) {
       "The math libraries hold " + parts +
       ". Such memory is made once for each handle and stream and kept for reuse: it is alive at exit, and it "
       "does not grow.";
-  finding.fix = many ? "Compute on fewer streams: each one on which a matrix product has run keeps a workspace of its own. "
-                       "Make a stream once and use it again, also for warming up and capturing CUDA graphs."
-                     : "Nothing needs fixing.";
+  finding.fix =
+      many ? "Compute on fewer streams: each one on which a matrix product has run keeps a workspace of its own. "
+             "Make a stream once and use it again, also for warming up and capturing CUDA graphs."
+           : "Nothing needs fixing.";
   if (framework.largest != nullptr)
     finding.fix +=
         " To make the workspaces smaller, set CUBLAS_WORKSPACE_CONFIG, for example `:4096:2`; to drop them, "

@@ -36,8 +36,8 @@ struct Returned {
 
 Returned returned_at(std::string_view source, int line, std::string_view variable);
 
-/// Whether the statement at a line has a name in it, or the head of a loop or a `with` around it, which holds what it was
-/// given as long as it runs. True where there is no statement.
+/// Whether the statement at a line has a name in it, or the head of a loop or a `with` around it, which holds what it
+/// was given as long as it runs. True where there is no statement.
 bool statement_names(std::string_view source, int line, std::string_view name);
 
 /// Line of the last statement that calls one of some functions (`register|call_later`), one in a loop before any other;

@@ -16,11 +16,11 @@ struct TraceFile;
 }
 
 struct AnalyseOptions : SymbolOptions {
-  std::string at = "exit";              // exit | peak | oom | live
-  std::uint32_t oom = 1;                // with "oom": which one
-  std::size_t max_allocations = 10000;  // live blocks listed one by one; the rest are counted
-  Bytes min_size = 0;                   // smaller sites and blocks are left out of the lists, not of the totals
-  bool page = false;  // also what only a page shows: the event history as bands
+  std::string at = "exit";                      // exit | peak | oom | live
+  std::uint32_t oom = 1;                        // with "oom": which one
+  std::size_t max_allocations = 10000;          // live blocks listed one by one; the rest are counted
+  Bytes min_size = 0;                           // smaller sites and blocks are left out of the lists, not of the totals
+  bool page = false;                            // also what only a page shows: the event history as bands
   trace::Whose whose = trace::Whose::anybodys;  // load(): which traces are read
 };
 

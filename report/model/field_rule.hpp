@@ -59,7 +59,8 @@ inline constexpr std::string_view kinds =
 inline constexpr std::string_view phases = "forward|backward|optimizer|data|other";
 
 inline constexpr const char* about_layers =
-    "Which of the two layers: `cuda` is memory obtained from CUDA; `tensor` is blocks that a caching allocator hands out "
+    "Which of the two layers: `cuda` is memory obtained from CUDA; `tensor` is blocks that a caching allocator hands "
+    "out "
     "from it. Never add the two up";
 inline constexpr const char* about_kinds = "How the memory was obtained. The tensor layer has `block` only";
 inline constexpr const char* about_devices = "Index of the CUDA device in the process; -1 is host memory";

@@ -13,8 +13,8 @@ template <class Self, class Type>
 concept MaybeConst = std::same_as<std::remove_const_t<Self>, Type>;
 
 /// Calls visit(key, member, rule, what) for each field of a record that is in the document, in its order.
-#define RECORD(type, what)                              \
-  template <MaybeConst<type> Self, class Visit>         \
+#define RECORD(type, what)                      \
+  template <MaybeConst<type> Self, class Visit> \
   void each_field(Self& self, const Visit& visit) {
 #define FIELD(type, name, initial, rule, what) visit(#name, self.name, rule, what);
 #define END }
@@ -38,6 +38,8 @@ struct NoVisit {
 
 /// One of the structs of report.def.
 template <class Type>
-concept Record = requires(const Type& record) { each_field(record, detail::NoVisit{}); };
+concept Record = requires(const Type& record) {
+  each_field(record, detail::NoVisit{});
+};
 
 }  // namespace vramtrack

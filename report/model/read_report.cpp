@@ -121,7 +121,8 @@ void check_references(Report& report, const Node& root) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const HolderReport& holder = rows[i];
       const std::string name = where + "holder " + std::to_string(i);
-      if (holder.id != i || (holder.parent && *holder.parent >= i)) root.fail(where + "holders are not in order of their ids");
+      if (holder.id != i || (holder.parent && *holder.parent >= i))
+        root.fail(where + "holders are not in order of their ids");
       for (const SiteId site : holder.sites)
         if (ids.count(site) == 0) root.fail(name + " names site " + std::to_string(site));
       for (const HolderId other : holder.also_held_by)

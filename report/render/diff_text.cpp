@@ -1,8 +1,8 @@
 // `vramtrack diff` on a terminal: the sums, then the call sites that changed, the largest change first.
 #include <ostream>
 
-#include "report/compare/diff.hpp"
 #include "report/analysis/call_paths.hpp"
+#include "report/compare/diff.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"

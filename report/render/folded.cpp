@@ -4,8 +4,8 @@
 #include <ostream>
 #include <unordered_map>
 
-#include "report/render/render.hpp"
 #include "report/model/sites.hpp"
+#include "report/render/render.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack::render {

@@ -112,7 +112,8 @@ void markdown(const Report& report, const std::string& root, std::ostream& out) 
     else if (frame->file.empty())
       out << cell(frame_label(*frame));
     else
-      out << cell(below_root(report, frame->file, root)) << ':' << frame->line << ' ' << cell(frame->source.value_or(""));
+      out << cell(below_root(report, frame->file, root)) << ':' << frame->line << ' '
+          << cell(frame->source.value_or(""));
     out << " |\n";
   }
   out << '\n';

@@ -6,11 +6,11 @@
 #include <ostream>
 #include <set>
 
-#include "report/support/units.hpp"
 #include "report/analysis/call_paths.hpp"
+#include "report/model/sites.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
-#include "report/model/sites.hpp"
+#include "report/support/units.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -3,12 +3,12 @@
 #include <map>
 #include <ostream>
 
-#include "report/support/units.hpp"
 #include "report/analysis/call_paths.hpp"
+#include "report/model/sites.hpp"
 #include "report/render/gzip.hpp"
 #include "report/render/protobuf.hpp"
 #include "report/render/render.hpp"
-#include "report/model/sites.hpp"
+#include "report/support/units.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -6,8 +6,8 @@
 #include <set>
 #include <unordered_map>
 
-#include "report/render/terminal_text.hpp"
 #include "report/model/sites.hpp"
+#include "report/render/terminal_text.hpp"
 #include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 

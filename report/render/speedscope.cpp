@@ -2,8 +2,8 @@
 #include <ostream>
 
 #include "report/analysis/call_paths.hpp"
-#include "report/render/render.hpp"
 #include "report/render/json_writer.hpp"
+#include "report/render/render.hpp"
 
 namespace vramtrack::render {
 namespace {

@@ -46,7 +46,8 @@ std::vector<Row> rows_of(const std::vector<BreakdownEntry>& entries, int device)
   for (const BreakdownEntry& entry : entries) {
     if (entry.device != device) continue;
     Row row{entry.bytes, entry.blocks, role_name(entry.role), phase_name(entry), entry.module.value_or("")};
-    if (entry.range && *entry.range != entry.phase) row.module += (row.module.empty() ? "<" : "  <") + *entry.range + ">";
+    if (entry.range && *entry.range != entry.phase)
+      row.module += (row.module.empty() ? "<" : "  <") + *entry.range + ">";
     const auto same = std::find_if(rows.begin(), rows.end(), [&](const Row& other) {
       return other.role == row.role && other.phase == row.phase && other.module == row.module;
     });
@@ -63,11 +64,13 @@ std::vector<Row> rows_of(const std::vector<BreakdownEntry>& entries, int device)
 
 std::string share(Bytes part, Bytes all) {
   std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %%", all == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(all));
+  std::snprintf(text.data(), text.size(), "%.1f %%",
+                all == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(all));
   return text.data();
 }
 
-void write_device(const TextPage& page, const std::vector<BreakdownEntry>& entries, int device, const std::string& what) {
+void write_device(const TextPage& page, const std::vector<BreakdownEntry>& entries, int device,
+                  const std::string& what) {
   const std::vector<Row> rows = rows_of(entries, device);
   Bytes all = 0;
   std::uint64_t blocks = 0;
@@ -87,8 +90,8 @@ void write_device(const TextPage& page, const std::vector<BreakdownEntry>& entri
   for (const auto& [role, bytes] : roles)
     line += (line.empty() ? "" : ", ") + glued(role + " " + human_bytes(bytes) + " (" + share(bytes, all) + ")");
   page.write_lines(wrapped(line, page.width - 2), 2);
-  page.out << page.styled(style::dim, pad_left("bytes", 10) + pad_left("share", 9) + "  " + pad_left("blocks", 6) + "  " +
-                                          pad_right("what", role_width) + "  phase      module")
+  page.out << page.styled(style::dim, pad_left("bytes", 10) + pad_left("share", 9) + "  " + pad_left("blocks", 6) +
+                                          "  " + pad_right("what", role_width) + "  phase      module")
            << '\n';
   Bytes rest = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -128,8 +131,10 @@ void write_advice(const TextPage& page) {
   constexpr std::size_t most = 5;
   for (std::size_t i = 0; i < std::min(most, page.report.advice.size()); ++i) {
     const Advice& advice = page.report.advice[i];
-    page.write_lines(wrapped(glued(human_bytes(advice.saves_bytes)) + " less (" + advice.basis + "): " +
-                                 utf8::printable(advice.title), page.width - 2), 2);
+    page.write_lines(wrapped(glued(human_bytes(advice.saves_bytes)) + " less (" + advice.basis +
+                                 "): " + utf8::printable(advice.title),
+                             page.width - 2),
+                     2);
     page.write_wrapped(advice.fix, 4);
   }
 }

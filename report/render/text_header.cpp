@@ -1,8 +1,8 @@
 #include <algorithm>
 
+#include "report/model/sites.hpp"
 #include "report/render/site_table.hpp"
 #include "report/render/text_page.hpp"
-#include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::render {
@@ -89,8 +89,8 @@ std::vector<std::string> ledger_lines(const LedgerEntry& ledger, bool tensors, s
   add("CUDA context and others", ledger.context_and_other_bytes.value_or(0));
   std::vector<std::string> lines = first ? std::vector<std::string>() : wrapped(line, columns);
   if (ledger.managed_bytes == 0) return lines;
-  const std::string managed = glued("managed memory " + human_bytes(ledger.managed_bytes)) +
-                              ", on the device or the host as it is used";
+  const std::string managed =
+      glued("managed memory " + human_bytes(ledger.managed_bytes)) + ", on the device or the host as it is used";
   for (std::string& more : wrapped(managed, columns)) lines.push_back(std::move(more));
   return lines;
 }
@@ -146,7 +146,7 @@ void write_device(const TextPage& page, int device) {
                     plural(shown.live_count, tensors ? "block" : "allocation"));
   figures.push_back("peak " + human_bytes(shown.peak_bytes) +
                     (page.report.steps.count > 0 ? " at step " + std::to_string(shown.peak_at_step)
-                                           : " at " + human_duration(shown.peak_at_time)));
+                                                 : " at " + human_duration(shown.peak_at_time)));
   const auto ledger = std::find_if(page.report.ledger.begin(), page.report.ledger.end(),
                                    [&](const LedgerEntry& entry) { return entry.device == device; });
   const bool has_ledger = ledger != page.report.ledger.end();

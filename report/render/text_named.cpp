@@ -28,7 +28,8 @@ void write_marks(const TextPage& page) {
   for (std::size_t i = 0; i < shown; ++i) {
     const std::string live = marks[i].live_bytes ? human_bytes(*marks[i].live_bytes) + " live" : "";
     page.out << pad_left(human_duration(marks[i].time), 12) << "  " << pad_left(live, 15) << "  "
-             << cut_end(utf8::printable(marks[i].name), page.width - 31) << of_ranks(page.report, marks[i].ranks) << '\n';
+             << cut_end(utf8::printable(marks[i].name), page.width - 31) << of_ranks(page.report, marks[i].ranks)
+             << '\n';
   }
   if (marks.size() > shown) page.out << pad_left("", 14) << plural(marks.size() - shown, "more mark") << '\n';
 }

@@ -5,11 +5,11 @@
 #include <map>
 #include <ostream>
 
-#include "report/support/units.hpp"
 #include "report/analysis/call_paths.hpp"
 #include "report/render/pickle.hpp"
 #include "report/render/render.hpp"
 #include "report/render/segments.hpp"
+#include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack::render {

@@ -28,7 +28,9 @@ constexpr int reading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 /// std::ofstream opens by name only.
 class DescriptorBuffer : public std::streambuf {
  public:
-  explicit DescriptorBuffer(int file) : file_(file), bytes_(64 * 1024) { setp(bytes_.data(), bytes_.data() + bytes_.size()); }
+  explicit DescriptorBuffer(int file) : file_(file), bytes_(64 * 1024) {
+    setp(bytes_.data(), bytes_.data() + bytes_.size());
+  }
   int error() const noexcept { return error_; }
 
  protected:
@@ -43,8 +45,10 @@ class DescriptorBuffer : public std::streambuf {
   bool flush_all() {
     for (const char* at = pbase(); error_ == 0 && at < pptr();) {
       const ssize_t done = ::write(file_, at, static_cast<std::size_t>(pptr() - at));
-      if (done > 0) at += done;
-      else if (done == 0 || errno != EINTR) error_ = done == 0 ? EIO : errno;
+      if (done > 0)
+        at += done;
+      else if (done == 0 || errno != EINTR)
+        error_ = done == 0 ? EIO : errno;
     }
     setp(bytes_.data(), bytes_.data() + bytes_.size());
     return error_ == 0;
@@ -85,7 +89,8 @@ bool lets_in(int file, uid_t user, mode_t owner_bit, mode_t others_bit) {
 
 std::string random_name() {
   std::uint64_t word[2] = {};
-  if (getrandom(word, sizeof word, 0) != static_cast<ssize_t>(sizeof word)) throw std::runtime_error("no random numbers");
+  if (getrandom(word, sizeof word, 0) != static_cast<ssize_t>(sizeof word))
+    throw std::runtime_error("no random numbers");
   char name[64];
   std::snprintf(name, sizeof name, ".vramtrack-part-%016llx%016llx", static_cast<unsigned long long>(word[0]),
                 static_cast<unsigned long long>(word[1]));

@@ -30,16 +30,16 @@ class Descriptor {
 Descriptor open_regular(const std::string& path);
 
 /// The same on behalf of `user`: for somebody else than the caller, only when the permissions of the file, and of every
-/// folder on the way to it, let that user (or everybody) in; groups do not count. What a file of another user names must
-/// not be read with rights that its author lacks.
+/// folder on the way to it, let that user (or everybody) in; groups do not count. What a file of another user names
+/// must not be read with rights that its author lacks.
 Descriptor open_regular_for(const std::string& path, uid_t user);
 
 /// What is left in an open file, or "" when that is more than `most` bytes.
 std::string read_rest(const Descriptor& file, std::size_t most);
 
-/// Calls write(stream) on a new file of mode 0600 and gives it the name `path`, whatever that named before: a link there
-/// is replaced, not followed. Written under a random name in the folder of `path`, so that nobody sees half a file;
-/// nothing stays behind when `write` throws. Throws std::runtime_error, naming `path`.
+/// Calls write(stream) on a new file of mode 0600 and gives it the name `path`, whatever that named before: a link
+/// there is replaced, not followed. Written under a random name in the folder of `path`, so that nobody sees half a
+/// file; nothing stays behind when `write` throws. Throws std::runtime_error, naming `path`.
 void replace_file(const std::string& path, const std::function<void(std::ostream&)>& write);
 
 /// Calls write(stream) on a device or pipe that the user named. Throws when nobody reads the pipe, or writing fails.

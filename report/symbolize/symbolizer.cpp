@@ -38,18 +38,20 @@ Elf_Scn* section_of_type(Elf* elf, std::uint32_t type) {
   return nullptr;
 }
 
-/// What a module names for its debug information, where libdw would wait for a pipe's other end or read a device. "" when
-/// there is nothing of that kind.
+/// What a module names for its debug information, where libdw would wait for a pipe's other end or read a device. ""
+/// when there is nothing of that kind.
 std::string irregular_debug_file(Elf* elf, const std::string& path) {
   std::size_t names = 0;
   if (elf_getshdrstrndx(elf, &names) != 0) return "";
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::vector<std::filesystem::path> places{path + ".debug", folder / ".debug" / (std::filesystem::path(path).filename().string() + ".debug")};
+  std::vector<std::filesystem::path> places{
+      path + ".debug", folder / ".debug" / (std::filesystem::path(path).filename().string() + ".debug")};
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
     const char* const name = elf_strptr(elf, names, header.sh_name);
-    if (name == nullptr || (std::strcmp(name, ".gnu_debuglink") != 0 && std::strcmp(name, ".gnu_debugaltlink") != 0)) continue;
+    if (name == nullptr || (std::strcmp(name, ".gnu_debuglink") != 0 && std::strcmp(name, ".gnu_debugaltlink") != 0))
+      continue;
     const Elf_Data* const data = elf_rawdata(section, nullptr);
     if (data == nullptr || data->d_buf == nullptr) continue;
     const auto* const text = static_cast<const char*>(data->d_buf);

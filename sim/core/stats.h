@@ -8,18 +8,18 @@ extern "C" {
 #endif
 
 enum vramtrack_sim_kind { /* the kinds of the report's blocks, in one order for ever */
-  VRAMTRACK_SIM_DEVICE,
-  VRAMTRACK_SIM_POOL,
-  VRAMTRACK_SIM_MANAGED,
-  VRAMTRACK_SIM_HOST_PINNED,
-  VRAMTRACK_SIM_ARRAY,
-  VRAMTRACK_SIM_VMM,
-  VRAMTRACK_SIM_GRAPH,
-  VRAMTRACK_SIM_IPC,
-  VRAMTRACK_SIM_EXTERNAL,
-  VRAMTRACK_SIM_REGISTERED,
-  VRAMTRACK_SIM_MODULE, /* variables of loaded modules */
-  VRAMTRACK_SIM_KINDS
+                          VRAMTRACK_SIM_DEVICE,
+                          VRAMTRACK_SIM_POOL,
+                          VRAMTRACK_SIM_MANAGED,
+                          VRAMTRACK_SIM_HOST_PINNED,
+                          VRAMTRACK_SIM_ARRAY,
+                          VRAMTRACK_SIM_VMM,
+                          VRAMTRACK_SIM_GRAPH,
+                          VRAMTRACK_SIM_IPC,
+                          VRAMTRACK_SIM_EXTERNAL,
+                          VRAMTRACK_SIM_REGISTERED,
+                          VRAMTRACK_SIM_MODULE, /* variables of loaded modules */
+                          VRAMTRACK_SIM_KINDS
 };
 
 struct vramtrack_sim_figures {

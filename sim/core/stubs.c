@@ -7,11 +7,11 @@
  * Compiled once per library with SIM_NAMES (the table), SIM_LIBRARY (its name in the message) and SIM_STATUS. */
 #include "sim/core/unsupported.h"
 
-#define NAME(name)                                               \
-  __attribute__((weak)) int name(void) {                         \
-    static unsigned char said;                                   \
-    vramtrack_sim_say_unsupported(SIM_LIBRARY, #name, &said);    \
-    return SIM_STATUS;                                           \
+#define NAME(name)                                            \
+  __attribute__((weak)) int name(void) {                      \
+    static unsigned char said;                                \
+    vramtrack_sim_say_unsupported(SIM_LIBRARY, #name, &said); \
+    return SIM_STATUS;                                        \
   }
 
 #define COMPUTE(name) \
@@ -24,7 +24,8 @@
 #else
 #error "tell how to jump on this machine"
 #endif
-#define PER_THREAD(name, plain) \
-  __asm__(".text\n.globl " #name "\n.type " #name ", @function\n" #name ": " SIM_JUMP #plain "\n.size " #name ", .-" #name);
+#define PER_THREAD(name, plain)                                                                               \
+  __asm__(".text\n.globl " #name "\n.type " #name ", @function\n" #name ": " SIM_JUMP #plain "\n.size " #name \
+          ", .-" #name);
 
 #include SIM_NAMES

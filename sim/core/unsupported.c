@@ -9,8 +9,8 @@ void vramtrack_sim_say_unsupported(const char* library, const char* function, un
   if (__atomic_exchange_n(said, 1, __ATOMIC_RELAXED)) return;
   const int saved_errno = errno;
   char line[512];
-  const int length = snprintf(line, sizeof line, "vramtrack-sim: %s is not simulated (%s): it returns an error\n",
-                              function, library);
+  const int length =
+      snprintf(line, sizeof line, "vramtrack-sim: %s is not simulated (%s): it returns an error\n", function, library);
   if (length > 0) {
     const size_t bytes = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
     const ssize_t written = write(STDERR_FILENO, line, bytes);

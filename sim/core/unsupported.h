@@ -8,10 +8,10 @@ void vramtrack_sim_say_unsupported(const char* library, const char* function, un
 #ifdef __cplusplus
 }
 /* For functions that are simulated in part: `return unsupported("cuda", CUDA_ERROR_NOT_SUPPORTED, "cuMemFoo: why")`. */
-#define VRAMTRACK_SIM_UNSUPPORTED(library, status, what)        \
-  ([] {                                                         \
-    static unsigned char said = 0;                              \
-    vramtrack_sim_say_unsupported(library, what, &said);        \
-    return status;                                              \
+#define VRAMTRACK_SIM_UNSUPPORTED(library, status, what) \
+  ([] {                                                  \
+    static unsigned char said = 0;                       \
+    vramtrack_sim_say_unsupported(library, what, &said); \
+    return status;                                       \
   }())
 #endif

@@ -84,7 +84,8 @@ struct ErrorName {
   const char* name;
   const char* text;
 };
-#define ERROR(code, text) {code, #code, text}
+#define ERROR(code, text) \
+  { code, #code, text }
 constexpr ErrorName error_names[] = {
     ERROR(CUDA_SUCCESS, "no error"),
     ERROR(CUDA_ERROR_INVALID_VALUE, "invalid argument"),
@@ -216,7 +217,8 @@ CUresult cuDeviceGetPCIBusId(char* out, int length, CUdevice device) {
   if (!entry) return entry.status();
   if (out == nullptr || length < 13) return CUDA_ERROR_INVALID_VALUE;
   if (!valid_device(device)) return CUDA_ERROR_INVALID_DEVICE;
-  std::snprintf(out, static_cast<size_t>(length), "0000:%02x:00.0", static_cast<unsigned>(device_at(device).ordinal() + 1));
+  std::snprintf(out, static_cast<size_t>(length), "0000:%02x:00.0",
+                static_cast<unsigned>(device_at(device).ordinal() + 1));
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetByPCIBusId(CUdevice* out, const char* id) {

@@ -28,11 +28,12 @@ void say(const char* path) {
   }
   const bool library = name.find(".so") != name.npos;
   char line[512];
-  const int length = std::snprintf(
-      line, sizeof line,
-      "vramtrack-sim: %.200s is not simulated: the CUDA runtime inside it does not accept the simulated driver, and its "
-      "functions return errors%s\n",
-      name.c_str(), library ? "" : "; link the program with the shared runtime (nvcc -cudart shared)");
+  const int length =
+      std::snprintf(line, sizeof line,
+                    "vramtrack-sim: %.200s is not simulated: the CUDA runtime inside it does not accept the simulated "
+                    "driver, and its "
+                    "functions return errors%s\n",
+                    name.c_str(), library ? "" : "; link the program with the shared runtime (nvcc -cudart shared)");
   if (length > 0) {
     const ssize_t written = write(STDERR_FILENO, line, std::min(static_cast<std::size_t>(length), sizeof line - 1));
     static_cast<void>(written);

@@ -11,8 +11,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "sim/core/intervals.hpp"
 #include "contract/sim_settings.hpp"
+#include "sim/core/intervals.hpp"
 #include "sim/core/unsupported.h"
 #include "sim/driver/backing.hpp"
 #include "sim/driver/device.hpp"

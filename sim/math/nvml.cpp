@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/core/properties.hpp"
 #include "contract/sim_settings.hpp"
+#include "sim/core/properties.hpp"
 #include "sim/core/stats.h"
 #include "sim/core/visible_devices.hpp"
 #include "sim/driver/usage.hpp"

@@ -66,15 +66,16 @@ struct PythonApi {
 /// The API of the interpreter in this process, or nullptr when there is none. Cached once found; any thread.
 const PythonApi* python_api();
 
-/// Runs a program of the simulation's own in `globals`, which gets the builtins. False with an error set. Needs the GIL.
+/// Runs a program of the simulation's own in `globals`, which gets the builtins. False with an error set. Needs the
+/// GIL.
 bool run_program(const PythonApi& api, std::string_view source, PyThing* globals);
 
-/// `function`: torch._C._dynamo.eval_frame.set_eval_frame, kept for ever, or nullptr. From now on a PythonScope switches
-/// the frame compiler off: below a function that is being compiled, it would compile ours. Needs the GIL.
+/// `function`: torch._C._dynamo.eval_frame.set_eval_frame, kept for ever, or nullptr. From now on a PythonScope
+/// switches the frame compiler off: below a function that is being compiled, it would compile ours. Needs the GIL.
 void switch_frame_compiler_with(PyThing* function);
 
-/// Holds the GIL, keeps a pending exception, the collector, trace functions and PyTorch's frame compiler out of what runs
-/// meanwhile. False when Python cannot be run any more (it is finalizing).
+/// Holds the GIL, keeps a pending exception, the collector, trace functions and PyTorch's frame compiler out of what
+/// runs meanwhile. False when Python cannot be run any more (it is finalizing).
 class PythonScope {
  public:
   explicit PythonScope(const PythonApi& api);

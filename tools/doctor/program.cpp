@@ -40,8 +40,8 @@ constexpr Package packages[] = {
     {"nvidia-cuda-cupti", "libcupti.so.13, for --cupti and --audit"},
 };
 
-// Tells the interpreter's path and version, then each installed distribution of those that it is asked for. Run with -I:
-// nothing of the current folder, of PYTHONPATH or of the user's is executed. Their packages are merely listed.
+// Tells the interpreter's path and version, then each installed distribution of those that it is asked for. Run with
+// -I: nothing of the current folder, of PYTHONPATH or of the user's is executed. Their packages are merely listed.
 constexpr const char* tell =
     "import os, site, sys, sysconfig, importlib.metadata as m\n"
     "more = os.environ.get('PYTHONPATH', '').split(os.pathsep) + [site.getusersitepackages()]\n"

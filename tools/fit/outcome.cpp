@@ -104,9 +104,8 @@ std::int64_t GpuOutcome::margin() const {
 /// value.
 bool are_alike(const Trial& smaller, const Trial& larger) {
   const Bytes slack = larger.peak_live_bytes / 50;
-  return std::all_of(smaller.roles.begin(), smaller.roles.end(), [&](const auto& role) {
-    return role.second.first <= bytes_of(larger, role.first) + slack;
-  });
+  return std::all_of(smaller.roles.begin(), smaller.roles.end(),
+                     [&](const auto& role) { return role.second.first <= bytes_of(larger, role.first) + slack; });
 }
 
 const std::pair<const Value, Trial>* comparable(const Outcome& outcome, Value value, const Trial& trial) {
@@ -133,8 +132,9 @@ void text(const Outcome& outcome, std::ostream& out) {
   out << "vramtrack fit  " << words(outcome.command) << "   " << outcome.runs << (outcome.runs == 1 ? " run" : " runs")
       << " on the simulated GPU\n";
   for (const GpuOutcome& gpu : outcome.gpus) {
-    out << "\n" << name_of(gpu.gpu) << "   " << human_bytes(gpu.gpu.total_bytes)
-        << (gpu.gpu.devices > 1 ? " each" : "") << "   " << verdict(gpu, outcome.vary) << '\n';
+    out << "\n"
+        << name_of(gpu.gpu) << "   " << human_bytes(gpu.gpu.total_bytes) << (gpu.gpu.devices > 1 ? " each" : "")
+        << "   " << verdict(gpu, outcome.vary) << '\n';
     if (!gpu.figures) continue;
     const bool varies = outcome.vary.way != Vary::Way::none;
     out << "  ";

@@ -25,11 +25,20 @@ std::string escaped(const std::string& raw) {
   std::string out;
   for (const char c : utf8::printable(utf8::sanitise(raw))) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -148,7 +157,8 @@ void table_of(const GpuOutcome& gpu, const Outcome& outcome, std::ostream& out) 
   for (const Part& part : gpu.parts) {
     std::string role = part.role;
     std::replace(role.begin(), role.end(), '_', ' ');
-    out << "<tr><td>" << escaped(role) << "</td><td>" << human_bytes(part.bytes) << "</td><td>" << part.blocks << "</td>";
+    out << "<tr><td>" << escaped(role) << "</td><td>" << human_bytes(part.bytes) << "</td><td>" << part.blocks
+        << "</td>";
     if (varies && part.law)
       out << "<td>" << amount(part.law->constant) << "</td><td>" << amount(part.law->slope) << "</td>";
     out << "</tr>\n";
@@ -161,8 +171,9 @@ void table_of(const GpuOutcome& gpu, const Outcome& outcome, std::ostream& out) 
 void html(const Outcome& outcome, std::ostream& out) {
   out << "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>vramtrack fit</title>\n"
          "<meta name=\"viewport\" content=\"width=device-width\">\n<style>"
-      << style << "</style></head><body>\n<h1>What fits</h1>\n<p><code>" << escaped(utf8::joined(outcome.command)) << "</code><br>"
-      << outcome.runs << " runs on the simulated GPU, each ended after " << outcome.steps << " steps.</p>\n";
+      << style << "</style></head><body>\n<h1>What fits</h1>\n<p><code>" << escaped(utf8::joined(outcome.command))
+      << "</code><br>" << outcome.runs << " runs on the simulated GPU, each ended after " << outcome.steps
+      << " steps.</p>\n";
   if (outcome.vary.way != Vary::Way::none) Plot(outcome, out).draw();
   for (const GpuOutcome& gpu : outcome.gpus) table_of(gpu, outcome, out);
   for (const std::string& note : outcome.notes) out << "<p>" << escaped(note) << "</p>\n";

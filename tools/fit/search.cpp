@@ -91,9 +91,8 @@ Index Search::next(Index fits, Index fails, Bytes room, Index& stride) const {
 
 /// Whether the figures of another run here would say more than the line does.
 bool Search::is_far_from_measured(Index value) const {
-  return std::none_of(measured_.begin(), measured_.end(), [&](const auto& one) {
-    return std::abs(one.first - value) <= std::max<Index>(1, value / 16);
-  });
+  return std::none_of(measured_.begin(), measured_.end(),
+                      [&](const auto& one) { return std::abs(one.first - value) <= std::max<Index>(1, value / 16); });
 }
 
 Answer Search::find(std::size_t gpu) {

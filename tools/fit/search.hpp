@@ -1,5 +1,5 @@
-// Finds the largest value that fits each device, in few runs: a pure function of what runs say, so that it can be tested
-// without any. Takes for granted that a program that fits with a value fits with every smaller one.
+// Finds the largest value that fits each device, in few runs: a pure function of what runs say, so that it can be
+// tested without any. Takes for granted that a program that fits with a value fits with every smaller one.
 #pragma once
 
 #include <cstddef>
@@ -22,9 +22,9 @@ using Index = std::ptrdiff_t;
 using RunOne = std::function<Trial(Index value, std::optional<std::size_t> gpu)>;
 
 struct Answer {
-  Index largest = -1;                // of those that fit; -1: none does
-  std::optional<Trial> at_largest;   // on the device itself
-  std::size_t runs = 0;              // those that this answer rests on
+  Index largest = -1;               // of those that fit; -1: none does
+  std::optional<Trial> at_largest;  // on the device itself
+  std::size_t runs = 0;             // those that this answer rests on
 };
 
 class Search {

@@ -65,7 +65,8 @@ bool rises(const trace::TraceFile& trace, const trace::Account& account) {
 
 void add_trace(const trace::TraceFile& trace, Trial& trial, std::map<int, std::pair<Bytes, Bytes>>& devices) {
   for (const trace::Account& account : trace.accounts) {
-    if (account.used != 1 || account.kind != static_cast<std::uint8_t>(trace::Kind::all) || account.device < 0) continue;
+    if (account.used != 1 || account.kind != static_cast<std::uint8_t>(trace::Kind::all) || account.device < 0)
+      continue;
     const bool tensors = account.layer == static_cast<std::uint8_t>(trace::Layer::tensor);
     const Bytes cuda = peak_of(trace, trace::Layer::cuda, account.device);
     const bool has_tensors = peak_of(trace, trace::Layer::tensor, account.device) > 0;
@@ -85,9 +86,8 @@ void add_trace(const trace::TraceFile& trace, Trial& trial, std::map<int, std::p
     options.max_allocations = 0;
     options.source_text = false;
     const Report report = analyse(trace, options);
-    trial.trains = trial.steps > 0 || std::any_of(report.sites.begin(), report.sites.end(), [](const SiteReport& site) {
-                     return site.phase == "backward";
-                   });
+    trial.trains = trial.steps > 0 || std::any_of(report.sites.begin(), report.sites.end(),
+                                                  [](const SiteReport& site) { return site.phase == "backward"; });
     for (const BreakdownEntry& entry : report.peak_breakdown) {
       if (entry.device != account.device) continue;
       auto& [bytes, blocks] = trial.roles[entry.role];
@@ -102,8 +102,8 @@ void add_trace(const trace::TraceFile& trace, Trial& trial, std::map<int, std::p
 Trial run_trial(const TrialRequest& request) {
   if (const std::string program = find_program(request.command[0]); program.empty())
     throw TrialFailed(utf8::printable(request.command[0]) + ": command not found");
-  const QuietEnd end = run_quietly(
-      {request.command, [&] { set_environment(request); }, stderr_file(request), request.deadline});
+  const QuietEnd end =
+      run_quietly({request.command, [&] { set_environment(request); }, stderr_file(request), request.deadline});
   Trial trial;
   std::map<int, std::pair<Bytes, Bytes>> devices;
   bool any = false;

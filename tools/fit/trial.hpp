@@ -18,24 +18,24 @@ namespace vramtrack::tools::fit {
 struct TrialRequest {
   std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> environment;  // beside ours
-  std::string sim;                                                // devices, as after --sim=
+  std::string sim;                                               // devices, as after --sim=
   std::uint64_t context_bytes = 0;
   std::uint64_t steps = 3;
   std::chrono::seconds deadline{600};
-  bool compute = false;           // --sim-compute
-  std::filesystem::path folder;   // empty, of this run alone
+  bool compute = false;          // --sim-compute
+  std::filesystem::path folder;  // empty, of this run alone
 };
 
 /// Figures are those of the process and device that held most; used_bytes those of the device that was fullest.
 struct Trial {
   bool out_of_memory = false;  // the figures are then those up to that moment
   std::uint32_t steps = 0;
-  bool trains = false;           // a backward pass was seen, or a step of an optimizer
-  bool rising = false;           // the last step made the peak, after two others
-  Bytes peak_live_bytes = 0;     // of tensors; of all memory in a program without a caching allocator
+  bool trains = false;            // a backward pass was seen, or a step of an optimizer
+  bool rising = false;            // the last step made the peak, after two others
+  Bytes peak_live_bytes = 0;      // of tensors; of all memory in a program without a caching allocator
   Bytes peak_reserved_bytes = 0;  // by the caching allocator
-  Bytes used_bytes = 0;          // of the device, at most, without the context
-  Bytes needed_bytes = 0;        // the same with what tensors held in place of what was reserved for them
+  Bytes used_bytes = 0;           // of the device, at most, without the context
+  Bytes needed_bytes = 0;         // the same with what tensors held in place of what was reserved for them
   std::map<std::string, std::pair<Bytes, std::uint64_t>> roles;  // of the peak: bytes, blocks
 };
 

@@ -20,15 +20,14 @@ Value number(const std::string& text, const std::string& whole) {
   Value value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < 0)
-    throw UsageError("--vary " + whole + ": " + (text.empty() ? "a number is missing" : text + " is not a whole number") +
-                     "; " + example);
+    throw UsageError("--vary " + whole + ": " +
+                     (text.empty() ? "a number is missing" : text + " is not a whole number") + "; " + example);
   return value;
 }
 
 bool is_variable_name(const std::string& name) {
   return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
-         std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+         std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
 }
 
 bool contains(const std::vector<std::string>& words, const std::string& text) {
@@ -97,7 +96,8 @@ Vary parse_vary(const std::string& text, const std::vector<std::string>& command
     vary.key = name.substr(colon + 1);
     vary.name = name.substr(0, colon);
     if (vary.key.empty() || vary.name.empty())
-      throw UsageError("--vary " + text + ": write FILE.json:KEY=LO..HI, for example config.json:train.batch_size=1..64");
+      throw UsageError("--vary " + text +
+                       ": write FILE.json:KEY=LO..HI, for example config.json:train.batch_size=1..64");
     if (!contains(command, vary.name))
       throw UsageError("--vary " + text + ": " + vary.name +
                        " is not in the command: each run gets a changed copy of it, whose path takes its place there");

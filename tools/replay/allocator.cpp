@@ -35,7 +35,7 @@ void set_environment(const Request& request) {
 nlohmann::ordered_json run(const Request& request) {
   const std::filesystem::path result = request.folder / "result.json", messages = request.folder / "stderr";
   const QuietEnd end = run_quietly({{request.python, "-c", script, request.events.string(), result.string(),
-                                  request.as_recorded ? "bytes" : "likely"},
+                                     request.as_recorded ? "bytes" : "likely"},
                                     [&] { set_environment(request); },
                                     messages,
                                     std::chrono::hours(24)});

@@ -28,8 +28,8 @@ struct Request {
   bool as_recorded = false;              // ask for `bytes`; else for `likely`, and once more for `least`
 };
 
-/// What the script says (script.cpp), with `peak_reserved_if_least_bytes` of the second time. Throws with the last lines
-/// of its stderr when it could not.
+/// What the script says (script.cpp), with `peak_reserved_if_least_bytes` of the second time. Throws with the last
+/// lines of its stderr when it could not.
 nlohmann::ordered_json run(const Request& request);
 
 }  // namespace vramtrack::tools::replay

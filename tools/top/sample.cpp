@@ -4,11 +4,11 @@
 #include <chrono>
 
 #include "contract/reader.hpp"
-#include "report/load/analyse.hpp"
 #include "report/analysis/call_paths.hpp"
-#include "report/render/site_table.hpp"
+#include "report/load/analyse.hpp"
 #include "report/load/renew.hpp"
 #include "report/model/sites.hpp"
+#include "report/render/site_table.hpp"
 #include "report/support/utf8.hpp"
 #include "tools/formats.hpp"
 #include "tools/proc_files.hpp"

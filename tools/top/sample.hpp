@@ -31,8 +31,8 @@ struct TopSite {
   int device = 0;
   Bytes live_bytes = 0;
   std::uint64_t live_count = 0;
-  double per_second = 0;           // change of live bytes over the last refreshes
-  std::optional<double> per_step;  // the same per step, while steps are counted
+  double per_second = 0;                   // change of live bytes over the last refreshes
+  std::optional<double> per_step;          // the same per step, while steps are counted
   std::string path, line, function, code;  // code: the text of the line
   bool backward = false;                   // allocated by the backward pass of that line
 };

@@ -20,18 +20,16 @@ bool find_all(HeapApi& api) noexcept {
   const PythonApi* const python = python_api();
   if (python == nullptr) return false;
   static_cast<PythonApi&>(api) = *python;
-  return find(api.is_tracked, "PyObject_GC_IsTracked") &&
-         find(api.dict_next, "PyDict_Next") &&
+  return find(api.is_tracked, "PyObject_GC_IsTracked") && find(api.dict_next, "PyDict_Next") &&
          find(api.list_new, "PyList_New") && find(api.list_append, "PyList_Append") &&
          find(api.attribute, "PyObject_GetAttrString") && find(api.generic_dict, "PyObject_GenericGetDict") &&
          find(api.module_dict, "PyModule_GetDict") && find(api.function_code, "PyFunction_GetCode") &&
          find(api.function_closure, "PyFunction_GetClosure") && find(api.function_defaults, "PyFunction_GetDefaults") &&
          find(api.function_keyword_defaults, "PyFunction_GetKwDefaults") && find(api.frame_code, "PyFrame_GetCode") &&
-         find(api.integer, "PyLong_AsLongLongAndOverflow") &&
-         find(api.module_type, "PyModule_Type") && find(api.function_type, "PyFunction_Type") &&
-         find(api.frame_type, "PyFrame_Type") && find(api.cell_type, "PyCell_Type") &&
-         find(api.method_type, "PyMethod_Type") && find(api.traceback_type, "PyTraceBack_Type") &&
-         find(api.set_type, "PySet_Type") &&
+         find(api.integer, "PyLong_AsLongLongAndOverflow") && find(api.module_type, "PyModule_Type") &&
+         find(api.function_type, "PyFunction_Type") && find(api.frame_type, "PyFrame_Type") &&
+         find(api.cell_type, "PyCell_Type") && find(api.method_type, "PyMethod_Type") &&
+         find(api.traceback_type, "PyTraceBack_Type") && find(api.set_type, "PySet_Type") &&
          find(api.frozenset_type, "PyFrozenSet_Type") && find(api.long_type, "PyLong_Type") &&
          find(api.unicode_type, "PyUnicode_Type") && find(api.generator_type, "PyGen_Type") &&
          find(api.coroutine_type, "PyCoro_Type") && find(api.async_generator_type, "PyAsyncGen_Type") &&

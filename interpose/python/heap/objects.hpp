@@ -57,18 +57,18 @@ struct HeapApi : PythonApi {
   int (*dict_next)(Object* dict, std::ptrdiff_t* position, Object** key, Object** value);
   Object* (*list_new)(std::ptrdiff_t size);
   int (*list_append)(Object* list, Object* item);
-  Object* (*attribute)(Object* object, const char* name);     // a new reference; only of types that run no Python code
-  Object* (*generic_dict)(Object* object, void*);             // a new reference
-  Object* (*module_dict)(Object* module);                     // borrowed
-  Object* (*function_code)(Object* function);                 // borrowed, as the next three
+  Object* (*attribute)(Object* object, const char* name);  // a new reference; only of types that run no Python code
+  Object* (*generic_dict)(Object* object, void*);          // a new reference
+  Object* (*module_dict)(Object* module);                  // borrowed
+  Object* (*function_code)(Object* function);              // borrowed, as the next three
   Object* (*function_closure)(Object* function);
   Object* (*function_defaults)(Object* function);
   Object* (*function_keyword_defaults)(Object* function);
   Object* (*frame_code)(Object* frame);  // a new reference
   long long (*integer)(Object* integer, int* overflow);
   // types
-  Object *module_type, *function_type, *frame_type, *cell_type, *method_type, *traceback_type, *set_type, *frozenset_type, *long_type, *unicode_type, *generator_type, *coroutine_type,
-      *async_generator_type, *type_type;
+  Object *module_type, *function_type, *frame_type, *cell_type, *method_type, *traceback_type, *set_type,
+      *frozenset_type, *long_type, *unicode_type, *generator_type, *coroutine_type, *async_generator_type, *type_type;
 };
 
 /// The functions and types, or nullptr when this interpreter lacks one (then there is no capture).

@@ -34,8 +34,8 @@ struct Storage {  // numbers 0, 1, 2, ... are those of storages
   std::uint64_t address, bytes, birth;
   std::uint32_t site, step;
   std::int32_t device;
-  bool is_block;               // of which a live block is known
-  bool is_segment;             // of a caching allocator: its blocks are storages of their own
+  bool is_block;              // of which a live block is known
+  bool is_segment;            // of a caching allocator: its blocks are storages of their own
   bool is_mapped_in = false;  // memory of another process: several tensors may lie in what was mapped at once
 };
 
@@ -140,7 +140,7 @@ class Walk {
   std::uint64_t omitted_nodes = 0;
   std::size_t kept_nodes = 0;
   Object* tensor_type = nullptr;  // torch.Tensor and its like, set before run(); borrowed
-  Object* node_type = nullptr;      // any class of PyTorch's own graph nodes, and that of custom functions
+  Object* node_type = nullptr;    // any class of PyTorch's own graph nodes, and that of custom functions
   Object* function_type = nullptr;
   Object* nn_module_type = nullptr;
   Object* optimizer_type = nullptr;

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "test/corpus/doors/doors.hpp"
 #include "sim/core/stats.h"
+#include "test/corpus/doors/doors.hpp"
 
 namespace doors {
 

@@ -1,5 +1,5 @@
-// jump_out N: a handler jumps out of whatever it interrupted, N times. Then this thread and another one go on allocating:
-// neither may hang, whether or not a lock was held at one of the jumps.
+// jump_out N: a handler jumps out of whatever it interrupted, N times. Then this thread and another one go on
+// allocating: neither may hang, whether or not a lock was held at one of the jumps.
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/time.h>
 
-int cudaMalloc(void **, size_t);
-int cudaFree(void *);
+int cudaMalloc(void**, size_t);
+int cudaFree(void*);
 
 static sigjmp_buf place;
 static volatile int armed;
@@ -22,19 +22,19 @@ static void on_alarm(int number) {
   }
 }
 
-static void *allocate(void *unused) {
-  void *block;
+static void* allocate(void* unused) {
+  void* block;
   for (int i = 0; i < 1000; i++) cudaMalloc(&block, 1 << 20);
   return unused;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   (void)count;
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_alarm;
   sigaction(SIGALRM, &action, 0);
-  static void *blocks[64];
+  static void* blocks[64];
   const int jumps = atoi(arguments[1]);
   for (volatile int k = 0; k < jumps; k++) {
     if (sigsetjmp(place, 1) == 0) {

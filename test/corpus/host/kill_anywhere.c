@@ -8,30 +8,30 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int cudaMalloc(void **, size_t);
-int cudaFree(void *);
+int cudaMalloc(void**, size_t);
+int cudaFree(void*);
 
 // Read by test_host.py and test/foreign/kills.py: six words, 128 bytes a thread.
 struct books {
-  volatile int64_t begun, done;          // events
-  volatile int64_t bytes, count;         // of all events that are done
+  volatile int64_t begun, done;               // events
+  volatile int64_t bytes, count;              // of all events that are done
   volatile int64_t event_bytes, event_count;  // what the event that is under way adds
   char rest[80];
 };
-static struct books *all;
+static struct books* all;
 
-static int __attribute__((noinline)) site(int depth, void **block, size_t bytes) {
+static int __attribute__((noinline)) site(int depth, void** block, size_t bytes) {
   volatile int here = depth;
   const int result = depth > 0 ? site(depth - 1, block, bytes) : cudaMalloc(block, bytes);
   here++;
   return result;
 }
 
-static void *work(void *argument) {
+static void* work(void* argument) {
   const long number = (long)argument;
-  struct books *own = &all[number];
+  struct books* own = &all[number];
   unsigned seed = (unsigned)(number * 77 + getpid());
-  void *blocks[300] = {0};
+  void* blocks[300] = {0};
   int64_t sizes[300];
   for (;;) {
     const int i = rand_r(&seed) % 300;
@@ -50,7 +50,7 @@ static void *work(void *argument) {
   }
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   (void)count;
   const int file = open(arguments[1], O_RDWR | O_CREAT | O_TRUNC, 0600);
   const long threads = atol(arguments[2]);
@@ -58,7 +58,7 @@ int main(int count, char **arguments) {
   all = mmap(0, sizeof *all * 64, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   for (long number = 1; number < threads; number++) {
     pthread_t thread;
-    pthread_create(&thread, 0, work, (void *)number);
+    pthread_create(&thread, 0, work, (void*)number);
   }
   work(0);
 }

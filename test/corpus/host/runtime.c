@@ -5,11 +5,11 @@
 
 static uint64_t next_address = 0x7f0000000000ull;
 
-int cudaMalloc(void **pointer, size_t bytes) {
-  *pointer = (void *)__atomic_fetch_add(&next_address, (bytes + 511) & ~511ull, __ATOMIC_RELAXED);
+int cudaMalloc(void** pointer, size_t bytes) {
+  *pointer = (void*)__atomic_fetch_add(&next_address, (bytes + 511) & ~511ull, __ATOMIC_RELAXED);
   return 0;
 }
-int cudaFree(void *pointer) {
+int cudaFree(void* pointer) {
   (void)pointer;
   return 0;
 }

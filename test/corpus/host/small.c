@@ -4,7 +4,7 @@
 #include <string.h>
 
 int main(void) {
-  char *text = malloc(10);
+  char* text = malloc(10);
   strcpy(text, "hello");
   puts(text);
   free(text);

@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-int cudaMalloc(void **, size_t);
-int cudaFree(void *);
+int cudaMalloc(void**, size_t);
+int cudaFree(void*);
 
 enum { most_threads = 64, slots = 500, reports = 10 };
 static atomic_int stopped;
 static atomic_long live_bytes, live_count, events;
 
-static int __attribute__((noinline)) deep(void **block, size_t bytes, int depth) {
+static int __attribute__((noinline)) deep(void** block, size_t bytes, int depth) {
   volatile int here = depth;
   int result;
   if (depth <= 0) {
@@ -28,16 +28,16 @@ static int __attribute__((noinline)) deep(void **block, size_t bytes, int depth)
   return result;
 }
 
-static int __attribute__((noinline)) other(void **block, size_t bytes, int depth) {
+static int __attribute__((noinline)) other(void** block, size_t bytes, int depth) {
   volatile int here = depth;
   const int result = deep(block, bytes, depth % 17);
   here++;
   return result;
 }
 
-static void *work(void *argument) {
+static void* work(void* argument) {
   unsigned seed = (unsigned)(long)argument * 7919 + 1;
-  void *blocks[slots] = {0};
+  void* blocks[slots] = {0};
   size_t sizes[slots];
   while (!stopped) {
     const int i = rand_r(&seed) % slots;
@@ -58,8 +58,8 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static long resident(const char *kind) {
-  FILE *file = fopen("/proc/self/status", "r");
+static long resident(const char* kind) {
+  FILE* file = fopen("/proc/self/status", "r");
   char line[256];
   long kilobytes = -1;
   while (file != NULL && fgets(line, sizeof line, file) != NULL) {
@@ -69,11 +69,11 @@ static long resident(const char *kind) {
   return kilobytes;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   if (count != 3 || atol(arguments[2]) > most_threads) return 2;
   const long seconds = atol(arguments[1]), threads = atol(arguments[2]);
   pthread_t all[most_threads];
-  for (long i = 0; i < threads; i++) pthread_create(&all[i], NULL, work, (void *)i);
+  for (long i = 0; i < threads; i++) pthread_create(&all[i], NULL, work, (void*)i);
   for (int i = 0; i < reports; i++) {
     usleep((unsigned)(seconds * 1000000 / reports));
     printf("%ld events, own memory %ld KiB, of files %ld KiB\n", (long)events, resident("RssAnon:"),

@@ -1,11 +1,13 @@
-// stepper PRELOAD STEPS PROGRAM LOG ARGUMENTS...: runs the program with LD_PRELOAD=PRELOAD up to its first SIGTRAP, then so
-// many instructions of that thread, and kills it. Says how many it made: fewer where the second SIGTRAP came before.
+// stepper PRELOAD STEPS PROGRAM LOG ARGUMENTS...: runs the program with LD_PRELOAD=PRELOAD up to its first SIGTRAP,
+// then so many instructions of that thread, and kills it. Says how many it made: fewer where the second SIGTRAP came
+// before.
 //
-// With a folder for STEPS it makes all of them, and keeps there what a kill behind each would have left: LOG and the trace
-// in VRAMTRACK_OUT, both files that the program has mapped, as N.log and N.vtrace where instruction N changed one of them.
+// With a folder for STEPS it makes all of them, and keeps there what a kill behind each would have left: LOG and the
+// trace in VRAMTRACK_OUT, both files that the program has mapped, as N.log and N.vtrace where instruction N changed one
+// of them.
 //
-// The kernel's own code in the program (vdso) does not count: it writes to no file, and it asks again as long as a tick of
-// the clock came between, which at a slow pace is for ever.
+// The kernel's own code in the program (vdso) does not count: it writes to no file, and it asks again as long as a tick
+// of the clock came between, which at a slow pace is for ever.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -60,7 +62,8 @@ struct file {
 enum { chunk = 1 << 16, most_bytes = 1 << 30 };
 
 static struct file watch(const char* path) {
-  struct file one = {open(path, O_RDONLY), -1, mmap(0, most_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
+  struct file one = {open(path, O_RDONLY), -1,
+                     mmap(0, most_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
   if (one.fd < 0 || one.seen == MAP_FAILED) fail(path);
   return one;
 }

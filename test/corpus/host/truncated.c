@@ -1,5 +1,5 @@
-// truncated: allocates, has its own trace truncated, and goes on from two threads. `truncated signal`: sends itself SIGBUS
-// afterwards, which must end it as if nothing of ours were there.
+// truncated: allocates, has its own trace truncated, and goes on from two threads. `truncated signal`: sends itself
+// SIGBUS afterwards, which must end it as if nothing of ours were there.
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,20 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
-int cudaMalloc(void **, size_t);
+int cudaMalloc(void**, size_t);
 
-static void *allocate(void *unused) {
-  void *block;
+static void* allocate(void* unused) {
+  void* block;
   for (int i = 0; i < 20000; i++) cudaMalloc(&block, 1000);
   return unused;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   (void)arguments;
   allocate(0);
-  DIR *folder = opendir(getenv("VRAMTRACK_OUT"));
+  DIR* folder = opendir(getenv("VRAMTRACK_OUT"));
   char path[4096];
-  for (struct dirent *entry; (entry = readdir(folder)) != 0;) {
+  for (struct dirent* entry; (entry = readdir(folder)) != 0;) {
     snprintf(path, sizeof path, "%s/%s", getenv("VRAMTRACK_OUT"), entry->d_name);
     if (strstr(path, ".vtrace") != 0 && truncate(path, 0) != 0) return 1;
   }

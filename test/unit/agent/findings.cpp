@@ -143,8 +143,8 @@ TEST_CASE("losses that each epoch begins anew are told by the epoch that was see
   // A window of 32 that slides, and one of 20.
   report.notes["looks[]"] = Json::array({first, second, third, look(64, {holder(32, 32, 32, 63, 256)})});
   CHECK(codes(report).empty());
-  report.notes["looks[]"] = Json::array(
-      {first, second, look(32, {holder(20, 20, 12, 31, 160)}), look(64, {holder(20, 20, 44, 63, 160)})});
+  report.notes["looks[]"] =
+      Json::array({first, second, look(32, {holder(20, 20, 12, 31, 160)}), look(64, {holder(20, 20, 44, 63, 160)})});
   CHECK(codes(report).empty());
 }
 

@@ -335,7 +335,8 @@ TEST_CASE("merge: the same mark or phase of each rank is one, with who has it") 
   std::vector<Report> reports;
   for (int rank = 0; rank < 3; ++rank) {
     Report report = rank_report(rank, rank, MiB);
-    report.process.started_at = rank == 0 ? "2026-11-23T22:15:01Z" : "2026-11-23T22:15:00Z";  // rank 0 began a second later
+    report.process.started_at =
+        rank == 0 ? "2026-11-23T22:15:01Z" : "2026-11-23T22:15:00Z";  // rank 0 began a second later
     report.marks = {{1.0 + rank, "epoch", Bytes{10} * MiB, {}}, {5.0 + rank, "epoch", Bytes{20} * MiB, {}}};
     if (rank == 2) report.marks.push_back({9.0, "only here", std::nullopt, {}});
     report.phases = {{"train", 7, 2.0, 4.0 + rank, {}}, {"evaluate", 7, 6.0, 8.0, {}}};

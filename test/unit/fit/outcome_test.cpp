@@ -33,7 +33,8 @@ TEST_CASE("a role grows as it did between two peaks of the same place") {
 
 TEST_CASE("a peak elsewhere in the step, and a value right beside, say nothing of growth") {
   Outcome outcome;
-  outcome.measured.emplace(1, trial({{"parameter", 1000}, {"gradient", 1000}, {"temporary", 2000}}));  // the optimizer's
+  outcome.measured.emplace(1,
+                           trial({{"parameter", 1000}, {"gradient", 1000}, {"temporary", 2000}}));  // the optimizer's
   outcome.measured.emplace(39, trial({{"parameter", 1000}, {"activation", 19500}}));
   const Trial at = trial({{"parameter", 1000}, {"activation", 20000}});
   CHECK(comparable(outcome, 40, at) == nullptr);

@@ -13,10 +13,10 @@ using vramtrack::Bytes;
 constexpr double mib = 1048576;
 
 struct World {
-  std::function<double(double)> live;   // MiB at the peak, by value (1 for index 0)
-  double slack = 1;                     // reserved is so many times what is live
-  double squeezed = 1;                  // and at the limit, where the cache goes back, so many times
-  double constant = 0;                  // MiB of it in roles that do not grow
+  std::function<double(double)> live;  // MiB at the peak, by value (1 for index 0)
+  double slack = 1;                    // reserved is so many times what is live
+  double squeezed = 1;                 // and at the limit, where the cache goes back, so many times
+  double constant = 0;                 // MiB of it in roles that do not grow
   int runs = 0;
 
   bool fits(Index index, const Gpu& gpu) const {

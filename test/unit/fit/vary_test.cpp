@@ -1,9 +1,9 @@
 // What the words of `vramtrack fit` mean: --vary and --gpu.
+#include <unistd.h>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "tools/command.hpp"
 #include "tools/fit/gpus.hpp"

@@ -3,9 +3,9 @@
 #include <random>
 
 #include "../trace/temporary_trace.hpp"
-#include "interpose/ledger/history.hpp"
 #include "contract/history_reader.hpp"
 #include "contract/replay.hpp"
+#include "interpose/ledger/history.hpp"
 #include "report/analysis/history_bands.hpp"
 
 using namespace vramtrack;

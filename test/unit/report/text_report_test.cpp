@@ -116,7 +116,8 @@ TEST_CASE("the command is shown as it was typed") {
 TEST_CASE("memory of different devices, and of the host, is never one row") {
   Report report = sample();
   report.sites.clear();
-  const std::tuple<std::uint32_t, int, const char*> kinds[] = {{1, 0, "device"}, {2, 1, "device"}, {3, -1, "host_pinned"}};
+  const std::tuple<std::uint32_t, int, const char*> kinds[] = {
+      {1, 0, "device"}, {2, 1, "device"}, {3, -1, "host_pinned"}};
   for (const auto& [id, device, kind] : kinds) {
     SiteReport& one = report.sites.emplace_back(site(id, id * mib, 1, "steady", {1}));
     one.layer = "cuda";
@@ -137,7 +138,8 @@ TEST_CASE("memory of different devices, and of the host, is never one row") {
     CHECK(rows[1].find("cuda:1") != std::string::npos);
     CHECK(rows[2].find("cuda:0") != std::string::npos);
   }
-  CHECK(text_of(report).find("    managed memory 900 MiB, on the device or the host as it is used\n") != std::string::npos);
+  CHECK(text_of(report).find("    managed memory 900 MiB, on the device or the host as it is used\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("colours only when asked for") {

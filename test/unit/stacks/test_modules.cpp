@@ -1,9 +1,9 @@
 // Libraries that come and go, also at the same address.
 #include <dlfcn.h>
 
+#include "interpose/core/memory.hpp"
 #include "interpose/stacks/ip_table.hpp"
 #include "interpose/stacks/modules.hpp"
-#include "interpose/core/memory.hpp"
 #include "traced.hpp"
 
 namespace vramtrack {

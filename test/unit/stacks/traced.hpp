@@ -2,8 +2,8 @@
 #pragma once
 
 #include "../trace/temporary_trace.hpp"
-#include "interpose/stacks/stacks.hpp"
 #include "interpose/stacks/check.hpp"
+#include "interpose/stacks/stacks.hpp"
 #include "interpose/stacks/state.hpp"
 
 namespace vramtrack {
