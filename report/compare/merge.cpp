@@ -442,13 +442,9 @@ void Merger::State::find_outlier() {
         where = &place;
       }
       if (!furthest) continue;
-      ranks.outlier = {ranks.names[furthest->rank],
-                       measure,
-                       where->sites,
-                       furthest->bytes,
-                       furthest->median_bytes,
-                       static_cast<std::int64_t>(furthest->bytes - furthest->median_bytes),
-                       ""};
+      const auto more = static_cast<std::int64_t>(furthest->bytes - furthest->median_bytes);
+      const std::string& name = ranks.names[furthest->rank];
+      ranks.outlier = {name, measure, where->sites, furthest->bytes, furthest->median_bytes, more, ""};
       ranks.outlier->message = describe(*ranks.outlier);
       return;
     }
