@@ -21,9 +21,12 @@ Bytes opened(const Report& report) {
 /// What grows with no holder in this process.
 bool is_unheld(const Report& report, const Finding& finding) {
   if (finding.code != "growing-site" || !finding.site) return false;
-  return std::ranges::any_of(report.holders.rows, [&](const HolderReport& row) {
-    return !row.parent && row.kind == "cxx" && row.known.empty() && row.path == finding.variable.value_or("");
-  });
+  const auto has_it = [&](const HolderMoment& moment) {  // which need not be the one that is shown
+    return std::ranges::any_of(moment.rows, [&](const HolderReport& row) {
+      return !row.parent && row.kind == "cxx" && row.known.empty() && row.path == finding.variable.value_or("");
+    });
+  };
+  return has_it(report.holders) || std::ranges::any_of(report.moments, has_it);
 }
 
 Finding* what_grows(Report& report, Bytes at_least) {
