@@ -291,6 +291,32 @@ def test_a_name_that_its_statement_reads(source):
     assert not read_in_statement(source, line_of(SOURCE, "total = total"), "history")
 
 
+# ---- tensors that end ----
+
+
+def test_a_tensor_that_another_thread_ends_is_not_looked_into(access):
+    import torch
+
+    kept, ending = torch.ones(3), torch.ones(4)
+    access._use_count = lambda tensor: 0 if tensor is ending else 1
+    tensors, modules, optimizers = access.scan([kept, ending])
+    assert len(tensors) == 1 and tensors[0] is kept and id(ending) not in access.known
+
+
+def test_the_others_get_the_gil(access):
+    import threading
+
+    from vramtrack_agent.threads import let_others_end
+
+    done = threading.Event()
+    threading.Thread(target=done.set).start()
+    for _ in range(1000):
+        let_others_end(0.001)
+        if done.is_set():
+            break
+    assert done.is_set()
+
+
 # ---- cycles ----
 
 

@@ -17,7 +17,7 @@ from .frames import real_gc
 from .graph import saved_names, sequence_number
 from .process import ours, process
 from .tensors import Access, dtype_name, guard
-from .threads import has_gil, saved_readable
+from .threads import has_gil, let_others_end, saved_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int
     if "t" in getattr(sys, "abiflags", "") or not has_gil():
         native.fact("agent_error", "no holders are recorded: this Python has no GIL", 0)
         return False
+    let_others_end(0.002)
     objects = real_gc().get_objects()  # before anything of the analysis is there
     facts = Facts(torch, seconds)
     try:
@@ -163,10 +164,7 @@ class Facts(FrameFacts):
 
     def _gather(self, tensors: list[Any]) -> None:
         own = self.uses(self.torch.empty(0)) if self.uses is not None else 0
-        adopt = self.access.adopt
-        if adopt is not None:
-            for tensor in tensors:
-                adopt(tensor)
+        tensors[:] = [tensor for tensor in tensors if self.access.adopt(tensor)]
         for at, tensor in enumerate(tensors):
             if at & 255 == 0 and self._late():
                 break

@@ -31,6 +31,7 @@ from .roots import (
 )
 from .segments import note_segments
 from .tensors import Access, guard
+from .threads import let_others_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _each(*parts: Callable[[], Any]) -> None:
 
 
 def exit_analysis() -> None:
+    let_others_end(0.01)
     _each(
         lambda: note_segments(sys.modules["torch"]),
         lambda: _full_analysis(0, [], None),

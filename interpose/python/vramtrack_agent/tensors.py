@@ -36,7 +36,8 @@ class Access:
         # A tensor that C++ alone holds owns its Python object. Who finds that object in a list of the collector has a
         # reference that the tensor does not know of, and when the tensor ends meanwhile, it leaves an object without one:
         # the next look into it is a crash. This call makes the Python object the owner again for as long as it is held.
-        self.adopt = getattr(self.tensor, "_fix_weakref", None)
+        self._fix_weakref = getattr(self.tensor, "_fix_weakref", None)
+        self._use_count = getattr(self.tensor, "_use_count", None)
         functorch = getattr(torch._C, "_functorch", None)
         self._is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
         self._inner = getattr(functorch, "get_unwrapped", None)
@@ -47,6 +48,15 @@ class Access:
         ] = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
         self.histories: set[Any] = set()  # ids of the host tensors with a graph that scan() saw
         self.kinds: dict[Any, Any] = {}  # id of a type -> see kind(); types that objects of this analysis have
+
+    def adopt(self, t: Any) -> bool:
+        """Makes a tensor that was found by its object stay for as long as that is held. False: it is ending in another
+        thread, which waits for the GIL to let go of the object, and may not be looked into any more."""
+        if self._use_count is not None and self._use_count(t) == 0:
+            return False
+        if self._fix_weakref is not None:
+            self._fix_weakref(t)
+        return True
 
     def getter(self, name: str) -> Any:
         for base in self.tensor.__mro__:
@@ -95,8 +105,8 @@ class Access:
         for o in [o for o, key in zip(objects, keys) if key in of_interest]:
             kind = self.kinds[id(type(o))]
             if kind == "t":
-                if self.adopt is not None:
-                    self.adopt(o)
+                if not self.adopt(o):
+                    continue
                 address = self.address(o)
                 if address:
                     tensors.append(o)

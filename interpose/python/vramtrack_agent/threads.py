@@ -85,3 +85,11 @@ def _readable(unsafe: int) -> bool:
         and mine not in sys.modules["threading"]._active
         and sys.modules["torch"]._C._cuda_getDeviceCount() == 1
     )
+
+
+def let_others_end(seconds: float) -> None:
+    """Gives the GIL away for a moment: autograd's threads wait for it when they let go of the tensors of a pass that is
+    over. This is a sleep that no program puts its own in place of, as gevent does with others."""
+    import _signal  # type: ignore[import-not-found]
+
+    _signal.sigtimedwait((), seconds)
