@@ -4,7 +4,6 @@
 #include <limits>
 
 namespace vramtrack::holders {
-
 namespace {
 
 /// Whether a site's outermost Python function was called by no module and no thread of Python's: by the interpreter at

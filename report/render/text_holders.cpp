@@ -16,16 +16,21 @@ struct Shared {
   Bytes bytes = 0;
   std::string by;  // one of them
 };
-using SharedByRow = std::map<HolderId, Shared>;
 
-std::string line_of(const HolderReport& row, const SharedByRow& shared, std::size_t depth) {
+/// A row's place is its id.
+struct Rows {
+  std::vector<HolderReport> all;
+  std::map<HolderId, Shared> shared;
+};
+
+std::string line_of(const HolderReport& row, const Rows& rows, std::size_t depth) {
   std::string bytes = human_bytes(row.retained_bytes);
   bytes.insert(0, bytes.size() < 10 ? 10 - bytes.size() : 0, ' ');
   std::string text = bytes + "  " + std::string(2 * depth, ' ') + row.path;
   if (row.garbage && !row.cycle.empty()) text = bytes + "  " + std::string(2 * depth, ' ') + "a cycle: " + row.variable;
   text += "  (" + (row.type.empty() ? "" : row.type + ", ") + plural(row.blocks, "block") +
           (row.verdict == "growing" ? ", growing" : "");
-  if (const auto part = shared.find(row.id); part != shared.end())
+  if (const auto part = rows.shared.find(row.id); part != rows.shared.end())
     text += ", " + human_bytes(part->second.bytes) + " also held by " + part->second.by;
   text += ")";
   if (row.file && row.line) text += "  " + std::string(file_name(*row.file)) + ":" + std::to_string(*row.line);
@@ -40,10 +45,10 @@ bool is_shared_on_purpose(const HolderReport& row) {
   return 2 * of_model > row.retained_bytes;
 }
 
-/// The rows, those of one name joined: a model has rows of its own for what others hold with it, too. A row's place is
-/// its id.
-std::vector<HolderReport> joined(const std::vector<HolderReport>& all, SharedByRow& shared) {
-  std::vector<HolderReport> rows;
+/// The rows, those of one name joined: a model has rows of its own for what others hold with it, too.
+Rows joined(const std::vector<HolderReport>& all) {
+  Rows result;
+  auto& [rows, shared] = result;
   std::vector<HolderId> place(all.size());  // by id
   std::map<std::pair<std::optional<HolderId>, std::string>, HolderId> known;
   for (const HolderReport& row : all) {
@@ -66,17 +71,17 @@ std::vector<HolderReport> joined(const std::vector<HolderReport>& all, SharedByR
     }
   }
   std::erase_if(shared, [&](const auto& part) {
-    const Bytes all_of_it = rows[part.first].retained_bytes;  // by callers of the function, for one
+    const Bytes all_of_it = result.all[part.first].retained_bytes;  // by callers of the function, for one
     return part.second.by.empty() || 20 * part.second.bytes < all_of_it || part.second.bytes == all_of_it;
   });
-  return rows;
+  return result;
 }
 
 /// Rows below `parent`, the most bytes first; those that only repeat what is above are passed over.
-void write_below(const TextPage& page, const std::vector<HolderReport>& rows, const SharedByRow& shared, Bytes held,
-                 const HolderReport* parent, std::size_t depth, std::size_t& lines) {
+void write_below(const TextPage& page, const Rows& rows, Bytes held, const HolderReport* parent, std::size_t depth,
+                 std::size_t& lines) {
   std::vector<const HolderReport*> below;
-  for (const HolderReport& row : rows)
+  for (const HolderReport& row : rows.all)
     if (row.parent == (parent ? std::optional(parent->id) : std::nullopt)) below.push_back(&row);
   std::stable_sort(below.begin(), below.end(),
                    [](const auto* a, const auto* b) { return a->retained_bytes > b->retained_bytes; });
@@ -86,13 +91,13 @@ void write_below(const TextPage& page, const std::vector<HolderReport>& rows, co
     if (lines == most_lines || (parent && shown == most_below)) return;
     if (20 * row.retained_bytes < held) continue;
     if (parent && row.retained_bytes == parent->retained_bytes && row.own_bytes == 0) {
-      write_below(page, rows, shared, held, &row, depth, lines);
+      write_below(page, rows, held, &row, depth, lines);
       continue;
     }
     ++shown;
     ++lines;
-    page.out << cut_end(utf8::printable(line_of(row, shared, depth)), page.width) << '\n';
-    if (depth < most_depth) write_below(page, rows, shared, held, &row, depth + 1, lines);
+    page.out << cut_end(utf8::printable(line_of(row, rows, depth)), page.width) << '\n';
+    if (depth < most_depth) write_below(page, rows, held, &row, depth + 1, lines);
   }
 }
 
@@ -151,9 +156,7 @@ void write_holders(const TextPage& page) {
                                                               : "Who held it, " + when_of(page.report, moment);
   page.out << '\n' << page.styled(style::bold, heading) << '\n';
   std::size_t lines = 0;
-  SharedByRow shared;
-  const std::vector<HolderReport> rows = joined(moment.rows, shared);
-  write_below(page, rows, shared, moment.held_bytes, nullptr, 0, lines);
+  write_below(page, joined(moment.rows), moment.held_bytes, nullptr, 0, lines);
 }
 
 }  // namespace vramtrack::render

@@ -298,7 +298,7 @@ def test_a_tensor_that_another_thread_ends_is_not_looked_into(access):
     import torch
 
     kept, ending = torch.ones(3), torch.ones(4)
-    access._use_count = lambda tensor: 0 if tensor is ending else 1
+    access.use_count = lambda tensor: 0 if tensor is ending else 1
     tensors, modules, optimizers = access.scan([kept, ending])
     assert len(tensors) == 1 and tensors[0] is kept and id(ending) not in access.known
 

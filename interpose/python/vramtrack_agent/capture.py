@@ -89,7 +89,7 @@ class Facts(FrameFacts):
         self.flags = 0
         of = self.access.getter
         self.is_view, self.base, self.device = self.access.tensor._is_view, of("_base"), self.access.tensor.get_device
-        self.uses = None if self.access.transforming else getattr(self.access.tensor, "_use_count", None)
+        self.uses = None if self.access.transforming else self.access.use_count
         self.shapes: dict[Any, Any] = {}
         self.dtypes: dict[Any, Any] = {}
 

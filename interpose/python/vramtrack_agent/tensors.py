@@ -37,7 +37,7 @@ class Access:
         # reference that the tensor does not know of, and when the tensor ends meanwhile, it leaves an object without one:
         # the next look into it is a crash. This call makes the Python object the owner again for as long as it is held.
         self._fix_weakref = getattr(self.tensor, "_fix_weakref", None)
-        self._use_count = getattr(self.tensor, "_use_count", None)
+        self.use_count: Any = getattr(self.tensor, "_use_count", None)
         functorch = getattr(torch._C, "_functorch", None)
         self._is_wrapper = getattr(functorch, "is_functorch_wrapped_tensor", None)
         self._inner = getattr(functorch, "get_unwrapped", None)
@@ -52,7 +52,7 @@ class Access:
     def adopt(self, t: Any) -> bool:
         """Makes a tensor that was found by its object stay for as long as that is held. False: it is ending in another
         thread, which waits for the GIL to let go of the object, and may not be looked into any more."""
-        if self._use_count is not None and self._use_count(t) == 0:
+        if self.use_count is not None and self.use_count(t) == 0:
             return False
         if self._fix_weakref is not None:
             self._fix_weakref(t)
@@ -174,9 +174,9 @@ class Access:
             storage = self.tensor.untyped_storage(t)
             plain = self.torch.empty(0)
             reference = plain.untyped_storage()
-            return count(storage._cdata) <= count(reference._cdata) and self.tensor._use_count(
-                t
-            ) <= self.tensor._use_count(plain)
+            if count(storage._cdata) > count(reference._cdata):
+                return False
+            return self.use_count(t) <= self.use_count(plain)
         except ours():
             return False
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _SETS = 1  # may assign `.grad` by a statement
 _CALLS = 2  # may assign it through a call: setattr(p, "grad", None)
 _BACKWARD = 4  # runs the backward pass
-_uses: dict[int, tuple[int, CodeType]] = {}  # id of a code object -> the above, and the object, whose hash is slow to make
+# Id of a code object -> the above, and the object itself, whose hash is slow to make. Bounded, cleared when full.
+_uses: dict[int, tuple[int, CodeType]] = {}
 
 
 def has_gil() -> bool:
