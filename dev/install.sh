@@ -92,7 +92,7 @@ python_and_tree() {
 # build_tree CMAKE_OPTION...: configures and builds into $build.
 build_tree() {
   say "configuring in $build"
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" >"$build/configure.log" 2>&1 ||
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DVRAMTRACK_TOGETHER=ON "$@" >"$build/configure.log" 2>&1 ||
     { tail -20 "$build/configure.log" >&2; die "cmake failed (see $build/configure.log)"; }
   say "building (a few minutes the first time)"
   cmake --build "$build" || die "the build failed"

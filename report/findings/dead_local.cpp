@@ -14,8 +14,6 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr Bytes least_bytes = 1 << 20;
-
 struct Dead {
   std::string variable, file, function;
   Bytes bytes = 0;
@@ -69,7 +67,8 @@ Findings from_graph(const Report& report, const Findings& known) {
   for (const HolderMoment& moment : report.moments) {
     if (moment.moment != wanted || (report.at != "oom" && moment.held_bytes < peak_bytes(report) / 10 * 7)) continue;
     for (const HolderReport& row : moment.rows) {
-      if (row.idle_at == 0 || row.retained_bytes < least_bytes || row.retained_bytes < moment.held_bytes / 10) continue;
+      if (row.idle_at == 0 || row.retained_bytes < worth_telling || row.retained_bytes < moment.held_bytes / 10)
+        continue;
       if (std::any_of(known.begin(), known.end(), [&](const Finding& finding) {
             return finding.variable == row.variable && finding.file == row.file;
           }))
@@ -99,7 +98,7 @@ Findings dead_local(const Report& report) {
     for (const Json* part : parts) {
       Dead dead = read_dead(*part);
       const bool stays = in_training && get(*part, fact::unread::stays).value_or(false) && dead.bytes >= peak / 10;
-      if (dead.bytes < least_bytes || dead.bytes < live / 10 || !(at_peak || stays)) continue;
+      if (dead.bytes < worth_telling || dead.bytes < live / 10 || !(at_peak || stays)) continue;
       dead.live = live;
       dead.step = static_cast<std::uint32_t>(step);
       const auto [known, fresh] = largest.try_emplace({dead.file, dead.function, dead.variable}, dead);

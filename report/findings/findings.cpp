@@ -8,7 +8,7 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr std::array all = {
+constexpr std::array finders = {
 #define FINDING(function) function,
 #include "report/findings/findings.def"
 };
@@ -65,7 +65,7 @@ void drop_repeated(const Report& report, std::vector<Finding>& found) {
 
 std::vector<Finding> find_all(const Report& report) {
   Findings found;
-  for (const auto& find : all) {
+  for (const auto& find : finders) {
     try {
       for (Finding& finding : find(report)) found.push_back(std::move(finding));
     } catch (const Json::exception& error) {  // a fact that is not what contract/facts.def says

@@ -16,7 +16,6 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr Bytes least_bytes_by_time = 1 << 20;
 constexpr std::uint64_t few_numbers = 128;  // on the device are no leak: a loss of each step, say, that was detached
 
 /// Whether a site made single numbers, and few.
@@ -48,7 +47,7 @@ bool judged_by_time(const SiteReport& site) { return !site.growth.bytes_per_step
 std::set<std::string> containers_that_grew(const Report& report) {
   std::set<std::string> result;
   for (const SiteReport& site : report.sites)
-    if (site.verdict == "growing" && judged_by_time(site) && site.live_bytes >= least_bytes_by_time)
+    if (site.verdict == "growing" && judged_by_time(site) && site.live_bytes >= worth_telling)
       result.insert(container_of(report, site));
   return result;
 }
@@ -374,7 +373,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
     if (reported_sites.contains(site.id) || are_few_numbers(report, site)) continue;
     if (judged_by_time(site) && was_put_together(report, site.id)) continue;
     if (judged_by_time(site) && site.layer == "tensor" &&
-        (site.live_bytes < least_bytes_by_time || container_of(report, site).empty()))
+        (site.live_bytes < worth_telling || container_of(report, site).empty()))
       continue;
     const auto at = holders.find(site.id);
     const std::string chain = at == holders.end() ? "" : at->second;

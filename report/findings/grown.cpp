@@ -10,8 +10,6 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr Bytes least_bytes = 1 << 20;
-
 /// A look tells of growth until then. It must have been late, or the growth must have gone on.
 bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
   if (moment.moment != "look" || row.let_go) return true;
@@ -62,7 +60,7 @@ const HolderReport* main_part(const HolderMoment& moment, const HolderReport& ro
 }
 
 bool is_point(const HolderMoment& moment, const HolderReport& row) {
-  if (row.verdict != "growing" || row.limited || row.retained_bytes < least_bytes) return false;
+  if (row.verdict != "growing" || row.limited || row.retained_bytes < worth_telling) return false;
   if (row.garbage && !grew_before_it_was_lost(moment, row)) return false;
   // Elements are told by their container, unless several hold them together.
   for (const HolderReport* up = above(moment, row); up != nullptr; up = above(moment, *up))
@@ -241,7 +239,7 @@ std::vector<Grown> grown_holders(const Report& report) {
       const HolderReport& point = innermost(moment, row);
       const bool by_step = point.bytes_per_step.value_or(0) > 0;
       if (!by_step && !point.sites.empty() && was_put_together(report, point.sites.front())) continue;
-      if (point.retained_bytes >= least_bytes && !is_mostly_limited(moment, point) && went_on(report, moment, point))
+      if (point.retained_bytes >= worth_telling && !is_mostly_limited(moment, point) && went_on(report, moment, point))
         all.push_back({&moment, &point, place_of(moment, point), 2 * point.graph_bytes > point.retained_bytes});
     }
   // The same memory was seen at several moments: the name that a statement adds to tells more, then the larger one.

@@ -10,7 +10,7 @@ namespace {
 
 namespace layer = fact::layer;
 
-constexpr Bytes least_bytes = Bytes{64} << 20;
+constexpr Bytes least_layer_bytes = Bytes{64} << 20;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ Findings large_layer(const Report& report) {
               state = get(top, layer::x).value_or(0);
   const Bytes bytes = weight + gradient + state;
   const Bytes total = get(*noted, fact::modules::total).value_or(0);
-  if (bytes < least_bytes || bytes < total / 2 || bytes < peak_bytes(report) * 3 / 10) return {};
+  if (bytes < least_layer_bytes || bytes < total / 2 || bytes < peak_bytes(report) * 3 / 10) return {};
 
   const std::string name = get(top, layer::n).value_or(""), kind = get(top, layer::c).value_or("");
   const std::uint64_t in = get(top, layer::i).value_or(0), out = get(top, layer::o).value_or(0);

@@ -11,7 +11,7 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr Bytes least_bytes = Bytes{128} << 20;
+constexpr Bytes least_library_bytes = Bytes{128} << 20;
 
 /// What a library's own documents say about keeping less.
 struct Limit {
@@ -90,7 +90,7 @@ Findings library_memory(const Report& report) {
     const std::vector<Owner> owners = owners_of(report, entry);
     for (const Owner& owner : owners) all += owner.bytes;
     for (const Owner& owner : owners) {
-      if (!is_library(report, owner.owner) || owner.bytes < least_bytes || owner.bytes < all / 10) continue;
+      if (!is_library(report, owner.owner) || owner.bytes < least_library_bytes || owner.bytes < all / 10) continue;
       const SiteReport* largest = nullptr;
       for (const SiteReport& site : report.sites)
         if (site.layer == "cuda" && site.device == entry.device && site.owner == owner.owner &&

@@ -13,7 +13,6 @@ namespace vramtrack::findings {
 namespace {
 
 constexpr std::uint64_t long_sequence = 100;
-constexpr Bytes least_bytes = 1 << 20;
 
 /// What a long sequence takes.
 struct Sequence {
@@ -100,7 +99,7 @@ Findings long_bptt(const Report& report) {
   const Holder* in_one_call = highest(all, &Holder::sequence);
   const Bytes peak = peak_without_workspaces(report);
   const auto dominates = [&](const Sequence& sequence) {
-    return sequence.largest != nullptr && sequence.bytes() >= peak * 4 / 10 && sequence.bytes() >= least_bytes;
+    return sequence.largest != nullptr && sequence.bytes() >= peak * 4 / 10 && sequence.bytes() >= worth_telling;
   };
   Sequence sequence;
   if (repeated != nullptr) sequence = own_loop(report, *repeated);

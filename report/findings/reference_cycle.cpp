@@ -13,7 +13,6 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr Bytes least_bytes = 1 << 20;
 constexpr std::uint64_t least_tensors = 5;
 
 /// Cycles of the graph of who holds whom: also those that go through C++ (`ctx`, `.grad`), which Python's collector
@@ -41,7 +40,7 @@ Findings from_graph(const Report& report) {
   for (const auto& [name, alike] : cycles) {
     const HolderReport& row = *alike.largest;
     const bool many = alike.grows || alike.count >= least_tensors;
-    if (alike.bytes < least_bytes && !many) continue;
+    if (alike.bytes < worth_telling && !many) continue;
     if (!many && !is_large(report, alike.bytes)) continue;
     Finding finding = make("reference-cycle", "warning", "A reference cycle keeps memory alive");
     finding.variable = name;
@@ -105,7 +104,7 @@ Findings reference_cycle(const Report& report) {
     namespace from = fact::cycles;
     const Bytes bytes = get(cycle, from::b).value_or(0);
     const std::uint64_t tensors = get(cycle, from::n).value_or(0);
-    if (bytes < least_bytes && tensors < least_tensors) continue;
+    if (bytes < worth_telling && tensors < least_tensors) continue;
     const std::string loop = get(cycle, from::loop).value_or(""), way = get(cycle, from::way).value_or("");
     const std::string variable = get(cycle, from::v).value_or(""), file = get(cycle, from::f).value_or("");
     const int line = static_cast<int>(get(cycle, from::l).value_or(0));

@@ -187,7 +187,7 @@ void explain_exceptions(Finding& finding, const Holder& holder) {
 
 namespace {
 
-const Frame* point_at(Finding& finding, const Report& report, std::optional<FrameId> id) {
+const Frame* point_at_frame(Finding& finding, const Report& report, std::optional<FrameId> id) {
   if (!id) return nullptr;
   const Frame& frame = report.frames[*id];
   finding.file = frame.file;
@@ -198,11 +198,11 @@ const Frame* point_at(Finding& finding, const Report& report, std::optional<Fram
 }  // namespace
 
 const Frame* point_at(Finding& finding, const Report& report, const SiteReport& site) {
-  return point_at(finding, report, own_frame(report, site));
+  return point_at_frame(finding, report, own_frame(report, site));
 }
 
 const Frame* point_at(Finding& finding, const Report& report, const ContextReport& context) {
-  return point_at(finding, report, own_frame(report, context.stack));
+  return point_at_frame(finding, report, own_frame(report, context.stack));
 }
 
 }  // namespace vramtrack::findings

@@ -11,6 +11,9 @@ namespace vramtrack::findings {
 
 using Findings = std::vector<Finding>;
 
+/// Less is not worth a word: who looks for a leak looks for gigabytes.
+inline constexpr Bytes worth_telling = 1 << 20;
+
 #define FINDING(function) Findings function(const Report& report);
 #include "report/findings/findings.def"
 

@@ -11,7 +11,6 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr Bytes least_bytes = 1 << 20;
 constexpr std::uint64_t many_streams = 5;  // threads that compute have one or two; more are the program's own doing
 
 struct Part {
@@ -52,7 +51,7 @@ Findings workspace(const Report& report) {
     if (site.live_bytes == 0 || site.verdict == "growing" || !is_main_layer(report, site)) continue;
     if (site.layer == "cuda" && is_math_library(site.owner))
       libraries[site.owner].add(site);
-    else if (const Frame* const frame = workspace_frame(report, site); frame && site.live_bytes >= least_bytes) {
+    else if (const Frame* const frame = workspace_frame(report, site); frame && site.live_bytes >= worth_telling) {
       framework.add(site);
       workspaces[frame->function] += site.live_count;
     }
@@ -71,7 +70,7 @@ Findings workspace(const Report& report) {
     parts += (parts.empty() ? "" : ", and ") + amount(part) + " that " + name +
              " itself took from CUDA for its handles, which PyTorch does not count";
   }
-  if (all.bytes < least_bytes) return {};
+  if (all.bytes < worth_telling) return {};
 
   std::uint64_t streams = 0;
   for (const auto& [function, count] : workspaces) streams = std::max(streams, count);

@@ -21,7 +21,7 @@ namespace {
 using trace::ExtentHeader;
 using trace::Run;
 using trace::Seal;
-using Bytes = std::span<const std::byte>;
+using ByteSpan = std::span<const std::byte>;
 
 constexpr std::size_t after_seal = offsetof(ExtentHeader, seal) + sizeof(Seal);
 
@@ -29,7 +29,7 @@ std::uint32_t sum_of(const Run& run) {
   ExtentHeader head = run.head;
   head.seal = {};
   const uLong sum = crc32_z(0, reinterpret_cast<const Bytef*>(&head), after_seal);
-  const Bytes rest = run.bytes.subspan(after_seal);
+  const ByteSpan rest = run.bytes.subspan(after_seal);
   return static_cast<std::uint32_t>(crc32_z(sum, reinterpret_cast<const Bytef*>(rest.data()), rest.size()));
 }
 
@@ -64,7 +64,7 @@ bool seal_trace(const std::string& path) {
   return true;
 }
 
-std::vector<std::string> broken_seals(Bytes bytes) {
+std::vector<std::string> broken_seals(ByteSpan bytes) {
   const std::vector<Run> runs = trace::runs_of(bytes);
   if (std::none_of(runs.begin(), runs.end(), is_sealed)) return {};
   std::size_t broken = 0, first = 0;

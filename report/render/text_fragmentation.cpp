@@ -7,7 +7,7 @@
 namespace vramtrack::render {
 namespace {
 
-constexpr std::size_t most_lines = 5;
+constexpr std::size_t most_groups = 5;
 
 std::string blocks_of(const TextPage& page, const PinGroup& group) {
   std::string where = group.site ? "a call site that is not listed" : "several call sites";
@@ -36,7 +36,7 @@ void write_fragmentation(const TextPage& page) {
              << '\n';
     std::size_t lines = 0;
     for (const PinGroup& group : device.pinned_by) {
-      if (20 * group.free_bytes < device.pinned_bytes || lines++ == most_lines) break;
+      if (20 * group.free_bytes < device.pinned_bytes || lines++ == most_groups) break;
       const std::string text = glued(human_bytes(group.free_bytes)) + " free in " + plural(group.segments, "segment") +
                                ", kept by " + blocks_of(page, group) + "; " + glued(human_bytes(group.segment_bytes)) +
                                " can be given back when " + (group.blocks == 1 ? "it goes." : "they go.");

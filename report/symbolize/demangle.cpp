@@ -9,7 +9,7 @@
 namespace vramtrack {
 namespace {
 
-constexpr std::size_t most_bytes = 400;  // PyTorch has instantiations of 10,000 characters
+constexpr std::size_t longest_name = 400;  // PyTorch has instantiations of 10,000 characters
 
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
@@ -67,8 +67,8 @@ std::string short_name(std::string_view text) {
     if (open != text.npos && open > 0 && !ends_with(text.substr(0, open), "operator")) text = text.substr(0, open);
   }
   text = text.substr(name_begin(text));
-  if (text.size() <= most_bytes) return std::string(text);
-  return std::string(utf8::prefix(text, most_bytes)) + "...";
+  if (text.size() <= longest_name) return std::string(text);
+  return std::string(utf8::prefix(text, longest_name)) + "...";
 }
 
 std::string function_name(std::string_view mangled) {

@@ -11,7 +11,7 @@ namespace vramtrack {
 namespace {
 
 constexpr std::size_t most_file_bytes = 4u << 20;
-constexpr std::size_t most_bytes = 128u << 20;  // of all files together
+constexpr std::size_t most_bytes_read = 128u << 20;  // of all files together
 constexpr std::size_t most_line_bytes = 200;
 
 }  // namespace
@@ -19,7 +19,7 @@ constexpr std::size_t most_line_bytes = 200;
 const SourceLines::Text& SourceLines::open(const std::string& file) {
   const auto [at, added] = files_.try_emplace(file);
   Text& text = at->second;
-  if (!added || bytes_ > most_bytes || file.empty() || file.front() != '/') return text;
+  if (!added || bytes_ > most_bytes_read || file.empty() || file.front() != '/') return text;
   const files::Descriptor opened = files::open_regular_for(file, reader_);
   if (!opened)
     log::debug("skipped: source file ", file, ": ", std::strerror(errno));

@@ -27,7 +27,7 @@ namespace {
 // Another layout, or other rules for names, get another number in the folder's name.
 constexpr const char* folder_name = "symbols-1";
 constexpr std::string_view magic = "VRAMSYM1";
-constexpr std::uintmax_t most_file_bytes = 8u << 20;
+constexpr std::uintmax_t most_kept_bytes = 8u << 20;
 constexpr std::uintmax_t most_folder_bytes = 64u << 20;
 constexpr std::uint32_t most_frames = 1000;  // at one address; inlining is never that deep
 constexpr std::time_t day = 24 * 60 * 60;
@@ -140,7 +140,7 @@ SymbolCache::Module& SymbolCache::open(const std::string& path, const std::strin
   module.usable = true;
   module.stamp = *stamp;
 
-  const std::string text = files::read_rest(files::open_regular(file_of(build_id)), most_file_bytes);
+  const std::string text = files::read_rest(files::open_regular(file_of(build_id)), most_kept_bytes);
   Input in(text);
   if (in.take(magic.size()) != magic) return module;
   const auto sum = in.number<std::uint32_t>();
@@ -212,7 +212,7 @@ void SymbolCache::save_module(const std::string& file, Module& module) {
     Output whole;
     whole.number(checksum(body.text()));
     const std::string text = std::string(magic) + whole.text() + body.text();
-    if (text.size() > most_file_bytes) continue;
+    if (text.size() > most_kept_bytes) continue;
     if (write_file(file, text)) module.changed = false;
     return;
   }

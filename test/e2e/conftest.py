@@ -104,6 +104,16 @@ def symbol_cache(tmp_path_factory):
     os.environ["VRAMTRACK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    """The process that programs of the corpus may run in (warm.py), one for each worker."""
+    from warm import Warm
+
+    host = Warm(tmp_path_factory.mktemp("warm"))
+    yield host
+    host.end()
+
+
 @pytest.fixture
 def traced(tmp_path):
     """traced(command, *options, sim="80GiB", env={}) -> Run. `command` is a list, or Python source text."""

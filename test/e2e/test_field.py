@@ -18,22 +18,22 @@ MARK = re.compile(r"# <- ([\w|-]+): (.+)$")
 DEVICE = re.compile(r"^# Device: (\w+)$", re.M)  # where another size than 80GiB is meant
 
 
-def finding_of(program, folder):
+def finding_of(program, folder, warm):
     folder.mkdir()
     size = DEVICE.search(program.read_text())
-    outcome = json.loads(run(program, folder, f"--sim={size.group(1) if size else '80GiB'}"))
+    outcome = json.loads(run(program, folder, f"--sim={size.group(1) if size else '80GiB'}", warm=None if size else warm))
     assert outcome["code"] == 0 or "out-of-memory" in program.read_text(), outcome["stderr"]
     return [finding for finding in outcome["findings"] if finding["code"] in LEAK_CODES]
 
 
 @pytest.mark.parametrize("folder", PROGRAMS, ids=lambda folder: folder.name)
-def test_program_from_the_field(folder, tmp_path):
+def test_program_from_the_field(folder, tmp_path, warm):
     guilty = folder / "guilty.py"
     source = guilty.read_text().splitlines()
     line, codes, name = next(
         (number, mark.group(1).split("|"), mark.group(2))
         for number, text in enumerate(source, 1) if (mark := MARK.search(text)))
-    found = finding_of(guilty, tmp_path / "guilty")
+    found = finding_of(guilty, tmp_path / "guilty", warm)
     told = [(f["code"], f["line"], f["variable"], f["bytes"]) for f in found]
     assert folder.name in NOT_YET or any(f["code"] in codes and f["file"] == str(guilty) and f["line"] == line and
                name in f"{f['variable']} {source[line - 1].split('#')[0] if not f['variable'] else ''}"
@@ -42,4 +42,4 @@ def test_program_from_the_field(folder, tmp_path):
         assert [place for _, place, *_ in told] == [line] * len(told), told  # and nothing is told of others
         for one, other in itertools.permutations(told, 2):  # or twice
             assert one[0] != other[0] or not str(one[2]).startswith((f"{other[2]}.", f"{other[2]}[")), told
-    assert not (accused := finding_of(folder / "innocent.py", tmp_path / "innocent")), accused
+    assert not (accused := finding_of(folder / "innocent.py", tmp_path / "innocent", warm)), accused
