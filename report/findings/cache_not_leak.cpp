@@ -28,10 +28,17 @@ Findings cache_not_leak(const Report& report) {
     finding.fix = largest < 0.25 && entry.largest_free_cached_block_bytes != 0
                       ? "If large requests fail, set PYTORCH_ALLOC_CONF=expandable_segments:True."
                       : "Nothing needs fixing. Only when another process needs the memory: torch.cuda.empty_cache().";
+    const std::uint64_t streams = streams_with_workspaces(report);
+    if (streams >= many_streams) {
+      finding.message += " The program computes on " + std::to_string(streams) +
+                         " streams: what was allocated on one and freed is used again on the same one only.";
+      finding.fix = "Compute on few streams: make one once and use it again, so that its cache is used again, too.";
+    }
     finding.evidence = {{"device", entry.device},
                         {"cached_bytes", entry.cached_bytes},
                         {"tensors_live_bytes", entry.tensors_live_bytes},
-                        {"largest_free_cached_block_bytes", entry.largest_free_cached_block_bytes}};
+                        {"largest_free_cached_block_bytes", entry.largest_free_cached_block_bytes},
+                        {"streams", streams}};
     found.push_back(std::move(finding));
   }
   return found;

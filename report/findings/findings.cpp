@@ -52,6 +52,16 @@ bool is_repeated_in(const Report& report, const Finding& finding, const Finding&
   return finding.code == "long-bptt" && other.code == "history-accumulation" && report.steps.count == 0;
 }
 
+/// Whether other findings tell of all the parts of an object one by one: `model.metric.preds` of `model.metric`.
+bool is_told_by_parts(const Report& report, const Finding& finding, const std::vector<Finding>& all) {
+  if (finding.code != "growing-site") return false;
+  Bytes parts = 0;
+  for (const Finding& other : all)
+    if (other.code == finding.code && is_part_of(other, finding) && !is_repeated_in(report, other, finding))
+      parts += other.bytes;
+  return 10 * parts >= 9 * finding.bytes && finding.bytes != 0;
+}
+
 int rank(const Finding& finding) { return finding.severity == "error" ? 0 : finding.severity == "warning" ? 1 : 2; }
 
 }  // namespace
@@ -59,7 +69,8 @@ int rank(const Finding& finding) { return finding.severity == "error" ? 0 : find
 void drop_repeated(const Report& report, std::vector<Finding>& found) {
   const Findings before = found;
   std::erase_if(found, [&](const Finding& finding) {
-    return std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
+    return is_told_by_parts(report, finding, before) ||
+           std::ranges::any_of(before, [&](const Finding& other) { return is_repeated_in(report, finding, other); });
   });
 }
 

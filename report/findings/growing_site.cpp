@@ -3,6 +3,7 @@
 // until the end. Bounded containers, and growth that ended, are innocent. Without a step clock a loop, a pass over the
 // layers of a model and the loading of data look alike in time: only a container says which it was.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -223,7 +224,7 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
   const HolderReport& known = known_in(*grown.moment, row);
   if (!known.known.empty()) finding.message += " It is " + known.known + ".";
   if (keeps_views(row)) finding.message += views_text(row);
-  finding.fix = !known.fix.empty() ? known.fix : fix_for(row);
+  finding.fix = !known.fix.empty() ? known.fix : call_the_taker(row) + fix_for(row);
   if (known.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
     finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},
@@ -286,7 +287,10 @@ void from_holders(const Report& report, const std::vector<std::vector<Holder>>& 
       whole.count = std::max(whole.count, same->row->blocks);
     }
     found.push_back(describe(whole, growth, per_step));
-    if (same != nullptr) add_known(*same, found.back());
+    if (same != nullptr) {
+      found.back().fix.insert(0, call_the_taker(*same->row));
+      add_known(*same, found.back());
+    }
     // No statement adds to it: what it has became larger (`data.x = data.x.to(device)`), where that was made.
     if (const SiteReport* site = same == nullptr || last.grows ? nullptr : main_site(report, *same->row))
       point_at(found.back(), report, *site);
@@ -412,14 +416,32 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
   }
 }
 
+/// Of one object: little in one attribute beside much in another. `metric.target` is no problem of its own, however the
+/// object is called there (`self.metric`).
+bool is_little_beside(const Finding& finding, const Finding& other) {
+  const auto object = [](const Finding& one) {
+    const std::string name = one.variable.value_or(""), whole = name.substr(0, std::min(name.rfind('.'), name.size()));
+    return whole == name ? name : whole.substr(whole.rfind('.') + 1);
+  };
+  return finding.variable && finding.bytes < worth_telling && 10 * finding.bytes < other.bytes &&
+         other.file == finding.file && object(other) == object(finding) && object(finding) != finding.variable;
+}
+
 /// `activations['image']` and `activations['text']`, which one statement fills, are one finding, of `activations`.
 Findings joined_by_container(Findings&& all) {
+  std::ranges::stable_sort(all, std::greater(), &Finding::bytes);
   Findings joined;
   const auto base = [](const Finding& finding) {
     const std::string name = finding.variable.value_or("");
     return name.substr(0, name.find("['"));
   };
   for (Finding& finding : all) {
+    if (const auto main =
+            std::ranges::find_if(joined, [&](const Finding& other) { return is_little_beside(finding, other); });
+        main != joined.end()) {
+      main->message += " `" + *finding.variable + "` has " + human_bytes(finding.bytes) + " more.";
+      continue;
+    }
     const auto same = std::ranges::find_if(joined, [&](const Finding& other) {
       return finding.line && other.file == finding.file && other.line == finding.line && base(other) == base(finding) &&
              base(finding) != finding.variable && !base(finding).empty();

@@ -47,6 +47,9 @@ const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row
 /// The call site that made most of a row's memory, or nullptr.
 const SiteReport* main_site(const Report& report, const HolderReport& row);
 
+/// "Call `clear()` (train.py:7) ...", and a space, where the program has such a function and leaves it; else "".
+std::string call_the_taker(const HolderReport& row);
+
 /// Other names that must let go too, as a sentence, or "".
 std::string held_also(const HolderMoment& moment, const HolderReport& row);
 

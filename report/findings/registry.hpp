@@ -20,6 +20,12 @@ inline constexpr Bytes worth_telling = 1 << 20;
 /// A finding with its code, severity, title and docs link filled in.
 Finding make(std::string_view code, std::string_view severity, std::string title);
 
+/// Threads that compute have one stream or two; more are the program's own doing.
+inline constexpr std::uint64_t many_streams = 5;
+
+/// Streams that math libraries have a workspace of PyTorch's on.
+std::uint64_t streams_with_workspaces(const Report& report);
+
 /// Value of a note, or nullptr.
 const Json* note(const Report& report, std::string_view key);
 /// The elements of a note that is a list; none where it is missing or no list.

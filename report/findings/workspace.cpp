@@ -11,8 +11,6 @@
 namespace vramtrack::findings {
 namespace {
 
-constexpr std::uint64_t many_streams = 5;  // threads that compute have one or two; more are the program's own doing
-
 struct Part {
   Bytes bytes = 0;
   std::uint64_t blocks = 0;
@@ -25,8 +23,12 @@ struct Part {
   }
 };
 
-/// The native function that asked for a workspace, by name, or nullptr.
+/// Memory that a math library took from CUDA itself.
+bool is_of_library(const SiteReport& site) { return site.layer == "cuda" && is_math_library(site.owner); }
+
+/// The native function that asked PyTorch for a workspace, by name, or nullptr.
 const Frame* workspace_frame(const Report& report, const SiteReport& site) {
+  if (is_of_library(site) || site.live_bytes < worth_telling) return nullptr;
   for (const FrameId id : site.stack) {
     const Frame& frame = report.frames[id];
     if (frame.kind != "native") continue;
@@ -41,20 +43,32 @@ const Frame* workspace_frame(const Report& report, const SiteReport& site) {
 /// "64.1 MiB (3 blocks)"
 std::string amount(const Part& part) { return human_bytes(part.bytes) + " (" + plural(part.blocks, "block") + ")"; }
 
+bool is_kept(const Report& report, const SiteReport& site) {
+  return site.live_bytes != 0 && site.verdict != "growing" && is_main_layer(report, site);
+}
+
 }  // namespace
+
+std::uint64_t streams_with_workspaces(const Report& report) {
+  std::map<std::string, std::uint64_t> made;  // by the function that makes them, one for each handle and stream
+  for (const SiteReport& site : report.sites) {
+    if (!is_kept(report, site)) continue;
+    if (const Frame* const frame = workspace_frame(report, site)) made[frame->function] += site.live_count;
+  }
+  std::uint64_t streams = 0;
+  for (const auto& [function, count] : made) streams = std::max(streams, count);
+  return streams;
+}
 
 Findings workspace(const Report& report) {
   Part framework;
-  std::map<std::string, std::uint64_t> workspaces;  // by the function that makes them, one for each handle and stream
-  std::map<std::string, Part> libraries;            // by name
+  std::map<std::string, Part> libraries;  // by name
   for (const SiteReport& site : report.sites) {
-    if (site.live_bytes == 0 || site.verdict == "growing" || !is_main_layer(report, site)) continue;
-    if (site.layer == "cuda" && is_math_library(site.owner))
+    if (!is_kept(report, site)) continue;
+    if (is_of_library(site))
       libraries[site.owner].add(site);
-    else if (const Frame* const frame = workspace_frame(report, site); frame && site.live_bytes >= worth_telling) {
+    else if (workspace_frame(report, site) != nullptr)
       framework.add(site);
-      workspaces[frame->function] += site.live_count;
-    }
   }
   Part all = framework;
   Json by_library = Json::object();
@@ -72,8 +86,7 @@ Findings workspace(const Report& report) {
   }
   if (all.bytes < worth_telling) return {};
 
-  std::uint64_t streams = 0;
-  for (const auto& [function, count] : workspaces) streams = std::max(streams, count);
+  const std::uint64_t streams = streams_with_workspaces(report);
   const bool many = streams >= many_streams;
   Finding finding =
       make("workspace", "info",

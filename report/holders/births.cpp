@@ -158,10 +158,21 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
     return {"steady", {}, "it was full before the program ended"};
   const double now = std::min(now_, activity.last);
   Verdict verdict = vramtrack::judge(history, {steps_, now, activity.freed, &activity.clock, &activity.births});
+  if (verdict.verdict == "growing" && steps_ == 0 && main != sites.end()) {
+    const double begin = activity.clock.at(trace_.seconds(trace_.sites[main->first].first_time));
+    const double births = activity.clock.at(last.time) - activity.clock.at(first.time);
+    if (10 * births < activity.clock.at(now) - begin) return {"recent", {}, "all of it was made in one go"};
+  }
   if (verdict.verdict == "growing" && main != sites.end() && is_made_by(main->first, main->second, all) &&
       level_is_kept(trace_.sites[main->first], main->second))
     return {"steady", {}, "its call site does not hold more and more: " + verdict.evidence};
   return verdict;
+}
+
+bool BirthJudge::outlive_others(const std::vector<SiteId>& sites) const {
+  if (sites.empty()) return false;
+  const trace::Site& site = trace_.sites[sites.front()];
+  return 4 * site.freed_count >= site.allocated_count && rise_of(site) == Rise::more;
 }
 
 bool BirthJudge::is_made_by(std::uint32_t site, Bytes bytes, Bytes all) const {

@@ -33,6 +33,10 @@ class BirthJudge {
   /// while a model worked, not while it was set up.
   bool born_at_work(const std::vector<std::vector<HeldBlock>>& elements) const;
 
+  /// Whether many blocks of the site that made most of some were freed again, and yet what it holds rose until the end:
+  /// each was to be let go by itself, and some were forgotten.
+  bool outlive_others(const std::vector<SiteId>& sites) const;
+
   /// Of blocks that are too young to tell: whether their call sites rose until the end of the run, and are theirs. The
   /// verdict says how; an empty one where they did not. `drains`: the blocks wait in a queue, which is worked off.
   Verdict rising(const std::vector<HeldBlock>& blocks, Rise& rise, bool drains) const;

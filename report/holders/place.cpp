@@ -26,6 +26,11 @@ Place place_of(const HeldGraph& held, const Owner& owner, const ReadSource& read
   place.line = found.line;
   place.adds = found.grows;
   place.limited = found.limited;
+  place.by_key = found.by_key;
+  if (!found.taker.empty()) {
+    place.taker = std::string(found.taker) + "()";
+    place.taker_line = found.taker_line;
+  }
   return place;
 }
 
@@ -81,12 +86,18 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   if (user.name.empty() || user.file.empty()) return {};
   Place place = place_of(held, user, read_source);
   place.variable.clear();
-  place.limited = false;
+  place.taker.clear();
+  place.limited = place.by_key = false;
   // An attribute that the user's code gave to an object of a library.
   if (owner.name != user.name && !owner.of_class.empty()) {
     const StoreLine given = store_line(read_source(user.file), {owner.name, owner.of_class, {}, 0, false, nullptr});
-    if (given.line > 0 && (given.grows || is_link(held, node)))
-      return {place.file, given.line, true, given.limited, ""};
+    if (given.line > 0 && (given.grows || is_link(held, node))) {
+      place.line = given.line;
+      place.adds = true;
+      place.limited = given.limited;
+      place.by_key = given.by_key;
+      return place;
+    }
   }
   if (place.adds || (place.line > 0 && is_iterator(held, node))) {
     place.adds = true;  // such an iterator is made to hold what it gives

@@ -18,6 +18,9 @@ struct Place {
   int line = 0;          // of the statement that stores it; 0: not known
   bool adds = false;     // that statement adds to it
   bool limited = false;  // the code takes elements out again
+  bool by_key = false;   // each by itself only
+  std::string taker;     // `clear()`: a function that would, which nothing calls; else ""
+  int taker_line = 0;
   std::string variable;  // what that statement calls it, where it has another name by now; else ""
 };
 

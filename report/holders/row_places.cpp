@@ -7,11 +7,12 @@
 #include "report/holders/cycle.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
+#include "report/model/sites.hpp"
 #include "report/support/utf8.hpp"
 
 namespace vramtrack::holders {
 
-bool RowPlaces::set_place(std::uint32_t node, HolderReport& row) const {
+bool RowPlaces::set_place(std::uint32_t node, HolderReport& row, bool outlives) const {
   const Place place = place_of(held_, node, read_source_, row.library);
   if (place.file.empty()) return false;
   row.file = utf8::sanitise(place.file);
@@ -19,6 +20,16 @@ bool RowPlaces::set_place(std::uint32_t node, HolderReport& row) const {
   row.line_adds = place.adds;
   // Both names: the one that it has by now, and that of the statement.
   if (!place.variable.empty()) row.variable += " (" + utf8::sanitise(place.variable) + ")";
+  if (!place.taker.empty())
+    row.unused_taker =
+        "`" + utf8::sanitise(place.taker) + "` (" + vramtrack::place(row.file.value_or(""), place.taker_line) + ")";
+  if (place.by_key && outlives) {
+    if (row.verdict == "growing")
+      row.fix =
+          "Some of its elements are taken out and others never: let each go whatever happens in between, also when an "
+          "error does (`try: ... finally:`).";
+    return false;
+  }
   if (place.limited && row.verdict == "growing" && !row.garbage) {
     row.limited = true;
     row.verdict = "steady";

@@ -25,8 +25,9 @@ class RowPlaces {
             const FileOfSite& file_of_site)
       : held_(held), tree_(tree), read_source_(read_source), file_of_site_(file_of_site) {}
 
-  /// Whether the code there keeps the holder from growing without end.
-  bool set_place(std::uint32_t node, HolderReport& row) const;
+  /// Whether the code there keeps the holder from growing without end. `outlives`: what it has taken out by itself was
+  /// not all that came.
+  bool set_place(std::uint32_t node, HolderReport& row, bool outlives) const;
 
   /// A cycle is named by the reference that a reader of the code can break.
   void set_cycle(std::uint32_t node, HolderReport& row) const;

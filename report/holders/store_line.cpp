@@ -154,8 +154,24 @@ bool has_limit(const Tokens& tokens, std::size_t at) {
   return false;
 }
 
+/// What a statement takes out of the name.
+struct Takes {
+  bool some = false, one = false;  // whatever is too much; the element of a key that the program knows
+};
+
+/// Whether an index or an argument begins at a place that names an element: no slice, number or `next(iter(...))`.
+bool is_key(const Tokens& tokens, std::size_t at) {
+  if (at >= tokens.size() || !is_word(tokens[at][0]) || tokens[at] == "next") return false;
+  for (int depth = 1; at < tokens.size() && depth > 0; ++at) {
+    if (tokens[at] == "(" || tokens[at] == "[") ++depth;
+    if (tokens[at] == ")" || tokens[at] == "]") --depth;
+    if (tokens[at] == ":") return false;
+  }
+  return true;
+}
+
 /// How likely it is that a statement makes the name hold more: 0 not at all, from 4 on it adds to it.
-int score(const Statement& statement, const StoreQuestion& question, bool& takes) {
+int score(const Statement& statement, const StoreQuestion& question, Takes& takes) {
   const Tokens& tokens = statement.tokens;
   int best = 0;
   if (question.of_class.empty() && defines(statement, question.name)) best = 2;
@@ -163,11 +179,12 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
     if (!is_meant(tokens, i, question)) continue;
     bool subscript = false;
     const std::size_t next = behind_subscripts(tokens, i + 1, subscript);
-    if (tokens[0] == "del" && subscript) takes = true;
+    if (tokens[0] == "del" && subscript) (is_key(tokens, i + 2) ? takes.one : takes.some) = true;
     if (next + 1 < tokens.size() && tokens[next] == ".") {
       // A lambda that would take one out is handed to somebody, who may never call it.
       const auto here = tokens.begin() + static_cast<std::ptrdiff_t>(i);
-      if (one_of(takers, tokens[next + 1]) && std::find(tokens.begin(), here, "lambda") == here) takes = true;
+      if (one_of(takers, tokens[next + 1]) && std::find(tokens.begin(), here, "lambda") == here)
+        (is_key(tokens, next + 3) ? takes.one : takes.some) = true;
       std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
       bool ignored = false;
       for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);
@@ -176,7 +193,7 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
       if (one_of(adders, tokens[last]) && !question.object) best = std::max(best, 8);
     }
     if (one_of(adding_functions, given_first_to(tokens, i))) best = std::max(best, 8);
-    if (one_of(taking_functions, given_first_to(tokens, i))) takes = true;
+    if (one_of(taking_functions, given_first_to(tokens, i))) takes.some = true;
     if (next >= tokens.size()) continue;
     if (is_augmented(tokens[next])) best = std::max(best, 7);
     if (tokens[next] == "=" || tokens[next] == ":=") {
@@ -186,9 +203,9 @@ int score(const Statement& statement, const StoreQuestion& question, bool& takes
         reads_itself = reads_itself || is_meant(tokens, static_cast<std::size_t>(word - tokens.begin()), question);
       const bool slices = reads_itself && std::find(from, tokens.end(), ":") != tokens.end() && !subscript &&
                           next + 2 < tokens.size() && std::find(from, tokens.end(), "[") != tokens.end();
-      if (slices && std::find(from, tokens.end(), "for") == tokens.end()) takes = true;
+      if (slices && std::find(from, tokens.end(), "for") == tokens.end()) takes.some = true;
       const int plain = statement.in_loop ? 3 : 2;
-      if (has_limit(tokens, next + 1)) takes = true;
+      if (has_limit(tokens, next + 1)) takes.some = true;
       best = std::max(best, subscript ? 7 : reads_itself && statement.in_loop ? 6 : reads_itself ? 5 : plain);
     }
   }
@@ -290,10 +307,10 @@ bool declares(const std::vector<Statement>& all, std::size_t head, std::string_v
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
                   const StoreQuestion& question) {
   StoreLine found;
-  std::set<std::size_t> adding, taking;  // functions
+  std::set<std::size_t> adding, taking, taking_one;  // functions
   int best = 0;
   for (std::size_t i = scope.first; i < scope.second; ++i) {
-    bool takes = false;
+    Takes takes;
     const std::size_t function = function_of(all, i);
     const bool within = question.of_class.empty() && function < all.size() && function >= scope.first;
     if (within && rebinds(all[i], question.name) && !declares(all, function, question.name)) continue;
@@ -301,22 +318,35 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
     const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
     const int here = cache ? 4 : score(all[i], question, takes);
     if (here >= 4) adding.insert(function);
-    if (takes) taking.insert(function);
+    if (takes.some) taking.insert(function);
+    if (takes.one) taking_one.insert(function);
     if (here >= best && here > 0) {
       best = here;
       found.line = all[i].line;
     }
     if (compares_length(all[i], question) || compares_counter(all, i)) {
       const auto [first, last] = body_of(all, i);
-      bool ignored = false;
+      Takes ignored;
       for (std::size_t inner = first; inner < last; ++inner)
         found.limited = found.limited || score(all[inner], question, ignored) >= 4;
     }
   }
   found.grows = best >= 4;
   // A function that adds is run, as there is something to hold.
-  for (const std::size_t function : taking)
-    if (function == all.size() || adding.contains(function) || is_called(all, function, question)) found.limited = true;
+  const auto runs = [&](std::size_t function) {
+    return function == all.size() || adding.contains(function) || is_called(all, function, question);
+  };
+  for (const std::size_t function : taking) {
+    if (runs(function)) {
+      found.limited = true;
+    } else if (found.taker.empty()) {
+      const Tokens& tokens = all[function].tokens;
+      found.taker = tokens[tokens[0] == "async" ? 2 : 1];
+      found.taker_line = all[function].line;
+    }
+  }
+  found.by_key = !found.limited && std::ranges::any_of(taking_one, runs);
+  found.limited = found.limited || found.by_key;
   return found;
 }
 

@@ -13,6 +13,9 @@ struct StoreLine {
   int line = 0;          // 0: none found
   bool grows = false;    // the statement adds to it; else it is a plain assignment
   bool limited = false;  // the code takes elements out again, or adds below a length only
+  bool by_key = false;   // and does so for each element by itself only (`del sessions[key]`), not for what is too much
+  std::string_view taker = {};  // a function that would take elements out, which nothing calls; "": there is none
+  int taker_line = 0;
 };
 
 /// What to look for: an attribute of a class, a variable of the function that begins at a line (its decorators

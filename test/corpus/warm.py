@@ -24,10 +24,10 @@ for text in sys.stdin:
 else:
     sys.exit()
 
-with open(os.devnull, "r+b") as null, open(request["stderr"], "wb") as errors:
-    for target, file in enumerate((null, null, errors)):
-        os.dup2(file.fileno(), target)
 os.chdir(request["folder"])
+for target, name in enumerate((os.devnull, "stdout", "stderr")):
+    with open(name, "wb" if target else "rb") as file:
+        os.dup2(file.fileno(), target)
 sys.argv = [request["program"], *request["arguments"]]
 sys.path[0] = os.path.dirname(request["program"])
 main = sys.modules["__main__"] = types.ModuleType("__main__")
@@ -36,7 +36,7 @@ code = 0
 try:
     with open(request["program"], encoding="utf-8") as source:
         program = compile(source.read(), request["program"], "exec")
-    del text, request, child, source, null, errors, file
+    del text, request, child, source, target, name, file
     exec(program, vars(main))
 except SystemExit as leaving:
     code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -45,5 +45,6 @@ except BaseException:
     code = 1
 threading._shutdown()
 atexit._run_exitfuncs()
+sys.stdout.flush()
 sys.stderr.flush()
 os._exit(code)

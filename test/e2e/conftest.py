@@ -146,6 +146,23 @@ def traced(tmp_path):
 
 
 @pytest.fixture
+def finished(traced, warm, tmp_path):
+    """finished(path, *arguments) -> the report of a program that ends well, and what it printed."""
+    from warm import is_suitable
+
+    def run(path, *arguments):
+        if not is_suitable(path):
+            done = traced([PYTHON, path, *arguments])
+            assert done.code == 0, done.stderr
+            return done.report(), done.stdout
+        reports, code = warm.run(path, tmp_path, arguments)
+        assert code == 0, (tmp_path / "stderr").read_text()
+        return reports[0], (tmp_path / "stdout").read_text()
+
+    return run
+
+
+@pytest.fixture
 def vramtrack(tmp_path):
     """vramtrack("report", path, ...) -> CompletedProcess of the tool itself."""
 

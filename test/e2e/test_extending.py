@@ -2,6 +2,7 @@
 one file more a finding or an export. Each is added in a copy of the tree, and what the table gives is compiled there as built."""
 
 import json
+import pathlib
 import re
 import shlex
 import shutil
@@ -11,7 +12,19 @@ import pytest
 
 from conftest import BUILD, ROOT, VRAMTRACK
 
-COMMANDS = {entry["file"]: shlex.split(entry["command"]) for entry in json.loads((BUILD / "compile_commands.json").read_text())}
+
+
+def commands():
+    """How each source is compiled: by itself, or as one of several that a file of CMake's includes."""
+    found = {}
+    for entry in json.loads((BUILD / "compile_commands.json").read_text()):
+        whole, words = entry["file"], shlex.split(entry["command"])
+        together = re.findall(r'^#include "(.*)"', pathlib.Path(whole).read_text(), re.M) if "/Unity/" in whole else [whole]
+        found |= {source: [source if word == whole else word for word in words] for source in together}
+    return found
+
+
+COMMANDS = commands()
 
 
 @pytest.fixture

@@ -41,9 +41,8 @@ def run(path, folder, *options, arguments=(), warm=None):
     """What a program's run gave, as JSON: findings of all its reports, exit code, stderr. `warm`: the process that may run
     it, if that makes no difference."""
     if warm and is_suitable(path):
-        trace, code = warm.run(path, folder, arguments)
-        report = json.loads(subprocess.run([VRAMTRACK, "report", "--format", "json", trace], stdout=subprocess.PIPE, check=True).stdout)
-        return outcome_text([report], folder, code)
+        reports, code = warm.run(path, folder, arguments)
+        return outcome_text(reports, folder, code)
     out = folder / "out"
     try:
         with open(folder / "stderr", "w") as stderr:  # no pipe: a process that stays would keep it open

@@ -26,11 +26,9 @@ def tensor_total(report, key, device=0):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_roles_at_the_peak_are_what_the_script_counts(traced, case):
-    run = traced([sys.executable, ORACLE, case])
-    assert run.code == 0, run.stderr
-    counted = json.loads(run.stdout)
-    report = run.report()
+def test_roles_at_the_peak_are_what_the_script_counts(finished, case):
+    report, printed = finished(ORACLE, case)
+    counted = json.loads(printed)
     peak = report["peak_breakdown"]
     found = by_role(peak)
     assert sum(found.values()) == tensor_total(report, "peak_bytes") == counted.pop("peak")
@@ -59,26 +57,24 @@ ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
                                   "no-grad-images", "loaded-checkpoint", "collected-results",
                                   "collected-results-passes", "loss-in-parts", "loss-in-parts-autocast",
                                   "optimizer-state"])
-def test_advice_saves_what_it_says(traced, tmp_path, case):
+def test_advice_saves_what_it_says(finished, traced, tmp_path, case):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())
     code = case.removesuffix("-images").removesuffix("-student").removesuffix("-by-hand")
     code = code.removesuffix("-passes").removesuffix("-autocast")
-    run = traced([sys.executable, script, case])
-    assert run.code == 0, run.stderr
-    before = int(run.stdout)
-    advice = [a for a in run.report()["advice"] if a["code"] == code]
-    assert len(advice) == 1, run.report()["advice"]
+    report, printed = finished(script, case)
+    before = int(printed)
+    advice = [a for a in report["advice"] if a["code"] == code]
+    assert len(advice) == 1, report["advice"]
     after = int(traced([sys.executable, script, case, "followed"], "--no-trace").stdout)
     saved = before - after
     assert abs(advice[0]["saves_bytes"] - saved) <= max(0.05 * before, 10 << 20), (advice[0], before, after)
 
 
 @pytest.mark.parametrize("case", ["adapted", "sequence", "no-grad"])
-def test_no_layer_is_computed_again_in_vain(traced, case):
-    run = traced([sys.executable, ADVISED, case])
-    assert run.code == 0, run.stderr
-    assert run.report()["advice"] and not any(one["code"] == "checkpoint" for one in run.report()["advice"])
+def test_no_layer_is_computed_again_in_vain(finished, case):
+    report, _ = finished(ADVISED, case)
+    assert report["advice"] and not any(one["code"] == "checkpoint" for one in report["advice"])
 
 
 RANGES = """

@@ -44,7 +44,7 @@ _lines: dict[Any, Any] = {}  # question of where_it_grows() -> its answer
 class Group:
     """Tensors with one holder expression, indices blanked."""
 
-    __slots__ = ("text", "at", "last", "count", "bytes", "graph", "starts", "span", "bounded")
+    __slots__ = ("text", "at", "last", "count", "bytes", "graph", "starts", "span", "bounded", "seen")
 
     def __init__(self, text: str, at: int) -> None:
         self.text, self.at, self.last = text, at, at
@@ -52,6 +52,7 @@ class Group:
         self.starts: list[Any] = []  # nodes of their graphs
         self.span: Span | None = None
         self.bounded = 0
+        self.seen: set[int] = set()  # addresses: several tensors may show the same memory
 
 
 def holder_groups(access: Access, walk: Walk) -> dict[str, Group]:
@@ -73,7 +74,10 @@ def holder_groups(access: Access, walk: Walk) -> dict[str, Group]:
         tensor = objects[at]
         group.last = at
         group.count += 1
-        group.bytes += access.bytes(tensor)
+        address = access.address(tensor)
+        if address not in group.seen:
+            group.seen.add(address)
+            group.bytes += access.bytes(tensor)
         node = access.graph(tensor)
         if node is not None:
             group.graph += 1

@@ -33,6 +33,7 @@ const Example examples[] = {
     {"create_graph", "torch.Tensor", ".grad.grad_fn", ""},
     {"checkpoint_frames", "torch.utils.checkpoint._CheckpointFrame", "recomputed", ""},
     {"saved_tensor_hooks", "torch.autograd.graph.save_on_cpu", "packed", ""},
+    {"optimizer_state", "torch.optim.adam.Adam", "state", ""},
     {"lbfgs_history", "torch.optim.lbfgs.LBFGS", "old_dirs", ""},
     {"scheduler_closure", "torch.optim.lr_scheduler.LambdaLR", "lr_lambdas", ""},
     {"scheduler_wrapper", "torch.optim.adamw.AdamW", "_wrapped_by_lr_sched", ""},
