@@ -162,6 +162,7 @@ struct Takes {
 /// Whether an index or an argument begins at a place that names an element: no slice, number or `next(iter(...))`.
 bool is_key(const Tokens& tokens, std::size_t at) {
   if (at >= tokens.size() || !is_word(tokens[at][0]) || tokens[at] == "next") return false;
+  if (std::isdigit(static_cast<unsigned char>(tokens[at][0])) != 0) return false;
   for (int depth = 1; at < tokens.size() && depth > 0; ++at) {
     if (tokens[at] == "(" || tokens[at] == "[") ++depth;
     if (tokens[at] == ")" || tokens[at] == "]") --depth;

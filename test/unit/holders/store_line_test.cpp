@@ -83,6 +83,30 @@ TEST_CASE("a method that would empty it counts only where it is called") {
   CHECK(store_line(text + "a.drop()\n", {"xs", "A", "", 0}).limited);
 }
 
+TEST_CASE("what takes out single elements limits less than what takes out too many; what nobody calls is named") {
+  const std::string text =
+      "class A:\n  def add(self, k, x):\n    self.xs[k] = x\n  def end(self, k):\n    del self.xs[k]\n"
+      "  def drop(self):\n    self.xs.clear()\na.end(3)\n";
+  const StoreLine one = store_line(text, {"xs", "A", "", 0});
+  CHECK(one.limited);
+  CHECK(one.by_key);
+  CHECK(one.taker == "drop");
+  CHECK(one.taker_line == 6);
+  const StoreLine all = store_line(text + "a.drop()\n", {"xs", "A", "", 0});
+  CHECK(all.limited);
+  CHECK_FALSE(all.by_key);
+  CHECK(all.taker.empty());
+  for (const char* const statement :
+       {"self.xs.pop(next(iter(self.xs)))", "del self.xs[0]", "del self.xs[k:]", "self.xs.popitem()"}) {
+    const std::string evicts =
+        std::string("class A:\n  def add(self, k, x):\n    self.xs[k] = x\n    ") + statement + "\n";
+    CHECK(store_line(evicts, {"xs", "A", "", 0}).limited);
+    CHECK_FALSE(store_line(evicts, {"xs", "A", "", 0}).by_key);
+  }
+  CHECK(store_line("class A:\n  def add(self, k, x):\n    self.xs[k] = x\n    self.xs.pop(k)\n", {"xs", "A", "", 0})
+            .by_key);
+}
+
 TEST_CASE("a lambda that would take out what it is given limits nothing") {
   const std::string text =
       "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n    return lambda: self.xs.remove(x)\n";
