@@ -7,11 +7,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from conftest import BUILD, ROOT, VRAMTRACK
 
+sys.path.insert(0, str(ROOT / "test" / "fuzz"))
+from run import linked_libraries
 
 
 def commands():
@@ -99,13 +102,6 @@ int main() { std::cout << vramtrack::report_schema(); }
     assert keys["numa"] == {"description": "Where it lies.", "enum": ["near", "far", None]}
 
 
-def libraries():
-    """What the program is linked to, in folders relative to the build's. What the copy defines itself comes before them."""
-    commands = subprocess.run(["ninja", "-C", BUILD, "-t", "commands", "bin/vramtrack"], check=True, capture_output=True, text=True)
-    words = shlex.split(commands.stdout.strip().splitlines()[-1])
-    return [word for word in words if word.endswith((".a", ".so")) or word.startswith("-l")]
-
-
 def test_a_finding(tree, tmp_path):
     source = apply_diff(tree, "A finding")
     rows = sources_of(tree, "report/findings/findings.def", "FINDING", tmp_path)
@@ -123,7 +119,8 @@ int main() {
   for (const auto& finding : vramtrack::findings::find_all(report)) std::cout << finding.docs << '\\n';
 }
 """.replace("SOURCE", source))
-    link = [*libraries(), "-Wl,--allow-multiple-definition", "-o", str(tree / "find")]
+    # What the copy defines itself comes before the libraries, which have it, too.
+    link = [*linked_libraries(BUILD), "-Wl,--allow-multiple-definition", "-o", str(tree / "find")]
     compile_in(tree, "main.cpp", *link, like="report/findings/findings.cpp")
     assert "docs/findings/pinned-leak.md" in subprocess.run([tree / "find"], capture_output=True, text=True).stdout.splitlines()
 

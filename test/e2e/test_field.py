@@ -21,7 +21,7 @@ DEVICE = re.compile(r"^# Device: (\w+)$", re.M)  # where another size than 80GiB
 def finding_of(program, folder, warm):
     folder.mkdir()
     size = DEVICE.search(program.read_text())
-    outcome = json.loads(run(program, folder, f"--sim={size.group(1) if size else '80GiB'}", warm=None if size else warm))
+    outcome = json.loads(run(program, folder, f"--sim={size.group(1) if size else '80GiB'}", warm=warm))
     assert outcome["code"] == 0 or "out-of-memory" in program.read_text(), outcome["stderr"]
     return [finding for finding in outcome["findings"] if finding["code"] in LEAK_CODES]
 

@@ -47,7 +47,7 @@ class Warm:
             self.end()
             raise TimeoutError(f"{path} ran for {timeout} s")
         answer = json.loads(self._process.stdout.readline())
-        traces = [path for path in self._folder.glob("*.vtrace") if re.split(r"\D+", path.stem)[1] == str(answer["pid"])]
+        traces = [path for path in self._folder.glob("*.vtrace") if path.stem.split("-")[1] == str(answer["pid"])]
         assert len(traces) == 1, (traces, (folder / "stderr").read_text())
         end = report_of(traces[0])
         return [end, *(report_of(traces[0], "--at", f"oom:{event['n']}") for event in end["ooms"])], answer["code"]

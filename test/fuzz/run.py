@@ -32,12 +32,17 @@ def build_instrumented(folder):
     return {name: folder / "bin" / f"fuzz_{name}" for name in TARGETS}
 
 
-def build_against(build, folder):
-    """Each target is one file, linked as the tool is."""
+def linked_libraries(build):
+    """What the tool is linked to, as words of a command line; its own libraries with their folders."""
     link = subprocess.run(["ninja", "-C", build, "-t", "commands", "bin/vramtrack"], check=True, capture_output=True, text=True)
     words = shlex.split(link.stdout.strip().splitlines()[-1])
-    libraries = [str(build / word) if word.endswith(".a") and not word.startswith("/") else word
-                 for word in words if word.endswith(".a") or word.startswith("-l") or re.search(r"\.so(\.|$)", word)]
+    return [str(build / word) if word.endswith(".a") and not word.startswith("/") else word
+            for word in words if word.endswith(".a") or word.startswith("-l") or re.search(r"\.so(\.|$)", word)]
+
+
+def build_against(build, folder):
+    """Each target is one file, linked as the tool is."""
+    libraries = linked_libraries(build)
     include = re.findall(r"-isystem (\S+)", subprocess.run(["ninja", "-C", build, "-t", "commands", "vramtrack_report"],
                                                            check=True, capture_output=True, text=True).stdout)
     running = {}
