@@ -36,6 +36,7 @@ std::atomic<State> g_state{State::idle};
 std::atomic<bool> g_child{false};
 std::atomic<bool> g_look_pending{false};
 std::atomic<std::uint64_t> g_look_ns{0};            // processor time spent in looks so far
+std::atomic<std::int64_t> g_excess_ns{0};           // of that, by how much graphs took longer than they count for
 std::atomic<std::uint64_t> g_role_ns{0};            // in those at roles, which must not take the others' time
 std::atomic<std::uint64_t> g_height{0};             // the allocator's total that asked for the pending look
 alignas(64) std::atomic<std::int64_t> g_blocks{0};  // live blocks of the caching allocator, as far as threads told
@@ -260,9 +261,18 @@ void look_at_roles(Object* optimizer) noexcept {
 }
 
 std::uint64_t look_budget() noexcept {
+  // A slow or busy machine's graphs take longer: up to a limit, that must not change what is looked at.
+  constexpr std::uint64_t slowest = 4;
   const std::uint64_t allowed = allowed_for_looks();
-  const std::uint64_t used = g_look_ns.load(std::memory_order_relaxed);
-  return used < allowed ? allowed - used : 0;
+  const std::uint64_t took = g_look_ns.load(std::memory_order_relaxed);
+  if (took >= slowest * allowed) return 0;
+  const auto used = static_cast<std::int64_t>(took) - g_excess_ns.load(std::memory_order_relaxed);
+  const std::int64_t left = static_cast<std::int64_t>(allowed) - used;
+  return left > 0 ? static_cast<std::uint64_t>(left) : 0;
+}
+
+void count_look_as(std::int64_t took, std::int64_t counts) noexcept {
+  g_excess_ns.fetch_add(took - counts, std::memory_order_relaxed);
 }
 
 std::uint64_t look_height() noexcept { return g_height.load(std::memory_order_relaxed); }
@@ -343,6 +353,7 @@ void reset() noexcept {
   if (g_state.load() != State::off) g_state.store(State::idle);
   g_look_pending.store(false);
   g_look_ns.store(0);
+  g_excess_ns.store(0);
   g_role_ns.store(0);
   g_start_ns = 0;
   g_blocks.store(0);

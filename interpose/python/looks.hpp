@@ -19,6 +19,9 @@ std::uint64_t look_height() noexcept;
 /// Processor time that looks may still take, in nanoseconds.
 std::uint64_t look_budget() noexcept;
 
+/// A part of the look that runs took so much processor time and counts as so much, both in nanoseconds.
+void count_look_as(std::int64_t took, std::int64_t counts) noexcept;
+
 /// The calling thread's autograd sequence number, 0 where PyTorch does not tell it.
 std::uint64_t sequence_number() noexcept;
 

@@ -128,6 +128,13 @@ Object* native_heights(Object*, Object*) noexcept { return api().new_unsigned(he
 
 Object* native_look_budget(Object*, Object*) noexcept { return api().new_unsigned(look_budget()); }
 
+Object* native_count_look_as(Object*, Object* arguments) noexcept {
+  const std::int64_t took = integer_argument(arguments, 0), counts = integer_argument(arguments, 1);
+  if (api().error_occurred() != nullptr) return nullptr;
+  count_look_as(took, counts);
+  return none_or_error();
+}
+
 Object* native_suspect(Object*, Object*) noexcept {
   suspect();
   return none_or_error();
@@ -201,6 +208,7 @@ MethodDef g_methods[] = {
     {"native_history", native_history, method_varargs, nullptr},
     {"native_heights", native_heights, method_varargs, nullptr},
     {"native_look_budget", native_look_budget, method_varargs, nullptr},
+    {"native_count_look_as", native_count_look_as, method_varargs, nullptr},
     {"native_suspect", native_suspect, method_varargs, nullptr},
     {"native_fork", native_fork, method_varargs, nullptr},
     {"native_forked", native_forked, method_varargs, nullptr},

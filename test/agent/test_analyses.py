@@ -409,6 +409,32 @@ def test_a_forked_child_does_not_analyse(facts, monkeypatch):
     assert not facts
 
 
+@pytest.mark.parametrize("slower", [1, 3.5])
+def test_a_slow_machine_changes_nothing_in_when_graphs_are_taken(monkeypatch, slower):
+    """Of a program whose blocks grow by half again and again; a graph of its objects takes an eighth of a second."""
+    from vramtrack_agent import capture
+
+    spent, looked = {"time": 0.0, "counts": 0}, []
+
+    def graph(*_, **__):
+        spent["time"] += slower / 8
+        looked.append(blocks)
+        return 250_000
+
+    def count_look_as(took, counts):
+        assert took == pytest.approx(slower / 8 * 1e9)
+        spent["counts"] += counts
+
+    monkeypatch.setattr(capture, "_look", dict(capture._look))
+    monkeypatch.setattr(capture, "capture_graph", graph)
+    monkeypatch.setattr(capture.time, "thread_time", lambda: spent["time"])
+    monkeypatch.setattr(capture.native, "look_budget", lambda: max(10**9 - spent["counts"], 0))
+    monkeypatch.setattr(capture.native, "count_look_as", count_look_as)
+    for blocks in range(60, 1200, 20):
+        capture.capture_look("height", 0, blocks, blocks)
+    assert looked == [60, 100, 160, 240, 360, 540, 820]
+
+
 def test_environment():
     from fact_table import check_fact
     from vramtrack_agent.install import _environment

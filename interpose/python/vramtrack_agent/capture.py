@@ -26,24 +26,28 @@ if TYPE_CHECKING:
 _SAVED_LIMIT = 400000  # references of autograd graphs that are followed
 
 
-def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int = 1000000) -> bool:
-    """Takes the graph and writes it, in at most about so many seconds of processor time. True when it was stored; a note
-    says why where it was not."""
+def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int = 1000000) -> int:
+    """Takes the graph and writes it, in at most about so many seconds of processor time. How many objects it was taken
+    of; where it was not stored, a note says why."""
     torch = sys.modules["torch"]
     if "t" in getattr(sys, "abiflags", "") or not has_gil():
         native.fact("agent_error", "no holders are recorded: this Python has no GIL", 0)
-        return False
+        return 0
     let_others_end(0.002)
     objects = real_gc().get_objects()  # before anything of the analysis is there
     facts = Facts(torch, seconds)
     try:
         with guard(torch):
-            return facts.take(moment, number, nodes, objects)
+            facts.take(moment, number, nodes, objects)
+            return len(objects)
     finally:
         facts.clear()
 
 
-# Of graphs at looks: processor time that the last one took, how many may come; steps and blocks at the last one.
+# What a graph at a look counts as, in seconds for an object: what it takes on an ordinary machine. On a slow or busy one
+# the same objects take longer, and the same program must be looked at as often.
+_PRICE = 0.5e-6
+# Of graphs at looks: what the last one counts as, how many may come; steps and blocks at the last one.
 _look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 40}
 
 
@@ -69,8 +73,8 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
         _look["step"] = step
     _look["left"] -= 1
     start = time.thread_time()
-    capture_graph(native.MOMENT_look, seconds=max(budget, 1.0), nodes=20000)
-    _look["cost"] = time.thread_time() - start
+    _look["cost"] = _PRICE * capture_graph(native.MOMENT_look, seconds=max(budget, 1.0), nodes=20000)
+    native.count_look_as(int((time.thread_time() - start) * 1e9), int(_look["cost"] * 1e9))
 
 
 class Facts(FrameFacts):
@@ -98,7 +102,7 @@ class Facts(FrameFacts):
         for part in (*rows, self.known, self.visited):
             part.clear()
 
-    def take(self, moment: int, number: int, nodes: int, objects: list[Any]) -> bool:
+    def take(self, moment: int, number: int, nodes: int, objects: list[Any]) -> None:
         torch = self.torch
         functions = getattr(torch._C, "_functions", None)
         found = native.graph_scan(
@@ -108,7 +112,7 @@ class Facts(FrameFacts):
             getattr(torch._C, "_FunctionBase", None),
         )
         if not found:
-            return False
+            return
         tensors, suspended, pools, of_graphs = found
         for node in of_graphs:
             self._meet(node)
@@ -131,7 +135,7 @@ class Facts(FrameFacts):
             self._note(),
             getattr(sys.modules.get("numpy"), "ndarray", None),
         )
-        return native.graph(
+        native.graph(
             moment,
             number,
             objects,

@@ -101,6 +101,10 @@ def look_budget() -> int:
     return 0
 
 
+def count_look_as(took: int, counts: int) -> None:
+    """A part of the look that runs took so much processor time and counts as so much, both in ns."""
+
+
 def suspect(flag: int) -> None:
     """A graph spans several steps: look more often."""
 
