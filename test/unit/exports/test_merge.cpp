@@ -172,7 +172,7 @@ TEST_CASE("merge: the ledger of a shared GPU adds up") {
     report.ledger[0].owners = {{"torch", 10 * MiB}, {"nccl", 5 * MiB}};
     report.ledger[0].context_and_other_bytes = 35 * MiB;
   }
-  const LedgerEntry& ledger = merge(ranks).ledger.at(0);
+  const LedgerEntry ledger = merge(ranks).ledger.at(0);
   CHECK(ledger.driver_used_bytes == 50 * MiB);
   CHECK(ledger.context_and_other_bytes == 20 * MiB);
 }
