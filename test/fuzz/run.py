@@ -25,7 +25,7 @@ SEED = "int inner(int a) { return a * 3; } int main(int c, char **v) { return in
 def build_instrumented(folder):
     environment = {**os.environ, "CC": "clang", "CXX": "clang++"}
     subprocess.run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DVRAMTRACK_TESTS=ON",
-                    "-DVRAMTRACK_FUZZ=ON"], check=True, env=environment, stdout=subprocess.DEVNULL)
+                    "-DVRAMTRACK_FUZZ=ON", "-DVRAMTRACK_TOGETHER=ON"], check=True, env=environment, stdout=subprocess.DEVNULL)
     done = subprocess.run(["ninja", "-C", folder, "fuzz"], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit("error: the fuzz targets do not build:\n" + done.stdout[-4000:])
