@@ -21,8 +21,9 @@ using namespace vramtrack::trace;
 
 namespace {
 
-/// What follows, reading the clock above all, begins when the lock is held. PyTorch does hundreds of instructions between
-/// the two (Ring); with these few a processor reads the clock before the other one has let go, once in ten million times.
+/// What follows, reading the clock above all, begins when the lock is held. PyTorch does hundreds of instructions
+/// between the two (Ring); with these few a processor reads the clock before the other one has let go, once in ten
+/// million times.
 void wait_for_lock() {
 #if defined(__x86_64__)
   __builtin_ia32_lfence();
