@@ -184,6 +184,24 @@ bool empties(const Statement& statement, const StoreQuestion& question) {
                              });
 }
 
+/// `pairs` of `pairs = self.name.setdefault(key, [])`, `pairs = self.name[key]`: a local name of one of its elements.
+std::string_view element_named_by(const Tokens& tokens, const StoreQuestion& question) {
+  if (tokens.size() < 3 || tokens[1] != "=" || !is_word(tokens[0][0])) return {};
+  std::size_t at = 2;
+  while (at + 2 < tokens.size() && tokens[at + 1] == "." && !is_meant(tokens, at, question)) at += 2;
+  if (at >= tokens.size() || !is_meant(tokens, at, question)) return {};
+  bool subscript = false;
+  at = behind_subscripts(tokens, at + 1, subscript);
+  const bool asks = at + 2 < tokens.size() && tokens[at] == "." &&
+                    (tokens[at + 1] == "setdefault" || tokens[at + 1] == "get") && tokens.back() == ")";
+  return asks || (subscript && at == tokens.size()) ? tokens[0] : std::string_view();
+}
+
+/// `pairs.append(x)`
+bool adds_to(const Tokens& tokens, std::string_view element) {
+  return tokens.size() > 3 && tokens[0] == element && tokens[1] == "." && adds(tokens[2]) && tokens[3] == "(";
+}
+
 /// How likely it is that a statement makes the name hold more: 0 not at all, from 4 on it adds to it.
 int score(const Statement& statement, const StoreQuestion& question, Takes& takes) {
   const Tokens& tokens = statement.tokens;
@@ -307,6 +325,7 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
                   const StoreQuestion& question) {
   StoreLine found;
   std::set<std::size_t> adding, taking, taking_one, emptying;  // functions
+  std::set<std::pair<std::size_t, std::string_view>> named;    // elements, in the functions that name them
   int best = 0;
   for (std::size_t i = scope.first; i < scope.second; ++i) {
     Takes takes;
@@ -315,7 +334,11 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
     if (within && rebinds(all[i], question.name) && !declares(all, function, question.name)) continue;
     // A decorated function that holds memory is a cache: it grows by being called.
     const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
-    const int here = cache ? 4 : score(all[i], question, takes);
+    int here = cache ? 4 : score(all[i], question, takes);
+    if (const std::string_view name = element_named_by(all[i].tokens, question); !name.empty())
+      named.insert({function, name});
+    else if (named.contains({function, all[i].tokens[0]}) && adds_to(all[i].tokens, all[i].tokens[0]))
+      here = std::max(here, 8);
     if (here >= 4) adding.insert(function);
     if (takes.some) taking.insert(function);
     if (takes.one) taking_one.insert(function);

@@ -84,6 +84,21 @@ TEST_CASE("a method that would empty it counts only where it is called") {
   CHECK(store_line(text + "a.drop()\n", {"xs", "A", "", 0}).limited);
 }
 
+TEST_CASE("what adds to an element under a local name is the statement") {
+  for (const char* const names :
+       {"pairs = self.seen.setdefault(k, [])", "pairs = self.seen[k]", "pairs = self.seen.get(k)"}) {
+    const std::string text = std::string("class A:\n  def __init__(self):\n    self.seen = defaultdict(list)\n") +
+                             "  def add(self, k, x):\n    " + names + "\n    pairs.append(x)\n";
+    CHECK(store_line(text, {"seen", "A", "", 0}).line == 6);
+    CHECK(store_line(text, {"seen", "A", "", 0}).grows);
+  }
+  const std::string state =
+      "class A:\n  def open(self, k):\n    self.seen[k] = Stream()\n  def add(self, k, x):\n"
+      "    stream = self.seen[k]\n    stream.text.append(x)\n    stream.state = x\n"
+      "  def other(self, pairs):\n    stream.append(1)\n";
+  CHECK(store_line(state, {"seen", "A", "", 0}).line == 3);
+}
+
 TEST_CASE("a method that begins it anew is named where nothing calls it, and limits nothing") {
   const std::string begins =
       "class A:\n  def __init__(self):\n    self.xs = []\n  def add(self, x):\n    self.xs.append(x)\n";
