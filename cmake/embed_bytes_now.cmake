@@ -9,6 +9,6 @@ string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))
 file(WRITE ${OUTPUT}
   "#include \"${HEADER}\"\n"
   "namespace ${NAMESPACE} {\n"
-  "namespace {\nconstexpr unsigned char k_bytes[] = {\n${bytes}\n};\n}\n"
-  "std::string_view ${FUNCTION}() { return {reinterpret_cast<const char*>(k_bytes), sizeof k_bytes}; }\n"
+  "namespace {\nconstexpr unsigned char ${FUNCTION}_bytes[] = {\n${bytes}\n};\n}\n"
+  "std::string_view ${FUNCTION}() { return {reinterpret_cast<const char*>(${FUNCTION}_bytes), sizeof ${FUNCTION}_bytes}; }\n"
   "}\n")

@@ -6,9 +6,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "report/holders/call_lines.hpp"
 #include "report/holders/forest.hpp"
 #include "report/holders/known_holders.hpp"
-#include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
 #include "report/holders/work_end.hpp"
 #include "report/model/sites.hpp"

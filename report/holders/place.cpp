@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "report/holders/call_lines.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"
 

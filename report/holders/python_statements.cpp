@@ -129,4 +129,31 @@ class Lexer {
 
 std::vector<Statement> read_statements(std::string_view source) { return Lexer(source).read(); }
 
+std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head) {
+  std::size_t end = head + 1;
+  while (end < all.size() && all[end].indent > all[head].indent) ++end;
+  return {head + 1, end};
+}
+
+const Statement* statement_at(const std::vector<Statement>& all, int line) {
+  const Statement* found = nullptr;
+  for (const Statement& statement : all)
+    if (statement.line <= line) found = &statement;
+  return found;
+}
+
+std::vector<Tokens> elements(const Tokens& tokens) {
+  std::vector<Tokens> found(1);
+  int depth = 0;
+  for (const std::string_view token : tokens) {
+    if (token == "(" || token == "[" || token == "{") ++depth;
+    if (token == ")" || token == "]" || token == "}") --depth;
+    if (token == "," && depth == 0)
+      found.emplace_back();
+    else
+      found.back().push_back(token);
+  }
+  return found;
+}
+
 }  // namespace vramtrack::holders

@@ -1,7 +1,9 @@
 // A Python source as statements of tokens: enough to see what a statement does to a name. Pure.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace vramtrack::holders {
@@ -21,5 +23,14 @@ bool is_word(char c);
 
 /// The statements of a source; strings and comments vanish. The tokens are parts of `source`.
 std::vector<Statement> read_statements(std::string_view source);
+
+/// [begin, end) of the body of the statement `head`.
+std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head);
+
+/// The statement that begins at a line or last before it, or nullptr.
+const Statement* statement_at(const std::vector<Statement>& all, int line);
+
+/// What commas separate, brackets left whole.
+std::vector<Tokens> elements(const Tokens& tokens);
 
 }  // namespace vramtrack::holders

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "report/holders/call_lines.hpp"
 #include "report/holders/cycle.hpp"
 #include "report/holders/store_line.hpp"
 #include "report/holders/way.hpp"

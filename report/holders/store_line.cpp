@@ -6,18 +6,10 @@
 #include <set>
 #include <vector>
 
-#include "report/holders/known_holders.hpp"
 #include "report/holders/python_statements.hpp"
 
 namespace vramtrack::holders {
 namespace {
-
-/// [begin, end) of the body of the statement `head`.
-std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head) {
-  std::size_t end = head + 1;
-  while (end < all.size() && all[end].indent > all[head].indent) ++end;
-  return {head + 1, end};
-}
 
 std::pair<std::size_t, std::size_t> scope_of(const std::vector<Statement>& all, const StoreQuestion& question) {
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -171,6 +163,45 @@ bool is_key(const Tokens& tokens, std::size_t at) {
   return true;
 }
 
+/// `self.name = []`, `self.name, self.other = {}, deque(maxlen=n)`, `self.name = self.other = None`: lets go of all.
+bool empties(const Statement& statement, const StoreQuestion& question) {
+  constexpr std::array<std::string_view, 7> makers = {"list",        "dict",        "set",    "deque",
+                                                      "OrderedDict", "defaultdict", "Counter"};
+  const Tokens& tokens = statement.tokens;
+  std::size_t targets = 0;  // how many tokens are left of the value
+  for (std::size_t i = 0; i < tokens.size() && tokens[i] != "("; ++i)
+    if (tokens[i] == "=") targets = i + 1;
+  bool meant = false;
+  for (std::size_t i = 0; i + 1 < targets; ++i)
+    meant = meant || (is_meant(tokens, i, question) && (tokens[i + 1] == "=" || tokens[i + 1] == ","));
+  return meant &&
+         std::ranges::all_of(elements({tokens.begin() + static_cast<std::ptrdiff_t>(targets), tokens.end()}),
+                             [&](const Tokens& value) {
+                               if (value == Tokens{"[", "]"} || value == Tokens{"{", "}"} || value == Tokens{"None"})
+                                 return true;
+                               const auto call = std::ranges::find(value, "(");
+                               return call != value.end() && call != value.begin() && one_of(makers, *(call - 1));
+                             });
+}
+
+/// `pairs` of `pairs = self.name.setdefault(key, [])`, `pairs = self.name[key]`: a local name of one of its elements.
+std::string_view element_named_by(const Tokens& tokens, const StoreQuestion& question) {
+  if (tokens.size() < 3 || tokens[1] != "=" || !is_word(tokens[0][0])) return {};
+  std::size_t at = 2;
+  while (at + 2 < tokens.size() && tokens[at + 1] == "." && !is_meant(tokens, at, question)) at += 2;
+  if (at >= tokens.size() || !is_meant(tokens, at, question)) return {};
+  bool subscript = false;
+  at = behind_subscripts(tokens, at + 1, subscript);
+  const bool asks = at + 2 < tokens.size() && tokens[at] == "." &&
+                    (tokens[at + 1] == "setdefault" || tokens[at + 1] == "get") && tokens.back() == ")";
+  return asks || (subscript && at == tokens.size()) ? tokens[0] : std::string_view();
+}
+
+/// `pairs.append(x)`
+bool adds_to(const Tokens& tokens, std::string_view element) {
+  return tokens.size() > 3 && tokens[0] == element && tokens[1] == "." && adds(tokens[2]) && tokens[3] == "(";
+}
+
 /// How likely it is that a statement makes the name hold more: 0 not at all, from 4 on it adds to it.
 int score(const Statement& statement, const StoreQuestion& question, Takes& takes) {
   const Tokens& tokens = statement.tokens;
@@ -270,21 +301,6 @@ bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQ
   return false;
 }
 
-/// What commas separate, brackets left whole.
-std::vector<Tokens> elements(const Tokens& tokens) {
-  std::vector<Tokens> found(1);
-  int depth = 0;
-  for (const std::string_view token : tokens) {
-    if (token == "(" || token == "[" || token == "{") ++depth;
-    if (token == ")" || token == "]" || token == "}") --depth;
-    if (token == "," && depth == 0)
-      found.emplace_back();
-    else
-      found.back().push_back(token);
-  }
-  return found;
-}
-
 /// Whether a statement gives the name another value (`x = x + y`), which within a function is a variable of its own.
 bool rebinds(const Statement& statement, std::string_view name) {
   const Tokens& tokens = statement.tokens;
@@ -308,7 +324,8 @@ bool declares(const std::vector<Statement>& all, std::size_t head, std::string_v
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
                   const StoreQuestion& question) {
   StoreLine found;
-  std::set<std::size_t> adding, taking, taking_one;  // functions
+  std::set<std::size_t> adding, taking, taking_one, emptying;  // functions
+  std::set<std::pair<std::size_t, std::string_view>> named;    // elements, in the functions that name them
   int best = 0;
   for (std::size_t i = scope.first; i < scope.second; ++i) {
     Takes takes;
@@ -317,10 +334,15 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
     if (within && rebinds(all[i], question.name) && !declares(all, function, question.name)) continue;
     // A decorated function that holds memory is a cache: it grows by being called.
     const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
-    const int here = cache ? 4 : score(all[i], question, takes);
+    int here = cache ? 4 : score(all[i], question, takes);
+    if (const std::string_view name = element_named_by(all[i].tokens, question); !name.empty())
+      named.insert({function, name});
+    else if (named.contains({function, all[i].tokens[0]}) && adds_to(all[i].tokens, all[i].tokens[0]))
+      here = std::max(here, 8);
     if (here >= 4) adding.insert(function);
     if (takes.some) taking.insert(function);
     if (takes.one) taking_one.insert(function);
+    if (function < all.size() && empties(all[i], question)) emptying.insert(function);
     if (here >= best && here > 0) {
       best = here;
       found.line = all[i].line;
@@ -337,116 +359,23 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   const auto runs = [&](std::size_t function) {
     return function == all.size() || adding.contains(function) || is_called(all, function, question);
   };
-  for (const std::size_t function : taking) {
-    if (runs(function)) {
-      found.limited = true;
-    } else if (found.taker.empty()) {
-      const Tokens& tokens = all[function].tokens;
-      found.taker = tokens[tokens[0] == "async" ? 2 : 1];
-      found.taker_line = all[function].line;
-    }
+  found.limited = found.limited || std::ranges::any_of(taking, runs);
+  // What begins anew now and then may hold too much all the same. Where nothing does so it is what is missing.
+  taking.merge(emptying);
+  const auto idle = std::ranges::find_if_not(taking, runs);
+  if (idle != taking.end()) {
+    const Tokens& tokens = all[*idle].tokens;
+    found.taker = tokens[tokens[0] == "async" ? 2 : 1];
+    found.taker_line = all[*idle].line;
   }
   found.by_key = !found.limited && std::ranges::any_of(taking_one, runs);
   found.limited = found.limited || found.by_key;
   return found;
 }
 
-/// The statement that begins at a line or last before it, or nullptr.
-const Statement* statement_at(const std::vector<Statement>& all, int line) {
-  const Statement* found = nullptr;
-  for (const Statement& statement : all)
-    if (statement.line <= line) found = &statement;
-  return found;
-}
-
 }  // namespace
 
-bool statement_names(std::string_view source, int line, std::string_view name) {
-  const std::vector<Statement> all = read_statements(source);
-  const Statement* const found = statement_at(all, line);
-  const auto names = [name](const Statement& statement) {
-    return std::ranges::find(statement.tokens, name) != statement.tokens.end();
-  };
-  if (found == nullptr || names(*found)) return true;
-  int indent = found->indent;
-  for (std::size_t i = static_cast<std::size_t>(found - all.data()); i-- > 0;) {
-    if (all[i].indent >= indent) continue;
-    indent = all[i].indent;
-    const Tokens& tokens = all[i].tokens;
-    const std::string_view word = tokens[tokens[0] == "async" && tokens.size() > 1 ? 1 : 0];
-    if (word == "def" || word == "class") break;
-    if ((word == "for" || word == "with") && names(all[i])) return true;
-  }
-  return false;
-}
-
-Returned returned_at(std::string_view source, int line, std::string_view variable) {
-  const std::vector<Statement> all = read_statements(source);
-  const Statement* const call = statement_at(all, line);
-  if (call == nullptr || call->line != line) return {};
-  const Tokens& tokens = call->tokens;
-  const auto equals = static_cast<std::size_t>(std::find(tokens.begin(), tokens.end(), "=") - tokens.begin());
-  const std::vector<Tokens> targets = elements({tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(equals)});
-  std::size_t at = equals + 1;
-  if (at < tokens.size() && tokens[at] == "await") ++at;
-  while (at + 2 < tokens.size() && tokens[at + 1] == ".") at += 2;
-  if (at + 1 >= tokens.size() || tokens[at + 1] != "(") return {};
-  const auto target = std::find(targets.begin(), targets.end(), Tokens{variable});
-  if (target == targets.end()) return {};
-  Returned found;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Tokens& head = all[i].tokens;
-    const std::size_t def = head[0] == "async" ? 1 : 0;
-    if (head.size() < def + 2 || head[def] != "def" || head[def + 1] != tokens[at]) continue;
-    if (!found.function.empty()) return {};  // two functions of that name
-    found.function = head[def + 1];
-    const auto [first, last] = body_of(all, i);
-    for (std::size_t inner = first; inner < last; ++inner) {
-      if (all[inner].tokens[0] != "return") continue;
-      const std::vector<Tokens> values = elements({all[inner].tokens.begin() + 1, all[inner].tokens.end()});
-      const auto place = static_cast<std::size_t>(target - targets.begin());
-      const bool fits = values.size() == targets.size() && values[place].size() == 1;
-      found.name = fits ? values[place][0] : "";
-    }
-  }
-  return found.name.empty() || !is_word(found.name[0]) ? Returned{} : found;
-}
-
-int line_of_call(std::string_view source, std::string_view functions) {
-  int found = 0;
-  bool in_loop = false;
-  for (const Statement& statement : read_statements(source)) {
-    const Tokens& tokens = statement.tokens;
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const bool decorates = tokens[0] == "@" && i + 1 == tokens.size();  // `@atexit.register`: called, too
-      const bool calls = i + 1 < tokens.size() && tokens[i + 1] == "(" && (i == 0 || tokens[i - 1] != "def");
-      if (!decorates && !calls) continue;
-      if (!fits(functions, tokens[i]) || (in_loop && !statement.in_loop)) continue;
-      found = statement.line;
-      in_loop = statement.in_loop;
-    }
-  }
-  return found;
-}
-
-int line_of_call_into(std::string_view source, std::string_view module) {
-  int found = 0, best = 0;
-  for (const Statement& statement : read_statements(source)) {
-    const Tokens& tokens = statement.tokens;
-    for (std::size_t i = 0; i + 4 < tokens.size(); ++i) {
-      if (tokens[i] != module || tokens[i + 1] != "." || (i > 0 && tokens[i - 1] == ".")) continue;
-      std::size_t last = i + 2;
-      while (last + 2 < tokens.size() && tokens[last + 1] == ".") last += 2;
-      if (last + 2 >= tokens.size() || tokens[last + 1] != "(" || tokens[last + 2] == ")") continue;
-      const int here = 1 + (one_of(adders, tokens[last]) ? 2 : 0) + (statement.in_loop ? 1 : 0);
-      if (here >= best && statement.line != found) {
-        found = here == best ? 0 : statement.line;
-        best = here;
-      }
-    }
-  }
-  return found;
-}
+bool adds(std::string_view method) { return one_of(adders, method); }
 
 int line_of_use(std::string_view source, const StoreQuestion& question) {
   const std::vector<Statement> all = read_statements(source);
@@ -467,17 +396,6 @@ int line_of_use(std::string_view source, const StoreQuestion& question) {
     }
   }
   return found;
-}
-
-int line_with(std::string_view source, std::string_view expression) {
-  const std::vector<Statement> wanted = read_statements(expression);
-  if (wanted.empty()) return 0;
-  const Tokens& words = wanted.front().tokens;
-  for (const Statement& statement : read_statements(source))
-    if (std::search(statement.tokens.begin(), statement.tokens.end(), words.begin(), words.end()) !=
-        statement.tokens.end())
-      return statement.line;
-  return 0;
 }
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question) {

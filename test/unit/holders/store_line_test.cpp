@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "report/holders/call_lines.hpp"
 #include "report/holders/store_line.hpp"
 
 namespace vramtrack::holders {
@@ -81,6 +82,40 @@ TEST_CASE("a method that would empty it counts only where it is called") {
       "class A:\n  def add(self, x):\n    self.xs.append(x)\n  def drop(self):\n    self.xs.clear()\n";
   CHECK(!store_line(text, {"xs", "A", "", 0}).limited);
   CHECK(store_line(text + "a.drop()\n", {"xs", "A", "", 0}).limited);
+}
+
+TEST_CASE("what adds to an element under a local name is the statement") {
+  for (const char* const names :
+       {"pairs = self.seen.setdefault(k, [])", "pairs = self.seen[k]", "pairs = self.seen.get(k)"}) {
+    const std::string text = std::string("class A:\n  def __init__(self):\n    self.seen = defaultdict(list)\n") +
+                             "  def add(self, k, x):\n    " + names + "\n    pairs.append(x)\n";
+    CHECK(store_line(text, {"seen", "A", "", 0}).line == 6);
+    CHECK(store_line(text, {"seen", "A", "", 0}).grows);
+  }
+  const std::string state =
+      "class A:\n  def open(self, k):\n    self.seen[k] = Stream()\n  def add(self, k, x):\n"
+      "    stream = self.seen[k]\n    stream.text.append(x)\n    stream.state = x\n"
+      "  def other(self, pairs):\n    stream.append(1)\n";
+  CHECK(store_line(state, {"seen", "A", "", 0}).line == 3);
+}
+
+TEST_CASE("a method that begins it anew is named where nothing calls it, and limits nothing") {
+  const std::string begins =
+      "class A:\n  def __init__(self):\n    self.xs = []\n  def add(self, x):\n    self.xs.append(x)\n";
+  for (const char* const statement : {"self.xs = []", "self.xs, self.ys = [], {}", "self.ys = self.xs = None",
+                                      "self.xs = collections.deque(maxlen=n)"}) {
+    const std::string text = begins + "  def reset(self):\n    " + statement + "\n";
+    CHECK(store_line(text, {"xs", "A", "", 0}).taker == "reset");
+    CHECK_FALSE(store_line(text, {"xs", "A", "", 0}).limited);
+    CHECK(store_line(text, {"xs", "A", "", 0}).line == 5);
+    CHECK(store_line(text + "a.reset()\n", {"xs", "A", "", 0}).taker.empty());
+    CHECK_FALSE(store_line(text + "a.reset()\n", {"xs", "A", "", 0}).limited);
+  }
+  for (const char* const statement :
+       {"self.xs = [x]", "self.ys = []", "self.ys, self.xs = [], more", "self.xs == []"}) {
+    const std::string text = begins + "  def other(self):\n    " + statement + "\n";
+    CHECK(store_line(text, {"xs", "A", "", 0}).taker.empty());
+  }
 }
 
 TEST_CASE("what takes out single elements limits less than what takes out too many; what nobody calls is named") {
