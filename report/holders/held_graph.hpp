@@ -36,7 +36,7 @@ struct HeldGraph {
   std::vector<std::uint32_t> block_of;        // node -> index of `blocks`, no_node: none
   std::vector<std::uint64_t> retained;        // bytes, by node
   std::vector<std::uint32_t> retained_count;  // blocks
-  FunctionNames running;                      // functions of the program's own code that run, as its text tells
+  RunningFunctions running;                   // functions of the program's own code that run, as its text tells
   std::vector<std::uint32_t> way;             // node before it on the best way from a root; no_node: root itself
   std::vector<std::uint32_t> way_edge;        // index of graph->edges that leads there; no_node: none
 

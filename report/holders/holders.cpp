@@ -102,7 +102,7 @@ std::string file_of(const Report& report, SiteId id) {
 }
 
 /// Functions that run, by the files of the user's code that the graph and the call sites know.
-FunctionNames running_functions(const Report& report, const trace::HeapGraph& graph, SourceLines& source) {
+RunningFunctions running_functions(const Report& report, const trace::HeapGraph& graph, SourceLines& source) {
   constexpr std::size_t most = 64;
   std::set<std::string> files;
   for (const GraphNode& node : graph.nodes)

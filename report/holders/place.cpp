@@ -14,7 +14,7 @@ Place place_of(const HeldGraph& held, const Owner& owner, const ReadSource& read
   Place place;
   place.file = owner.file;
   const std::string& source = read_source(owner.file);
-  const FunctionNames* const running = held.running.empty() ? nullptr : &held.running;
+  const RunningFunctions* const running = held.running.names.empty() ? nullptr : &held.running;
   StoreLine found = store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line, false, running});
   if (!found.grows && !found.limited && found.line > 0) {
     const Returned from = returned_at(source, found.line, owner.name);

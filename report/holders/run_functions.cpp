@@ -46,15 +46,18 @@ class Calls {
     }
   }
 
-  FunctionNames running() && {
-    std::vector<std::string> next(running_.begin(), running_.end());
+  FunctionNames running(bool through_constructors) const {
+    FunctionNames found = running_;
+    std::vector<std::string> next(found.begin(), found.end());
     while (!next.empty()) {
-      const std::string function = std::move(next.back());
+      const auto named = named_in_.find(next.back());
+      const bool followed = named != named_in_.end() && (through_constructors || !is_constructor(next.back()));
       next.pop_back();
-      for (const std::string& name : named_in_[function])
-        if (running_.insert(name).second) next.push_back(name);
+      if (!followed) continue;
+      for (const std::string& name : named->second)
+        if (found.insert(name).second) next.push_back(name);
     }
-    return std::move(running_);
+    return found;
   }
 
  private:
@@ -80,10 +83,14 @@ class Calls {
 
 }  // namespace
 
-FunctionNames functions_that_run(std::span<const std::string_view> sources) {
+bool is_constructor(std::string_view function) {
+  return function == "__init__" || function == "__post_init__" || function == "__new__";
+}
+
+RunningFunctions functions_that_run(std::span<const std::string_view> sources) {
   Calls calls;
   for (const std::string_view source : sources) calls.read(source);
-  return std::move(calls).running();
+  return {calls.running(true), calls.running(false)};
 }
 
 }  // namespace vramtrack::holders

@@ -284,16 +284,24 @@ std::size_t function_of(const std::vector<Statement>& all, std::size_t at) {
   return all.size();
 }
 
-/// Whether the program calls the function that begins at `head`, or its file names it at all. A method `clear()` that
-/// nobody calls limits nothing, though it calls the list's own `clear()`.
-bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQuestion& question) {
+/// The name of the function that begins at `head`.
+std::string_view name_of(const std::vector<Statement>& all, std::size_t head) {
   const Tokens& tokens = all[head].tokens;
-  const std::string_view function = tokens[tokens[0] == "async" ? 2 : 1];
+  return tokens[tokens[0] == "async" ? 2 : 1];
+}
+
+/// Whether the program calls the function that begins at `head`, or its file names it at all. A method `clear()` that
+/// nobody calls limits nothing, though it calls the list's own `clear()`. `at_work`: by more than constructors.
+bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQuestion& question, bool at_work) {
+  const std::string_view function = name_of(all, head);
   if (function.starts_with("__")) return true;
-  if (question.running != nullptr) return question.running->contains(function);
+  if (question.running != nullptr)
+    return (at_work ? question.running->at_work : question.running->names).contains(function);
   const auto [first, last] = body_of(all, head);
   for (std::size_t at = 0; at < all.size(); ++at) {
     if (at >= first && at < last) continue;
+    if (at_work)
+      if (const std::size_t by = function_of(all, at); by < all.size() && is_constructor(name_of(all, by))) continue;
     const Tokens& words = all[at].tokens;
     for (std::size_t i = 0; i < words.size(); ++i)
       if (words[i] == function && (i == 0 || words[i - 1] != "def")) return true;
@@ -357,15 +365,17 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   found.grows = best >= 4;
   // A function that adds is run, as there is something to hold.
   const auto runs = [&](std::size_t function) {
-    return function == all.size() || adding.contains(function) || is_called(all, function, question);
+    return function == all.size() || adding.contains(function) || is_called(all, function, question, false);
+  };
+  const auto works = [&](std::size_t function) {
+    return adding.contains(function) || is_called(all, function, question, true);
   };
   found.limited = found.limited || std::ranges::any_of(taking, runs);
   // What begins anew now and then may hold too much all the same. Where nothing does so it is what is missing.
-  taking.merge(emptying);
-  const auto idle = std::ranges::find_if_not(taking, runs);
+  auto idle = std::ranges::find_if_not(taking, runs);
+  if (idle == taking.end() && (idle = std::ranges::find_if_not(emptying, works)) == emptying.end()) idle = taking.end();
   if (idle != taking.end()) {
-    const Tokens& tokens = all[*idle].tokens;
-    found.taker = tokens[tokens[0] == "async" ? 2 : 1];
+    found.taker = name_of(all, *idle);
     found.taker_line = all[*idle].line;
   }
   found.by_key = !found.limited && std::ranges::any_of(taking_one, runs);

@@ -26,7 +26,7 @@ struct StoreQuestion {
   std::string_view function;
   int first_line = 0;
   bool object = false;  // one that its methods add nothing to: the statement that assigns it is meant
-  const FunctionNames* running = nullptr;  // functions of the program that run; nullptr: as the file alone tells
+  const RunningFunctions* running = nullptr;  // functions of the program that run; nullptr: as the file alone tells
 };
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question);

@@ -237,6 +237,9 @@ class Meter:
         self.values = []
     def update(self, value):
         self.values.append(value)
+        if value:
+            row = self.rows.setdefault(value, [])
+        row.append(value)
 def limited(window=[]):
     for i in range(10):
         window.append(i)
@@ -268,6 +271,7 @@ def source(tmp_path):
         ("history", "", "history.append"),
         ("total", "", "total = total"),
         ("values", "Meter", "self.values.append"),
+        ("rows", "Meter", "row.append"),
     ],
 )
 def test_the_line_that_makes_it_grow(source, name, of_class, what):

@@ -216,7 +216,7 @@ def growth_line(
     for node in _classes(tree, of_class):
         best = _best_in(node, name, key)
         if best[0] >= 4:
-            return best[1], True
+            return _element_line(node, best[1]), True
     own = _scope(tree, function, first_line)
     scopes = (own, tree) if is_user_file(path) else (own,)  # the same name elsewhere in a library is another variable
     for scope in scopes:
@@ -226,8 +226,21 @@ def growth_line(
             if alias:
                 return alias, True
         if best[0]:
-            return best[1], best[0] >= 4
+            return _element_line(scope, best[1]), best[0] >= 4
     return 0, False
+
+
+def _element_line(scope: ast.AST, line: int) -> int:
+    """Of `pairs = self.name.setdefault(key, [])` at a line the one that adds to `pairs`; else that line itself."""
+    functions = [node for node in ast.walk(scope) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    for function in functions + [scope]:
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Assign) or node.lineno != line or not isinstance(node.targets[0], ast.Name):
+                continue
+            called = node.value.func if isinstance(node.value, ast.Call) else None
+            if isinstance(called, ast.Attribute) and called.attr == "setdefault":
+                return _changed_in(function, node.targets[0].id) or line
+    return line
 
 
 def _by_another_name(tree: ast.AST, scope: ast.AST, name: str) -> int:

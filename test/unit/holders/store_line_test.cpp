@@ -109,6 +109,13 @@ TEST_CASE("a method that begins it anew is named where nothing calls it, and lim
     CHECK_FALSE(store_line(text, {"xs", "A", "", 0}).limited);
     CHECK(store_line(text, {"xs", "A", "", 0}).line == 5);
     CHECK(store_line(text + "a.reset()\n", {"xs", "A", "", 0}).taker.empty());
+    const std::string first = "class B:\n  def __init__(self):\n    self.reset()\nA()\n", later = "A().reset()\n";
+    for (const std::string& use : {first, later}) {
+      const std::string_view sources[] = {text, use};
+      const RunningFunctions running = functions_that_run(sources);
+      CHECK(store_line(text, {"xs", "A", "", 0, false, &running}).taker == (use == first ? "reset" : ""));
+      CHECK(store_line(text + use, {"xs", "A", "", 0}).taker == (use == first ? "reset" : ""));
+    }
     CHECK_FALSE(store_line(text + "a.reset()\n", {"xs", "A", "", 0}).limited);
   }
   for (const char* const statement :
@@ -158,7 +165,7 @@ TEST_CASE("a method counts as called where the program runs it, in any of its fi
   const std::string_view used[] = {bus, "class Job:\n  def close(self):\n    bus.drop(self)\nJob().close()\n"};
   const std::string_view library[] = {bus, "class Job(lib.Base):\n  def close(self):\n    bus.drop(self)\n"};
   const auto limited = [&](std::span<const std::string_view> sources) {
-    const FunctionNames running = functions_that_run(sources);
+    const RunningFunctions running = functions_that_run(sources);
     return store_line(bus, {"xs", "Bus", "", 0, false, &running}).limited;
   };
   CHECK_FALSE(limited(idle));
