@@ -16,6 +16,7 @@ namespace {
 
 constexpr Bytes least_saving = Bytes{1} << 20;
 constexpr Bytes loss_parts = 8;
+constexpr std::string_view unknown_keeper = "something";
 
 /// That take fused=True on a GPU.
 constexpr std::array<const char*, 3> fused_optimizers = {"/torch/optim/adam.py", "/torch/optim/adamw.py",
@@ -285,11 +286,17 @@ class Adviser {
     }
     if (blocks > 0) saves += made - made / blocks * 2;
     const auto wanted = [&](const PeakPart& part) { return kept(part) || made_of_all(part); };
+    const PeakPart* const most = largest(wanted);
     add("collected-results", of_passes ? down_to(saves, step_height_) : saves, "computed",
         human_bytes(sum(wanted)) + " of the peak are results of earlier " + (of_passes ? "passes" : "steps") +
-            " that something keeps for a while" + (made > 0 ? ", and what is made of all of them" : ""),
+            " that " + std::string(unknown_keeper) + " keeps for a while" +
+            (made > 0 ? ", and what is made of all of them" : ""),
         "Keep numbers (`.item()`) or copies in host memory (`.detach().cpu()`) of them, or let go of them more often.",
-        largest(wanted));
+        most);
+    if (!found_.empty() && found_.back().code == "collected-results") {
+      found_.back().kept_site = report_.sites[most->site].id;
+      found_.back().kept_bytes = collected;
+    }
   }
 
   /// Of each of several layers only its output stays; one is computed again at a time.
@@ -444,6 +451,25 @@ std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& pa
   std::stable_sort(all.begin(), all.end(),
                    [](const Advice& a, const Advice& b) { return a.saves_bytes > b.saves_bytes; });
   return all;
+}
+
+void name_keepers(Report& report) {
+  for (Advice& advice : report.advice) {
+    if (!advice.kept_site) continue;
+    const HolderReport* keeper = nullptr;  // the nearest one to the tensors: children come after their parents
+    for (const HolderReport& row : report.holders.rows)
+      if ((keeper == nullptr || row.variable.find('[') == std::string::npos) && !row.variable.empty() && row.line &&
+          2 * row.retained_bytes >= advice.kept_bytes &&
+          std::ranges::find(row.sites, *advice.kept_site) != row.sites.end())
+        keeper = &row;
+    if (keeper == nullptr) continue;
+    std::string name = keeper->variable;
+    while (name.ends_with(']')) name.resize(name.rfind('['));  // not one of its elements
+    advice.file = keeper->file;
+    advice.line = keeper->line;
+    advice.title.replace(advice.title.find(unknown_keeper), unknown_keeper.size(),
+                         "`" + name + "` (" + place(keeper->file.value_or(""), *keeper->line) + ")");
+  }
 }
 
 }  // namespace vramtrack

@@ -13,4 +13,7 @@ namespace vramtrack {
 /// backward pass was differentiated itself.
 std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order);
 
+/// Says in the advice who keeps what could be let go of, where a holder is known. `report` has holders.
+void name_keepers(Report& report);
+
 }  // namespace vramtrack

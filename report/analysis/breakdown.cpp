@@ -93,6 +93,7 @@ std::string Breakdown::guess(const Labelled& labelled, const trace::Site& site) 
     if (frees_known_ && site.freed_count > 0) return dies_in_backward ? "activation" : "temporary";
     return phase.records || !lines_.known() ? "activation" : "temporary";
   }
+  if (outlives_steps(site)) return "python";  // it waited, though a backward pass was the last to have it
   if (dies_in_backward && site.freed_count > 0) return "activation";
   if (phase.moves) return "parameter";
   if (phase.phase == "data" || phase.creates) return "python";

@@ -83,6 +83,7 @@ class Analysis {
     report_.phases = named_phases(report_, trace_);
     if (!at_peak()) {  // of the peak no single blocks are known
       holders::add_holders(report_, trace_, n_, options_.source_text);
+      name_keepers(report_);
       report_.fragmentation = fragmentation(trace_, report_, blocks_of_site_, owners_);
     }
     step.emplace("findings");

@@ -163,3 +163,37 @@ def test_a_module_has_one_name_whoever_runs(traced, tmp_path):
     report = traced([sys.executable, script]).report()
     named = {entry["module"].split(".")[0] for entry in report["peak_breakdown"] if entry["module"]}
     assert named == {"layers", "head", "Net"}, named  # the model itself by its type
+
+
+STAGED = """
+import torch
+import torch.nn as nn
+
+class Stage:
+    def __init__(self):
+        self.waiting = []
+
+    def fill(self, count):
+        for _ in range(count):
+            self.waiting.append(torch.randn(32, 3, 64, 64).cuda())
+
+net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 4)).cuda()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+stage = Stage()
+stage.fill(1)
+for step in range(80):
+    if step < 40:
+        stage.fill(2)
+    if stage.waiting:
+        optimizer.zero_grad()
+        net(stage.waiting.pop(0)).mean().backward()
+        optimizer.step()
+"""
+
+
+def test_advice_names_who_keeps_it(traced):
+    report = traced(STAGED).report()
+    advice = next(advice for advice in report["advice"] if advice["code"] == "collected-results")
+    line = STAGED.splitlines().index(next(text for text in STAGED.splitlines() if "append" in text)) + 1
+    assert f"`stage.waiting` (script1.py:{line})" in advice["title"], advice
+    assert advice["line"] == line
