@@ -44,7 +44,7 @@ Json read_json(const std::string& path, const char* schema) {
   const files::Descriptor file = files::open_regular(path);
   if (!file)
     throw std::runtime_error(path + ": cannot be read; make it with `vramtrack check --budget " + path + " --update`");
-  const Json document = Json::parse(files::read_rest(file, std::size_t{1} << 30), nullptr, false);
+  Json document = Json::parse(files::read_rest(file, std::size_t{1} << 30), nullptr, false);
   if (document.is_discarded() || !document.is_object()) damaged(path, "not a JSON object");
   if (document.value("schema", "") != schema) damaged(path, std::string("its schema is not ") + schema);
   return document;

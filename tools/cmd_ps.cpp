@@ -18,11 +18,6 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-std::string column(std::string text, std::size_t width) {
-  const std::size_t used = utf8::width(text);
-  return used < width ? text + std::string(width - used, ' ') : text;
-}
-
 void write_text(const std::vector<GpuHolder>& holders, std::ostream& out, std::size_t width) {
   if (holders.empty()) {
     out << "no process holds a GPU";
@@ -36,7 +31,7 @@ void write_text(const std::vector<GpuHolder>& holders, std::ostream& out, std::s
     const std::string bytes = holder.bytes ? human_bytes(*holder.bytes) : "unknown";
     std::string line = std::string(pid.size() < 8 ? 8 - pid.size() : 0, ' ') + pid + "  ";
     line += std::string(bytes.size() < 10 ? 10 - bytes.size() : 0, ' ') + bytes + "  ";
-    line += column(holder.devices.empty() ? "traced" : join(holder.devices), 18) + "  ";
+    line += utf8::padded(holder.devices.empty() ? "traced" : join(holder.devices), 18) + "  ";
     const std::string command =
         holder.visible ? utf8::printable(utf8::sanitise(holder.process.command)) : "(of another container or user)";
     out << line << utf8::shorten_middle(command, width > line.size() + 20 ? width - line.size() : 20) << '\n';

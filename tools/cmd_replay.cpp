@@ -50,7 +50,7 @@ ReplayOptions parse_options(const Arguments& arguments) {
 /// The interpreter of the run where it is still there, else the one that a shell would find.
 std::string python_for(const ReplayOptions& options, const trace::TraceFile& trace) {
   if (!options.python.empty()) {
-    if (const std::string found = find_program(options.python); !found.empty()) return found;
+    if (std::string found = find_program(options.python); !found.empty()) return found;
     throw UsageError("--python " + options.python + ": not found");
   }
   std::vector<std::string> candidates;
@@ -59,7 +59,7 @@ std::string python_for(const ReplayOptions& options, const trace::TraceFile& tra
   if (const std::string* program = trace.note("executable")) candidates.push_back(*program);
   for (const std::string& candidate : candidates)
     if (fs::path(candidate).filename().string().starts_with("python") && fs::exists(candidate)) return candidate;
-  if (const std::string found = find_program("python3"); !found.empty()) return found;
+  if (std::string found = find_program("python3"); !found.empty()) return found;
   throw std::runtime_error("no Python found; --python names one that has PyTorch");
 }
 

@@ -15,7 +15,6 @@ namespace vramtrack::ledger {
 
 namespace {
 
-using trace::Pending;
 using trace::PendingEvent;
 using trace::Writer;
 

@@ -129,7 +129,8 @@ Object* native_heights(Object*, Object*) noexcept { return api().new_unsigned(he
 Object* native_look_budget(Object*, Object*) noexcept { return api().new_unsigned(look_budget()); }
 
 Object* native_count_look_as(Object*, Object* arguments) noexcept {
-  const std::int64_t took = integer_argument(arguments, 0), counts = integer_argument(arguments, 1);
+  const auto took = static_cast<std::int64_t>(integer_argument(arguments, 0));
+  const auto counts = static_cast<std::int64_t>(integer_argument(arguments, 1));
   if (api().error_occurred() != nullptr) return nullptr;
   count_look_as(took, counts);
   return none_or_error();

@@ -92,7 +92,7 @@ class Pinned {
     }
     std::ranges::stable_sort(out.segments, std::greater(), free_in);
     if (out.segments.size() > most_segments) out.segments.resize(most_segments);
-    for (auto& [key, group] : groups) out.pinned_by.push_back(std::move(group));
+    for (const auto& [key, group] : groups) out.pinned_by.push_back(group);
     std::ranges::stable_sort(out.pinned_by, std::greater(), &PinGroup::free_bytes);
     return out;
   }

@@ -70,7 +70,7 @@ int line_of_call(std::string_view source, std::string_view functions) {
       const bool calls = i + 1 < tokens.size() && tokens[i + 1] == "(" && (i == 0 || tokens[i - 1] != "def");
       if (!decorates && !calls) continue;
       if (!fits(functions, tokens[i]) || (in_loop && !statement.in_loop)) continue;
-      found = statement.line;
+      found = line_of(source, tokens[i]);
       in_loop = statement.in_loop;
     }
   }

@@ -46,7 +46,7 @@ std::string class_of(const HeldGraph& held, std::uint32_t node) {
 }
 
 std::string step_text(const HeldGraph& held, const GraphEdge& edge) {
-  const std::string from = class_of(held, edge.from);
+  std::string from = class_of(held, edge.from);
   switch (edge.kind) {
     case GraphEdgeKind::slot:
     case GraphEdgeKind::storage:

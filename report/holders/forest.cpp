@@ -212,7 +212,7 @@ class Maker {
     if (known != nullptr) {
       row.known = known->what;
       row.fix = known->fix;
-      if (!row.garbage && !row.line_adds) places_.set_call(*known, handed, row);
+      if (row.cycle.empty() && !row.line_adds) places_.set_call(*known, handed, row);
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);

@@ -129,6 +129,10 @@ class Lexer {
 
 std::vector<Statement> read_statements(std::string_view source) { return Lexer(source).read(); }
 
+int line_of(std::string_view source, std::string_view token) {
+  return 1 + static_cast<int>(std::count(source.data(), token.data(), '\n'));
+}
+
 std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head) {
   std::size_t end = head + 1;
   while (end < all.size() && all[end].indent > all[head].indent) ++end;

@@ -24,6 +24,9 @@ bool is_word(char c);
 /// The statements of a source; strings and comments vanish. The tokens are parts of `source`.
 std::vector<Statement> read_statements(std::string_view source);
 
+/// Line of one of the tokens of a source.
+int line_of(std::string_view source, std::string_view token);
+
 /// [begin, end) of the body of the statement `head`.
 std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, std::size_t head);
 

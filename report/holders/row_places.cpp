@@ -117,7 +117,7 @@ void RowPlaces::set_cycle(std::uint32_t node, HolderReport& row) const {
 
 std::string RowPlaces::file_of_births(const HolderReport& row) const {
   for (const SiteId site : row.sites)
-    if (const std::string file = file_of_site_(site); !file.empty()) return file;
+    if (std::string file = file_of_site_(site); !file.empty()) return file;
   return "";
 }
 

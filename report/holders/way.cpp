@@ -50,7 +50,7 @@ std::string root_name(const HeldGraph& held, std::uint32_t at) {
     case GraphNodeKind::cxx_root:
       return name;
     default: {
-      const std::string type = held.text(node.type_name).empty() ? name : unqualified(held.text(node.type_name));
+      std::string type = held.text(node.type_name).empty() ? name : unqualified(held.text(node.type_name));
       if (!held.is_held_unseen(at)) return type;
       const bool running = held.graph->moment() != trace::GraphMoment::exit;
       return type + (running ? " (held by native code or a statement that runs)" : " (held by native code)");

@@ -48,7 +48,7 @@ class Rebuild {
   void take(const AllocationReport& allocation);
   void take_rest(const SiteReport& site, Bytes bytes);
   void place(DeviceBlocks& device);
-  void place_loose(int index, DeviceBlocks& device, std::vector<SegmentBlock> loose);
+  void place_loose(int index, DeviceBlocks& device);
 
   const Report& report_;
   std::unordered_map<SiteId, const SiteReport*> sites_;
@@ -101,9 +101,9 @@ void Rebuild::take_rest(const SiteReport& owner, Bytes bytes) {
 }
 
 /// Puts the blocks into a segment and fills what lies between them.
-void fill(Segment& segment, std::vector<SegmentBlock> blocks) {
+void fill(Segment& segment, const std::vector<SegmentBlock>& blocks) {
   std::uint64_t cursor = segment.address;
-  for (SegmentBlock& block : blocks) {
+  for (const SegmentBlock& block : blocks) {
     if (block.address > cursor) segment.blocks.push_back({cursor, block.address - cursor, false, nullptr, nullptr});
     cursor = block.address + block.bytes;
     segment.blocks.push_back(block);
@@ -157,7 +157,8 @@ void Rebuild::place(DeviceBlocks& device) {
 /// Blocks in no known segment: those whose memory is known by its handle only (arrays; reports of older versions, in
 /// which expandable segments were), and blocks that the report does not list. The allocator's remaining bytes are
 /// spread over the gaps between them.
-void Rebuild::place_loose(int index, DeviceBlocks& device, std::vector<SegmentBlock> loose) {
+void Rebuild::place_loose(int index, DeviceBlocks& device) {
+  const std::vector<SegmentBlock>& loose = device.tensors;  // place() has left them
   Bytes used = 0;
   for (const SegmentBlock& block : loose) used += block.bytes;
   for (const SegmentBlock& block : device.unlisted) used += block.bytes;
@@ -205,7 +206,7 @@ std::vector<Segment> Rebuild::run() {
   std::vector<Segment> all;
   for (auto& [index, device] : devices_) {
     place(device);
-    place_loose(index, device, std::move(device.tensors));
+    place_loose(index, device);
     for (Segment& segment : device.segments) all.push_back(std::move(segment));
   }
   std::stable_sort(all.begin(), all.end(), [](const Segment& a, const Segment& b) {

@@ -122,6 +122,11 @@ std::size_t width(std::string_view text) noexcept {
   return columns;
 }
 
+std::string padded(std::string_view text, std::size_t columns) {
+  const std::size_t used = width(text);
+  return std::string(text) + std::string(used < columns ? columns - used : 0, ' ');
+}
+
 std::string trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(" \t");
   if (begin == text.npos) return "";

@@ -38,6 +38,9 @@ std::uint32_t hostile_at(std::string_view text) noexcept;
 /// Columns that valid text takes on a terminal: wide East Asian characters take two, combining marks none.
 std::size_t width(std::string_view text) noexcept;
 
+/// With blanks behind it, up to so many columns.
+std::string padded(std::string_view text, std::size_t columns);
+
 /// Without the blanks around it.
 std::string trimmed(std::string_view text);
 

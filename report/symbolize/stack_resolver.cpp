@@ -91,7 +91,7 @@ FrameId StackResolver::python_frame(std::uint64_t word) {
   return python_[word] = intern(std::move(frame));
 }
 
-FrameId StackResolver::python_frame(std::string function, std::string file, int line) {
+FrameId StackResolver::python_frame(std::string_view function, std::string_view file, int line) {
   Frame frame;
   frame.kind = "python";
   frame.function = utf8::sanitise(function);

@@ -35,7 +35,7 @@ class StackResolver {
   const ResolvedStack& resolve(trace::StackId id);
 
   /// A frame that is known by its place alone.
-  FrameId python_frame(std::string function, std::string file, int line);
+  FrameId python_frame(std::string_view function, std::string_view file, int line);
 
   /// Adds what was lost to the report, and keeps what was looked up for later runs. Once, at the end.
   void finish();

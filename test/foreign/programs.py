@@ -138,7 +138,7 @@ def look(program, plain, traced):
     wrong = []
     used = [report for report in traced.reports if traced.tensors(report)]
     ranks = program.get("ranks", 1)
-    if plain.code != traced.code or traced.code != 0:
+    if plain.code != traced.code or traced.code != program.get("exit", 0):
         wrong.append(f"exit {plain.code}, traced {traced.code}")
     if len(used) != ranks:
         wrong.append(f"{len(used)} processes used a device, not {ranks}")

@@ -18,11 +18,6 @@ constexpr const char* plain = "\x1b[0m";
 
 constexpr std::size_t most_processes_listed = 8, most_findings_listed = 3;
 
-std::string left(std::string text, std::size_t width) {
-  const std::size_t used = utf8::width(text);
-  return used < width ? text + std::string(width - used, ' ') : text;
-}
-
 std::string right(const std::string& text, std::size_t width) {
   const std::size_t used = utf8::width(text);
   return used < width ? std::string(width - used, ' ') + text : text;
@@ -123,8 +118,8 @@ class Drawing {
       }
       const std::string name = sample.rank.empty() ? "" : "rank " + sample.rank;
       std::string line = std::string(i == view_.process ? "> " : "  ") + right(std::to_string(sample.pid), 8) + "  " +
-                         left(name, 9) + "live " + right(bytes(live), number_width()) + "  peak " +
-                         right(bytes(peak), number_width()) + "  " + left(state(sample), 8);
+                         utf8::padded(name, 9) + "live " + right(bytes(live), number_width()) + "  peak " +
+                         right(bytes(peak), number_width()) + "  " + utf8::padded(state(sample), 8);
       line += utf8::shorten_middle(utf8::printable(sample.command),
                                    width_ > utf8::width(line) + 10 ? width_ - utf8::width(line) : 10);
       add(line, i == view_.process ? bold : "");
@@ -134,7 +129,7 @@ class Drawing {
 
   void add_device(const TopDevice& device) {
     const bool host = device.device < 0;
-    std::string line = left(host ? "host" : render::device_name(device.device), 8) + "live " +
+    std::string line = utf8::padded(host ? "host" : render::device_name(device.device), 8) + "live " +
                        right(bytes(device.live_bytes), number_width()) + " in " + plural(device.live_count, "block") +
                        "   peak " + bytes(device.peak_bytes);
     const auto append = [&](const std::string& more) {
@@ -190,8 +185,8 @@ class Drawing {
     };
     add(right(mark("bytes", "bytes"), number_width()) + right(mark("blocks", "count"), narrow() ? 8 : 9) +
             right(mark(narrow() ? "per s" : "per second", "rate"), rate_width()) +
-            right(mark("per step", "step"), rate_width()) + "  " + left("verdict", 9) +
-            (narrow() ? "" : left("layer", 8)) + "site",
+            right(mark("per step", "step"), rate_width()) + "  " + utf8::padded("verdict", 9) +
+            (narrow() ? "" : utf8::padded("layer", 8)) + "site",
         view_.interactive ? reverse : bold);
     const std::size_t end = std::min(sites.size(), view_.scroll + shown);
     for (std::size_t i = view_.scroll; i < end; ++i) add_site(*sites[i]);
@@ -209,7 +204,7 @@ class Drawing {
                        right(human_count(site.live_count), narrow() ? 8 : 9) +
                        right(site.per_second == 0 ? "-" : signed_bytes(site.per_second), rate_width()) +
                        right(site.per_step.value_or(0) == 0 ? "-" : signed_bytes(*site.per_step), rate_width()) + "  " +
-                       left(site.verdict, 9) + (narrow() ? "" : left(site.layer, 8));
+                       utf8::padded(site.verdict, 9) + (narrow() ? "" : utf8::padded(site.layer, 8));
     const std::size_t used = utf8::width(line);
     const std::size_t room = width_ > used + 16 ? width_ - used : 16;
     std::string function = utf8::printable(site.function);

@@ -137,7 +137,7 @@ void GraphWriter::describe(Number n, Object* o, GraphNode& node) noexcept {
       node.data_address = tensor->address;
       node.bytes = tensor->bytes;
       node.flags |= tensor->flags;
-      node.device = static_cast<std::uint64_t>(tensor->device + 1);
+      node.device = static_cast<std::uint64_t>(tensor->device) + 1;
       node.shape = text(tensor->shape);
       node.dtype = text(tensor->dtype);
     }
@@ -202,7 +202,7 @@ void GraphWriter::node(Number n) noexcept {
     node.kind = GraphNodeKind::storage;
     node.data_address = storage.address;
     node.bytes = storage.bytes;
-    node.device = static_cast<std::uint64_t>(storage.device + 1);
+    node.device = static_cast<std::uint64_t>(storage.device) + 1;
     if (storage.is_segment) node.flags |= trace::graph_segment;
     if (storage.is_block) {
       node.block_bytes = storage.bytes;

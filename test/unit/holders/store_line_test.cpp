@@ -337,6 +337,7 @@ TEST_CASE("the call that hands memory over") {
   CHECK(line_of_call(source, "call_later|register") == 6);
   CHECK(line_of_call(source, "call_later") == 0);
   CHECK(line_of_call("def start(x):\n  @atexit.register\n  def close():\n    return x\n", "register") == 2);
+  CHECK(line_of_call("handles = [\n  m.register(f)\n  for m in modules]\n", "register") == 2);
   CHECK(line_of_call("@register.other\ndef close():\n  pass\n", "register") == 0);
 }
 
