@@ -278,7 +278,8 @@ std::string held_also(const HolderMoment& moment, const HolderReport& row) {
 
 std::string call_the_taker(const HolderReport& row) {
   if (row.unused_taker.empty()) return "";
-  return "Call " + row.unused_taker + " when its elements have been used: it takes them out, and nothing calls it at work. ";
+  return "Call " + row.unused_taker +
+         " when its elements have been used: it takes them out, and nothing calls it at work. ";
 }
 
 bool is_large(const Report& report, Bytes bytes) { return 20 * bytes >= peak_bytes(report); }
