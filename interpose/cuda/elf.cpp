@@ -156,7 +156,7 @@ void* symbol(const Module& module, const char* name, const char* version) noexce
   if (!module) return nullptr;
   const Tables t = tables_of(module);
   const std::size_t index = find_symbol(t, name, version);
-  if (index == 0) return nullptr;
+  if (index == 0 || t.symbols == nullptr) return nullptr;
   void* at = reinterpret_cast<void*>(module.base + t.symbols[index].st_value);
   if (ELF64_ST_TYPE(t.symbols[index].st_info) == STT_GNU_IFUNC) return reinterpret_cast<void* (*)()>(at)();
   return at;

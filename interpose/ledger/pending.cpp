@@ -97,7 +97,7 @@ void book(Writer& writer, Shard& shard, std::span<const Head> heads, const Batch
       const SiteKey key{event.stack, event.forward, Layer::tensor, Kind::block, device};
       sites[i] = pass_in(writer, shard, key, {event.address, event.bytes}, event.reserved_bytes, moment);
     } else if (pairs.has(i)) {
-      const std::uint8_t partner = pairs.partner[i];
+      const std::uint8_t partner = pairs.partner[i];  // NOLINT(clang-analyzer-core.uninitialized.Assign): has(i)
       const PendingEvent& allocated = batch[partner];
       pass_out(writer, shard, sites[partner], {event.address, allocated.bytes}, event.reserved_bytes,
                event.step - allocated.step >= trace::late_steps, moment);

@@ -21,8 +21,6 @@
 #include "interpose/core/say.hpp"
 #include "interpose/process/session.hpp"
 
-extern char** environ;
-
 namespace vramtrack::session {
 
 namespace {

@@ -27,8 +27,6 @@
 #include "interpose/stacks/stacks.hpp"
 #include "interpose/trace/writer.hpp"
 
-extern char** environ;
-
 namespace vramtrack::session {
 
 namespace {

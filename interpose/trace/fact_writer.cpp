@@ -55,7 +55,7 @@ void FactWriter::head(fact::Major major, std::uint64_t value) noexcept {
                                            : fact::in_8_bytes;
   bytes[0] = static_cast<unsigned char>(static_cast<std::uint8_t>(major) | marker);
   for (int i = 0; i < extra; ++i) bytes[1 + i] = static_cast<unsigned char>(value >> 8 * (extra - 1 - i));
-  put(bytes, static_cast<std::size_t>(1 + extra));
+  put(bytes, 1 + static_cast<std::size_t>(extra));
 }
 
 void FactWriter::text(std::string_view value) noexcept {

@@ -34,7 +34,8 @@ double work_ended(const Report& report) {
     behind += site.allocated_count;
     begin = std::min(begin, site.first_time);
   }
-  return 2 * behind <= all ? begin : never;
+  if (2 * behind > all) return never;
+  return begin;
 }
 
 }  // namespace vramtrack::holders

@@ -37,7 +37,7 @@ std::optional<int> line_in_linetable(Table table, int line, std::uint32_t offset
   constexpr int no_line = -128;
   std::uint32_t end = 0;
   for (std::size_t i = 0; i + 1 < table.size(); i += 2) {
-    const int delta = static_cast<std::int8_t>(table[i + 1]);
+    const int delta = table[i + 1] < 128 ? table[i + 1] : table[i + 1] - 256;
     if (delta != no_line) line = moved(line, delta);
     end += table[i];
     if (offset < end) return delta == no_line ? std::nullopt : std::optional<int>(line);

@@ -93,7 +93,8 @@ std::uint64_t Backing::reserve(std::uint64_t size, std::uint64_t alignment, std:
 void Backing::unreserve(std::uint64_t address, std::uint64_t size) { munmap(as_pointer(address), size); }
 
 void Backing::unmap_at(std::uint64_t address, std::uint64_t size) {
-  mmap(as_pointer(address), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+  static_cast<void>(
+      mmap(as_pointer(address), size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0));
 }
 
 }  // namespace vramtrack::sim

@@ -11,7 +11,7 @@ enum class Side { device, host, any };
 std::uint64_t address_of(const void* pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
 
 /// Does `work` now, or makes it a node of the stream's capture.
-CUresult submit(CUstream handle, CUgraphNodeType type, Entry& entry, std::function<void()> work) {
+CUresult submit(CUstream handle, CUgraphNodeType type, Entry& entry, const std::function<void()>& work) {
   Stream* stream = nullptr;
   if (const CUresult status = resolve_stream(handle, entry.context(), stream); status != CUDA_SUCCESS) return status;
   if (capture_work(*stream, type, work)) return CUDA_SUCCESS;

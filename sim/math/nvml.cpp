@@ -90,8 +90,9 @@ int list_processes(void* device, unsigned* count, void* records) {
 
 int copy_text(const char* text, char* out, unsigned length) {
   if (out == nullptr) return invalid_argument;
-  if (std::strlen(text) >= length) return insufficient_size;
-  std::strcpy(out, text);
+  const std::size_t bytes = std::strlen(text) + 1;
+  if (bytes > length) return insufficient_size;
+  std::memcpy(out, text, bytes);
   return success;
 }
 

@@ -150,8 +150,8 @@ bool Mover::step_reduce(Reducing& reducing, std::string& why) {
       why = difference(reducing.signature, slot.signature);
       const std::uint64_t used = reducing.consumed[index];
       if (why.empty() &&
-          (slot.bytes <= used || slot.bytes % element != 0 || (slot.zeros == 0 && slot.bytes > slot_bytes) ||
-           slot.bytes - used > reducing.bytes - reducing.done)) {
+          (element == 0 || slot.bytes <= used || slot.bytes % element != 0 ||
+           (slot.zeros == 0 && slot.bytes > slot_bytes) || slot.bytes - used > reducing.bytes - reducing.done)) {
         why = "a damaged frame";
       }
       if (!why.empty()) {
