@@ -59,6 +59,14 @@ const HolderReport* main_part(const HolderMoment& moment, const HolderReport& ro
   return nullptr;
 }
 
+/// The part, one or many alike, that has nearly all of what grew.
+const HolderReport* like_parts(const HolderMoment& moment, const HolderReport& row) {
+  for (const HolderReport& child : moment.rows)
+    if (child.parent == row.id && !child.limited && child.verdict == "growing" && 4 * child.blocks >= 3 * row.blocks)
+      return &child;
+  return nullptr;
+}
+
 bool is_point(const HolderMoment& moment, const HolderReport& row) {
   if (row.verdict != "growing" || row.limited || row.retained_bytes < worth_telling) return false;
   if (row.garbage && !grew_before_it_was_lost(moment, row)) return false;
@@ -129,12 +137,17 @@ std::vector<const HolderReport*> points_in(const HolderMoment& moment, const Hol
   return points;
 }
 
-/// The statements that fill a row's growing parts tell more than the row's own line: that of the largest.
+/// The statements that fill a row's growing parts tell more than the row's own line: that of the largest, or of what
+/// like elements have (`case.windows.append(...)`, in each of a list of cases that is as it was).
 const HolderReport* place_of(const HolderMoment& moment, const HolderReport& row) {
   const std::vector<const HolderReport*> points = points_in(moment, row);
   const bool fill = !row.line_adds && !points.empty() &&
                     std::ranges::all_of(points, [](const HolderReport* point) { return point->line_adds; });
-  return fill ? points.front() : &row;
+  if (fill) return points.front();
+  if (row.line_adds || row.garbage) return &row;
+  for (const HolderReport* at = &row; at != nullptr; at = like_parts(moment, *at))
+    if (at->line_adds) return at;
+  return &row;
 }
 
 /// Of a cycle, whose `variable` is the reference that closes it, the path, unless that is what it grew in.

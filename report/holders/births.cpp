@@ -169,9 +169,11 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
   return verdict;
 }
 
-bool BirthJudge::outlive_others(const std::vector<SiteId>& sites) const {
-  if (sites.empty()) return false;
-  const trace::Site& site = trace_.sites[sites.front()];
+bool BirthJudge::outlive_others(const HolderReport& row) const {
+  if (row.sites.empty()) return false;
+  const trace::Site& site = trace_.sites[row.sites.front()];
+  if (on_the_way_ && site.live_count == 0)  // and then all of it was let go
+    return rise_until_let_go(site, row.retained_bytes, row.blocks) == Rise::more;
   return 4 * site.freed_count >= site.allocated_count && rise_of(site) == Rise::more;
 }
 

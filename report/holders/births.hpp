@@ -35,7 +35,7 @@ class BirthJudge {
 
   /// Whether many blocks of the site that made most of some were freed again, and yet what it holds rose until the end:
   /// each was to be let go by itself, and some were forgotten.
-  bool outlive_others(const std::vector<SiteId>& sites) const;
+  bool outlive_others(const HolderReport& row) const;
 
   /// Of blocks that are too young to tell: whether their call sites rose until the end of the run, and are theirs. The
   /// verdict says how; an empty one where they did not. `drains`: the blocks wait in a queue, which is worked off.

@@ -204,7 +204,7 @@ class Maker {
     set_births(group, row);
     bool limited = false;  // by the code
     if (row.garbage) places_.set_cycle(first, row);
-    if (row.cycle.empty()) limited = places_.set_place(named, row, births_.outlive_others(row.sites));
+    if (row.cycle.empty()) limited = places_.set_place(named, row, births_.outlive_others(row));
     const KnownHolder* known = row.known.empty() ? known_holder(steps_to(held_, named)) : nullptr;
     std::uint32_t handed = named;
     if (known == nullptr && row.known.empty() && row.verdict == "growing" && !row.line_adds)

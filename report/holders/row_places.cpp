@@ -25,10 +25,9 @@ bool RowPlaces::set_place(std::uint32_t node, HolderReport& row, bool outlives) 
     row.unused_taker =
         "`" + utf8::sanitise(place.taker) + "` (" + vramtrack::place(row.file.value_or(""), place.taker_line) + ")";
   if (place.by_key && outlives) {
-    if (row.verdict == "growing")
-      row.fix =
-          "Some of its elements are taken out and others never: let each go whatever happens in between, also when an "
-          "error does (`try: ... finally:`).";
+    row.fix =
+        "Some of its elements are taken out and others never: let each go whatever happens in between, also when an "
+        "error does (`try: ... finally:`).";
     return false;
   }
   if (place.limited && row.verdict == "growing" && !row.garbage) {

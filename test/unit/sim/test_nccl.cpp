@@ -65,7 +65,7 @@ void check_elements(const Rank& rank, const std::vector<char>& found, std::size_
 TEST_CASE("small floating-point formats round to the nearest even") {
   for (const Type type : {Type::f16, Type::bf16, Type::f8e4m3, Type::f8e5m2}) {
     const std::size_t codes = size_of(type) == 1 ? 256 : 65536;
-    double before = -INFINITY;
+    double before = -std::numeric_limits<double>::infinity();
     for (std::size_t code = 0; code < codes / 2; ++code) {  // the positive ones, in order
       char bytes[2] = {static_cast<char>(code & 0xff), static_cast<char>(code >> 8)}, again[2] = {0, 0};
       const double value = nccl::to_number(type, bytes);
@@ -174,7 +174,7 @@ TEST_CASE("the other collectives move every rank's bytes to their place") {
         const auto found = buffer.read(rank.stream);
         float first = 0;
         std::memcpy(&first, found.data(), sizeof first);
-        rank.check(first == static_cast<float>(rank.ranks * (rank.ranks + 1) / 2), "premultiplied sum");
+        rank.check(first == 0.5F * static_cast<float>(rank.ranks * (rank.ranks + 1)), "premultiplied sum");
       }) == "");
 }
 
@@ -409,7 +409,7 @@ TEST_CASE("one rank of many: the others answer as if they held what it holds") {
               const auto listed = all.read(rank.stream);
               for (std::size_t i = 0; i < 128; ++i)
                 rank.check(std::memcmp(&listed[40 * i], held(5, 10, Type::i32).data(), 40) == 0, "list");
-              const auto taken_for = [&](std::vector<int> peers) {
+              const auto taken_for = [&](const std::vector<int>& peers) {
                 std::size_t before = 0, after = 0, size = 0;
                 cudaMemGetInfo(&before, &size);
                 for (const int peer : peers) {
