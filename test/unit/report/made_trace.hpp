@@ -48,7 +48,7 @@ class MadeTrace : public TemporaryTrace {
     return StackId{next_stack_++};
   }
 
-  Report report(AnalyseOptions options = {}) const { return analyse(read(), options); }
+  Report report(const AnalyseOptions& options = {}) const { return analyse(read(), options); }
 
  private:
   std::uint32_t next_code_ = 0;
