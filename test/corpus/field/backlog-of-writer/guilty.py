@@ -16,6 +16,7 @@ def main():
     with torch.no_grad(), concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
         for number in range(150):
             batch = torch.randn(128, 256, device="cuda")
+            time.sleep(0.003)  # it is loaded
             pool.submit(write, number, model(batch))  # <- growing-site: pool
     print("written")
 
