@@ -59,12 +59,11 @@ class Lexer {
       ++at_;
     } else if (c == ';' && depth_ == 0) {
       ++at_;
-      const int indent = current_.indent;
-      end_statement();
-      current_.indent = indent;
-      current_.line = line_;
+      end_statement_in_line(current_.indent);
     } else {
       read_operator(c);
+      if (c == ':' && depth_ == 0 && current_.tokens.back() == ":" && is_head())
+        end_statement_in_line(current_.indent + 1);
     }
   }
 
@@ -104,12 +103,31 @@ class Lexer {
     current_.tokens.push_back("\"\"");
   }
 
+  /// Whether what was read is the head of a compound statement, up to its colon.
+  bool is_head() const {
+    constexpr std::string_view words[] = {"if",  "elif",   "else",    "for", "while", "with",
+                                          "try", "except", "finally", "def", "class"};
+    const Tokens& tokens = current_.tokens;
+    return std::ranges::find(words, first_word(tokens)) != std::end(words) &&
+           std::ranges::find(tokens, "lambda") == tokens.end();
+  }
+
+  static std::string_view first_word(const Tokens& tokens) {
+    return tokens[0] == "async" && tokens.size() > 1 ? tokens[1] : tokens[0];
+  }
+
+  /// Another statement follows in the line.
+  void end_statement_in_line(int indent) {
+    end_statement();
+    current_.indent = indent;
+    current_.line = line_;
+  }
+
   void end_statement() {
     if (!current_.tokens.empty()) {
       while (!loops_.empty() && current_.indent <= loops_.back()) loops_.pop_back();
       current_.in_loop = !loops_.empty();
-      const Tokens& tokens = current_.tokens;
-      const std::string_view first = tokens[0] == "async" && tokens.size() > 1 ? tokens[1] : tokens[0];
+      const std::string_view first = first_word(current_.tokens);
       if (first == "for" || first == "while") loops_.push_back(current_.indent);
       statements_.push_back(std::move(current_));
     }

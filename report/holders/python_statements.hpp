@@ -21,10 +21,11 @@ struct Statement {
 /// Whether a character may be part of a name.
 bool is_word(char c);
 
-/// The statements of a source; strings and comments vanish. The tokens are parts of `source`.
+/// The statements of a source, also of those that stand behind a head in its line; strings and comments vanish. The
+/// tokens are parts of `source`, but for strings.
 std::vector<Statement> read_statements(std::string_view source);
 
-/// Line of one of the tokens of a source.
+/// Line of one of the tokens of a source, no string.
 int line_of(std::string_view source, std::string_view token);
 
 /// [begin, end) of the body of the statement `head`.

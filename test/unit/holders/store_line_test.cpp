@@ -173,6 +173,19 @@ TEST_CASE("a method counts as called where the program runs it, in any of its fi
   CHECK(limited(library));
 }
 
+TEST_CASE("a statement in the line of its head is one of its own") {
+  const auto ask_of = [](const std::string& body) {
+    return store_line("class Pool:\n  def put(self, x):\n" + body, {"xs", "Pool", "", 0});
+  };
+  CHECK(ask_of("    if len(self.xs) < self.n: self.xs.append(x)\n    else: self.xs[i] = x\n").limited);
+  CHECK_FALSE(ask_of("    if x: self.xs.append(x)\n").limited);
+  CHECK(ask_of("    for y in x: self.xs.append(y)\n").grows);
+  CHECK(store_line("class A:\n  def drop(self): self.xs.clear()\n  def add(self, x): self.xs.append(x)\n",
+                   {"xs", "A", "", 0})
+            .taker == "drop");
+  CHECK(store_line("if (lambda x: x)(1): kept.append(1)\n", {"kept", {}, {}, 0}).grows);
+}
+
 TEST_CASE("a counter that is compared before it is raised limits what is added with it") {
   const auto limited = [](const std::string& head, const std::string& body) {
     const std::string text =
