@@ -86,6 +86,15 @@ void merge(Holder& all, Holder&& part) {
   all.limited = all.limited || part.limited;
 }
 
+/// Whether the graph of who holds whom was found to have a limit in the code at the same statement.
+bool is_limited_there(const Report& report, const Holder& holder) {
+  return std::any_of(report.moments.begin(), report.moments.end(), [&](const HolderMoment& moment) {
+    return std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& row) {
+      return row.limited && row.line == holder.line && row.file == holder.file;
+    });
+  });
+}
+
 }  // namespace
 
 std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
@@ -95,6 +104,7 @@ std::vector<std::vector<Holder>> holders_by_variable(const Report& report) {
     ++number;
     for (const Json* part : parts) {
       Holder holder = read_holder(*part);
+      holder.limited = holder.limited || is_limited_there(report, holder);
       holder.step = static_cast<std::uint32_t>(step);
       holder.live = live;
       holder.at_end = at_end;

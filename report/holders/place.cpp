@@ -10,15 +10,17 @@ namespace vramtrack::holders {
 
 namespace {
 
+const RunningFunctions* running(const HeldGraph& held) { return held.running.names.empty() ? nullptr : &held.running; }
+
 Place place_of(const HeldGraph& held, const Owner& owner, const ReadSource& read_source) {
   Place place;
   place.file = owner.file;
   const std::string& source = read_source(owner.file);
-  const RunningFunctions* const running = held.running.names.empty() ? nullptr : &held.running;
-  StoreLine found = store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line, false, running});
+  StoreLine found =
+      store_line(source, {owner.name, owner.of_class, owner.function, owner.first_line, false, running(held)});
   if (!found.grows && !found.limited && found.line > 0) {
     const Returned from = returned_at(source, found.line, owner.name);
-    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0, false, running});
+    const StoreLine inside = store_line(source, {from.name, {}, from.function, 0, false, running(held)});
     if (inside.grows) {
       found = inside;
       place.variable = from.name;
@@ -69,6 +71,11 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
   const Owner owner = owner_of(held, node);
   if (!owner.name.empty() && owner.user_code && !owner.file.empty()) {
     Place place = place_of(held, owner, read_source);
+    if (held.has(node, trace::graph_user_code)) {
+      const std::string& type = held.text(held.node(node).type_name);
+      const std::string_view name = std::string_view(type).substr(type.rfind('.') + 1);
+      place.limited = place.limited || limits_itself(read_source(held.text(held.node(node).file)), name, running(held));
+    }
     // Of an exception the statement that keeps it is meant, of an iterator the one that makes it, of a chain the one
     // that adds a link.
     const bool whole = held.has(node, trace::graph_exception) || is_iterator(held, node) || is_link(held, node);

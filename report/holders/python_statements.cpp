@@ -178,4 +178,17 @@ std::vector<Tokens> elements(const Tokens& tokens) {
   return found;
 }
 
+std::size_t behind_subscripts(const Tokens& tokens, std::size_t at, bool& subscript) {
+  while (at < tokens.size() && tokens[at] == "[") {
+    int depth = 0;
+    for (; at < tokens.size(); ++at) {
+      if (tokens[at] == "[" || tokens[at] == "(" || tokens[at] == "{") ++depth;
+      if ((tokens[at] == "]" || tokens[at] == ")" || tokens[at] == "}") && --depth == 0) break;
+    }
+    if (at < tokens.size()) ++at;
+    subscript = true;
+  }
+  return at;
+}
+
 }  // namespace vramtrack::holders

@@ -34,6 +34,9 @@ std::pair<std::size_t, std::size_t> body_of(const std::vector<Statement>& all, s
 /// The statement that begins at a line or last before it, or nullptr.
 const Statement* statement_at(const std::vector<Statement>& all, int line);
 
+/// After a name: behind its subscripts.
+std::size_t behind_subscripts(const Tokens& tokens, std::size_t at, bool& subscript);
+
 /// What commas separate, brackets left whole.
 std::vector<Tokens> elements(const Tokens& tokens);
 

@@ -7,9 +7,15 @@
 #include <vector>
 
 #include "report/holders/python_statements.hpp"
+#include "report/holders/store_limits.hpp"
 
 namespace vramtrack::holders {
 namespace {
+
+template <std::size_t n>
+bool one_of(const std::array<std::string_view, n>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
 
 std::pair<std::size_t, std::size_t> scope_of(const std::vector<Statement>& all, const StoreQuestion& question) {
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -26,11 +32,6 @@ std::pair<std::size_t, std::size_t> scope_of(const std::vector<Statement>& all, 
       return body_of(all, i);
   }
   return {0, all.size()};
-}
-
-template <std::size_t n>
-bool one_of(const std::array<std::string_view, n>& words, std::string_view word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 constexpr std::array<std::string_view, 36> adders = {"append",
@@ -74,32 +75,11 @@ constexpr std::array<std::string_view, 5> adding_functions = {"heappush", "insor
                                                               "setitem"};
 constexpr std::array<std::string_view, 3> taking_functions = {"heappop", "heappushpop", "heapreplace"};
 constexpr std::array<std::string_view, 5> takers = {"pop", "popleft", "popitem", "clear", "remove"};
-
-/// After a name: behind its subscripts.
-std::size_t behind_subscripts(const Tokens& tokens, std::size_t at, bool& subscript) {
-  while (at < tokens.size() && tokens[at] == "[") {
-    int depth = 0;
-    for (; at < tokens.size(); ++at) {
-      if (tokens[at] == "[" || tokens[at] == "(" || tokens[at] == "{") ++depth;
-      if ((tokens[at] == "]" || tokens[at] == ")" || tokens[at] == "}") && --depth == 0) break;
-    }
-    if (at < tokens.size()) ++at;
-    subscript = true;
-  }
-  return at;
-}
+constexpr std::array<std::string_view, 2> takers_by_key = {"pop", "remove"};
 
 bool is_augmented(std::string_view token) {
   return token.size() >= 2 && token.back() == '=' && token != "==" && token != "!=" && token != "<=" && token != ">=" &&
          token != ":=";
-}
-
-/// Whether a name stands where the question means it: an attribute behind a dot, a variable without one.
-bool is_meant(const Tokens& tokens, std::size_t at, const StoreQuestion& question) {
-  if (tokens[at] != question.name) return false;
-  const bool behind_dot = at > 0 && tokens[at - 1] == ".";
-  if (question.of_class.empty()) return !behind_dot;
-  return behind_dot || at == 0;  // `x = []` in the class's own body
 }
 
 /// `heappush` of `heappush(a.b.name, ...)`, where the name stands at a place; "": it is no call's first argument.
@@ -132,18 +112,6 @@ bool defines(const Statement& statement, std::string_view function) {
   const Tokens& tokens = statement.tokens;
   const std::size_t def = tokens[0] == "async" ? 1 : 0;
   return tokens.size() > def + 1 && tokens[def] == "def" && tokens[def + 1] == function;
-}
-
-/// `queue.Queue(100)`, `Queue(maxsize=limit)`: a queue that does not take more.
-bool has_limit(const Tokens& tokens, std::size_t at) {
-  constexpr std::array<std::string_view, 4> queues = {"Queue", "LifoQueue", "PriorityQueue", "JoinableQueue"};
-  for (; at + 2 < tokens.size(); ++at)
-    if (one_of(queues, tokens[at]) && tokens[at + 1] == "(") {
-      const bool named = tokens[at + 2] == "maxsize" && at + 4 < tokens.size();
-      const std::string_view size = tokens[at + (named ? 4 : 2)];
-      return size != ")" && size != "0";
-    }
-  return false;
 }
 
 /// What a statement takes out of the name.
@@ -216,7 +184,7 @@ int score(const Statement& statement, const StoreQuestion& question, Takes& take
       // A lambda that would take one out is handed to somebody, who may never call it.
       const auto here = tokens.begin() + static_cast<std::ptrdiff_t>(i);
       if (one_of(takers, tokens[next + 1]) && std::find(tokens.begin(), here, "lambda") == here)
-        (is_key(tokens, next + 3) ? takes.one : takes.some) = true;
+        (one_of(takers_by_key, tokens[next + 1]) && is_key(tokens, next + 3) ? takes.one : takes.some) = true;
       std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
       bool ignored = false;
       for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);
@@ -242,33 +210,6 @@ int score(const Statement& statement, const StoreQuestion& question, Takes& take
     }
   }
   return best;
-}
-
-/// `if len(name) < limit:`
-bool compares_length(const Statement& statement, const StoreQuestion& question) {
-  const Tokens& tokens = statement.tokens;
-  if (tokens[0] != "if" && tokens[0] != "while") return false;
-  for (std::size_t i = 0; i + 2 < tokens.size(); ++i) {
-    if (tokens[i] != "len" || tokens[i + 1] != "(") continue;
-    for (std::size_t at = i + 2; at < tokens.size() && tokens[at] != ")"; ++at)
-      if (tokens[at] == question.name) return true;
-  }
-  return false;
-}
-
-/// `if self.count < self.size:` with `self.count += 1` below it. A `while` of that kind is any loop.
-bool compares_counter(const std::vector<Statement>& all, std::size_t head) {
-  constexpr std::array<std::string_view, 4> comparisons = {"<", "<=", ">", ">="};
-  const Tokens& tokens = all[head].tokens;
-  if (tokens[0] != "if" || std::ranges::find_first_of(tokens, comparisons) == tokens.end()) return false;
-  const auto [first, last] = body_of(all, head);
-  for (std::size_t at = first; at < last; ++at) {
-    const Tokens& inner = all[at].tokens;
-    const auto added = std::ranges::find(inner, "+=");
-    if (added != inner.end() && added != inner.begin() && std::ranges::find(tokens, *(added - 1)) != tokens.end())
-      return true;
-  }
-  return false;
 }
 
 /// The head of the function that a statement is in, or the number of statements: in none.
@@ -334,6 +275,8 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   StoreLine found;
   std::set<std::size_t> adding, taking, taking_one, emptying;  // functions
   std::set<std::pair<std::size_t, std::string_view>> named;    // elements, in the functions that name them
+  std::set<std::size_t> guarded;
+  const std::set<std::string_view> wrapped = remainders(all, scope);
   int best = 0;
   for (std::size_t i = scope.first; i < scope.second; ++i) {
     Takes takes;
@@ -343,14 +286,16 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
     // A decorated function that holds memory is a cache: it grows by being called.
     const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
     int here = cache ? 4 : score(all[i], question, takes);
+    found.limited = found.limited || (cache && is_small_cache(all[i - 1].tokens));
     if (const std::string_view name = element_named_by(all[i].tokens, question); !name.empty())
       named.insert({function, name});
     else if (named.contains({function, all[i].tokens[0]}) && adds_to(all[i].tokens, all[i].tokens[0]))
       here = std::max(here, 8);
     if (here >= 4) adding.insert(function);
-    if (takes.some) taking.insert(function);
+    if (takes.some || replaces(all[i].tokens, question, wrapped)) taking.insert(function);
     if (takes.one) taking_one.insert(function);
     if (function < all.size() && empties(all[i], question)) emptying.insert(function);
+    if (leaves_when_full(all, i, question)) guarded.insert(function);
     if (here >= best && here > 0) {
       best = here;
       found.line = all[i].line;
@@ -361,6 +306,11 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
       for (std::size_t inner = first; inner < last; ++inner)
         found.limited = found.limited || score(all[inner], question, ignored) >= 4;
     }
+    if (all[i].tokens[0] == "if" && takes_remainder(all[i].tokens)) {  // `if step % 100 == 0: self.name = []`
+      const auto [first, last] = body_of(all, i);
+      for (std::size_t inner = first; inner < last; ++inner)
+        if (empties(all[inner], question)) taking.insert(function);
+    }
   }
   found.grows = best >= 4;
   // A function that adds is run, as there is something to hold.
@@ -370,7 +320,8 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   const auto works = [&](std::size_t function) {
     return adding.contains(function) || is_called(all, function, question, true);
   };
-  found.limited = found.limited || std::ranges::any_of(taking, runs);
+  found.limited = found.limited || std::ranges::any_of(taking, runs) ||
+                  std::ranges::any_of(guarded, [&](std::size_t function) { return adding.contains(function); });
   // What begins anew now and then may hold too much all the same. Where nothing does so it is what is missing.
   auto idle = std::ranges::find_if_not(taking, runs);
   if (idle == taking.end() && (idle = std::ranges::find_if_not(emptying, works)) == emptying.end()) idle = taking.end();
@@ -406,6 +357,14 @@ int line_of_use(std::string_view source, const StoreQuestion& question) {
     }
   }
   return found;
+}
+
+bool limits_itself(std::string_view source, std::string_view of_class, const RunningFunctions* running) {
+  const std::vector<Statement> statements = read_statements(source);
+  const auto scope = scope_of(statements, {{}, of_class, {}, 0, false, nullptr});
+  if (statements.empty() || (scope.first == 0 && scope.second == statements.size())) return false;  // it is not here
+  const StoreLine found = best_in(statements, scope, {"self", {}, {}, 0, false, running});
+  return found.limited && !found.by_key;
 }
 
 StoreLine store_line(std::string_view source, const StoreQuestion& question) {

@@ -186,6 +186,33 @@ TEST_CASE("a statement in the line of its head is one of its own") {
   CHECK(store_line("if (lambda x: x)(1): kept.append(1)\n", {"kept", {}, {}, 0}).grows);
 }
 
+TEST_CASE("what takes the place of another, leaves when it is full or begins anew now and then has a limit") {
+  const auto limited = [](const std::string& body) {
+    return store_line("class Pool:\n  def put(self, x, i):\n" + body, {"xs", "Pool", "", 0}).limited;
+  };
+  CHECK(limited("    self.xs[i % self.n] = x\n"));
+  CHECK(limited("    self.xs[self.at] = x\n    self.at = (self.at + 1) % self.n\n"));
+  CHECK_FALSE(limited("    self.xs[self.at] = x\n    self.at += 1\n"));
+  CHECK_FALSE(limited("    self.xs['name_%d' % i] = x\n"));
+  CHECK(limited("    if len(self.xs) >= 9: return\n    self.xs.append(x)\n"));
+  CHECK(limited("    if 9 <= len(self.xs):\n      return None\n    self.xs.append(x)\n"));
+  CHECK_FALSE(limited("    self.xs.append(x)\n    if len(self.xs) < 2: return\n"));
+  CHECK(limited("    self.xs.append(x)\n    if i % 9 == 0:\n      self.xs = []\n"));
+  CHECK_FALSE(limited("    self.xs.append(x)\n    if i is None:\n      self.xs = []\n"));
+  CHECK(limited("    self.xs[i] = x\n    self.xs.popitem(last=False)\n"));
+  const auto cached = [](const std::string& decorator) {
+    return store_line("@" + decorator + "\ndef f(i):\n  return i\n", {"f", {}, {}, 0}).limited;
+  };
+  for (const char* const with : {"lru_cache", "functools.lru_cache()", "lru_cache(maxsize=150)", "lru_cache(64)"})
+    CHECK(cached(with));
+  for (const char* const with : {"cache", "lru_cache(maxsize=None)", "lru_cache(None)", "lru_cache(100000)"})
+    CHECK_FALSE(cached(with));
+  const std::string own = "class Own(dict):\n  def __setitem__(self, k, v):\n    super().__setitem__(k, v)\n";
+  CHECK(limits_itself(own + "    if len(self) > 9: del self[next(iter(self))]\n", "Own", nullptr));
+  CHECK_FALSE(limits_itself(own + "  def drop(self, k):\n    del self[k]\nx.drop(1)\n", "Own", nullptr));
+  CHECK_FALSE(limits_itself(own, "Other", nullptr));
+}
+
 TEST_CASE("a counter that is compared before it is raised limits what is added with it") {
   const auto limited = [](const std::string& head, const std::string& body) {
     const std::string text =
