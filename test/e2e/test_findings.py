@@ -126,6 +126,21 @@ def check_program(path, outcome):
         assert outcome.code == 0, outcome.stderr
 
 
+BOUNDED = ROOT / "test" / "corpus" / "bounded.py"
+
+
+@pytest.mark.parametrize("name", re.findall(r"^class (\w+):$", BOUNDED.read_text(), re.M))
+def test_a_limit_that_is_not_reached(name, tmp_path, warm):
+    """The code limits what it keeps, and the run ends before that shows; or it does not."""
+    outcome = json.loads(run(BOUNDED, tmp_path, "--sim=80GiB", arguments=[name], warm=warm))
+    assert outcome["code"] == 0, outcome["stderr"]
+    told = [(f["line"], f["variable"]) for f in outcome["findings"] if f["code"] in LEAK_CODES]
+    if name.startswith("Endless"):
+        assert [variable for _, variable in told] == ["kept.items"], told
+    else:
+        assert not told
+
+
 def test_kept_exceptions_are_named(outcome_of):
     """What keeps the tensors is the tracebacks: the finding says it, and how to drop them."""
     findings = outcome_of(PROGRAMS / "growing-site" / "guilty_kept_exceptions.py").findings
