@@ -51,6 +51,8 @@ HEAD = """# Tested releases of PyTorch
 Written by `test/foreign/versions.py`, which takes one release after the other and runs it on the simulated GPU. A row is what
 was seen; a release without one was not tried. One binary serves all: unknown releases are checked by vramtrack as
 they are loaded, and what it cannot rely on it leaves out and says so.
+PyTorch 2.4 does not tell what autograd graphs have saved for backward: a run with it says that the holders of that memory
+are not known; what is in variables, and how far their graphs reach, is told all the same.
 
 - **runs**: imports, trains and exits 0 under `vramtrack run --sim`.
 - **figures**: live and peak bytes, and the list of blocks with addresses and sizes, are those of `torch.cuda`.

@@ -117,6 +117,7 @@ class Facts(FrameFacts):
         for node in of_graphs:
             self._meet(node)
         self._gather(tensors)
+        self._say_what_is_not_known()
         self.add_frames()
         self.add_suspended(suspended)
         self._add_pools(pools)
@@ -148,6 +149,13 @@ class Facts(FrameFacts):
             self.kept,
             settings,
         )
+
+    def _say_what_is_not_known(self, _said: list[bool] = []) -> None:
+        saved = getattr(self.torch._C._autograd, "SavedTensor", None)
+        if self.nodes and not hasattr(saved, "data") and not _said:
+            _said.append(True)
+            text = "PyTorch %s does not tell what autograd graphs have saved for backward: its holders are not known"
+            native.fact("agent_error", text % self.torch.__version__.partition("+")[0], 0)
 
     def _note(self) -> str:
         torch = self.torch
