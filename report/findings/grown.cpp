@@ -10,9 +10,24 @@
 namespace vramtrack::findings {
 namespace {
 
+bool same_memory(const HolderReport& a, const HolderReport& b) {
+  return std::any_of(a.sites.begin(), a.sites.end(),
+                     [&](SiteId site) { return std::find(b.sites.begin(), b.sites.end(), site) != b.sites.end(); });
+}
+
+/// Whether the end of the run, too, shows who holds what a look saw: then that tells whether there was more and more.
+bool is_known_at_the_end(const Report& report, const HolderReport& row) {
+  return std::ranges::any_of(report.moments, [&](const HolderMoment& moment) {
+    return moment.moment == "exit" && std::ranges::any_of(moment.rows, [&](const HolderReport& other) {
+             return other.retained_bytes >= row.retained_bytes && same_memory(row, other);
+           });
+  });
+}
+
 /// A look tells of growth until then. It must have been late, or the growth must have gone on.
 bool went_on(const Report& report, const HolderMoment& moment, const HolderReport& row) {
   if (moment.moment != "look" || row.let_go) return true;
+  if (is_known_at_the_end(report, row)) return false;
   if (moment.step > 0 && !growth_went_on(report, moment.step)) return false;
   double end = 0;
   bool kept_all = false;  // its largest site freed nothing before it had made its last block
@@ -163,11 +178,6 @@ const HolderReport& container_of_models(const HolderMoment& moment, const Holder
   const HolderReport* at = &row;
   while (at->count > 1 && above(moment, *at) != nullptr) at = above(moment, *at);
   return at->count == 1 ? *at : row;
-}
-
-bool same_memory(const HolderReport& a, const HolderReport& b) {
-  return std::any_of(a.sites.begin(), a.sites.end(),
-                     [&](SiteId site) { return std::find(b.sites.begin(), b.sites.end(), site) != b.sites.end(); });
 }
 
 }  // namespace
