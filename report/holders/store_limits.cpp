@@ -76,7 +76,9 @@ bool leaves_when_full(const std::vector<Statement>& all, std::size_t head, const
   });
   if (length == tokens.end() || comparison == tokens.end() || std::ranges::find(tokens, question.name) == tokens.end())
     return false;
-  return *comparison == "==" || (comparison->front() == '>') == (length < comparison);
+  // `if len(name) == 0: return` asks for something else.
+  if (*comparison == "==") return comparison + 1 != tokens.end() && *(comparison + 1) != "0";
+  return (comparison->front() == '>') == (length < comparison);
 }
 
 bool compares_length(const Statement& statement, const StoreQuestion& question) {

@@ -197,6 +197,8 @@ TEST_CASE("what takes the place of another, leaves when it is full or begins ane
   CHECK(limited("    if len(self.xs) >= 9: return\n    self.xs.append(x)\n"));
   CHECK(limited("    if 9 <= len(self.xs):\n      return None\n    self.xs.append(x)\n"));
   CHECK_FALSE(limited("    self.xs.append(x)\n    if len(self.xs) < 2: return\n"));
+  CHECK(limited("    if len(self.xs) == self.n: return\n    self.xs.append(x)\n"));
+  CHECK_FALSE(limited("    if len(self.xs) == 0: return\n    self.xs.append(x)\n"));
   CHECK(limited("    self.xs.append(x)\n    if i % 9 == 0:\n      self.xs = []\n"));
   CHECK_FALSE(limited("    self.xs.append(x)\n    if i is None:\n      self.xs = []\n"));
   CHECK(limited("    self.xs[i] = x\n    self.xs.popitem(last=False)\n"));
