@@ -151,8 +151,8 @@ class Facts(FrameFacts):
         )
 
     def _say_what_is_not_known(self, _said: list[bool] = []) -> None:
-        saved = getattr(self.torch._C._autograd, "SavedTensor", None)
-        if self.nodes and not hasattr(saved, "data") and not _said:
+        saved = getattr(getattr(self.torch._C, "_autograd", None), "SavedTensor", None)
+        if self.nodes and saved is not None and not hasattr(saved, "data") and not _said:
             _said.append(True)
             text = "PyTorch %s does not tell what autograd graphs have saved for backward: its holders are not known"
             native.fact("agent_error", text % self.torch.__version__.partition("+")[0], 0)
