@@ -13,7 +13,6 @@ than before, and is then compared in the same way. That is every instruction, in
 
 import argparse
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
@@ -49,24 +48,11 @@ def walk(folder, event, steps, options):
     return int(done.stdout), [f"it said {line!r}" for line in done.stderr.splitlines()]
 
 
-def compare(log, text):
-    """What disagrees between the program's books and the text of its trace, as a list of texts. The one record that was
-    being written for an event under way may be there as what it is, not finished."""
-    sizes, counts = kills.books(log, 1)
-    begun, done = struct.unpack_from("2q", log.read_bytes())
-    losses = hosts.losses(text)
-    if begun > done and losses["torn_records"] == 1:
-        losses["torn_records"] = 0
-    return [f"{what}: {size} bytes in {count}, books {sizes} in {counts}" for what, (size, count) in hosts.live(text).items()
-            if not (sizes[0] <= size <= sizes[1] and counts[0] <= count <= counts[1])] + [
-           f"lost {count} {name}" for name, count in losses.items() if count]
-
-
 def step(folder, event, steps, options):
     """(instructions made, what disagrees, as a list of texts)"""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         made, wrong = walk(pathlib.Path(name), event, steps, options)
-        return made, wrong + (compare(pathlib.Path(name) / "log", hosts.dump(pathlib.Path(name) / "out")) if made else [])
+        return made, wrong + (kills.compare(pathlib.Path(name) / "log", 1, hosts.dump(pathlib.Path(name) / "out")) if made else [])
 
 
 def states(folder, event, options=None):
@@ -81,7 +67,7 @@ def states(folder, event, options=None):
             out = kept / str(place)
             out.mkdir()
             (kept / f"{place}.vtrace").rename(out / "one.vtrace")
-            lost += [(place, text) for text in compare(kept / f"{place}.log", hosts.dump(out))]
+            lost += [(place, text) for text in kills.compare(kept / f"{place}.log", 1, hosts.dump(out))]
             (out / "one.vtrace").unlink()
     return made, len(places), lost
 
