@@ -16,7 +16,6 @@ namespace {
 
 constexpr Bytes least_saving = Bytes{1} << 20;
 constexpr Bytes loss_parts = 8;
-constexpr std::string_view unknown_keeper = "something";
 
 /// That take fused=True on a GPU.
 constexpr std::array<const char*, 3> fused_optimizers = {"/torch/optim/adam.py", "/torch/optim/adamw.py",
@@ -119,9 +118,10 @@ class Adviser {
     return best;
   }
 
-  void add(const char* code, Bytes saves, const char* basis, std::string title, std::string fix, const PeakPart* at,
+  /// False: it is too little to be told.
+  bool add(const char* code, Bytes saves, const char* basis, std::string title, std::string fix, const PeakPart* at,
            std::optional<std::string> module = std::nullopt) {
-    if (saves < least_saving || 50 * saves < peak_) return;
+    if (saves < least_saving || 50 * saves < peak_) return false;
     Advice advice;
     advice.code = code;
     advice.title = std::move(title);
@@ -137,6 +137,7 @@ class Adviser {
       }
     }
     found_.push_back(std::move(advice));
+    return true;
   }
 
   /// No less than what other parts of the step reach.
@@ -287,16 +288,35 @@ class Adviser {
     if (blocks > 0) saves += made - made / blocks * 2;
     const auto wanted = [&](const PeakPart& part) { return kept(part) || made_of_all(part); };
     const PeakPart* const most = largest(wanted);
-    add("collected-results", of_passes ? down_to(saves, step_height_) : saves, "computed",
+    const HolderReport* const keeper = most == nullptr ? nullptr : keeper_of(*most, collected);
+    const bool added = add(
+        "collected-results", of_passes ? down_to(saves, step_height_) : saves, "computed",
         human_bytes(sum(wanted)) + " of the peak are results of earlier " + (of_passes ? "passes" : "steps") +
-            " that " + std::string(unknown_keeper) + " keeps for a while" +
+            " that " + (keeper == nullptr ? "something" : name_of(*keeper)) + " keeps for a while" +
             (made > 0 ? ", and what is made of all of them" : ""),
         "Keep numbers (`.item()`) or copies in host memory (`.detach().cpu()`) of them, or let go of them more often.",
         most);
-    if (!found_.empty() && found_.back().code == "collected-results") {
-      found_.back().kept_site = report_.sites[most->site].id;
-      found_.back().kept_bytes = collected;
-    }
+    if (!added || keeper == nullptr) return;
+    found_.back().file = keeper->file;
+    found_.back().line = keeper->line;
+  }
+
+  /// Who was seen to hold much of what a part of the peak belongs to: of those the one nearest to the tensors.
+  const HolderReport* keeper_of(const PeakPart& part, Bytes bytes) const {
+    const SiteId site = report_.sites[part.site].id;
+    const HolderReport* keeper = nullptr;
+    for (const HolderReport& row : report_.holders.rows)  // children come after their parents
+      if ((keeper == nullptr || row.variable.find('[') == std::string::npos) && !row.variable.empty() && row.line &&
+          2 * row.retained_bytes >= bytes && std::ranges::find(row.sites, site) != row.sites.end())
+        keeper = &row;
+    return keeper;
+  }
+
+  /// "`stage.waiting` (train.py:8)"
+  static std::string name_of(const HolderReport& keeper) {
+    std::string name = keeper.variable;
+    while (name.ends_with(']')) name.resize(name.rfind('['));  // not one of its elements
+    return "`" + name + "` (" + place(keeper.file.value_or(""), *keeper.line) + ")";
   }
 
   /// Of each of several layers only its output stays; one is computed again at a time.
@@ -451,25 +471,6 @@ std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& pa
   std::stable_sort(all.begin(), all.end(),
                    [](const Advice& a, const Advice& b) { return a.saves_bytes > b.saves_bytes; });
   return all;
-}
-
-void name_keepers(Report& report) {
-  for (Advice& advice : report.advice) {
-    if (!advice.kept_site) continue;
-    const HolderReport* keeper = nullptr;  // the nearest one to the tensors: children come after their parents
-    for (const HolderReport& row : report.holders.rows)
-      if ((keeper == nullptr || row.variable.find('[') == std::string::npos) && !row.variable.empty() && row.line &&
-          2 * row.retained_bytes >= advice.kept_bytes &&
-          std::ranges::find(row.sites, *advice.kept_site) != row.sites.end())
-        keeper = &row;
-    if (keeper == nullptr) continue;
-    std::string name = keeper->variable;
-    while (name.ends_with(']')) name.resize(name.rfind('['));  // not one of its elements
-    advice.file = keeper->file;
-    advice.line = keeper->line;
-    advice.title.replace(advice.title.find(unknown_keeper), unknown_keeper.size(),
-                         "`" + name + "` (" + place(keeper->file.value_or(""), *keeper->line) + ")");
-  }
 }
 
 }  // namespace vramtrack

@@ -9,11 +9,9 @@
 
 namespace vramtrack {
 
-/// Sorted by what they save. Only of what is at the peak. `report` has sites and peak_breakdown. `second_order`: a
+/// Sorted by what they save. Only of what is at the peak. `report` has sites, peak_breakdown and, where
+/// they are known, holders. `second_order`: a
 /// backward pass was differentiated itself.
 std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order);
-
-/// Says in the advice who keeps what could be let go of, where a holder is known. `report` has holders.
-void name_keepers(Report& report);
 
 }  // namespace vramtrack

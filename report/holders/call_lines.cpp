@@ -44,10 +44,9 @@ Returned returned_at(std::string_view source, int line, std::string_view variabl
   Returned found;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Tokens& head = all[i].tokens;
-    const std::size_t def = head[0] == "async" ? 1 : 0;
-    if (head.size() < def + 2 || head[def] != "def" || head[def + 1] != tokens[at]) continue;
+    if (function_defined(head) != tokens[at]) continue;
     if (!found.function.empty()) return {};  // two functions of that name
-    found.function = head[def + 1];
+    found.function = function_defined(head);
     const auto [first, last] = body_of(all, i);
     for (std::size_t inner = first; inner < last; ++inner) {
       if (all[inner].tokens[0] != "return") continue;

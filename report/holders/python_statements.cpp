@@ -147,6 +147,11 @@ class Lexer {
 
 std::vector<Statement> read_statements(std::string_view source) { return Lexer(source).read(); }
 
+std::string_view function_defined(const Tokens& tokens) {
+  const std::size_t def = tokens[0] == "async" ? 1 : 0;
+  return tokens.size() > def + 1 && tokens[def] == "def" ? tokens[def + 1] : std::string_view();
+}
+
 int line_of(std::string_view source, std::string_view token) {
   return 1 + static_cast<int>(std::count(source.data(), token.data(), '\n'));
 }

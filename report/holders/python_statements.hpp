@@ -25,6 +25,9 @@ bool is_word(char c);
 /// tokens are parts of `source`, but for strings.
 std::vector<Statement> read_statements(std::string_view source);
 
+/// The name of the function that a statement defines, "" where it defines none.
+std::string_view function_defined(const Tokens& tokens);
+
 /// Line of one of the tokens of a source, no string.
 int line_of(std::string_view source, std::string_view token);
 

@@ -22,10 +22,7 @@ std::pair<std::size_t, std::size_t> scope_of(const std::vector<Statement>& all, 
     const Tokens& tokens = all[i].tokens;
     if (!question.of_class.empty() && tokens.size() > 1 && tokens[0] == "class" && tokens[1] == question.of_class)
       return body_of(all, i);
-    const std::size_t def = tokens[0] == "async" ? 1 : 0;
-    if (question.function.empty() || tokens.size() < def + 2 || tokens[def] != "def" ||
-        tokens[def + 1] != question.function)
-      continue;
+    if (question.function.empty() || function_defined(tokens) != question.function) continue;
     std::size_t first = i;
     while (first > 0 && all[first - 1].tokens[0] == "@" && all[first - 1].indent == all[i].indent) --first;
     if (question.first_line == 0 || (all[first].line <= question.first_line && question.first_line <= all[i].line))
@@ -108,12 +105,6 @@ bool makes_names(const Tokens& tokens, bool of_class) {
   return false;
 }
 
-bool defines(const Statement& statement, std::string_view function) {
-  const Tokens& tokens = statement.tokens;
-  const std::size_t def = tokens[0] == "async" ? 1 : 0;
-  return tokens.size() > def + 1 && tokens[def] == "def" && tokens[def + 1] == function;
-}
-
 /// What a statement takes out of the name.
 struct Takes {
   bool some = false, one = false;  // whatever is too much; the element of a key that the program knows
@@ -174,7 +165,7 @@ bool adds_to(const Tokens& tokens, std::string_view element) {
 int score(const Statement& statement, const StoreQuestion& question, Takes& takes) {
   const Tokens& tokens = statement.tokens;
   int best = 0;
-  if (question.of_class.empty() && defines(statement, question.name)) best = 2;
+  if (question.of_class.empty() && function_defined(tokens) == question.name) best = 2;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (!is_meant(tokens, i, question)) continue;
     bool subscript = false;
@@ -218,23 +209,15 @@ std::size_t function_of(const std::vector<Statement>& all, std::size_t at) {
   for (std::size_t i = at; i-- > 0;) {
     if (all[i].indent >= indent) continue;
     indent = all[i].indent;
-    const Tokens& tokens = all[i].tokens;
-    const std::size_t def = tokens[0] == "async" ? 1 : 0;
-    if (tokens.size() > def + 1 && tokens[def] == "def") return i;
+    if (!function_defined(all[i].tokens).empty()) return i;
   }
   return all.size();
-}
-
-/// The name of the function that begins at `head`.
-std::string_view name_of(const std::vector<Statement>& all, std::size_t head) {
-  const Tokens& tokens = all[head].tokens;
-  return tokens[tokens[0] == "async" ? 2 : 1];
 }
 
 /// Whether the program calls the function that begins at `head`, or its file names it at all. A method `clear()` that
 /// nobody calls limits nothing, though it calls the list's own `clear()`. `at_work`: by more than constructors.
 bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQuestion& question, bool at_work) {
-  const std::string_view function = name_of(all, head);
+  const std::string_view function = function_defined(all[head].tokens);
   if (function.starts_with("__")) return true;
   if (question.running != nullptr)
     return (at_work ? question.running->at_work : question.running->names).contains(function);
@@ -242,7 +225,9 @@ bool is_called(const std::vector<Statement>& all, std::size_t head, const StoreQ
   for (std::size_t at = 0; at < all.size(); ++at) {
     if (at >= first && at < last) continue;
     if (at_work)
-      if (const std::size_t by = function_of(all, at); by < all.size() && is_constructor(name_of(all, by))) continue;
+      if (const std::size_t by = function_of(all, at);
+          by < all.size() && is_constructor(function_defined(all[by].tokens)))
+        continue;
     const Tokens& words = all[at].tokens;
     for (std::size_t i = 0; i < words.size(); ++i)
       if (words[i] == function && (i == 0 || words[i - 1] != "def")) return true;
@@ -273,9 +258,8 @@ bool declares(const std::vector<Statement>& all, std::size_t head, std::string_v
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
                   const StoreQuestion& question) {
   StoreLine found;
-  std::set<std::size_t> adding, taking, taking_one, emptying;  // functions
-  std::set<std::pair<std::size_t, std::string_view>> named;    // elements, in the functions that name them
-  std::set<std::size_t> guarded;
+  std::set<std::size_t> adding, taking, taking_one, emptying, guarded;  // functions
+  std::set<std::pair<std::size_t, std::string_view>> named;             // elements, in the functions that name them
   const std::set<std::string_view> wrapped = remainders(all, scope);
   int best = 0;
   for (std::size_t i = scope.first; i < scope.second; ++i) {
@@ -284,7 +268,7 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
     const bool within = question.of_class.empty() && function < all.size() && function >= scope.first;
     if (within && rebinds(all[i], question.name) && !declares(all, function, question.name)) continue;
     // A decorated function that holds memory is a cache: it grows by being called.
-    const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && defines(all[i], question.name);
+    const bool cache = i > 0 && all[i - 1].tokens[0] == "@" && function_defined(all[i].tokens) == question.name;
     int here = cache ? 4 : score(all[i], question, takes);
     found.limited = found.limited || (cache && is_small_cache(all[i - 1].tokens));
     if (const std::string_view name = element_named_by(all[i].tokens, question); !name.empty())
@@ -323,11 +307,15 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
   found.limited = found.limited || std::ranges::any_of(taking, runs) ||
                   std::ranges::any_of(guarded, [&](std::size_t function) { return adding.contains(function); });
   // What begins anew now and then may hold too much all the same. Where nothing does so it is what is missing.
-  auto idle = std::ranges::find_if_not(taking, runs);
-  if (idle == taking.end() && (idle = std::ranges::find_if_not(emptying, works)) == emptying.end()) idle = taking.end();
-  if (idle != taking.end()) {
-    found.taker = name_of(all, *idle);
-    found.taker_line = all[*idle].line;
+  const auto first_idle = [&](const std::set<std::size_t>& functions, const auto& is_used) {
+    const auto idle = std::ranges::find_if_not(functions, is_used);
+    return idle == functions.end() ? all.size() : *idle;
+  };
+  std::size_t idle = first_idle(taking, runs);
+  if (idle == all.size()) idle = first_idle(emptying, works);
+  if (idle < all.size()) {
+    found.taker = function_defined(all[idle].tokens);
+    found.taker_line = all[idle].line;
   }
   found.by_key = !found.limited && std::ranges::any_of(taking_one, runs);
   found.limited = found.limited || found.by_key;

@@ -71,7 +71,6 @@ class Analysis {
     step.emplace("call sites and the names of their stacks");
     add_sites();
     add_allocations();
-    if (oom_ == nullptr) report_.advice = advise(report_, peak_parts_, trace_.header.second_order != 0);
     add_ledger();
     report_.timeline = timeline(trace_);
     add_ooms();
@@ -83,9 +82,9 @@ class Analysis {
     report_.phases = named_phases(report_, trace_);
     if (!at_peak()) {  // of the peak no single blocks are known
       holders::add_holders(report_, trace_, n_, options_.source_text);
-      name_keepers(report_);
       report_.fragmentation = fragmentation(trace_, report_, blocks_of_site_, owners_);
     }
+    if (oom_ == nullptr) report_.advice = advise(report_, peak_parts_, trace_.header.second_order != 0);
     step.emplace("findings");
     findings::settle_bounded_sites(report_);
     report_.findings = findings::find_all(report_);

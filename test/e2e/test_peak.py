@@ -194,6 +194,6 @@ for step in range(80):
 def test_advice_names_who_keeps_it(traced):
     report = traced(STAGED).report()
     advice = next(advice for advice in report["advice"] if advice["code"] == "collected-results")
-    line = STAGED.splitlines().index(next(text for text in STAGED.splitlines() if "append" in text)) + 1
+    line = next(number for number, text in enumerate(STAGED.splitlines(), 1) if "append" in text)
     assert f"`stage.waiting` (script1.py:{line})" in advice["title"], advice
     assert advice["line"] == line

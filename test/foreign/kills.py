@@ -23,27 +23,27 @@ SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM, signa
 
 
 def books(log, threads):
-    """((least, most) live bytes, (fewest, most) live blocks) by the program's own file."""
-    data = log.read_bytes()
+    """((least, most) live bytes, (fewest, most) live blocks, events under way) by the program's own file."""
+    data, under_way = log.read_bytes(), 0
     sizes, counts = [0, 0], [0, 0]
     for thread in range(threads):
         begun, done, size, count, event_size, event_count = struct.unpack_from("6q", data, 128 * thread)
+        under_way += begun > done
         # The books themselves may have stopped between two stores.
         shifts = [(0, 0)] if begun == done else [(a * event_size, b * event_count) for a in (-1, 0, 1) for b in (-1, 0, 1)]
         for extreme, choose in enumerate((min, max)):
             sizes[extreme] += size + choose(s for s, _ in shifts)
             counts[extreme] += count + choose(c for _, c in shifts)
-    return sizes, counts
+    return sizes, counts, under_way
 
 
 def compare(log, threads, text):
     """What disagrees between the program's books and the text of its trace, as a list of texts. The one record that each
     thread was writing for an event under way may be there as what it is, not finished."""
-    sizes, counts = books(log, threads)
+    sizes, counts, under_way = books(log, threads)
     wrong = [f"{what}: {size} bytes in {count}, books {sizes} in {counts}" for what, (size, count) in hosts.live(text).items()
              if not (sizes[0] <= size <= sizes[1] and counts[0] <= count <= counts[1])]
-    data, losses = log.read_bytes(), hosts.losses(text)
-    under_way = sum(begun > done for begun, done in (struct.unpack_from("2q", data, 128 * thread) for thread in range(threads)))
+    losses = hosts.losses(text)
     losses["torn_records"] = max(0, losses["torn_records"] - under_way)
     return wrong + [f"lost {count} {name}" for name, count in losses.items() if count]
 
