@@ -254,9 +254,9 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   if (main->kind == "library" && 5 * main->retained_bytes < oom.live_bytes) return;
   if (is_running_pass(report, seen, *main)) return tell_pass(seen, *main, finding);
   const std::size_t local = main->path.find(" local ");
-  if (main->kind == "library" && local != std::string::npos) {  // an argument of a call: no variable of the user's
-    finding.message += " " + main->path.substr(0, local) + ", which was running, had " +
-                       human_bytes(main->retained_bytes) + " as its input.";
+  if (main->kind == "library" && local != std::string::npos && known_in(moment, *main).known.empty()) {
+    finding.message += " " + main->path.substr(0, local) + ", which was running, had " +  // no variable of the user's
+                       human_bytes(main->retained_bytes) + " in its variable `" + main->variable + "`.";
     return;
   }
   if (main->known == holders::intermediate) {

@@ -26,7 +26,7 @@ Findings from_graph(const Report& report) {
   };
   std::map<std::string, Alike> cycles;
   for (const HolderReport& row : report.holders.rows) {
-    if (!row.garbage || row.cycle.empty()) continue;
+    if (!row.garbage || row.cycle.empty() || row.blocks == 0) continue;  // others hold what it reaches
     const bool told_above = row.parent && report.holders.rows[*row.parent].garbage;
     if (told_above || grew_before_it_was_lost(report.holders, row)) continue;
     Alike& alike = cycles[row.variable];

@@ -54,10 +54,13 @@ class Maker {
  private:
   // ---- groups ----
 
+  bool is_traceback(std::uint32_t node) const { return held_.text(held_.node(node).type_name) == "traceback"; }
+
   /// Whether a node's own name is no help: its parts are shown in its place.
   bool is_transparent(std::uint32_t node) const {
     if (held_.is_namespace(node) || held_.is(node, GraphNodeKind::cell)) return true;
     if (held_.way_edge[node] == no_node) return false;
+    if (is_traceback(node) && is_traceback(held_.way[node])) return true;  // of the next function
     const GraphEdge& edge = held_.graph->edges[held_.way_edge[node]];
     return edge.kind == GraphEdgeKind::attribute && held_.has(edge.from, trace::graph_nn_module) &&
            is_module_table(held_.text(static_cast<std::uint32_t>(edge.label)));

@@ -19,6 +19,8 @@ namespace {
 
 using Edges = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
+constexpr std::uint32_t unreached = ~0u;
+
 /// What a way costs: the code of the user before that of libraries, plain references before those of autograd.
 std::uint32_t cost_of_root(const GraphNode& node) {
   const bool user = (node.flags & trace::graph_user_code) != 0;
@@ -111,18 +113,25 @@ class Builder {
     held_.predecessors = Adjacency(size(), edges_, true);
   }
 
-  void mark(std::uint32_t start, std::vector<bool>& seen) const {
+  /// Visits what is reached from `start` by nodes that were not yet: each once.
+  template <typename Visit>
+  void each_new(std::uint32_t start, std::vector<bool>& seen, Visit visit) const {
     std::vector<std::uint32_t> stack{start};
     seen[start] = true;
     while (!stack.empty()) {
       const std::uint32_t node = stack.back();
       stack.pop_back();
+      visit(node);
       for (const std::uint32_t next : held_.successors.of(node))
         if (!seen[next]) {
           seen[next] = true;
           stack.push_back(next);
         }
     }
+  }
+
+  void mark(std::uint32_t start, std::vector<bool>& seen) const {
+    each_new(start, seen, [](std::uint32_t) {});
   }
 
   bool is_root(std::uint32_t node) const {
@@ -141,18 +150,31 @@ class Builder {
   }
 
   /// The arguments of calls that run hold what the user's own variables hold, too, for a moment: such a reference is
-  /// nobody's to let go, and counts only for what nothing else holds.
+  /// nobody's to let go, and counts only for what nothing else holds. Of the calls an outer one comes before those that
+  /// it makes, and all frames before native code.
   void pass_over_calls() {
+    turn_.assign(size(), unreached);
     if (graph_.moment() == trace::GraphMoment::exit) return;
-    std::vector<bool> kept(size()), passing(size());
+    std::vector<bool> reached(size());
+    std::vector<std::uint32_t> calls;
     for (std::uint32_t i = 0; i < held_.root; ++i) {
-      if (is_root(i) && !is_of_a_call(i) && !kept[i]) mark(i, kept);
+      if (is_of_a_call(i))
+        calls.push_back(i);
+      else if (is_root(i) && !reached[i])
+        each_new(i, reached, [&](std::uint32_t node) { turn_[node] = 0; });
     }
-    for (std::uint32_t i = 0; i < held_.root; ++i)
-      if (!kept[i] && is_of_a_call(i) && !passing[i]) mark(i, passing);
-    const std::size_t passed_over = std::erase_if(
-        edges_, [&](const auto& edge) { return passing[edge.first] && !kept[edge.first] && kept[edge.second]; });
-    if (passed_over != 0) link();
+    const auto depth = [&](std::uint32_t i) {
+      return graph_.nodes[i].kind == GraphNodeKind::frame ? graph_.nodes[i].depth + 1 : 0;
+    };
+    std::ranges::stable_sort(calls, [&](std::uint32_t a, std::uint32_t b) { return depth(a) > depth(b); });
+    std::uint32_t turn = 0;
+    for (const std::uint32_t call : calls)
+      if (++turn; !reached[call]) each_new(call, reached, [&](std::uint32_t node) { turn_[node] = turn; });
+    if (std::erase_if(edges_, [&](const auto& edge) { return is_passed_over(edge.first, edge.second); }) != 0) link();
+  }
+
+  bool is_passed_over(std::uint32_t from, std::uint32_t to) const {
+    return turn_[from] != unreached && turn_[from] > turn_[to];
   }
 
   /// Finds nodes that reach all that no root does: a depth-first search from each in turn leaves, in reverse, exactly
@@ -274,7 +296,7 @@ class Builder {
       const auto first = static_cast<std::uint32_t>(graph_.edges_of(node).data() - graph_.edges.data());
       const std::span<const GraphEdge> edges = graph_.edges_of(node);
       for (std::uint32_t i = 0; i < edges.size(); ++i)
-        if ((edges[i].flags & trace::graph_borrowed) == 0)
+        if ((edges[i].flags & trace::graph_borrowed) == 0 && !is_passed_over(node, edges[i].to))
           offer(edges[i].to, price + cost_of_edge(graph_, edges[i]), node, first + i);
     }
   }
@@ -283,6 +305,7 @@ class Builder {
   HeldGraph held_;
   std::vector<HeldBlock> live_;
   Edges edges_;
+  std::vector<std::uint32_t> turn_;  // of the call that reaches a node first; 0 of what more than calls hold
 };
 
 }  // namespace

@@ -1,8 +1,12 @@
 """The analyses, each on its own, on tensors of the CPU."""
 
+import ast
 import gc
+import os
+import signal
 import sys
 import types
+import warnings
 
 import pytest
 
@@ -19,7 +23,15 @@ def test_only_the_agents_own_errors_are_caught():
 
     with pytest.raises(KeyError) as raised:
         {}["missing"]
-    assert not is_own_error(raised.value)
+    assert is_own_error(raised.value)  # nothing of the script's that may raise runs while the agent does
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        assert not is_own_error(raised.value)
+        with pytest.raises(SyntaxError) as raised:
+            ast.parse("a\0b")  # ends in a line of ast
+        assert is_own_error(raised.value)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     with pytest.raises(AttributeError) as raised:
         is_own(3)  # fails in a line of the agent
     assert is_own_error(raised.value) and "process.py:" in describe(raised.value)
@@ -262,6 +274,39 @@ def source(tmp_path):
     path = tmp_path / "train.py"
     path.write_text(SOURCE)
     yield str(path)
+    forget_sources()
+
+
+@pytest.mark.parametrize("text", [b"a = 1\0", b"a = (", b"\x7fELF\x02\x01\x01\0", b"# coding: no-such\n"])
+def test_what_is_no_source_has_no_tree(tmp_path, text):
+    from vramtrack_agent.growth import forget_sources, source_tree
+
+    path = tmp_path / "train.py"
+    path.write_bytes(text)
+    assert source_tree(str(path)) is None
+    forget_sources()
+
+
+def test_a_pipe_is_no_source(tmp_path):
+    from vramtrack_agent.growth import forget_sources, source_tree
+
+    os.mkfifo(tmp_path / "train.py")
+    tree = source_tree(str(tmp_path / "train.py"))  # nobody writes to it
+    assert tree is not None and not tree.body
+    forget_sources()
+
+
+@pytest.mark.parametrize("action", ["always", "error"])
+def test_the_warnings_of_a_source_are_not_shown_again(tmp_path, action):
+    from vramtrack_agent.growth import forget_sources, source_tree
+
+    path = tmp_path / "train.py"
+    path.write_text("pattern = '\\d'\n")
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter(action)
+        filters = list(warnings.filters)
+        assert source_tree(str(path)) is not None and not shown
+        assert warnings.filters == filters
     forget_sources()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import stat
 import sys
 import types
 
@@ -43,14 +44,37 @@ _trees: dict[Any, Any] = {}  # path -> ast.Module or None; a handful of user fil
 _texts: dict[str, str] = {}  # path -> text, of all of the program's own files
 
 
+def _source_of(path: str) -> bytes:
+    """The beginning of a regular file. What else a script may be (`python <(...)`, a named pipe) would make the program wait."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(file, _largest_source) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+    finally:
+        os.close(file)
+
+
+def _parsed(text: bytes, path: str) -> ast.Module:
+    """The tree of a source text. The warnings that a compiler has (an escape that is none) were the program's to show, when it
+    was compiled for it. A filter goes in and out without a word to the module: its registries, by which a place warns once, hold.
+    """
+    filters = getattr(sys.modules.get("warnings"), "filters", None)
+    quiet = ("ignore", None, Warning, None, 0)
+    if type(filters) is list:
+        filters.insert(0, quiet)
+    try:
+        return compile(text, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)  # type: ignore[return-value]
+    finally:
+        if type(filters) is list:
+            filters.remove(quiet)
+
+
 def source_tree(path: str) -> ast.Module | None:
     if path not in _trees:
         if len(_trees) > 50:
             _trees.clear()
         try:
-            with open(path, "rb") as source:
-                text = source.read(_largest_source)
-                _trees[path] = ast.parse(text) if len(text) < _largest_source else None
+            text = _source_of(path)
+            _trees[path] = _parsed(text, path) if len(text) < _largest_source else None
         except ours():
             _trees[path] = None
     return _trees[path]
@@ -142,8 +166,7 @@ def _user_sources() -> dict[str, str]:
             file = module.__dict__.get("__file__") if type(module) is types.ModuleType else None
             if type(file) is str and file.endswith(".py") and is_user_file(file) and len(_texts) < 64:
                 try:
-                    with open(file, encoding="utf-8", errors="replace") as source:
-                        _texts[os.path.abspath(file)] = source.read(_largest_source)
+                    _texts[os.path.abspath(file)] = _source_of(file).decode("utf-8", "replace")
                 except ours():
                     continue
     return _texts

@@ -23,6 +23,12 @@ class Process:
 
 process = Process()
 
+# Modules of the standard library whose functions the agent calls, which may raise: no signal handler is one of theirs.
+_CALLED = frozenset(
+    ("ast", "collections", "dis", "functools", "importlib._bootstrap", "importlib._bootstrap_external", "opcode", "os")
+    + ("posixpath", "re", "re._compiler", "re._parser", "sre_compile", "sre_parse", "types", "weakref")
+)
+
 # "<vramtrack " where the files are embedded, else their folder.
 _OWN_FILES = sys._getframe().f_code.co_filename.rpartition("process")[0]
 
@@ -44,12 +50,24 @@ def _innermost(error: BaseException) -> TracebackType | None:
     return trace
 
 
+def _has_handlers() -> bool:
+    """Whether the script handles a signal by a function of its own: nothing else that may raise runs while the agent does."""
+    import _signal  # type: ignore[import-not-found]
+
+    return any(
+        callable(handler) and handler is not _signal.default_int_handler
+        for handler in map(_signal.getsignal, range(1, _signal.NSIG))
+    )
+
+
 def is_own_error(error: BaseException | None) -> bool:
     """Whether an exception comes from the agent, not from a signal handler that ran while the agent did."""
     if error is None or isinstance(error, KeyboardInterrupt):
         return False
     trace = _innermost(error)
-    return trace is None or is_own(trace.tb_frame.f_code)
+    if trace is None or is_own(trace.tb_frame.f_code) or trace.tb_frame.f_globals.get("__name__") in _CALLED:
+        return True
+    return not _has_handlers()
 
 
 def ours() -> type[Exception] | tuple[()]:
