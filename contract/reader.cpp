@@ -272,7 +272,7 @@ class Reader {
     if (payload.size() < sizeof(LabelRecord)) return false;
     const auto fixed = read_at<LabelRecord>(payload);
     if (fixed.id == 0 || !make_place(out_.labels, fixed.id)) return false;
-    out_.labels[fixed.id] = {true, static_cast<LabelKind>(fixed.kind), fixed.name};
+    out_.labels[fixed.id] = {true, static_cast<LabelKind>(fixed.kind), fixed.name, fixed.address};
     return true;
   }
 

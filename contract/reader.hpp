@@ -54,7 +54,8 @@ struct Code {
 struct Label {
   bool known = false;
   LabelKind kind = LabelKind::module;
-  std::uint32_t name = 0;  // string id
+  std::uint32_t name = 0;     // string id
+  std::uint64_t address = 0;  // of the module's object
 };
 
 struct Stack {

@@ -224,7 +224,8 @@ bool grew_before_it_was_lost(const HolderMoment& moment, const HolderReport& row
   const bool in_cycle = !row.cycle.empty() && !goes_through_cxx(row);
   return std::any_of(moment.rows.begin(), moment.rows.end(), [&](const HolderReport& child) {
     if (child.parent != row.id || child.verdict != "growing" || child.elements <= 4) return false;
-    if (child.count > 1) return in_cycle && child.count > 4;  // elements of a container that is in the cycle
+    // Elements of a container that is in the cycle, or that the cycle leads to.
+    if (child.count > 1) return (in_cycle || (row.cycle.empty() && row.parent)) && child.count > 4;
     return child.cycle.empty() || (in_cycle && grew_before_it_was_lost(moment, child));
   });
 }

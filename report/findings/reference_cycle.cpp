@@ -2,7 +2,6 @@
 // The agent computed it as the collector does: unreachable from every root, every reference accounted for.
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "contract/notes.hpp"
 #include "report/findings/grown.hpp"
@@ -15,6 +14,16 @@ namespace {
 
 constexpr std::uint64_t least_tensors = 5;
 
+/// The end of the run, also where the report shows an earlier moment because more was held then.
+const HolderMoment& moment_of(const Report& report) {
+  if (report.holders.moment != "look") return report.holders;
+  const auto exit = std::ranges::find(report.moments, "exit", &HolderMoment::moment);
+  return exit == report.moments.end() ? report.holders : *exit;
+}
+
+/// Whether a cycle became one when the program had done its work: a model that knows its trainer is no leak for that.
+bool lost_at_the_end(const HolderReport& row) { return row.used_to_the_end && row.generations == 1; }
+
 /// Cycles of the graph of who holds whom: also those that go through C++ (`ctx`, `.grad`), which Python's collector
 /// cannot free. Alike ones are told together.
 Findings from_graph(const Report& report) {
@@ -22,23 +31,26 @@ Findings from_graph(const Report& report) {
     const HolderReport* largest = nullptr;
     Bytes bytes = 0;
     std::uint64_t blocks = 0, count = 0;
-    bool grows = false;
+    bool grows = false, lost_at_the_end = true;
   };
+  const HolderMoment& moment = moment_of(report);
   std::map<std::string, Alike> cycles;
-  for (const HolderReport& row : report.holders.rows) {
+  for (const HolderReport& row : moment.rows) {
     if (!row.garbage || row.cycle.empty() || row.blocks == 0) continue;  // others hold what it reaches
-    const bool told_above = row.parent && report.holders.rows[*row.parent].garbage;
-    if (told_above || grew_before_it_was_lost(report.holders, row)) continue;
+    const bool told_above = row.parent && moment.rows[*row.parent].garbage;
+    if (told_above || grew_before_it_was_lost(moment, row)) continue;
     Alike& alike = cycles[row.variable];
     if (alike.largest == nullptr || row.retained_bytes > alike.largest->retained_bytes) alike.largest = &row;
     alike.bytes += row.retained_bytes;
     alike.blocks += row.blocks;
     alike.count += row.count;
     alike.grows = alike.grows || row.verdict == "growing";
+    alike.lost_at_the_end = alike.lost_at_the_end && lost_at_the_end(row);
   }
   Findings found;
   for (const auto& [name, alike] : cycles) {
     const HolderReport& row = *alike.largest;
+    if (alike.lost_at_the_end) continue;
     const bool many = alike.grows || alike.count >= least_tensors;
     if (alike.bytes < worth_telling && !many) continue;
     if (!many && !is_large(report, alike.bytes)) continue;
@@ -70,36 +82,11 @@ Findings from_graph(const Report& report) {
   return found;
 }
 
-/// "Node.child -> Child.parent -> Node" as its references, wherever the loop is entered.
-std::set<std::string> references_of(const std::string& cycle) {
-  constexpr std::string_view arrow = " -> ";
-  std::set<std::string> references;
-  for (std::size_t begin = 0; begin <= cycle.size();) {
-    const std::size_t end = std::min(cycle.find(arrow, begin), cycle.size());
-    references.insert(cycle.substr(begin, end - begin));
-    begin = end + arrow.size();
-  }
-  return references;
-}
-
-bool is_reported(const Report& report, const Findings& found, const std::string& loop, const std::string& variable) {
-  const std::set<std::string> wanted = references_of(loop);
-  const auto has_all = [&](const std::string& cycle) {
-    const std::set<std::string> known = references_of(cycle);
-    return std::includes(known.begin(), known.end(), wanted.begin(), wanted.end());
-  };
-  return std::ranges::any_of(found, [&](const Finding& one) { return has_all(text_in(one.evidence, "cycle")); }) ||
-         std::ranges::any_of(report.holders.rows, [&](const HolderReport& row) {  // growing-site speaks of it
-           return !row.cycle.empty() && grew_before_it_was_lost(report.holders, row) &&
-                  (row.variable == variable || has_all(row.cycle));
-         });
-}
-
 }  // namespace
 
 Findings reference_cycle(const Report& report) {
   Findings found = from_graph(report);
-  const bool in_graph = report.holders.moment == "exit";  // by the graph, which sees more than the agent
+  if (moment_of(report).moment == "exit") return found;  // the agent sees less than the graph
   for (const Json& cycle : list_of(report, trace::note_key::cycles)) {
     namespace from = fact::cycles;
     const Bytes bytes = get(cycle, from::b).value_or(0);
@@ -108,7 +95,6 @@ Findings reference_cycle(const Report& report) {
     const std::string loop = get(cycle, from::loop).value_or(""), way = get(cycle, from::way).value_or("");
     const std::string variable = get(cycle, from::v).value_or(""), file = get(cycle, from::f).value_or("");
     const int line = static_cast<int>(get(cycle, from::l).value_or(0));
-    if (in_graph && (file.empty() || is_reported(report, found, loop, variable))) continue;
     if (std::any_of(found.begin(), found.end(), [&](const Finding& one) {
           return (one.file == file && one.line == line) || one.variable == variable;
         }))

@@ -50,6 +50,10 @@ BirthJudge::BirthJudge(const trace::TraceFile& trace, double now, std::uint32_t 
     const double begin = trace.seconds(site.first_time), end = trace.seconds(site.last_time);
     Span& span = spans.try_emplace(stack->module, Span{begin, end}).first->second;
     span = {std::min(span.begin, begin), std::max(span.end, end)};
+    if (const trace::Label* const label = trace.label(stack->module)) {
+      double& last = ran_[label->address];
+      last = std::max(last, end);
+    }
   }
   for (const auto& [label, span] : spans) modules_.push_back(span);
   std::sort(modules_.begin(), modules_.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
@@ -88,6 +92,19 @@ bool BirthJudge::born_at_work(const std::vector<std::vector<HeldBlock>>& element
   const double first = births[few], last = births[births.size() - 1 - few];
   return std::any_of(modules_.begin(), modules_.end(),
                      [&](const Span& module) { return module.begin <= first && module.end >= last; });
+}
+
+bool BirthJudge::used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules,
+                                 std::int16_t device) const {
+  const auto activity = devices_.find(device);
+  if (on_the_way_ || activity == devices_.end()) return false;
+  double last = row.last_time;
+  for (const std::uint64_t module : modules)
+    if (const auto ran = ran_.find(module); ran != ran_.end()) last = std::max(last, ran->second);
+  const ActivityClock& clock = activity->second.clock;
+  const double end = clock.at(activity->second.last_allocation);
+  return (steps_ > 1 && row.last_step.value_or(0) + 1 >= steps_) ||
+         10 * (end - clock.at(last)) <= end - clock.at(row.first_time);
 }
 
 std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {

@@ -33,6 +33,10 @@ class BirthJudge {
   /// while a model worked, not while it was set up.
   bool born_at_work(const std::vector<std::vector<HeldBlock>>& elements) const;
 
+  /// Whether a part of a holder was made, or one of its nn.Modules (by their addresses) ran, shortly before the last
+  /// allocation of the run: what can be reached no more at its end was in use until then.
+  bool used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules, std::int16_t device) const;
+
   /// Whether many blocks of the site that made most of some were freed again, and yet what it holds rose until the end:
   /// each was to be let go by itself, and some were forgotten.
   bool outlive_others(const HolderReport& row) const;
@@ -80,6 +84,7 @@ class BirthJudge {
   std::map<std::int16_t, Activity> devices_;
   std::map<std::uint32_t, Bytes> sites_;  // what lives of each
   std::vector<Span> modules_;             // when each nn.Module that was called allocated, by begin
+  std::map<std::uint64_t, double> ran_;   // by the address of a module: when it allocated last
 };
 
 }  // namespace vramtrack::holders

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "report/analysis/agent_facts.hpp"
 #include "report/holders/holding_tree.hpp"
@@ -212,6 +213,8 @@ class Maker {
     std::uint32_t handed = named;
     if (known == nullptr && row.known.empty() && row.verdict == "growing" && !row.line_adds)
       known = places_.known_below(first, handed);
+    if (known != nullptr && row.garbage && row.line_adds && !calls_that_hand_over(*known).empty())
+      known = nullptr;  // on the way to it, by which nobody came while the program ran
     if (known != nullptr) {
       row.known = known->what;
       row.fix = known->fix;
@@ -219,6 +222,7 @@ class Maker {
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
+    if (row.garbage && !parent) row.used_to_the_end = births_.used_to_the_end(row, modules_of(group), device_of(group));
     for (const std::uint32_t node : group.nodes)
       tree_.each_storage(node, [&](std::uint32_t storage) {
         const std::uint32_t block = held_.block_of[storage];
@@ -238,6 +242,25 @@ class Maker {
     names_.push_back(std::move(group.names));
     if (longer) longer_.push_back(id);
     return id;
+  }
+
+  std::int16_t device_of(const Group& group) const {
+    const std::vector<HeldBlock> blocks = tree_.blocks_below(group.nodes.front());
+    return blocks.empty() ? std::int16_t{0} : blocks.front().device;
+  }
+
+  /// Addresses of the nn.Modules that a group reaches; of a large one those that are near.
+  std::vector<std::uint64_t> modules_of(const Group& group) const {
+    constexpr std::size_t most_reached = 20000;
+    std::vector<std::uint64_t> modules;
+    std::vector<std::uint32_t> reached = group.nodes;
+    std::unordered_set<std::uint32_t> known(reached.begin(), reached.end());
+    for (std::size_t i = 0; i < reached.size() && i < most_reached; ++i) {
+      if (held_.has(reached[i], trace::graph_nn_module)) modules.push_back(held_.node(reached[i]).address);
+      for (const std::uint32_t part : held_.successors.of(reached[i]))
+        if (held_.is_node(part) && known.insert(part).second) reached.push_back(part);
+    }
+    return modules;
   }
 
   bool is_garbage(std::uint32_t node) const {

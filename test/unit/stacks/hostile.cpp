@@ -4,6 +4,9 @@
 #include <alloca.h>
 #include <setjmp.h>
 #include <ucontext.h>
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #include <cstdlib>
 #include <cstring>
@@ -55,6 +58,25 @@ struct Thrown {
   int levels;
 };
 
+/// ThreadSanitizer has a state for each stack that a thread runs on (where it may be jumped to, say), and has to be
+/// told.
+struct SanitizerFiber {
+#ifdef __SANITIZE_THREAD__
+  void* state;
+  static SanitizerFiber make() { return {__tsan_create_fiber(0)}; }
+  static SanitizerFiber current() { return {__tsan_get_current_fiber()}; }
+  [[gnu::no_sanitize_thread]] void enter() const {
+    __tsan_switch_to_fiber(state, 0);
+  }  // entered on one, left on the other
+  void end() const { __tsan_destroy_fiber(state); }
+#else
+  static SanitizerFiber make() { return {}; }
+  static SanitizerFiber current() { return {}; }
+  void enter() const {}
+  void end() const {}
+#endif
+};
+
 [[gnu::noinline]] void catches(World& world, int depth) {
   try {
     nest(world, depth);
@@ -93,22 +115,24 @@ struct Fiber {
   World* world;
   int depth;
   ucontext_t inside, outside;
+  SanitizerFiber own, others;
 };
 
-void fiber_main(unsigned high, unsigned low) {
+[[gnu::no_sanitize_thread]] void fiber_main(unsigned high, unsigned low) {
   auto* const fiber = reinterpret_cast<Fiber*>(std::uint64_t{high} << 32 | low);
   for (int i = 0; i < 2; ++i) {
     try {
       nest(*fiber->world, fiber->depth);
     } catch (const Thrown&) {
     }
+    fiber->others.enter();
     if (i == 0) swapcontext(&fiber->inside, &fiber->outside);
   }
 }
 
 [[gnu::noinline]] void on_fiber(World& world, int depth) {
   constexpr std::size_t stack_bytes = 256 * 1024;
-  Fiber fiber{&world, depth < 12 ? depth : 12, {}, {}};
+  Fiber fiber{&world, depth < 12 ? depth : 12, {}, {}, SanitizerFiber::make(), SanitizerFiber::current()};
   void* const stack = std::malloc(stack_bytes);
   getcontext(&fiber.inside);
   fiber.inside.uc_stack.ss_sp = stack;
@@ -117,10 +141,13 @@ void fiber_main(unsigned high, unsigned low) {
   const auto at = reinterpret_cast<std::uint64_t>(&fiber);
   makecontext(&fiber.inside, reinterpret_cast<void (*)()>(fiber_main), 2, static_cast<unsigned>(at >> 32),
               static_cast<unsigned>(at));
+  fiber.own.enter();
   swapcontext(&fiber.outside, &fiber.inside);
   world.shot();
   --world.left;
+  fiber.own.enter();
   swapcontext(&fiber.outside, &fiber.inside);
+  fiber.own.end();
   std::free(stack);
 }
 
