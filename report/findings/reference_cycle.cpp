@@ -21,8 +21,24 @@ const HolderMoment& moment_of(const Report& report) {
   return exit == report.moments.end() ? report.holders : *exit;
 }
 
+/// Whether a late look saw the memory of a row with a holder that the program could reach.
+bool was_held_late(const Report& report, const HolderReport& row) {
+  double end = 0;
+  for (const SiteReport& site : report.sites)
+    if (site.layer == "tensor") end = std::max(end, site.last_time);
+  return std::ranges::any_of(report.moments, [&](const HolderMoment& look) {
+    if (look.moment != "look" || 4 * (end - look.time) > end - row.first_time) return false;
+    return std::ranges::any_of(look.rows, [&](const HolderReport& other) {
+      return !other.garbage && other.kind != "cxx" && other.retained_bytes >= row.retained_bytes / 2 &&
+             !other.sites.empty() && std::ranges::find(row.sites, other.sites.front()) != row.sites.end();
+    });
+  });
+}
+
 /// Whether a cycle became one when the program had done its work: a model that knows its trainer is no leak for that.
-bool lost_at_the_end(const HolderReport& row) { return row.used_to_the_end && row.generations == 1; }
+bool lost_at_the_end(const Report& report, const HolderReport& row) {
+  return row.generations == 1 && (row.used_to_the_end || was_held_late(report, row));
+}
 
 /// Cycles of the graph of who holds whom: also those that go through C++ (`ctx`, `.grad`), which Python's collector
 /// cannot free. Alike ones are told together.
@@ -45,7 +61,7 @@ Findings from_graph(const Report& report) {
     alike.blocks += row.blocks;
     alike.count += row.count;
     alike.grows = alike.grows || row.verdict == "growing";
-    alike.lost_at_the_end = alike.lost_at_the_end && lost_at_the_end(row);
+    alike.lost_at_the_end = alike.lost_at_the_end && lost_at_the_end(report, row);
   }
   Findings found;
   for (const auto& [name, alike] : cycles) {

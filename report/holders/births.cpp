@@ -103,8 +103,7 @@ bool BirthJudge::used_to_the_end(const HolderReport& row, const std::vector<std:
     if (const auto ran = ran_.find(module); ran != ran_.end()) last = std::max(last, ran->second);
   const ActivityClock& clock = activity->second.clock;
   const double end = clock.at(activity->second.last_allocation);
-  return (steps_ > 1 && row.last_step.value_or(0) + 1 >= steps_) ||
-         10 * (end - clock.at(last)) <= end - clock.at(row.first_time);
+  return 4 * (end - clock.at(last)) <= end - clock.at(row.first_time);
 }
 
 std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {

@@ -346,4 +346,28 @@ TEST_CASE("what a running call was given is the variable's, and several variable
   CHECK(find(forest, "Module._call_impl() local result") != nullptr);
 }
 
+TEST_CASE("what several calls of libraries have is the outermost one's") {
+  MadeGraph made;
+  const std::uint32_t inner = made.frame("concat", "/usr/lib/python3/site-packages/trainer/tools.py"),
+                      outer = made.frame("Trainer.evaluate", "/usr/lib/python3/site-packages/trainer/trainer.py"),
+                      native = made.object("tuple");
+  made.graph.nodes[inner].flags = made.graph.nodes[outer].flags = trace::graph_root;
+  made.graph.nodes[outer].depth = 1;
+  made.graph.nodes[native].flags = trace::graph_unseen_holder;
+  const std::uint32_t gathered = made.object("trainer.Container"), all = made.tensor(4 << 20, 1, 0),
+                      part = made.tensor(1 << 20, 2, 0);
+  made.edge(outer, gathered, GraphEdgeKind::local, "gathered");
+  made.edge(gathered, all, GraphEdgeKind::attribute, "tensors");
+  made.edge(inner, all, GraphEdgeKind::local, "first");
+  made.edge(inner, part, GraphEdgeKind::local, "second");
+  made.edge(native, all, GraphEdgeKind::index, std::uint64_t{0});
+  made.graph.record.moment = static_cast<std::uint8_t>(trace::GraphMoment::out_of_memory);
+  const Forest forest = forest_of(made, 0);
+  const HolderReport* row = find(forest, "Trainer.evaluate() local gathered.tensors");
+  REQUIRE(row != nullptr);
+  CHECK(row->retained_bytes == 4 << 20);
+  CHECK(row->also_held_by.empty());
+  CHECK(find(forest, "concat() local second") != nullptr);
+}
+
 }  // namespace vramtrack::holders
