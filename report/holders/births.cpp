@@ -106,6 +106,13 @@ bool BirthJudge::used_to_the_end(const HolderReport& row, const std::vector<std:
   return 4 * (end - clock.at(last)) <= end - clock.at(row.first_time);
 }
 
+bool BirthJudge::ran_after(const std::vector<std::uint64_t>& modules, double time) const {
+  return std::ranges::any_of(modules, [&](std::uint64_t module) {
+    const auto ran = ran_.find(module);
+    return ran != ran_.end() && ran->second > time;
+  });
+}
+
 std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {
   std::vector<std::pair<double, double>> lives;  // end and begin of each one's births
   for (const std::vector<HeldBlock>& element : elements) {

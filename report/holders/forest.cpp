@@ -206,6 +206,11 @@ class Maker {
     row.blocks = group.blocks;
     row.garbage = is_garbage(first);
     set_births(group, row);
+    if (row.verdict == "growing" && are_used_together(group, row.last_time)) {
+      row.limited = true;
+      row.verdict = "steady";
+      row.evidence = "all of its models ran after the last was there: " + row.evidence;
+    }
     bool limited = false;  // by the code
     if (row.garbage) places_.set_cycle(first, row);
     if (row.cycle.empty()) limited = places_.set_place(named, row, births_.outlive_others(row));
@@ -222,7 +227,8 @@ class Maker {
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
-    if (row.garbage && !parent) row.used_to_the_end = births_.used_to_the_end(row, modules_of(group), device_of(group));
+    if (row.garbage && !parent)
+      row.used_to_the_end = births_.used_to_the_end(row, modules_of(group.nodes), device_of(group));
     for (const std::uint32_t node : group.nodes)
       tree_.each_storage(node, [&](std::uint32_t storage) {
         const std::uint32_t block = held_.block_of[storage];
@@ -249,11 +255,11 @@ class Maker {
     return blocks.empty() ? std::int16_t{0} : blocks.front().device;
   }
 
-  /// Addresses of the nn.Modules that a group reaches; of a large one those that are near.
-  std::vector<std::uint64_t> modules_of(const Group& group) const {
+  /// Addresses of the nn.Modules that some objects reach; of many those that are near.
+  std::vector<std::uint64_t> modules_of(const std::vector<std::uint32_t>& nodes) const {
     constexpr std::size_t most_reached = 20000;
     std::vector<std::uint64_t> modules;
-    std::vector<std::uint32_t> reached = group.nodes;
+    std::vector<std::uint32_t> reached = nodes;
     std::unordered_set<std::uint32_t> known(reached.begin(), reached.end());
     for (std::size_t i = 0; i < reached.size() && i < most_reached; ++i) {
       if (held_.has(reached[i], trace::graph_nn_module)) modules.push_back(held_.node(reached[i]).address);
@@ -261,6 +267,20 @@ class Maker {
         if (held_.is_node(part) && known.insert(part).second) reached.push_back(part);
     }
     return modules;
+  }
+
+  /// Whether a group's elements are models, all of which ran after the last of them was there: an ensemble.
+  bool are_used_together(const Group& group, double last_birth) const {
+    const bool many = group.nodes.size() > 1;
+    const std::span<const std::uint32_t> elements = many ? group.nodes : tree_.below(group.nodes.front());
+    std::size_t models = 0;
+    for (const std::uint32_t element : elements) {
+      if (held_.retained[element] == 0) continue;
+      if (!held_.has(element, trace::graph_nn_module) || !births_.ran_after(modules_of({element}), last_birth))
+        return false;
+      ++models;
+    }
+    return models > 1 && !held_.has(group.nodes.front(), trace::graph_nn_module);
   }
 
   bool is_garbage(std::uint32_t node) const {
