@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <functional>
 #include <map>
 #include <set>
 
 #include "report/analysis/loss_memory.hpp"
+#include "report/analysis/module_names.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
 
@@ -30,30 +30,11 @@ bool is_call_of(const Frame& frame, const char* file, const char* function) {
   return frame.kind == "python" && frame.file.ends_with(file) && frame.function.find(function) != std::string::npos;
 }
 
-/// "blocks.3.mlp.0" -> "blocks.3", "blocks.3.mlp.0": up to each part that is a number.
-std::vector<std::string> numbered_parts(const std::string& module) {
-  std::vector<std::string> found;
-  for (std::size_t at = 0; at < module.size();) {
-    const std::size_t end = std::min(module.find('.', at), module.size());
-    if (end > at &&
-        std::all_of(module.begin() + static_cast<std::ptrdiff_t>(at), module.begin() + static_cast<std::ptrdiff_t>(end),
-                    [](unsigned char c) { return std::isdigit(c) != 0; }))
-      found.push_back(module.substr(0, end));
-    at = end + 1;
-  }
-  return found;
-}
-
-/// "blocks.3" -> "blocks", "3" -> "".
-std::string parent_of(const std::string& module) {
-  const std::size_t dot = module.rfind('.');
-  return dot == std::string::npos ? "" : module.substr(0, dot);
-}
-
 class Adviser {
  public:
-  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device, bool second_order)
-      : report_(report), second_order_(second_order) {
+  Adviser(const Report& report, const std::vector<PeakPart>& parts, int device, bool second_order,
+          const std::vector<std::string>& untrained)
+      : report_(report), untrained_(untrained), second_order_(second_order) {
     for (const PeakPart& part : parts)
       if (report.sites[part.site].device == device) parts_.push_back(&part);
     find_layers();
@@ -75,6 +56,7 @@ class Adviser {
     optimizer_temporaries();
     early_gradients();
     graph_without_backward();
+    untrained_modules();
     loaded_checkpoint();
     collected_results();
     checkpoint_modules();
@@ -243,6 +225,32 @@ class Adviser {
 
   bool unused_graph() const {
     return std::any_of(found_.begin(), found_.end(), [](const Advice& one) { return one.code == "no-grad"; });
+  }
+
+  /// What passes through a model that nothing trains save for the backward pass, and its gradients. Where the peak is
+  /// in its forward pass, what one layer reads and writes is needed all the same.
+  void untrained_modules() {
+    for (const std::string& module : untrained_) {
+      const auto inside = [&](const PeakPart& part) {
+        const std::string name = part.share.module.value_or("");
+        return name == module || name.starts_with(module + ".");
+      };
+      const auto wanted = [&](const PeakPart& part) {
+        const std::string& role = part.share.role;
+        return inside(part) &&
+               (role == "activation" || role == "gradient" || (role == "temporary" && part.phase == "backward"));
+      };
+      const PeakPart* const most = largest(wanted);
+      if (most == nullptr) continue;
+      const bool in_it = raised_in_ == "forward" &&
+                         std::ranges::any_of(parts_, [&](auto* part) { return part->raised && inside(*part); });
+      const Bytes bytes = sum(wanted), needed = in_it ? 2 * report_.sites[most->site].largest_bytes : 0;
+      add("untrained-module", bytes - std::min(bytes, needed), "computed",
+          human_bytes(bytes) + " are for the backward pass through " + module + ", which no optimizer trains",
+          "Run it under torch.no_grad(). Where gradients have to flow through it, call requires_grad_(False) on it: "
+          "less is saved then, and none are made for its own parameters.",
+          most, module);
+    }
   }
 
   bool is_loaded(const PeakPart& part) const {
@@ -442,6 +450,7 @@ class Adviser {
   }
 
   const Report& report_;
+  const std::vector<std::string>& untrained_;
   std::vector<const PeakPart*> parts_;
   Bytes peak_ = 0, lasting_ = 0, passing_ = 0, step_height_ = 0;
   Bytes gradients_ = 0;                   // all of them
@@ -457,7 +466,8 @@ class Adviser {
 
 }  // namespace
 
-std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order) {
+std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& parts, bool second_order,
+                           const std::vector<std::string>& untrained) {
   std::vector<Advice> all;
   std::vector<int> devices;
   for (const PeakPart& part : parts) {
@@ -465,7 +475,7 @@ std::vector<Advice> advise(const Report& report, const std::vector<PeakPart>& pa
     if (std::find(devices.begin(), devices.end(), device) == devices.end()) devices.push_back(device);
   }
   for (const int device : devices) {
-    std::vector<Advice> found = Adviser(report, parts, device, second_order).run();
+    std::vector<Advice> found = Adviser(report, parts, device, second_order, untrained).run();
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
   std::stable_sort(all.begin(), all.end(),

@@ -48,6 +48,8 @@ class Breakdown {
   /// Sets module, range, phase of a site whose frames are there; and its role, by what most of it is at the moment.
   void label(const trace::Site& site, std::uint32_t index, bool workspace, SiteReport& result);
 
+  const ModuleNames& names() const { return names_; }
+
   /// Of all sites that label() saw.
   std::vector<BreakdownEntry> at_moment() const;  // of the blocks
   std::vector<BreakdownEntry> at_peak() const;

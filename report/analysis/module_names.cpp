@@ -1,6 +1,7 @@
 #include "report/analysis/module_names.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include "report/model/fact_fields.hpp"
 #include "report/support/utf8.hpp"
@@ -16,6 +17,24 @@ std::string variable_of(const std::string& expression) {
 }
 
 }  // namespace
+
+std::vector<std::string> numbered_parts(const std::string& module) {
+  std::vector<std::string> found;
+  for (std::size_t at = 0; at < module.size();) {
+    const std::size_t end = std::min(module.find('.', at), module.size());
+    if (end > at &&
+        std::all_of(module.begin() + static_cast<std::ptrdiff_t>(at), module.begin() + static_cast<std::ptrdiff_t>(end),
+                    [](unsigned char c) { return std::isdigit(c) != 0; }))
+      found.push_back(module.substr(0, end));
+    at = end + 1;
+  }
+  return found;
+}
+
+std::string parent_of(const std::string& module) {
+  const std::size_t dot = module.rfind('.');
+  return dot == std::string::npos ? "" : module.substr(0, dot);
+}
 
 ModuleNames::ModuleNames(const trace::TraceFile& trace, const Json& seen) : trace_(trace) {
   if (!seen.is_array()) return;
@@ -117,6 +136,35 @@ std::optional<std::string> ModuleNames::of(std::uint32_t label) const {
   const trace::Label* const record = trace_.label(label);
   if (record == nullptr) return std::nullopt;
   return utf8::sanitise(trace_.string(record->name));
+}
+
+std::vector<std::string> ModuleNames::outermost(const std::set<std::uint64_t>& some,
+                                                const std::set<std::uint64_t>& others) const {
+  std::set<std::string> wanted, taken;  // names; and those of the others with all that are above them
+  for (const auto& [label, place] : labels_) {
+    const trace::Label* const record = trace_.label(label);
+    if (record == nullptr || !place) continue;
+    std::string name = this->name(*place);
+    if (others.contains(record->address)) {
+      taken.insert(name);
+      for (std::size_t dot = name.rfind('.'); dot != std::string::npos; dot = name.rfind('.')) {
+        name.resize(dot);
+        taken.insert(name);
+      }
+    } else if (some.contains(record->address)) {
+      wanted.insert(std::move(name));
+    }
+  }
+  std::set<std::string> found;
+  for (std::string name : wanted) {
+    if (taken.contains(name)) continue;
+    for (std::size_t dot = name.rfind('.'); dot != std::string::npos; dot = name.rfind('.')) {
+      if (taken.contains(name.substr(0, dot))) break;
+      name.resize(dot);
+    }
+    found.insert(std::move(name));
+  }
+  return {found.begin(), found.end()};
 }
 
 std::optional<std::string> ModuleNames::owner(const std::string& tensor_name) const {

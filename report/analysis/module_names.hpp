@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@
 
 namespace vramtrack {
 
+/// "blocks.3.mlp.0" -> "blocks.3", "blocks.3.mlp.0": up to each part that is a number.
+std::vector<std::string> numbered_parts(const std::string& module);
+
+/// "blocks.3" -> "blocks", "3" -> "".
+std::string parent_of(const std::string& module);
+
 class ModuleNames {
  public:
   /// `seen`: the facts, an array; anything else is empty. Damaged entries are left out.
@@ -20,6 +27,10 @@ class ModuleNames {
 
   /// The name of a label: a module's qualified name, or its class where the module died unseen; a range's own name.
   std::optional<std::string> of(std::uint32_t label) const;
+
+  /// The outermost modules, by their names, that have some modules (by the addresses of their objects) below them and
+  /// none of the others.
+  std::vector<std::string> outermost(const std::set<std::uint64_t>& some, const std::set<std::uint64_t>& others) const;
 
   /// The module that a tensor belongs to, by the agent's name for it: "model.blocks.3.mlp.weight",
   /// "AdamW.exp_avg of model.head.weight".

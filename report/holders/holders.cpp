@@ -369,7 +369,8 @@ void point_allocations(Report& report, const HeldGraph& held, const Forest& fore
 
 }  // namespace
 
-void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oom, bool source_text) {
+TrainedModules add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oom, bool source_text) {
+  TrainedModules trained;
   const trace::Oom* event = nullptr;
   for (const trace::Oom& one : trace.ooms)
     if (one.record.n == oom && oom != 0) event = &one;
@@ -383,6 +384,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     HeldGraph held = hold(*graph, blocks);
     held.running = running_functions(report, *graph, source);
+    trained.add(held);
     HolderMoment moment;
     moment.moment = trace::name_of(graph->moment());
     if (graph->moment() == GraphMoment::out_of_memory) moment.oom = graph->record.number;
@@ -418,6 +420,7 @@ void add_holders(Report& report, const trace::TraceFile& trace, std::uint32_t oo
     }
     report.moments.push_back(std::move(moment));
   }
+  return trained;
 }
 
 }  // namespace vramtrack::holders

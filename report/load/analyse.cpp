@@ -80,11 +80,14 @@ class Analysis {
     step.emplace("holders");
     report_.marks = named_marks(report_, trace_);
     report_.phases = named_phases(report_, trace_);
+    holders::TrainedModules trained;
     if (!at_peak()) {  // of the peak no single blocks are known
-      holders::add_holders(report_, trace_, n_, options_.source_text);
+      trained = holders::add_holders(report_, trace_, n_, options_.source_text);
       report_.fragmentation = fragmentation(trace_, report_, blocks_of_site_, owners_);
     }
-    if (oom_ == nullptr) report_.advice = advise(report_, peak_parts_, trace_.header.second_order != 0);
+    if (oom_ == nullptr)
+      report_.advice = advise(report_, peak_parts_, trace_.header.second_order != 0,
+                              names_->outermost(trained.without, trained.with_optimizer));
     step.emplace("findings");
     findings::settle_bounded_sites(report_);
     report_.findings = findings::find_all(report_);
@@ -156,6 +159,7 @@ class Analysis {
     if (oom_ == nullptr) {
       report_.peak_breakdown = breakdown.at_peak();
       peak_parts_ = breakdown.peak_parts();
+      names_.emplace(breakdown.names());
     }
     report_.breakdown = at_peak() ? report_.peak_breakdown : breakdown.at_moment();
   }
@@ -407,6 +411,7 @@ class Analysis {
   std::vector<std::vector<const trace::Block*>> blocks_of_site_;
   std::vector<std::string> owners_;  // of each site
   std::vector<PeakPart> peak_parts_;
+  std::optional<ModuleNames> names_;
 };
 
 constexpr std::size_t most_oom_moments = 4;  // that a report holds, and a page offers, beside the one that is told

@@ -33,6 +33,7 @@ def test_roles_at_the_peak_are_what_the_script_counts(finished, case):
     found = by_role(peak)
     assert sum(found.values()) == tensor_total(report, "peak_bytes") == counted.pop("peak")
     assert {role: found.get(role, 0) for role in counted} == counted
+    assert not [one for one in report["advice"] if one["code"] == "untrained-module"]  # all of them learn
     assert found["unknown"] < 0.02 * sum(found.values())
     if case == "checkpointed":  # one model, though looks find it under several names and within its own calls
         modules = {part["module"] for part in peak}
@@ -56,12 +57,12 @@ ADVISED = ROOT / "test" / "corpus" / "peak" / "advised.py"
                                   "smaller-batch-by-hand", "optimizer-temporaries", "gradients-in-evaluation", "no-grad",
                                   "no-grad-images", "loaded-checkpoint", "collected-results",
                                   "collected-results-passes", "loss-in-parts", "loss-in-parts-autocast",
-                                  "optimizer-state"])
+                                  "optimizer-state", "untrained-module", "untrained-module-of-agent"])
 def test_advice_saves_what_it_says(finished, traced, tmp_path, case):
     script = tmp_path / "advised.py"
     script.write_text(ADVISED.read_text())
     code = case.removesuffix("-images").removesuffix("-student").removesuffix("-by-hand")
-    code = code.removesuffix("-passes").removesuffix("-autocast")
+    code = code.removesuffix("-passes").removesuffix("-autocast").removesuffix("-of-agent")
     report, printed = finished(script, case)
     before = int(printed)
     advice = [a for a in report["advice"] if a["code"] == code]

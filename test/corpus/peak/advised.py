@@ -174,6 +174,26 @@ def main():
             optimizer.zero_grad()
             F.mse_loss(student(x), y).backward()
             optimizer.step()
+    elif CASE == "untrained-module":
+        teacher, student = Model(512, 8, False).cuda(), Student(512, 3, False).cuda()
+        optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+        for _ in range(3):
+            x = torch.randn(4096, 512, device="cuda")
+            with torch.set_grad_enabled(not FOLLOWED):
+                y = teacher(x)
+            optimizer.zero_grad()
+            F.mse_loss(student(x), y).backward()
+            optimizer.step()
+    elif CASE == "untrained-module-of-agent":
+        online, target = (nn.Sequential(nn.Linear(512, 1024), nn.ReLU(), nn.Linear(1024, 4)).cuda() for _ in range(2))
+        optimizer = torch.optim.Adam(online.parameters())
+        for _ in range(20):
+            before, after = torch.randn(2, 4096, 512, device="cuda")
+            with torch.set_grad_enabled(not FOLLOWED):
+                best = target(after).max(1).values
+            optimizer.zero_grad()
+            F.smooth_l1_loss(online(before).max(1).values, 1 + 0.99 * best).backward()
+            optimizer.step()
     elif CASE == "smaller-batch":
         train(256, 8, 2048 if FOLLOWED else 4096)
     elif CASE == "smaller-batch-by-hand":
