@@ -167,7 +167,11 @@ EXPORT double bench_live(int live, int events, int with_work) {
       static_cast<std::uint64_t*>(std::malloc(static_cast<std::size_t>(live) * sizeof(std::uint64_t)));
   auto* const order =
       static_cast<std::uint32_t*>(std::malloc(static_cast<std::size_t>(events) * sizeof(std::uint32_t)));
-  if (address == nullptr || order == nullptr) return -1;
+  if (address == nullptr || order == nullptr) {
+    std::free(address);
+    std::free(order);
+    return -1;
+  }
   std::uint64_t next = base_address + (std::uint64_t{1} << 40);
   for (int i = 0; i < live; ++i) allocate(address[i] = next += block_bytes);
   double best[2] = {1e9, 1e9};

@@ -194,7 +194,9 @@ class Program {
     ++stacks_;
   }
 
-  std::uint32_t pick_site(std::uint64_t i) const { return static_cast<std::uint32_t>(i % options_.sites); }
+  std::uint32_t pick_site(std::uint64_t i) const {
+    return static_cast<std::uint32_t>(i % options_.sites);  // NOLINT(clang-analyzer-core.DivideZero): never 0
+  }
 
   std::uint64_t allocate(std::uint32_t stack, std::uint64_t bytes) {
     std::uint64_t address;

@@ -129,7 +129,7 @@ EXPORT double bench_threads(int threads, int events) {
   pthread_t started[most];
   const auto run = [](void* data) -> void* {
     Work& mine = *static_cast<Work*>(data);
-    timespec start, end;
+    timespec start{}, end{};
     std::uint64_t address = 0x7100'0000'0000 + (static_cast<std::uint64_t>(mine.number) << 32);
     for (int i = -1000; i < mine.events; ++i) {
       if (i == 0) ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);

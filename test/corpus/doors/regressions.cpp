@@ -149,10 +149,15 @@ void per_thread() {
   SHOW(per_thread == reinterpret_cast<void*>(DRIVER(cuMemAllocAsync_ptsz)));
 }
 
+std::string program(const char* name) {
+  const char* const folder = std::getenv("PROGRAMS");
+  if (folder == nullptr) std::exit(3);
+  return std::string(folder) + "/" + name;
+}
+
 // HAMi-core#215: names that only begin like CUDA's, and RTLD_NEXT asked by a library for itself.
 void self_handle() {
-  void* library =
-      dlopen((std::string(std::getenv("PROGRAMS")) + "/libcudnn_double.so").c_str(), RTLD_NOW | RTLD_GLOBAL);
+  void* library = dlopen(program("libcudnn_double.so").c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) std::exit(3);
   SHOW(reinterpret_cast<int (*)(int)>(dlsym(library, "cudnnCreate"))(0));
   SHOW(reinterpret_cast<int (*)(int)>(dlsym(library, "cublasCreate_v2"))(0));
@@ -166,7 +171,7 @@ void self_handle() {
 
 // HAMi-core#36: a driver without cuGetProcAddress_v2; also internal entries, and versions from the future.
 void old_driver() {
-  g_cuda = dlopen((std::string(std::getenv("PROGRAMS")) + "/libold_driver.so").c_str(), RTLD_NOW);
+  g_cuda = dlopen(program("libold_driver.so").c_str(), RTLD_NOW);
   if (g_cuda == nullptr) std::exit(3);
   SHOW(dlsym(g_cuda, "cuGetProcAddress_v2") != nullptr);
   void *internal = nullptr, *future = nullptr, *unknown = nullptr;

@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) int middle(int x) {
 
 template <typename T>
 struct Holder {
-  __attribute__((noinline)) T run(int x) { return static_cast<T>(middle(x) + middle(x + 1)); }
+  __attribute__((noinline)) T run(int x) { return static_cast<T>(middle(x)) + middle(x + 1); }
 };
 
 int outer(int x) {

@@ -9,7 +9,7 @@
 
 using namespace vramtrack;
 
-using test::python, test::sample, test::text_of;
+using test::sample, test::text_of;
 
 TEST_CASE("hostile names reach neither the terminal nor the structure of a format") {
   Report report = sample();
@@ -24,7 +24,7 @@ TEST_CASE("hostile names reach neither the terminal nor the structure of a forma
   CHECK(count == 2);
 
   std::ostringstream json;
-  report.frames[0].function = "\xff\xfe\x00 invalid";
+  report.frames[0].function = std::string("\xff\xfe\x00 invalid", 11);
   report.frames[0].file = std::string("nul\0inside", 10);
   render::json(report, json);
   CHECK(utf8::is_valid(json.str()));

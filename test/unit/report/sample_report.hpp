@@ -86,7 +86,7 @@ inline Report sample() {
   return report;
 }
 
-inline std::string text_of(const Report& report, render::TextOptions options = {}) {
+inline std::string text_of(const Report& report, const render::TextOptions& options = {}) {
   std::ostringstream out;
   render::text(report, out, options);
   return out.str();

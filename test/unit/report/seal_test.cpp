@@ -23,7 +23,7 @@ std::vector<std::byte> contents_of(const std::string& path) {
 
 /// A copy, so that no lock of a writer is on it.
 std::string copy_of(const std::string& path) {
-  const std::string copy = path + ".copy";
+  std::string copy = path + ".copy";
   const std::vector<std::byte> bytes = contents_of(path);
   std::ofstream(copy, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));

@@ -47,9 +47,9 @@ void nest(World& world, int depth);
 
 [[gnu::noinline]] void realigned_variable(World& world, int depth) {
   alignas(128) volatile std::uint64_t locals[16];
-  auto* const block = static_cast<volatile char*>(alloca(16 + world.random(100)));
+  auto* const block = static_cast<volatile unsigned char*>(alloca(16 + world.random(100)));
   block[0] = 1;
-  locals[0] = static_cast<std::uint64_t>(block[0]);
+  locals[0] = block[0];
   nest(world, depth);
   locals[1] = locals[0];
 }
