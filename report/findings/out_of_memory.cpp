@@ -265,7 +265,13 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
     if (2 * main->retained_bytes >= oom.live_bytes) finding.fix = main->fix + (seen.in_pieces ? " " + finding.fix : "");
     return;
   }
-  const std::string& name = main->variable.empty() ? main->path : main->variable;
+  if (main->kind == "cxx" && main->variable.empty()) {  // autocast's cache has a name
+    finding.message += " " + human_bytes(main->retained_bytes) + " in " + plural(main->blocks, "block") + " are " +
+                       main->path + ": of the operation that was running, or kept by native code.";
+    return;
+  }
+  std::string name = main->variable.empty() ? main->path : main->variable;
+  if (const std::size_t unseen = name.find(" (held by native code"); unseen != std::string::npos) name.resize(unseen);
   finding.variable = exception_of(name);
   const bool of_exception = *finding.variable != name;
   const std::string also = of_exception ? "" : held_also(moment, *main);  // its frames hold much together
