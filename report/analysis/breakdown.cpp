@@ -250,7 +250,7 @@ std::vector<PeakPart> Breakdown::peak_parts() const {
       if (one.role == "gradient") part.gradients += one.bytes;
     part.raised = raised_peak(site);
     part.records = labelled.phase.records;
-    part.outlives_steps = outlives_steps(site);
+    part.outlives_steps = outlives_steps(site) && site.first_step != site.last_step;
     part.graph_unused =
         counted && part.records && part.phase == "forward" && site.freed_count > 0 && site.freed_in_backward == 0;
     Shares shares = shares_at_peak(labelled, false);
