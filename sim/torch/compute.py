@@ -27,6 +27,13 @@ DECIDES = set(
     tril triu tril_indices triu_indices cat flip roll repeat_interleave _softmax _log_softmax clamp clamp_min clamp_max
     maximum minimum _local_scalar_dense _amp_update_scale nms""".split()
 )
+# What the shapes of other tensors come from: also in a backward pass, whose values are left out by default. The gradient
+# of `x[mask]` counts the mask again, and a function's own backward() may make it again.
+SHAPES = set(
+    """nonzero nonzero_static masked_select unique_dim _unique _unique2 unique_consecutive unique_dim_consecutive bincount
+    repeat_interleave count_nonzero eq ne lt le gt ge equal isin isnan logical_and logical_or logical_not logical_xor
+    bitwise_and bitwise_or bitwise_not bitwise_xor any all arange""".split()
+)
 # Their CPU kernels do the whole; what the CUDA kernels call meanwhile is not looked at.
 OPAQUE = ("convolution", "_foreach_", "_fused_", "_scaled_dot_product_", "native_batch_norm", "_thnn_fused_")
 # Libraries whose CPU kernels compute and do nothing else. Other people's operators are not run again: the collectives
@@ -58,7 +65,7 @@ def kind_of(text):
 
 
 def plan(name, overload):
-    """None, or (opaque, begins, limit, kinds of the results, mutates, kinds of the arguments, Plan)."""
+    """None, or (opaque, begins, limit, kinds of the results, mutates, kinds of the arguments, Plan, shapes)."""
     try:
         return make_plan(name, overload)
     except own():
@@ -108,7 +115,7 @@ def make_plan(name, overload):
     opaque = space == "aten" and base.startswith(OPAQUE)
     begins = base in prepare or p.random
     kinds, results = ("".join(map(kind_of, found)) for found in (types, [str(r.type) for r in returns]))
-    return (opaque, begins, limit, results, bool(mutated), kinds, p)
+    return (opaque, begins, limit, results, bool(mutated), kinds, p, space == "aten" and stem in SHAPES)
 
 
 def raw(keys):

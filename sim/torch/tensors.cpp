@@ -42,6 +42,7 @@ bool TorchApi::find() {
   };
   if (!find(m_threads, cpu, "_ZN2at15get_num_threadsEv") || !find(m_set_threads, cpu, "omp_set_num_threads"))
     m_set_threads = nullptr;
+  find(m_records_graph, m_c10, "_ZN3c108GradMode10is_enabledEv");
   m_undefined = reinterpret_cast<std::uint64_t>(
       m_c10 == nullptr ? nullptr : dlsym(m_c10, "_ZN3c1019UndefinedTensorImpl10_singletonE"));
   return m_undefined != 0 && find(m_name, cpu, "_ZNK2at14RecordFunction4nameEv") &&

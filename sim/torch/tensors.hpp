@@ -35,6 +35,8 @@ class TorchApi {
   /// An undefined tensor is one object that all share.
   bool is_defined(const IValue& tensor) const { return tensor.payload != m_undefined; }
   const char* name(const RecordFunction* record) const { return m_name(record); }
+  /// Whether this thread's operators are to be differentiated.
+  bool records_graph() const { return m_records_graph != nullptr && m_records_graph(); }
 
   /// A Python tensor on the same memory: never the program's own tensor, which would get a Python object that stays.
   PyThing* alias(const IValue& tensor) const;
@@ -80,6 +82,7 @@ class TorchApi {
   Object* m_object = nullptr;
   Resize* m_resize = nullptr;
   bool (*m_is_observed)() = nullptr;
+  bool (*m_records_graph)() = nullptr;  // optional
   void (*m_observe)(bool) = nullptr;
   void (*m_force_keys)(KeySet included, KeySet excluded) = nullptr;
   int (*m_threads)() = nullptr;  // optional, both: at::get_num_threads and OpenMP's own, which is the thread's

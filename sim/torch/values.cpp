@@ -29,6 +29,7 @@ struct Plan {
   bool compute = false;
   bool opaque = false;     // the operators that its CUDA kernel calls are left alone
   bool begins = false;     // `begin()` wants to see its arguments before it runs
+  bool shapes = false;     // shapes of other tensors come from its results
   std::int64_t limit = 0;  // elements of the largest tensor up to which it is computed
   bool mutates = false;
   std::string kinds;    // of its arguments, a letter each: see kind_of() in compute.py
@@ -199,6 +200,7 @@ const Plan& plan_of(const void* schema, const RecordFunction* record) {
         plan.mutates = number(4) != 0;
         plan.kinds = api.string_text(api.tuple_get(made, 5), nullptr);
         plan.handle = shared(api, api.tuple_get(made, 6));
+        plan.shapes = number(7) != 0;
       }
     }
   }
@@ -277,7 +279,6 @@ IValues last(IValues list, std::size_t count) {
   return list.size <= count ? list : IValues{list.data + (list.size - count), count};
 }
 
-/// Training is not followed by default: what a backward pass computes is left out.
 bool is_backward_thread() {
   thread_local const bool is = [] {
     char name[16] = {};
@@ -286,16 +287,21 @@ bool is_backward_thread() {
   return is;
 }
 
+/// Training is not followed by default: what a backward pass computes is left out, but for what shapes come from. A
+/// forward pass that is computed again in it (torch.utils.checkpoint) is told by its graph.
+bool is_left_out(const Plan& plan) {
+  return !values().everything && !plan.shapes && is_backward_thread() && !values().torch.records_graph();
+}
+
 void* start(const RecordFunction* record) {
   Values& all = values();
   if (t_busy || all.state == State::off) return nullptr;
   if (all.state != State::ready && !set_up(record)) return nullptr;
   if (t_top != nullptr && t_top->plan->opaque) return nullptr;
-  if (!all.everything && is_backward_thread()) return nullptr;
   const void* const schema = all.layout.schema(record);
   if (schema == nullptr) return nullptr;
   const Plan& plan = plan_of(schema, record);
-  if (!plan.compute) return nullptr;
+  if (!plan.compute || is_left_out(plan)) return nullptr;
   const IValues inputs = last(all.layout.inputs(record), plan.kinds.size());
   if (inputs.size != plan.kinds.size()) return nullptr;
   std::int64_t largest = 0;

@@ -33,6 +33,16 @@ def test_what_programs_look_at_is_right_by_default(tmp_path):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("option", ["--sim=8GiB", "--sim-compute"])
+def test_shapes_of_a_backward_pass(tmp_path, option):
+    done = run(option, "--no-trace", script=CORPUS / "values" / "masks.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = 32 * 150
+    # Each block runs twice a step: what it keeps is computed again in the backward pass.
+    assert done.stdout.strip() == str([(("backward", rows), 3), (("block", rows), 12), (("loss", rows), 3)])
+    assert done.stderr == ""
+
+
 def test_every_operator_is_computed_as_the_cpu_does(tmp_path):
     done = run("--sim-compute", "--no-trace", script=CORPUS / "values" / "compute.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
