@@ -163,14 +163,18 @@ class Builder {
       else if (is_root(i) && !reached[i])
         each_new(i, reached, [&](std::uint32_t node) { turn_[node] = 0; });
     }
-    const auto depth = [&](std::uint32_t i) {
-      return graph_.nodes[i].kind == GraphNodeKind::frame ? graph_.nodes[i].depth + 1 : 0;
-    };
-    std::ranges::stable_sort(calls, [&](std::uint32_t a, std::uint32_t b) { return depth(a) > depth(b); });
+    std::ranges::stable_sort(calls, std::ranges::greater(), [&](std::uint32_t call) { return standing(call); });
     std::uint32_t turn = 0;
     for (const std::uint32_t call : calls)
       if (++turn; !reached[call]) each_new(call, reached, [&](std::uint32_t node) { turn_[node] = turn; });
     if (std::erase_if(edges_, [&](const auto& edge) { return is_passed_over(edge.first, edge.second); }) != 0) link();
+  }
+
+  /// The higher, the rather what a call has is its own. How torch calls an nn.Module says less than what it calls.
+  std::uint64_t standing(std::uint32_t call) const {
+    const GraphNode& at = graph_.nodes[call];
+    if (at.kind != GraphNodeKind::frame) return 0;
+    return graph_.string(at.name).ends_with("_call_impl") ? 1 : 2 + at.depth;
   }
 
   bool is_passed_over(std::uint32_t from, std::uint32_t to) const {

@@ -264,7 +264,8 @@ def test_a_tensor_larger_than_the_device(of_the_moment):
 
 def test_the_input_of_a_running_call_is_nobodys_variable(of_the_moment):
     _, finding = of_the_moment(INPUT, "200MiB")
-    assert finding["variable"] is None and "Linear.forward(), which was running, had 64.0 MiB" in finding["message"], finding
+    assert finding["variable"] is None, finding
+    assert "Sequential.forward(), which was running, had 64.0 MiB in its variable `input`" in finding["message"], finding
 
 
 def test_models_that_a_kept_error_holds_are_the_holders(of_the_moment):
