@@ -51,6 +51,20 @@ def walk_from(access, values):
     return walk
 
 
+def test_tensors_come_before_other_elements_of_large_containers(access):
+    import torch
+    from vramtrack_agent.holders import Walk
+    from vramtrack_agent.ways import Root
+
+    values = {"rows": [[i] for i in range(150_000)], "tensors": [torch.ones(1) for _ in range(70_000)]}
+    walk = Walk(access)
+    walk.wanted = set(map(id, values["tensors"]))
+    walk.add_namespace(values, Root("script"))
+    walk.run()
+    assert not walk.wanted and len(walk.tensors) == 70_000
+    assert len(walk.objects) < 70_000 + 80_000  # of the rows no more than the first
+
+
 def test_a_walk_names_the_way_to_each_tensor(access):
     import torch
 

@@ -48,7 +48,8 @@ class Walk(Paths):
         self.referents = real_gc().get_referents
         self.max_objects, self.deadline, self.wide = max_objects, Deadline(seconds), wide
         # Large containers whose first elements have been seen to: (elements, position, kind, index).
-        self.begun: list[Any] = []
+        self.begun: list[Any] = []  # containers of which a part was seen to,
+        self.rich: list[Any] = []  # and those whose elements are tensors, by what was seen of them
         self.seen: set[int] = set()  # ids
         self.next = 0
         # Positions: of device tensors, in order of discovery; of host tensors with an autograd graph, which may hold
@@ -64,7 +65,7 @@ class Walk(Paths):
 
     def clear(self) -> None:
         super().clear()
-        for part in (self.tensors, self.histories, self.modules, self.optimizers, self.begun, self.seen):
+        for part in (self.tensors, self.histories, self.modules, self.optimizers, self.begun, self.rich, self.seen):
             part.clear()
 
     def hide(self, o: Any) -> None:
@@ -90,8 +91,10 @@ class Walk(Paths):
         """Walks until nothing is left, everything wanted is found, a bound is met, or `at_most` objects were seen to."""
         objects = self.objects
         checks = 0
-        while self.next < len(objects) or self.begun:
-            if self.next == len(objects):
+        while self.next < len(objects) or self.begun or self.rich:
+            if self.rich:
+                self._elements(*self.rich.pop(0))
+            elif self.next == len(objects):
                 self._elements(*self.begun.pop(0))
             else:
                 at = self.next
@@ -227,7 +230,8 @@ class Walk(Paths):
             if self.deadline.passed():
                 self.complete = False
                 return
-        self.begun.append((elements, at, kind, start))
+        last = type(chunk[-1][1] if kind is KEY else chunk[-1])
+        (self.rich if self.type_kinds.get(id(last)) == "t" else self.begun).append((elements, at, kind, start))
 
     def _expand_dict(self, o: Any, at: int) -> None:
         self._elements(iter(dict.items(o)), at, KEY)
