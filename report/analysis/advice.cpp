@@ -315,7 +315,7 @@ class Adviser {
     const HolderReport* keeper = nullptr;
     for (const HolderReport& row : report_.holders.rows)  // children come after their parents
       if ((keeper == nullptr || row.variable.find('[') == std::string::npos) && !row.variable.empty() && row.line &&
-          2 * row.retained_bytes >= bytes && std::ranges::find(row.sites, site) != row.sites.end())
+          3 * row.retained_bytes >= bytes && std::ranges::find(row.sites, site) != row.sites.end())
         keeper = &row;
     return keeper;
   }

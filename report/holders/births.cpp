@@ -215,14 +215,16 @@ BirthJudge::SiteRise BirthJudge::rise_of_part(std::uint32_t id, const Part& part
   const double begin = clock.at(trace_.seconds(site.first_time)), end = clock.at(until);
   const double last = clock.at(trace_.seconds(site.last_time));
   const auto allocations = static_cast<double>(std::max<std::uint64_t>(site.allocated_count, 1));
-  const double pause = 4 * (last - begin) / allocations;
+  const double interval = 1.5 * part.interval(), steps = static_cast<double>(site.last_step) - site.first_step;
+  const double pause = std::max(4 * (last - begin) / allocations, interval * (last - begin) / std::max(1.0, steps));
   // What still waits in a queue when the last was put there is worked off; some was already while it was filled.
   const bool worked_off = drains && let_go && 20 * site.at_peak_bytes < 19 * site.allocated_bytes;
   // All that is freed at once at the end makes the clock of events run.
   const double lived = trace_.seconds(site.last_time) - trace_.seconds(site.first_time);
   const bool in_last_round = let_go && until - trace_.seconds(site.last_time) < 2 * lived / allocations;
   if (!worked_off && !in_last_round && end - last > std::max(0.05 * (end - begin), pause)) return {};
-  if (!worked_off && steps_ > 0 && site.last_step + 2 < (let_go ? trace_.header.steps : steps_)) return {};
+  const double last_step = site.last_step + std::max(2.0, interval);
+  if (!worked_off && steps_ > 0 && last_step < (let_go ? trace_.header.steps : steps_)) return {};
   SiteRise result;
   result.rise = let_go ? rise_until_let_go(site, part.bytes, part.blocks) : rise_of(site);
   if (result.rise == Rise::none) return {};
@@ -241,7 +243,7 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise, boo
   std::map<std::uint32_t, Part> parts;
   Bytes all = 0;
   for (const HeldBlock& block : blocks) {
-    if (block.site < trace_.sites.size()) parts[block.site].add(block.bytes);
+    if (block.site < trace_.sites.size()) parts[block.site].add(block);
     all += block.bytes;
   }
   std::vector<std::pair<std::uint32_t, Part>> sorted(parts.begin(), parts.end());

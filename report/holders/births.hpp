@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "contract/reader.hpp"
@@ -63,9 +64,18 @@ class BirthJudge {
   struct Part {
     Bytes bytes = 0;
     std::uint64_t blocks = 0;
-    void add(Bytes more) noexcept {
-      bytes += more;
+    std::set<std::uint32_t> steps;  // in which they were born
+    void add(const HeldBlock& block) {
+      bytes += block.bytes;
       ++blocks;
+      steps.insert(block.step);
+    }
+    /// Steps from one birth to the next where they are many apart, as those of optimizers for one phase after the
+    /// other.
+    double interval() const {
+      constexpr std::size_t least = 4;
+      if (steps.size() < least) return 0;
+      return static_cast<double>(*steps.rbegin() - *steps.begin()) / static_cast<double>(steps.size() - 1);
     }
   };
   struct SiteRise {

@@ -494,8 +494,14 @@ def test_a_slow_machine_changes_nothing_in_when_graphs_are_taken(monkeypatch, sl
     monkeypatch.setattr(capture.native, "look_budget", lambda: max(10**9 - spent["counts"], 0))
     monkeypatch.setattr(capture.native, "count_look_as", count_look_as)
     for blocks in range(60, 1200, 20):
-        capture.capture_look("height", 0, blocks, blocks)
+        capture.capture_look("height", 0, blocks, blocks, 0)
     assert looked == [60, 100, 160, 240, 360, 540, 820]
+    del looked[:]
+    spent["counts"] = 0
+    for live in range(100, 260, 10):  # as many blocks as ever, which become longer
+        capture.capture_look("height", 0, blocks, blocks, live)
+        capture.capture_look("height", 3, blocks, blocks, live)  # of a program with steps, these tell
+    assert len(looked) == 4  # at 120, 150, 180 and 220
 
 
 def test_environment():

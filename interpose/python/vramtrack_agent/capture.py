@@ -47,15 +47,16 @@ def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int
 # What a graph at a look counts as, in seconds for an object: what it takes on an ordinary machine. On a slow or busy one
 # the same objects take longer, and the same program must be looked at as often.
 _PRICE = 0.5e-6
-# Of graphs at looks: what the last one counts as, how many may come; steps and blocks at the last one.
-_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 40}
+# Of graphs at looks: what the last one counts as, how many may come; steps, blocks and bytes at the last one (bytes: when
+# the program had begun to work, before the first).
+_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 40, "live": 0}
 
 
-def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
+def capture_look(why: str, step: int, blocks: int, freed: int, live: int) -> None:
     """A graph while the script runs, for a process that does not come to its end, or whose functions let go before.
     At a new height, only when there is time for it (a walk is one piece, and looks have one hundredth of the process's
-    time), of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before: while
-    a model is loaded there is nothing to see. At a step, after four times as many as before when there is time; in a
+    time), of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before, or,
+    without steps, a fifth more bytes (`live`) in as many: while a model is loaded there is nothing to see. At a step, after four times as many as before when there is time; in a
     program that grows, after twice as many whatever it takes: main() may let go of all before the process ends, and what
     is found must not depend on how busy the machine is."""
     budget = native.look_budget() / 1e9
@@ -63,9 +64,13 @@ def capture_look(why: str, step: int, blocks: int, freed: int) -> None:
     if _look["left"] == 0:
         return
     if why == "height":
-        if not has_time or 2 * blocks < 3 * _look["blocks"] or 12 * freed < blocks:
+        if 12 * freed < blocks:
             return
-        _look["blocks"] = blocks
+        _look["live"] = _look["live"] or live
+        longer = step == 0 and 0 < 6 * _look["live"] <= 5 * live
+        if not has_time or not (2 * blocks >= 3 * _look["blocks"] or longer):
+            return
+        _look["blocks"], _look["live"] = max(blocks, _look["blocks"]), live
     else:
         grows = why == "growth"
         if step < (2 if grows else 4) * _look["step"] or not (has_time or grows):

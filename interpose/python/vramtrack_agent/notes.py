@@ -73,7 +73,7 @@ def take_look(why: str) -> None:
     native.fact("looks", look, 0)
     if modules is not None:
         native.fact("modules", modules, 0)
-    capture_look(why, step, live_count, freed)
+    capture_look(why, step, live_count, freed, live_bytes)
 
 
 def _dead_entry(item: DeadLocal) -> dict[str, Any]:
