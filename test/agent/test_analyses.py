@@ -1,41 +1,10 @@
 """The analyses, each on its own, on tensors of the CPU."""
 
-import ast
 import gc
-import os
-import signal
 import sys
 import types
-import warnings
 
 import pytest
-
-
-def line_of(text, what):
-    return next(number for number, line in enumerate(text.splitlines(), 1) if what in line)
-
-
-# ---- process ----
-
-
-def test_only_the_agents_own_errors_are_caught():
-    from vramtrack_agent.process import describe, is_own, is_own_error
-
-    with pytest.raises(KeyError) as raised:
-        {}["missing"]
-    assert is_own_error(raised.value)  # nothing of the script's that may raise runs while the agent does
-    before = signal.signal(signal.SIGUSR1, lambda *_: None)
-    try:
-        assert not is_own_error(raised.value)
-        with pytest.raises(SyntaxError) as raised:
-            ast.parse("a\0b")  # ends in a line of ast
-        assert is_own_error(raised.value)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    with pytest.raises(AttributeError) as raised:
-        is_own(3)  # fails in a line of the agent
-    assert is_own_error(raised.value) and "process.py:" in describe(raised.value)
-    assert not is_own_error(KeyboardInterrupt()) and not is_own_error(None)
 
 
 # ---- holders ----
@@ -253,107 +222,6 @@ def test_what_a_dead_list_holds_goes_with_it():
     assert work() == {("batch", 3)}
 
 
-# ---- growth ----
-
-SOURCE = """\
-import torch
-history, total = [], 0
-class Meter:
-    def __init__(self):
-        self.values = []
-    def update(self, value):
-        self.values.append(value)
-        if value:
-            row = self.rows.setdefault(value, [])
-        row.append(value)
-def limited(window=[]):
-    for i in range(10):
-        window.append(i)
-        if len(window) > 5:
-            window.pop(0)
-for step in range(10):
-    loss = step * 2
-    total = total + loss
-    history.append(loss)
-def forward(loss):
-    loss = loss + 1
-    return loss
-"""
-
-
-@pytest.fixture
-def source(tmp_path):
-    from vramtrack_agent.growth import forget_sources
-
-    path = tmp_path / "train.py"
-    path.write_text(SOURCE)
-    yield str(path)
-    forget_sources()
-
-
-@pytest.mark.parametrize("text", [b"a = 1\0", b"a = (", b"\x7fELF\x02\x01\x01\0", b"# coding: no-such\n"])
-def test_what_is_no_source_has_no_tree(tmp_path, text):
-    from vramtrack_agent.growth import forget_sources, source_tree
-
-    path = tmp_path / "train.py"
-    path.write_bytes(text)
-    assert source_tree(str(path)) is None
-    forget_sources()
-
-
-def test_a_pipe_is_no_source(tmp_path):
-    from vramtrack_agent.growth import forget_sources, source_tree
-
-    os.mkfifo(tmp_path / "train.py")
-    tree = source_tree(str(tmp_path / "train.py"))  # nobody writes to it
-    assert tree is not None and not tree.body
-    forget_sources()
-
-
-@pytest.mark.parametrize("action", ["always", "error"])
-def test_the_warnings_of_a_source_are_not_shown_again(tmp_path, action):
-    from vramtrack_agent.growth import forget_sources, source_tree
-
-    path = tmp_path / "train.py"
-    path.write_text("pattern = '\\d'\n")
-    with warnings.catch_warnings(record=True) as shown:
-        warnings.simplefilter(action)
-        filters = list(warnings.filters)
-        assert source_tree(str(path)) is not None and not shown
-        assert warnings.filters == filters
-    forget_sources()
-
-
-@pytest.mark.parametrize(
-    "name, of_class, what",
-    [
-        ("history", "", "history.append"),
-        ("total", "", "total = total"),
-        ("values", "Meter", "self.values.append"),
-        ("rows", "Meter", "row.append"),
-    ],
-)
-def test_the_line_that_makes_it_grow(source, name, of_class, what):
-    from vramtrack_agent.growth import growth_line
-
-    assert growth_line(source, "", 0, name, None, of_class) == (line_of(SOURCE, what), True)
-
-
-def test_an_assignment_does_not_grow(source):
-    from vramtrack_agent.growth import growth_line, limited_in_source
-
-    assert growth_line(source, "", 0, "loss") == (line_of(SOURCE, "loss = "), False)
-    assert limited_in_source(source, "limited", line_of(SOURCE, "def limited"), "window")
-    assert not limited_in_source(source, "", 0, "history")
-
-
-def test_a_name_that_its_statement_reads(source):
-    from vramtrack_agent.growth import read_in_statement
-
-    assert read_in_statement(source, line_of(SOURCE, "total = total"), "loss")
-    assert not read_in_statement(source, line_of(SOURCE, "total = total"), "history")
-
-
 # ---- tensors that end ----
 
 
@@ -541,9 +409,20 @@ def test_the_facts_of_the_analyses_are_as_their_rows_say(facts, monkeypatch, mod
     monkeypatch.setattr(native, "block", lambda address, device: (7, 5, 512))
     monkeypatch.setattr(native, "label", lambda number: (id(net), id(type(net))) if number == 1 else None)
     monkeypatch.setattr(native, "history", lambda: True)
-    monkeypatch.setattr(torch.cuda, "memory_snapshot", lambda: [
-        {"device": 0, "address": 4096, "total_size": 8192, "stream": 0, "segment_pool_id": (0, 0), "blocks": [
-            {"address": 4096, "size": 4096, "requested_size": 100, "state": "active_allocated"}]}])
+    monkeypatch.setattr(
+        torch.cuda,
+        "memory_snapshot",
+        lambda: [
+            {
+                "device": 0,
+                "address": 4096,
+                "total_size": 8192,
+                "stream": 0,
+                "segment_pool_id": (0, 0),
+                "blocks": [{"address": 4096, "size": 4096, "requested_size": 100, "state": "active_allocated"}],
+            }
+        ],
+    )
     modules.forget_noted()
 
     def look():
@@ -558,7 +437,18 @@ def test_the_facts_of_the_analyses_are_as_their_rows_say(facts, monkeypatch, mod
     space["main"]()
     written = {name: value for name, value, _ in facts}
     assert "agent_error" not in written, written["agent_error"]
-    expected = {"looks", "modules", "seen", "segments", "requested", "pass", "tensors", "history_graph", "dead_locals", "state"}
+    expected = {
+        "looks",
+        "modules",
+        "seen",
+        "segments",
+        "requested",
+        "pass",
+        "tensors",
+        "history_graph",
+        "dead_locals",
+        "state",
+    }
     assert expected <= written.keys()
     assert written["tensors"] and written["history_graph"]["holders"] and written["seen"]["blocks"]
     assert written["modules"]["modules"] and written["requested"] and written["segments"]
