@@ -76,7 +76,7 @@ bool model_fills(const OomReport& oom, const OomCase& seen) {
 OomCase oom_case(const Report& report, const OomReport& oom) {
   OomCase seen;
   seen.in_backward = in_backward(report, oom);
-  seen.trains = report.steps.count > 0 || seen.in_backward ||
+  seen.trains = report.steps.count > 0 || seen.in_backward || report.holders.has_optimizer ||
                 std::ranges::any_of(report.allocations, [](const AllocationReport& allocation) {
                   return allocation.tensor && allocation.tensor->role == "gradient";
                 });

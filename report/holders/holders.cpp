@@ -391,6 +391,8 @@ TrainedModules add_holders(Report& report, const trace::TraceFile& trace, std::u
     moment.step = graph->record.step;
     moment.time = trace.seconds(graph->record.time);
     moment.held_bytes = held.retained[held.root];
+    moment.has_optimizer = std::ranges::any_of(
+        graph->nodes, [](const GraphNode& node) { return (node.flags & trace::graph_optimizer) != 0; });
     const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks, ended);
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },

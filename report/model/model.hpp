@@ -50,6 +50,7 @@ struct HolderMoment {
   double time = 0;  // seconds
   Bytes held_bytes = 0;
   std::vector<HolderReport> rows;  // a forest; children of one parent by retained_bytes, descending
+  bool has_optimizer = false;      // the program is about to train, if it has not begun to
 };
 
 /// What one call site held over time, one figure a bucket (history_bands.hpp).

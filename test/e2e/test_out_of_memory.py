@@ -37,6 +37,13 @@ for rows in (1000, 2000, 4000, 8000):
         optimizer.step()
         optimizer.zero_grad()
 """
+FIRST = """
+import torch, torch.nn as nn
+model = nn.Sequential(*[nn.Sequential(nn.Linear(512, 512), nn.GELU()) for _ in range(12)]).cuda()
+optimizer = torch.optim.AdamW(model.parameters())
+model(torch.randn(16384, 512, device="cuda")).mean().backward()
+optimizer.step()
+"""
 OPTIMIZER = """
 import torch, torch.nn as nn
 model = nn.Sequential(*[nn.Linear(1024, 1024) for _ in range(8)]).cuda()
@@ -247,6 +254,12 @@ def test_what_a_loop_goes_through_is_no_dead_local(of_the_moment):
     oom, finding = of_the_moment(BATCHES, "1100MiB")
     assert finding["variable"] in ("data", "data.batches"), finding
     assert "dead-local" not in [f["code"] for f in oom["report"]["findings"]], oom["report"]["findings"]
+
+
+def test_the_first_pass_of_a_training(of_the_moment):
+    """No step has come yet, but there is an optimizer: nobody wants it to run without a graph."""
+    _, finding = of_the_moment(FIRST, "400MiB")
+    assert finding["fix"].startswith("Use a smaller batch (and accumulate gradients over several)"), finding
 
 
 def test_a_model_that_fills_the_device_alone(of_the_moment):
