@@ -146,11 +146,7 @@ std::vector<std::string> ModuleNames::outermost(const std::set<std::uint64_t>& s
     if (record == nullptr || !place) continue;
     std::string name = this->name(*place);
     if (others.contains(record->address)) {
-      taken.insert(name);
-      for (std::size_t dot = name.rfind('.'); dot != std::string::npos; dot = name.rfind('.')) {
-        name.resize(dot);
-        taken.insert(name);
-      }
+      for (; !name.empty(); name = parent_of(name)) taken.insert(name);
     } else if (some.contains(record->address)) {
       wanted.insert(std::move(name));
     }
@@ -158,10 +154,8 @@ std::vector<std::string> ModuleNames::outermost(const std::set<std::uint64_t>& s
   std::set<std::string> found;
   for (std::string name : wanted) {
     if (taken.contains(name)) continue;
-    for (std::size_t dot = name.rfind('.'); dot != std::string::npos; dot = name.rfind('.')) {
-      if (taken.contains(name.substr(0, dot))) break;
-      name.resize(dot);
-    }
+    for (std::string above = parent_of(name); !above.empty() && !taken.contains(above); above = parent_of(name))
+      name = std::move(above);
     found.insert(std::move(name));
   }
   return {found.begin(), found.end()};

@@ -94,23 +94,21 @@ bool BirthJudge::born_at_work(const std::vector<std::vector<HeldBlock>>& element
                      [&](const Span& module) { return module.begin <= first && module.end >= last; });
 }
 
-bool BirthJudge::used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules,
-                                 std::int16_t device) const {
-  const auto activity = devices_.find(device);
-  if (on_the_way_ || activity == devices_.end()) return false;
-  double last = row.last_time;
+double BirthJudge::last_run(const std::vector<std::uint64_t>& modules) const {
+  double last = -1;
   for (const std::uint64_t module : modules)
     if (const auto ran = ran_.find(module); ran != ran_.end()) last = std::max(last, ran->second);
+  return last;
+}
+
+bool BirthJudge::used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules) const {
+  if (on_the_way_ || row.sites.empty()) return false;
+  const auto activity = devices_.find(trace_.sites[row.sites.front()].device);
+  if (activity == devices_.end()) return false;
+  const double last = std::max(row.last_time, last_run(modules));
   const ActivityClock& clock = activity->second.clock;
   const double end = clock.at(activity->second.last_allocation);
   return 4 * (end - clock.at(last)) <= end - clock.at(row.first_time);
-}
-
-bool BirthJudge::ran_after(const std::vector<std::uint64_t>& modules, double time) const {
-  return std::ranges::any_of(modules, [&](std::uint64_t module) {
-    const auto ran = ran_.find(module);
-    return ran != ran_.end() && ran->second > time;
-  });
 }
 
 std::uint64_t generations(const std::vector<std::vector<HeldBlock>>& elements) {

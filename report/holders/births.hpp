@@ -36,10 +36,10 @@ class BirthJudge {
 
   /// Whether a part of a holder was made, or one of its nn.Modules (by their addresses) ran, shortly before the last
   /// allocation of the run: what can be reached no more at its end was in use until then.
-  bool used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules, std::int16_t device) const;
+  bool used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules) const;
 
-  /// Whether one of some nn.Modules, by their addresses, ran after a time.
-  bool ran_after(const std::vector<std::uint64_t>& modules, double time) const;
+  /// When one of some nn.Modules (by their addresses) allocated last, in seconds; negative: none was seen to.
+  double last_run(const std::vector<std::uint64_t>& modules) const;
 
   /// Whether many blocks of the site that made most of some were freed again, and yet what it holds rose until the end:
   /// each was to be let go by itself, and some were forgotten.

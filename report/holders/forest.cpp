@@ -227,8 +227,7 @@ class Maker {
     }
     const bool longer = !row.garbage && !limited && set_rise(group, row);
     if (!row.garbage && !parent) set_idle(group, row);
-    if (row.garbage && !parent)
-      row.used_to_the_end = births_.used_to_the_end(row, modules_of(group.nodes), device_of(group));
+    if (row.garbage && !parent) row.used_to_the_end = births_.used_to_the_end(row, modules_of(group.nodes));
     for (const std::uint32_t node : group.nodes)
       tree_.each_storage(node, [&](std::uint32_t storage) {
         const std::uint32_t block = held_.block_of[storage];
@@ -248,11 +247,6 @@ class Maker {
     names_.push_back(std::move(group.names));
     if (longer) longer_.push_back(id);
     return id;
-  }
-
-  std::int16_t device_of(const Group& group) const {
-    const std::vector<HeldBlock> blocks = tree_.blocks_below(group.nodes.front());
-    return blocks.empty() ? std::int16_t{0} : blocks.front().device;
   }
 
   /// Addresses of the nn.Modules that some objects reach; of many those that are near.
@@ -276,7 +270,7 @@ class Maker {
     std::size_t models = 0;
     for (const std::uint32_t element : elements) {
       if (held_.retained[element] == 0) continue;
-      if (!held_.has(element, trace::graph_nn_module) || !births_.ran_after(modules_of({element}), last_birth))
+      if (!held_.has(element, trace::graph_nn_module) || births_.last_run(modules_of({element})) <= last_birth)
         return false;
       ++models;
     }

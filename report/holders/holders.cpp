@@ -384,15 +384,13 @@ TrainedModules add_holders(Report& report, const trace::TraceFile& trace, std::u
     const std::vector<HeldBlock> blocks = join.blocks(*graph);
     HeldGraph held = hold(*graph, blocks);
     held.running = running_functions(report, *graph, source);
-    trained.add(held);
     HolderMoment moment;
     moment.moment = trace::name_of(graph->moment());
     if (graph->moment() == GraphMoment::out_of_memory) moment.oom = graph->record.number;
     moment.step = graph->record.step;
     moment.time = trace.seconds(graph->record.time);
     moment.held_bytes = held.retained[held.root];
-    moment.has_optimizer = std::ranges::any_of(
-        graph->nodes, [](const GraphNode& node) { return (node.flags & trace::graph_optimizer) != 0; });
+    moment.has_optimizer = trained.add(held);
     const BirthJudge births(trace, moment.time, moment.step, graph->moment() == GraphMoment::look, blocks, ended);
     Forest forest = make_forest(
         held, births, [&](const std::string& file) -> const std::string& { return source.text(file); },

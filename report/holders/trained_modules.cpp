@@ -35,19 +35,20 @@ bool shards_parameters(const HeldGraph& held, std::uint32_t module) {
 
 }  // namespace
 
-void TrainedModules::add(const HeldGraph& held) {
+bool TrainedModules::add(const HeldGraph& held) {
   bool any = false;
   const std::vector<bool> has_optimizer = optimized(held, any);
-  if (!any || held.graph->record.omitted_nodes != 0) return;
+  if (!any || held.graph->record.omitted_nodes != 0) return any;
   const auto is_module = [&](std::uint32_t node) { return held.has(node, trace::graph_nn_module); };
   for (std::uint32_t i = 0; i < held.root; ++i)
-    if (is_module(i) && shards_parameters(held, i)) return;
+    if (is_module(i) && shards_parameters(held, i)) return true;
   for (std::uint32_t i = 0; i < held.root; ++i) {
     if (!is_module(i)) continue;
     for (const std::uint32_t part : held.successors.of(i))
       if (held.has(part, trace::graph_parameter) && held.has(part, trace::graph_requires_grad))
         (has_optimizer[part] ? with_optimizer : without).insert(held.node(i).address);
   }
+  return true;
 }
 
 }  // namespace vramtrack::holders

@@ -12,8 +12,8 @@ namespace vramtrack::holders {
 struct TrainedModules {
   std::set<std::uint64_t> with_optimizer, without;
 
-  /// Adds what a graph shows, if it shows an optimizer. A module may come to have one later.
-  void add(const HeldGraph& held);
+  /// Adds what a graph shows, if it shows an optimizer, and says whether it does. A module may come to have one later.
+  bool add(const HeldGraph& held);
 };
 
 }  // namespace vramtrack::holders

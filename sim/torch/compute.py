@@ -15,24 +15,22 @@ LARGE = 1 << 20  # and those up to this many on whose results programs decide
 NEVER = 0
 ANY = 1 << 62
 
-DECIDES = set(
-    """eq ne lt le gt ge equal isnan isinf isposinf isneginf isin logical_and logical_or logical_not logical_xor
-    bitwise_and bitwise_or bitwise_not bitwise_xor max min amax amin aminmax argmax argmin sum mean prod any all
-    nansum linalg_vector_norm norm std var std_mean var_mean cumsum cumprod cummax cummin _cummax_helper _cummin_helper
-    median nanmedian kthvalue mode topk sort argsort unique_dim _unique _unique2 unique_consecutive
-    unique_dim_consecutive nonzero nonzero_static count_nonzero masked_select searchsorted bucketize histc bincount
-    index index_select gather take index_fill index_copy index_add _index_put_impl scatter scatter_add scatter_reduce
-    masked_fill masked_scatter where uniform normal random bernoulli exponential geometric cauchy log_normal poisson
-    binomial multinomial randperm _standard_gamma _sample_dirichlet copy fill zero arange linspace logspace range eye
-    tril triu tril_indices triu_indices cat flip roll repeat_interleave _softmax _log_softmax clamp clamp_min clamp_max
-    maximum minimum _local_scalar_dense _amp_update_scale nms""".split()
-)
 # What the shapes of other tensors come from: also in a backward pass, whose values are left out by default. The gradient
 # of `x[mask]` counts the mask again, and a function's own backward() may make it again.
 SHAPES = set(
-    """nonzero nonzero_static masked_select unique_dim _unique _unique2 unique_consecutive unique_dim_consecutive bincount
-    repeat_interleave count_nonzero eq ne lt le gt ge equal isin isnan logical_and logical_or logical_not logical_xor
-    bitwise_and bitwise_or bitwise_not bitwise_xor any all arange""".split()
+    """nonzero nonzero_static masked_select unique_dim _unique _unique2 unique_consecutive unique_dim_consecutive
+    bincount repeat_interleave count_nonzero eq ne lt le gt ge equal isin isnan logical_and logical_or
+    logical_not logical_xor bitwise_and bitwise_or bitwise_not bitwise_xor any all arange""".split()
+)
+DECIDES = SHAPES | set(
+    """isinf isposinf isneginf max min amax amin aminmax argmax argmin sum mean prod nansum linalg_vector_norm norm
+    std var std_mean var_mean cumsum cumprod cummax cummin _cummax_helper _cummin_helper median nanmedian
+    kthvalue mode topk sort argsort searchsorted bucketize histc index index_select gather take index_fill
+    index_copy index_add _index_put_impl scatter scatter_add scatter_reduce masked_fill masked_scatter where
+    uniform normal random bernoulli exponential geometric cauchy log_normal poisson binomial multinomial
+    randperm _standard_gamma _sample_dirichlet copy fill zero linspace logspace range eye tril triu tril_indices
+    triu_indices cat flip roll _softmax _log_softmax clamp clamp_min clamp_max maximum minimum
+    _local_scalar_dense _amp_update_scale nms""".split()
 )
 # Their CPU kernels do the whole; what the CUDA kernels call meanwhile is not looked at.
 OPAQUE = ("convolution", "_foreach_", "_fused_", "_scaled_dot_product_", "native_batch_norm", "_thnn_fused_")

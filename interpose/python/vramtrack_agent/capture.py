@@ -56,9 +56,10 @@ def capture_look(why: str, step: int, blocks: int, freed: int, live: int) -> Non
     """A graph while the script runs, for a process that does not come to its end, or whose functions let go before.
     At a new height, only when there is time for it (a walk is one piece, and looks have one hundredth of the process's
     time), of a program that works (`freed`: blocks so far) and has half as many `blocks` again as the time before, or,
-    without steps, a fifth more bytes (`live`) in as many: while a model is loaded there is nothing to see. At a step, after four times as many as before when there is time; in a
-    program that grows, after twice as many whatever it takes: main() may let go of all before the process ends, and what
-    is found must not depend on how busy the machine is."""
+    without steps, a fifth more bytes (`live`) in as many: while a model is loaded there is nothing to see. At a step,
+    after four times as many as before when there is time; in a program that grows, after twice as many whatever it
+    takes: main() may let go of all before the process ends, and what is found must not depend on how busy the machine
+    is."""
     budget = native.look_budget() / 1e9
     has_time = budget >= 1.5 * _look["cost"]
     if _look["left"] == 0:

@@ -48,8 +48,8 @@ class Walk(Paths):
         self.referents = real_gc().get_referents
         self.max_objects, self.deadline, self.wide = max_objects, Deadline(seconds), wide
         # Large containers whose first elements have been seen to: (elements, position, kind, index).
-        self.begun: list[Any] = []  # containers of which a part was seen to,
-        self.rich: list[Any] = []  # and those whose elements are tensors, by what was seen of them
+        self.begun: list[Any] = []
+        self.rich: list[Any] = []  # the same, of those whose elements are tensors, by what was seen
         self.seen: set[int] = set()  # ids
         self.next = 0
         # Positions: of device tensors, in order of discovery; of host tensors with an autograd graph, which may hold
