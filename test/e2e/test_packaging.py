@@ -71,7 +71,7 @@ def wheel(tmp_path_factory):
     subprocess.run(["cmake", "--install", BUILD, "--prefix", native], check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(native / "share")  # beside the package, in a wheel
     packed = subprocess.run([PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", source,
-                             "-Cwheel.cmake=false", "-Cwheel.platlib=true", source], capture_output=True, text=True)
+                             "--config-settings=wheel.cmake=false", "--config-settings=wheel.platlib=true", source], capture_output=True, text=True)
     assert packed.returncode == 0, packed.stderr
     (made,) = source.glob("*.whl")
     return made
