@@ -10,6 +10,7 @@
 #include "report/analysis/agent_facts.hpp"
 #include "report/findings/grown.hpp"
 #include "report/findings/registry.hpp"
+#include "report/findings/views.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/units.hpp"
@@ -163,29 +164,8 @@ const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
   return found;
 }
 
-/// Whether what a holder keeps is cut out of something much larger, which it keeps, too.
-bool keeps_views(const HolderReport& row) { return row.shown_bytes != 0 && 4 * row.shown_bytes < row.retained_bytes; }
-
-std::string views_text(const HolderReport& row) {
-  return " The tensors are views: they show " + human_bytes(row.shown_bytes) +
-         " and keep all of what they are cut from.";
-}
-
-constexpr const char* views_fix = "Copy the part that is kept: `.clone()`, or `.cpu()`.";
-
-/// The most tensors that keep blocks of a site, or nullptr.
-const HolderReport* tensors_of_site(const Report& report, SiteId site) {
-  const HolderReport* found = nullptr;
-  for (const HolderReport& row : report.holders.rows)
-    if (row.shown_bytes != 0 && std::ranges::find(row.sites, site) != row.sites.end() &&
-        (found == nullptr || row.retained_bytes > found->retained_bytes))
-      found = &row;
-  return found;
-}
-
 /// What to do about a holder that nothing more is known of.
 std::string fix_for(const HolderReport& row) {
-  if (keeps_views(row)) return views_fix;
   if (row.blocks == 1 && row.type.ends_with("Tensor"))  // that becomes longer
     return "Let it have a fixed size: drop as much of it as comes in, or keep what is old in host memory (`.cpu()`).";
   const bool tensors = row.count > 1 && row.type.ends_with("Tensor");  // buffers of one module, say
@@ -198,11 +178,11 @@ std::string fix_for(const HolderReport& row) {
 
 Finding describe_grown(const Report& report, const Grown& grown, const std::string& name) {
   const HolderReport& row = *grown.row;
-  const bool by_step = row.bytes_per_step.value_or(0) > 0;
-  Finding finding =
-      make("growing-site", "warning",
-           "`" + name + "` holds more memory " + (by_step ? "after every step" : "the longer the program runs"));
-  finding.variable = name;
+  const bool by_step = row.bytes_per_step.value_or(0) > 0, unheld = is_unheld(row);
+  Finding finding = make("growing-site", "warning",
+                         (unheld ? "C++" : "`" + name + "`") + std::string(" holds more memory ") +
+                             (by_step ? "after every step" : "the longer the program runs"));
+  if (!unheld) finding.variable = name;
   finding.bytes = row.retained_bytes;
   const SiteReport* site = main_site(report, row);
   if (site != nullptr) finding.site = site->id;
@@ -216,15 +196,22 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
     finding.file = row.file;
     finding.line = row.line;
   }
-  finding.message = "`" + name + "`" + (row.type.empty() ? "" : " (" + row.type + ", `" + row.path + "`)") + " keeps " +
-                    human_bytes(row.retained_bytes) + " in " + plural(row.blocks, "block") + " alive" +
-                    (row.elements > 1 ? ", through " + plural(row.elements, "element") : "") + ", and went on growing" +
-                    (by_step ? " by " + human_bytes(static_cast<Bytes>(*row.bytes_per_step)) + " a step" : "") + ": " +
-                    row.evidence + "." + held_also(*grown.moment, row);
+  if (unheld)
+    finding.message = plural(row.blocks, "block") + " of " + human_bytes(row.retained_bytes) + " are alive";
+  else
+    finding.message = "`" + name + "`" + (row.type.empty() ? "" : " (" + row.type + ", `" + row.path + "`)") +
+                      " keeps " + human_bytes(row.retained_bytes) + " in " + plural(row.blocks, "block") + " alive" +
+                      (row.elements > 1 ? ", through " + plural(row.elements, "element") : "");
+  finding.message += std::string(", and went on growing") +
+                     (by_step ? " by " + human_bytes(static_cast<Bytes>(*row.bytes_per_step)) + " a step" : "") + ": " +
+                     evidence_of(*grown.moment, row) + "." + held_also(*grown.moment, row);
   const HolderReport& known = known_in(*grown.moment, row);
   if (!known.known.empty()) finding.message += " It is " + known.known + ".";
-  if (keeps_views(row)) finding.message += views_text(row);
-  finding.fix = !known.fix.empty() ? known.fix : call_the_taker(row) + fix_for(row);
+  const HolderReport& tensors = tensors_in(*grown.moment, row);
+  if (keeps_views(tensors)) finding.message += views_text(tensors);
+  std::string fix = call_the_taker(row) + (keeps_views(tensors) ? views_fix : fix_for(row));
+  if (unheld) finding.message += " " + unheld_text(report, row, fix);
+  finding.fix = !known.fix.empty() ? known.fix : fix;
   if (known.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
     finding.fix += " Its history is kept, too: `.detach()` what is stored, or compute it under `torch.no_grad()`.";
   finding.evidence = {{"holder", row.path},

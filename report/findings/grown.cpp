@@ -243,6 +243,12 @@ const HolderReport* above(const HolderMoment& moment, const HolderReport& row) {
   return row.parent && *row.parent < moment.rows.size() ? &moment.rows[*row.parent] : nullptr;
 }
 
+const std::string& evidence_of(const HolderMoment& moment, const HolderReport& row) {
+  for (const HolderReport* at = &row; at != nullptr; at = above(moment, *at))
+    if (at->verdict == "growing") return at->evidence;
+  return row.evidence;
+}
+
 const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row) {
   const HolderReport* at = &row;
   while (at->known.empty()) {
@@ -298,6 +304,21 @@ std::string held_also(const HolderMoment& moment, const HolderReport& row) {
     text += (other.variable == row.variable ? other.path : other.variable) + "`";
   }
   return text.empty() ? text : text + ": all must let go.";
+}
+
+bool is_unheld(const HolderReport& row) { return row.kind == "cxx" && row.type.empty() && row.variable.empty(); }
+
+std::string unheld_text(const Report& report, const HolderReport& row, std::string& fix) {
+  const SiteReport* const site = main_site(report, row);
+  const Frame* const frame = site == nullptr ? nullptr : extension_frame(report, *site);
+  if (frame == nullptr) {
+    fix = "Find the object of a library or of C++ code that keeps them: release it, or give it a bound.";
+    return "No Python object refers to them: C++ keeps them.";
+  }
+  const std::string code = frame_label(*frame);
+  fix = "Look in " + code +
+        " for what keeps them (a static variable, a member, a cache): release it, or give it a bound.";
+  return "No Python object refers to them: C++ keeps them, and made them in " + code + ".";
 }
 
 std::string call_the_taker(const HolderReport& row) {

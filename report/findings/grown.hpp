@@ -40,12 +40,22 @@ std::string name_of(const HolderMoment& moment, const HolderReport& row);
 /// The row of a moment under which `row` is, nearest first.
 const HolderReport* above(const HolderMoment& moment, const HolderReport& row);
 
+/// By what births a row was found to grow: its own, or those of the row above it whose main part it is.
+const std::string& evidence_of(const HolderMoment& moment, const HolderReport& row);
+
 /// The row itself, or the one below it that has nearly all of it and is known for what it is: the frames of exceptions
 /// in a list of the user's, say.
 const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row);
 
 /// The call site that made most of a row's memory, or nullptr.
 const SiteReport* main_site(const Report& report, const HolderReport& row);
+
+/// Whether a row is memory that no Python object leads to.
+bool is_unheld(const HolderReport& row);
+
+/// "C++ keeps them; they were made in `smooth` (ext.so)": who has a row's memory that no Python object leads to, and,
+/// as `fix`, what to do.
+std::string unheld_text(const Report& report, const HolderReport& row, std::string& fix);
 
 /// "Call `clear()` (train.py:7) ...", and a space, where the program has such a function and leaves it; else "".
 std::string call_the_taker(const HolderReport& row);

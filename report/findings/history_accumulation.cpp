@@ -204,6 +204,18 @@ bool is_told_by_holder(const std::vector<Grown>& grown, const Holder& holder) {
   });
 }
 
+/// Where no statement adds to the variable itself, its elements have it (`data.hidden = ...`, for each of a list):
+/// where the part of it that grew was made.
+void point_at_part(const Report& report, const std::vector<Grown>& grown, const Holder& holder, Finding& finding) {
+  if (holder.grows || holder.count < 2) return;
+  const std::string path = holder.chain.substr(0, holder.chain.find('['));
+  for (const Grown& one : grown) {
+    if (path.empty() || !one.row->path.starts_with(path + "[")) continue;
+    if (const SiteReport* site = main_site(report, *one.row)) point_at(finding, report, *site);
+    return;
+  }
+}
+
 }  // namespace
 
 Findings history_accumulation(const Report& report) {
@@ -244,6 +256,7 @@ Findings history_accumulation(const Report& report) {
     };
     if (!g.with_steps && std::ranges::any_of(found, is_same)) continue;
     found.push_back(describe(report, g.last, g.with_steps));
+    point_at_part(report, grown_rows, g.last, found.back());
     if (found.size() == 5) break;
   }
   if (!found.empty()) return found;

@@ -21,6 +21,14 @@ const HolderMoment& moment_of(const Report& report) {
   return exit == report.moments.end() ? report.holders : *exit;
 }
 
+/// When Python frees such memory, as a sentence.
+std::string freed_when(const Report& report) {
+  const Json* state = note(report, trace::note_key::state);
+  const bool off = state != nullptr && get(*state, fact::state::collector_off).value_or(false);
+  return std::string(" Such memory is freed only when Python's garbage collector runs, which ") +
+         (off ? "the program has switched off (`gc.disable()`)." : "counts objects, not GPU bytes.");
+}
+
 /// Whether a late look saw the memory of a row with a holder that the program could reach.
 bool was_held_late(const Report& report, const HolderReport& row) {
   double end = 0;
@@ -85,8 +93,7 @@ Findings from_graph(const Report& report) {
         "." +
         (cxx ? " The cycle goes through C++, where Python's garbage collector does not see it: such memory is "
                "never freed."
-             : " Such memory is freed only when Python's garbage collector runs, which counts objects, not "
-               "GPU bytes.");
+             : freed_when(report));
     if (!row.known.empty()) finding.message += " It is " + row.known + ".";
     finding.fix = !row.fix.empty()
                       ? row.fix
@@ -123,9 +130,7 @@ Findings reference_cycle(const Report& report) {
     finding.message = plural(tensors, "tensor") + " of " + human_bytes(bytes) +
                       " can no longer be reached by the program, but objects that "
                       "refer to each other (" +
-                      loop +
-                      ") still hold them. Such memory is freed only when Python's garbage collector "
-                      "runs, which counts objects, not GPU bytes.";
+                      loop + ") still hold them." + freed_when(report);
     finding.fix =
         "Break the cycle: make one of the references a weakref.ref, or set it to None when done. As a stopgap call "
         "gc.collect().";

@@ -37,6 +37,14 @@ std::string text_in(const Json& evidence, const char* key) {
 
 namespace {
 
+/// What an object of the user's is reached by may go through the private attributes of a library, which says nothing:
+/// `Net.outputs` for `trainer._connector._selector.model.outputs`.
+std::string without_private_way(const std::string& variable, const std::string& of_class) {
+  const std::size_t name = variable.substr(0, variable.find('[')).rfind('.');
+  if (of_class.empty() || name == std::string::npos || variable.find("._") >= name) return variable;
+  return of_class + variable.substr(name);
+}
+
 Holder read_holder(const Json& part) {
   namespace from = fact::holder;
   Holder holder;
@@ -45,6 +53,7 @@ Holder read_holder(const Json& part) {
   holder.file = get(part, from::f).value_or("");
   holder.function = get(part, from::fn).value_or("");
   holder.of_class = get(part, from::o).value_or("");
+  holder.variable = without_private_way(holder.variable, holder.of_class);
   holder.line = static_cast<int>(get(part, from::l).value_or(0));
   holder.grows = get(part, from::k).value_or(false);
   holder.limited = get(part, from::lim).value_or(false);

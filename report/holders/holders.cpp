@@ -254,9 +254,9 @@ void name_running(const Report& report, const OomReport& oom, std::vector<Holder
 }
 
 /// Memory of the tensor layer that no object of the graph leads to: C++ alone holds it. A row for each of its largest
-/// sites. Workspaces, which are kept on purpose, are left out.
-void add_unheld(const Report& report, const trace::TraceFile& trace, const HeldGraph& held, const BirthJudge& births,
-                const std::vector<trace::Block>& live, std::vector<HolderReport>& rows) {
+/// sites. Workspaces, which are kept on purpose, are left out. Returns the bytes of the rows.
+Bytes add_unheld(const Report& report, const trace::TraceFile& trace, const HeldGraph& held, const BirthJudge& births,
+                 const std::vector<trace::Block>& live, std::vector<HolderReport>& rows) {
   std::vector<std::uint64_t> known;
   for (const HeldBlock& block : held.blocks) known.push_back(block.address);
   std::sort(known.begin(), known.end());
@@ -314,11 +314,14 @@ void add_unheld(const Report& report, const trace::TraceFile& trace, const HeldG
   std::stable_sort(parts.begin(), parts.end(),
                    [](const auto& a, const auto& b) { return a.retained_bytes > b.retained_bytes; });
   if (parts.size() > 20) parts.resize(20);
-  if (parts.empty() || parts.front().retained_bytes < held.retained[held.root] / 200) return;
+  if (parts.empty() || parts.front().retained_bytes < held.retained[held.root] / 200) return 0;
+  Bytes bytes = 0;
   for (HolderReport& part : parts) {
     part.id = HolderId(rows.size());
+    bytes += part.retained_bytes;
     rows.push_back(std::move(part));
   }
+  return bytes;
 }
 
 /// Puts siblings in order, the most bytes first, each followed by what is below it, and numbers the rows anew. Returns
@@ -406,13 +409,14 @@ TrainedModules add_holders(Report& report, const trace::TraceFile& trace, std::u
     const bool whole = graph->record.omitted_nodes == 0 && !graph->damaged &&
                        (graph->record.flags & (trace::graph_out_of_time | trace::graph_out_of_memory |
                                                trace::graph_too_large | trace::graph_no_tensors)) == 0;
-    if (at_moment && whole) add_unheld(report, trace, held, births, live, forest.rows);
+    const Bytes unheld = at_moment && whole ? add_unheld(report, trace, held, births, live, forest.rows) : Bytes(0);
     const std::vector<HolderId> number = sort_rows(forest.rows);
     for (std::uint32_t& row : forest.row_of_block)
       if (row != no_node) row = number[row];
     moment.rows = std::move(forest.rows);
     // What is left at the end tells less than a look did when nearly all was freed before.
-    const bool shows_most = report.holders.rows.empty() || 2 * moment.held_bytes >= report.holders.held_bytes;
+    const bool shows_most =
+        report.holders.rows.empty() || 2 * (moment.held_bytes + unheld) >= report.holders.held_bytes;
     if (shows_most) report.holders = moment;
     if (shows_most && at_moment) {
       forest.rows = moment.rows;

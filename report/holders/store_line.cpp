@@ -105,9 +105,10 @@ bool makes_names(const Tokens& tokens, bool of_class) {
   return false;
 }
 
-/// What a statement takes out of the name.
+/// What a statement takes out of the name: whatever is too much; the element of a key that the program knows; the last
+/// one, by a statement of its own or as a value.
 struct Takes {
-  bool some = false, one = false;  // whatever is too much; the element of a key that the program knows
+  bool some = false, one = false, last = false;
 };
 
 /// Whether an index or an argument begins at a place that names an element: no slice, number or `next(iter(...))`.
@@ -175,7 +176,9 @@ int score(const Statement& statement, const StoreQuestion& question, Takes& take
       // A lambda that would take one out is handed to somebody, who may never call it.
       const auto here = tokens.begin() + static_cast<std::ptrdiff_t>(i);
       if (one_of(takers, tokens[next + 1]) && std::find(tokens.begin(), here, "lambda") == here)
-        (one_of(takers_by_key, tokens[next + 1]) && is_key(tokens, next + 3) ? takes.one : takes.some) = true;
+        (one_of(takers_by_key, tokens[next + 1]) && is_key(tokens, next + 3)                ? takes.one
+         : tokens[next + 1] == "pop" && next + 3 < tokens.size() && tokens[next + 3] == ")" ? takes.last
+                                                                                            : takes.some) = true;
       std::size_t last = next + 1;  // of `model.layers[0].weight.register_hook`, the method
       bool ignored = false;
       for (std::size_t dot = behind_subscripts(tokens, last + 1, ignored);
@@ -255,10 +258,19 @@ bool declares(const std::vector<Statement>& all, std::size_t head, std::string_v
                      });
 }
 
+/// Whether the statement at a place, which takes the last element, undoes what one before it in the same block added: a
+/// stack, that is only as deep as the calls are, unless an error comes in between.
+bool undoes(const std::vector<Statement>& all, std::size_t at, const std::set<std::size_t>& adding) {
+  for (std::size_t i = at; i-- > 0 && all[i].indent >= all[at].indent;)
+    if (all[i].indent == all[at].indent && adding.contains(i)) return true;
+  return false;
+}
+
 StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std::size_t> scope,
                   const StoreQuestion& question) {
   StoreLine found;
   std::set<std::size_t> adding, taking, taking_one, emptying, guarded;  // functions
+  std::set<std::size_t> add_at;                                         // statements
   std::set<std::pair<std::size_t, std::string_view>> named;             // elements, in the functions that name them
   const std::set<std::string_view> wrapped = remainders(all, scope);
   int best = 0;
@@ -275,7 +287,11 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
       named.insert({function, name});
     else if (named.contains({function, all[i].tokens[0]}) && adds_to(all[i].tokens, all[i].tokens[0]))
       here = std::max(here, 8);
-    if (here >= 4) adding.insert(function);
+    if (here >= 4) {
+      adding.insert(function);
+      add_at.insert(i);
+    }
+    if (takes.last) (undoes(all, i, add_at) ? takes.one : takes.some) = true;
     if (takes.some || replaces(all[i].tokens, question, wrapped)) taking.insert(function);
     if (takes.one) taking_one.insert(function);
     if (function < all.size() && empties(all[i], question)) emptying.insert(function);

@@ -123,7 +123,7 @@ def _guarded(work: Callable[[], None]) -> None:
 
         _state.analysed = True
         collector = real_gc()
-        restore = collector.isenabled()
+        restore = process.collects = collector.isenabled()
         collector.disable()
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1000)

@@ -19,7 +19,7 @@ from .growth import forget_sources, growth_line, set_in, source_tree
 from .holders import Walk
 from .labels import seen_blocks
 from .modules import module_note, running_pass
-from .process import describe, is_own_error
+from .process import describe, is_own_error, process
 from .roles import Roles, root_modules
 from .roots import (
     add_all_modules,
@@ -208,6 +208,7 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
             "blocks": live_count,
             "tensors": len(tensors),
             "complete": walk.complete,
+            "collector_off": not process.collects,
         }
         walk.clear()
         for part in (objects, tensors, modules, optimizers, frames):

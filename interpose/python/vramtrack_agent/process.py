@@ -19,6 +19,7 @@ class Process:
     def __init__(self) -> None:
         self.main = ""  # the file of the main script: gone from its module when atexit runs
         self.on_exit: Callable[[], Any] = lambda: None  # what the agent has registered with atexit
+        self.collects = True  # whether Python's collector was on when an analysis began, which holds it off
 
 
 process = Process()

@@ -343,12 +343,63 @@ TEST_CASE("blocks of a growing site that views keep") {
   row.retained_bytes = Bytes{64} << 20;
   for (const bool whole : {true, false}) {
     row.shown_bytes = whole ? row.retained_bytes : row.retained_bytes / 8;
+    row.own_bytes = row.retained_bytes;
     report.holders.rows = {row};
     const auto found = findings::find_all(report);
     REQUIRE(found[0].code == "growing-site");
     CHECK((found[0].fix.find("`.clone()`") != std::string::npos) == !whole);
     CHECK((found[0].message.find("they show 8.00 MiB") != std::string::npos) == !whole);
   }
+  report.holders.rows[0].own_bytes = report.holders.rows[0].shown_bytes;  // the rest is what it leads to
+  CHECK(findings::find_all(report)[0].message.find("views") == std::string::npos);
+}
+
+TEST_CASE("what C++ alone holds is told with the extension's function that made it") {
+  Report report = h100_training();
+  SiteReport& site =
+      add_site(report, "tensor", "torch", Bytes{64} << 20, 32, {"at::empty", "at::Tensor::mul", "smooth"});
+  report.frames[site.stack[0]].module = "/venv/lib/python3.11/site-packages/torch/lib/libtorch_cuda.so";
+  report.frames[site.stack[1]].module = report.frames[site.stack[2]].module = "/home/me/build/smoother.so";
+  HolderMoment moment;
+  moment.moment = "exit";
+  HolderReport row;
+  row.kind = "cxx";
+  row.path = "held by no Python name, from main (train.py:24)";
+  row.sites = {site.id};
+  row.verdict = "growing";
+  row.evidence = "32 blocks alive";
+  row.blocks = row.elements = 32;
+  row.retained_bytes = row.own_bytes = Bytes{64} << 20;
+  moment.rows = {row};
+  for (const bool extension : {true, false}) {
+    if (!extension) report.frames[site.stack[2]].module = "/venv/lib/python3.11/site-packages/torch/lib/libtorch.so";
+    report.moments = {moment};
+    report.holders = moment;
+    const auto found = findings::find_all(report);
+    REQUIRE(found[0].code == "growing-site");
+    CHECK(found[0].line == 24);
+    CHECK_FALSE(found[0].variable);
+    CHECK(found[0].message.find("No Python object refers to them") != std::string::npos);
+    CHECK((found[0].message.find("smooth (smoother.so)") != std::string::npos) == extension);
+    CHECK((found[0].fix.find("smooth (smoother.so)") != std::string::npos) == extension);
+    CHECK(found[0].fix.find("`.item()`") == std::string::npos);
+  }
+}
+
+TEST_CASE("what a user's object has is not told by the private ways of a library to it") {
+  Report report = with_peak(100 << 20);
+  report.steps.count = 100;
+  report.notes["looks[]"] = Json::array();
+  for (const int step : {10, 20, 40, 80}) {
+    Json one = holder(step, 0, 0, 0, 0);
+    one["v"] = "trainer._connector._selector.model.outputs";
+    one["o"] = "Net";
+    one["b"] = step << 20;
+    report.notes["looks[]"].push_back(look(step, {one}));
+  }
+  const auto found = findings::find_all(report);
+  REQUIRE(!found.empty());
+  CHECK(found[0].variable == "Net.outputs");
 }
 
 TEST_CASE("JAX is the program's framework, unless PyTorch is") {

@@ -149,6 +149,23 @@ TEST_CASE("what takes out single elements limits less than what takes out too ma
             .by_key);
 }
 
+TEST_CASE("what undoes an addition in its own block is left out by an error in between; `finally` is not") {
+  const auto ask_of = [](const std::string& body) {
+    return store_line("class A:\n  def scope(self, x):\n    self.xs.append(x)\n" + body, {"xs", "A", "", 0});
+  };
+  const StoreLine undone = ask_of("    yield\n    self.xs.pop()\n");
+  CHECK(undone.limited);
+  CHECK(undone.by_key);
+  for (const char* const body : {"    try:\n      yield\n    finally:\n      self.xs.pop()\n", "    self.xs.pop(0)\n",
+                                 "    if len(self.xs) > 9:\n      self.xs.pop()\n"}) {
+    CHECK(ask_of(body).limited);
+    CHECK_FALSE(ask_of(body).by_key);
+  }
+  CHECK_FALSE(
+      store_line("class A:\n  def next(self):\n    x = self.xs.pop()\n    self.xs.append(x)\n", {"xs", "A", "", 0})
+          .by_key);
+}
+
 TEST_CASE("a lambda that would take out what it is given limits nothing") {
   const std::string text =
       "class Bus:\n  def add(self, x):\n    self.xs.append(x)\n    return lambda: self.xs.remove(x)\n";
