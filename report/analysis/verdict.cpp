@@ -12,7 +12,10 @@ namespace {
 // about 1/n; one in every k-th step 1/m for its m blocks; an exponential look-alike (random replacement, saturating
 // cache) has more than 0.5 once it is older than two of its time constants.
 constexpr double most_uneven = 0.34;
-constexpr double shortest_idle = 10;    // seconds
+constexpr double shortest_idle = 10;  // seconds
+// The youngest of a container is often a variable's, too, and then none of these: where pauses are known by many
+// births, one more of them may have passed.
+constexpr std::size_t many_births = 16;
 constexpr std::size_t least_steps = 4;  // with births that are neither the first step's nor the last two's
 
 /// How evenly positions (ascending) lie in [begin, end].
@@ -111,13 +114,14 @@ class Judge {
     std::vector<double> all(steps_.begin(), steps_.end());
     const double pause = longest_pause(all);
     const double begin = all.front(), end = last;
-    const bool goes_on = end - all.back() <= pause + 1;
+    const bool goes_on = end - all.back() <= (all.size() < many_births ? pause : 2 * pause) + 1;
     if (!goes_on || !reaches_back(begin, history_.first_step, pause, first_time)) return {};
     const double uneven = unevenness(middle, begin, end);
     if (uneven > most_uneven) return {};
     const double share = static_cast<double>(steps_.size()) / (all.back() - begin + 1);
-    // A model that gets another layer, or whose layers are trained one after the other, grows in stages.
-    if (2 * history_.of_model >= survivors_.size() && share < 0.5) return {};
+    // A model that gets another layer, or whose layers are trained one after the other, grows in stages: in few.
+    constexpr std::size_t most_stages = 20;
+    if (2 * history_.of_model >= survivors_.size() && share < 0.5 && steps_.size() < most_stages) return {};
 
     Verdict result = verdict("growing", "");
     const double span = (middle.back() - middle.front()) * (1 + 1.0 / static_cast<double>(middle.size() - 1));
@@ -176,9 +180,7 @@ class Judge {
     if (!(length > 0) || !reaches_back(begin, origin, reach, first)) return {};
     // A site that let all go before may do so again: what it keeps since then must have lasted.
     if (history_.freed_count > 0 && begin - origin > reach && length < 0.1 * (end - origin)) return {};
-    // The youngest of a container is often a variable's, too, and then none of these: one more pause.
-    constexpr std::size_t many = 16;
-    if (end - births.back() > std::max(0.05 * length, count < many ? pause : 1.8 * pause)) return {};
+    if (end - births.back() > std::max(0.05 * length, count < many_births ? pause : 1.8 * pause)) return {};
     // It stopped long ago, and nothing else went on either. A short wait may be that of a busy machine.
     if (clock_.now - last > 2 * (last - first) + shortest_idle) return {};
     if (unevenness(births, begin, end) > most_uneven) return {};

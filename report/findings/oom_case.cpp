@@ -71,6 +71,17 @@ bool model_fills(const OomReport& oom, const OomCase& seen) {
          5 * (seen.model + seen.workspaces) >= 4 * oom.live_bytes;
 }
 
+/// Whether one segment that can grow would have given what was asked for: PyTorch has returned all that it could before
+/// it gave up, so what its cache still has lies beside blocks that live.
+bool is_in_pieces(const Report& report, const OomReport& oom, const OomCase& seen) {
+  const bool expandable = std::ranges::any_of(report.fragmentation, [&](const Fragmentation& device) {
+    return device.device == oom.device && std::ranges::any_of(device.segments, &PinnedSegment::expandable);
+  });
+  if (oom.layer != "tensor" || expandable || 10 * seen.cached < oom.reserved_bytes) return false;
+  const Bytes margin = seen.cached >= oom.requested_bytes ? 0 : oom.requested_bytes / 20;
+  return seen.cached + seen.device_free >= oom.requested_bytes + margin;
+}
+
 }  // namespace
 
 OomCase oom_case(const Report& report, const OomReport& oom) {
@@ -81,13 +92,14 @@ OomCase oom_case(const Report& report, const OomReport& oom) {
                   return allocation.tensor && allocation.tensor->role == "gradient";
                 });
   seen.cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
-  seen.in_pieces =
-      oom.layer == "tensor" && seen.cached >= oom.requested_bytes && 10 * seen.cached >= oom.reserved_bytes;
   for (const LedgerEntry& entry : report.ledger) {
     if (entry.device != oom.device) continue;
+    if (report.at == "oom" && entry.driver_used_bytes && *entry.driver_used_bytes < entry.total_bytes)
+      seen.device_free = entry.total_bytes - *entry.driver_used_bytes;
     seen.largest_piece = entry.largest_free_cached_block_bytes;
     if (oom.requested_bytes > entry.total_bytes) seen.smaller_device = entry.total_bytes;
   }
+  seen.in_pieces = is_in_pieces(report, oom, seen);
   if (report.at != "oom") return seen;
   std::map<std::string, Bytes> by_role;
   for (const BreakdownEntry& entry : report.breakdown)
@@ -136,8 +148,11 @@ Json shares_json(const OomCase& seen) {
 
 std::string advice_for(const OomReport& oom, const OomCase& seen) {
   if (seen.in_pieces)
-    return "The allocator has " + human_bytes(seen.cached) +
-           " that no tensor uses, but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
+    return "The allocator has " + human_bytes(seen.cached) + " that no tensor uses" +
+           (seen.cached < oom.requested_bytes
+                ? ", and the device " + human_bytes(seen.device_free) + " free, together enough"
+                : std::string()) +
+           ", but no piece is large enough: set PYTORCH_ALLOC_CONF=expandable_segments:True.";
   if (seen.smaller_device > 0)
     return "No " + human_bytes(seen.smaller_device) +
            " device can give that in one piece, empty or not: look at the size of this one tensor, and make it in "

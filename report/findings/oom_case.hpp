@@ -22,7 +22,8 @@ struct OomCase {
   Bytes largest_piece = 0;   // of the cache
   bool trains = false;       // gradients are made: there are some to accumulate
   bool in_backward = false;  // a backward pass asked
-  bool in_pieces = false;    // the cache has what was asked for, but not in one piece
+  Bytes device_free = 0;     // that nobody had
+  bool in_pieces = false;    // the cache and what is free have what was asked for, but not in one piece
   Bytes smaller_device = 0;  // size of the device, where it is smaller than what was asked for; else 0
   std::vector<std::vector<Holder>> holders;  // as looks saw them
   std::string evaluation;  // why the pass that runs seems to be one without a backward pass, though it records a graph

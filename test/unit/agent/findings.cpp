@@ -213,6 +213,34 @@ TEST_CASE("running out of memory is an error, and a warning where the program ha
   CHECK(findings::find_all(report).at(0).severity == "error");
 }
 
+TEST_CASE("a cache in pieces is told where it and what is free would have sufficed in one") {
+  Report report = with_peak(8000ull << 20);
+  report.at = "oom";
+  OomReport oom;
+  oom.n = 1;
+  oom.layer = "tensor";
+  oom.requested_bytes = 2000ull << 20;
+  oom.live_bytes = 4800ull << 20;
+  oom.reserved_bytes = 6300ull << 20;
+  report.ooms = {oom};
+  LedgerEntry device;
+  device.total_bytes = 8192ull << 20;
+  const auto advises = [&](Bytes free, bool expandable) {
+    device.driver_used_bytes = device.total_bytes - free;
+    report.ledger = {device};
+    Fragmentation pieces;
+    pieces.segments.emplace_back().expandable = expandable;
+    report.fragmentation = {pieces};
+    return findings::find_all(report).at(0).fix.find("expandable_segments:True") != std::string::npos;
+  };
+  CHECK(advises(1500ull << 20, false));
+  CHECK_FALSE(advises(1500ull << 20, true));  // they are in use
+  CHECK_FALSE(advises(500ull << 20, false));  // the cache of 1,500 MiB is exactly what is missing
+  CHECK_FALSE(advises(100ull << 20, false));
+  report.ooms[0].requested_bytes = 1000ull << 20;
+  CHECK(advises(0, false));
+}
+
 TEST_CASE("a container that grows without graphs is a growing site, one that reached its size is not") {
   Report report = with_peak(1000 << 20);
   report.steps.count = 20;

@@ -338,6 +338,21 @@ TEST_CASE("one pass over the layers of a model is not growing without a step clo
   CHECK(backward.verdict() == "steady");
 }
 
+TEST_CASE("a model may get layers in stages; one that gets adapters in every third step to the end grows") {
+  const auto verdict_of = [](std::uint32_t stages, std::uint32_t after) {
+    SiteHistory history;
+    for (std::uint32_t stage = 0; stage < stages; ++stage)
+      for (int block = 0; block < 16; ++block) history.survivors.push_back({3 * stage, 1.0 + stage, 4096});
+    history.of_model = history.allocated_count = history.survivors.size();
+    history.last_time = stages;
+    return judge(history, {3 * stages + after, stages + 1.0, 100000, nullptr, nullptr}).verdict;
+  };
+  CHECK(verdict_of(8, 0) == "steady");
+  CHECK(verdict_of(31, 0) == "growing");
+  CHECK(verdict_of(31, 3) == "growing");  // the youngest may be a variable's
+  CHECK(verdict_of(31, 12) == "steady");  // it ended
+}
+
 TEST_CASE("what was loaded first and used then is not growing") {
   Loop loop(200, 3);
   for (int i = 1; i <= 20; ++i) loop.activity.add(3 + 0.01 * i, 7);  // a tenth of the loop's work afterwards
