@@ -332,7 +332,9 @@ void from_grown(const Report& report, const std::vector<Grown>& all, const std::
     if (added++ == 5) break;
     found.push_back(describe_grown(report, grown, name_in_code(grown, holders)));
     reported.insert(container(row.variable));
-    sites.insert(row.sites.begin(), row.sites.end());
+    // What something else holds, too (the keys of a table), is a row of its own under the same name.
+    for (const HolderReport& other : grown.moment->rows)
+      if (other.path == row.path) sites.insert(other.sites.begin(), other.sites.end());
   }
 }
 

@@ -6,6 +6,7 @@
 #include "report/analysis/agent_facts.hpp"
 #include "report/findings/grown.hpp"
 #include "report/findings/oom_case.hpp"
+#include "report/findings/oom_step.hpp"
 #include "report/findings/registry.hpp"
 #include "report/holders/known_holders.hpp"
 #include "report/model/sites.hpp"
@@ -78,6 +79,25 @@ std::string look_at_device(const Report& report, const OomReport& oom, Finding& 
     }
   }
   return fix;
+}
+
+/// What the steps before did not need, and where it came in, unless a name holds what fills the device.
+void tell_larger_step(const Report& report, const OomReport& oom, Finding& finding) {
+  if (finding.evidence.contains("freeable_bytes")) return;
+  const std::optional<LargerStep> step = larger_step(report, oom);
+  if (!step) return;
+  finding.message += " In the " + human_count(report.steps.count) + " steps before tensors held " +
+                     human_bytes(step->before) + " at most: what runs now works on more at once.";
+  finding.evidence["steps_before_bytes"] = step->before;
+  if (step->input == nullptr) return;
+  const auto frame = own_frame(report, *step->input);
+  if (!frame) return;
+  finding.message += " Its input is larger: " + human_bytes(step->input_bytes) + " from " +
+                     place(report.frames[*frame].file, report.frames[*frame].line) + ", where it was " +
+                     human_bytes(step->usual_bytes) + " on average.";
+  finding.evidence["input_bytes"] = step->input_bytes;
+  finding.evidence["usual_input_bytes"] = step->usual_bytes;
+  finding.fix += " Limit what one step gets: cut what is too long, or make batches by their number of elements.";
 }
 
 /// The three lines that hold most, each with all its call sites.
@@ -345,6 +365,7 @@ Finding describe(const Report& report, const OomReport& oom) {
     finding.message += shares_text(seen);
     finding.evidence["shares"] = shares_json(seen);
     tell_holder(report, oom, seen, finding);
+    tell_larger_step(report, oom, finding);
     finding.fix = first + finding.fix;
     return finding;
   }

@@ -241,6 +241,42 @@ TEST_CASE("a cache in pieces is told where it and what is free would have suffic
   CHECK(advises(0, false));
 }
 
+TEST_CASE("a step that works on more than those before ran out of memory for that") {
+  Report report = h100_training();
+  report.at = "oom";
+  report.steps.count = 50;
+  OomReport oom;
+  oom.n = 1;
+  oom.layer = "tensor";
+  oom.requested_bytes = 100 << 20;
+  oom.live_bytes = 900 << 20;
+  report.ooms = {oom};
+  report.holders.moment = "out_of_memory";
+  SiteReport& input = add_site(report, "tensor", "torch", 4 << 20, 1, {"at::empty"});
+  input.allocated_count = 51;
+  input.allocated_bytes = (4 << 20) + 50 * (1 << 20);
+  input.last_time = 9.5;
+  SiteReport& later = add_site(report, "tensor", "torch", 80 << 20, 1, {"at::empty", "at::mm"});
+  later.allocated_count = 51;
+  later.allocated_bytes = (80 << 20) + 50 * (1 << 20);
+  later.last_time = 9.6;
+  const auto told = [&](Bytes before) {
+    TimelineEntry point;
+    point.layer = "tensor";
+    point.time = 9;
+    point.step = 49;
+    point.live_bytes = before;
+    report.timeline = {point};
+    return findings::find_all(report).at(0);
+  };
+  const Finding longer = told(300 << 20);
+  REQUIRE(longer.code == "out-of-memory");
+  CHECK(longer.evidence["steps_before_bytes"] == 300 << 20);
+  CHECK(longer.evidence["input_bytes"] == 4 << 20);
+  CHECK(longer.evidence["usual_input_bytes"] == 1 << 20);
+  CHECK_FALSE(told(800 << 20).evidence.contains("steps_before_bytes"));  // it piled up
+}
+
 TEST_CASE("a container that grows without graphs is a growing site, one that reached its size is not") {
   Report report = with_peak(1000 << 20);
   report.steps.count = 20;
