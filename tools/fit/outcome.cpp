@@ -123,6 +123,8 @@ std::optional<Law> law_of(const Outcome& outcome, Value value, const Trial& tria
   const auto* const other = comparable(outcome, value, trial);
   if (other == nullptr) return std::nullopt;
   const auto here = static_cast<double>(bytes_of(trial, role));
+  // A peak in the first step has no state of the optimizer, whatever the value.
+  if (bytes_of(other->second, role) == 0 && (role == "gradient" || role == "optimizer_state")) return Law{here, 0};
   const double slope =
       (here - static_cast<double>(bytes_of(other->second, role))) / static_cast<double>(value - other->first);
   return Law{here - slope * static_cast<double>(value), slope};

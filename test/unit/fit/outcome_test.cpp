@@ -44,3 +44,14 @@ TEST_CASE("a peak elsewhere in the step, and a value right beside, say nothing o
   CHECK(comparable(outcome, 40, at)->first == 60);
   CHECK(law_of(outcome, 40, at, "activation")->slope == 500);
 }
+
+TEST_CASE("the optimizer's state does not grow with a value because a peak of the first step has none") {
+  Outcome outcome;
+  outcome.measured.emplace(24, trial({{"parameter", 1000}, {"activation", 12000}}));
+  const Trial at = trial({{"parameter", 1000}, {"optimizer_state", 100}, {"activation", 17500}});
+  const auto law = law_of(outcome, 35, at, "optimizer_state");
+  REQUIRE(law);
+  CHECK(law->slope == 0);
+  CHECK(law->constant == 100);
+  CHECK(law_of(outcome, 35, at, "activation")->slope == 500);
+}
