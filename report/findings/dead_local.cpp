@@ -87,6 +87,36 @@ Findings from_graph(const Report& report, const Findings& known) {
   return found;
 }
 
+/// The device on which most of what the program ever had lay at once.
+int main_device(const Report& report) {
+  const Total* most = nullptr;
+  for (const Total& total : report.totals)
+    if (is_whole(report, total) && total.layer == "tensor" && (most == nullptr || total.peak_bytes > most->peak_bytes))
+      most = &total;
+  return most == nullptr ? -1 : most->device;
+}
+
+/// A checkpoint that torch.load() put where it was saved: on the device, which each process of several does on the
+/// same.
+void tell_loaded(const Report& report, Finding& finding) {
+  const auto is_load = [&](FrameId id) {
+    return report.frames[id].kind == "python" && report.frames[id].file.ends_with("/torch/serialization.py");
+  };
+  const auto loads = [&](const SiteReport& site) {
+    const auto own = own_frame(report, site);
+    return site.layer == "tensor" && own && report.frames[*own].file == finding.file &&
+           report.frames[*own].line == finding.line && std::ranges::any_of(site.stack, is_load);
+  };
+  const auto site = std::ranges::find_if(report.sites, loads);
+  if (site == report.sites.end()) return;
+  const int device = main_device(report);
+  if (device >= 0 && site->device != device)
+    finding.message += " It lies on cuda:" + std::to_string(site->device) +
+                       ", from which it was saved, and the process computes on cuda:" + std::to_string(device) +
+                       ": each of several processes loads it there.";
+  finding.fix = "Load it with `torch.load(..., map_location=\"cpu\")`. " + finding.fix;
+}
+
 }  // namespace
 
 Findings dead_local(const Report& report) {
@@ -125,6 +155,7 @@ Findings dead_local(const Report& report) {
   for (Finding& finding : from_graph(report, found)) found.push_back(std::move(finding));
   std::sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) { return a.bytes > b.bytes; });
   if (found.size() > 5) found.resize(5);
+  for (Finding& finding : found) tell_loaded(report, finding);
   return found;
 }
 

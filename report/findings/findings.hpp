@@ -19,4 +19,8 @@ void drop_repeated(const Report& report, std::vector<Finding>& found);
 /// The order of a report: errors, warnings, information; in each the most bytes first.
 void worst_first(std::vector<Finding>& found);
 
+/// Of an out-of-memory error that the program handled: a variable that keeps it, with the frames that it went through,
+/// to the end. `report`: of the end.
+void tell_kept_error(const Report& report, Finding& out_of_memory);
+
 }  // namespace vramtrack::findings

@@ -92,6 +92,10 @@ OomCase oom_case(const Report& report, const OomReport& oom) {
                   return allocation.tensor && allocation.tensor->role == "gradient";
                 });
   seen.cached = oom.reserved_bytes > oom.live_bytes ? oom.reserved_bytes - oom.live_bytes : 0;
+  seen.pools = private_pools(report, oom.device);
+  seen.pools.unused = std::min(seen.pools.unused, seen.cached);
+  seen.cached -= seen.pools.unused;
+  seen.pools_fill = seen.pools.unused > 0 && 5 * seen.pools.unused >= oom.reserved_bytes;
   for (const LedgerEntry& entry : report.ledger) {
     if (entry.device != oom.device) continue;
     if (report.at == "oom" && entry.driver_used_bytes && *entry.driver_used_bytes < entry.total_bytes)
@@ -136,17 +140,20 @@ std::string shares_text(const OomCase& seen) {
   share(seen.unnamed, "held by no Python name");
   share(seen.passing, "in use for a moment");
   share(seen.workspaces, "of workspaces");
+  share(seen.pools.unused, "that " + plural(seen.pools.pools, "private pool") + " of CUDA graphs keep for themselves");
   share(seen.cached, "in the allocator's cache in pieces of at most " + human_bytes(seen.largest_piece));
   return shares.empty() ? shares : " Of it: " + shares + ".";
 }
 
 Json shares_json(const OomCase& seen) {
-  return {{"named", seen.named},     {"model", seen.model},         {"graphs", seen.graphs},
-          {"unnamed", seen.unnamed}, {"temporaries", seen.passing}, {"workspaces", seen.workspaces},
-          {"cached", seen.cached}};
+  return {{"named", seen.named},         {"model", seen.model},
+          {"graphs", seen.graphs},       {"unnamed", seen.unnamed},
+          {"temporaries", seen.passing}, {"workspaces", seen.workspaces},
+          {"cached", seen.cached},       {"private_pools", seen.pools.unused}};
 }
 
 std::string advice_for(const OomReport& oom, const OomCase& seen) {
+  if (seen.pools_fill) return pools_fix;
   if (seen.in_pieces)
     return "The allocator has " + human_bytes(seen.cached) + " that no tensor uses" +
            (seen.cached < oom.requested_bytes

@@ -17,7 +17,9 @@ struct OomCase {
   Bytes unnamed = 0;  // that no name leads to
   Bytes passing = 0;  // in use for a moment
   Bytes workspaces = 0;
-  Bytes cached = 0;
+  Bytes cached = 0;  // without what private pools keep
+  PrivatePools pools;
+  bool pools_fill = false;   // private pools keep so much that fewer of them would help
   Bytes loss = 0;            // the outputs of the last layer and the loss of them, what was asked for included
   Bytes largest_piece = 0;   // of the cache
   bool trains = false;       // gradients are made: there are some to accumulate

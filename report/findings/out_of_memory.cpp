@@ -247,7 +247,8 @@ void tell_pass(const OomCase& seen, const HolderReport& pass, Finding& finding) 
   finding.message += " The pass that was running had saved " + human_bytes(pass.retained_bytes) + " in " +
                      plural(pass.blocks, "block") + " for its backward pass by then.";
   if (!seen.evaluation.empty()) finding.message += " But " + seen.evaluation + ".";
-  finding.fix = (seen.in_pieces ? finding.fix + " If that is not enough: " : std::string()) + advice_for_pass(seen);
+  const bool first = seen.in_pieces || seen.pools_fill;
+  finding.fix = (first ? finding.fix + " If that is not enough: " : std::string()) + advice_for_pass(seen);
 }
 
 /// Names the holder whose memory can be had back.
@@ -309,7 +310,8 @@ void tell_holder(const Report& report, const OomReport& oom, const OomCase& seen
   if (!known.fix.empty())
     finding.fix = known.fix;
   else if ((2 * main->retained_bytes >= oom.live_bytes || main->verdict == "growing") && seen.smaller_device == 0)
-    finding.fix = let_hold_less(*main, *finding.variable, seen.trains) + (seen.in_pieces ? finding.fix : "");
+    finding.fix =
+        let_hold_less(*main, *finding.variable, seen.trains) + (seen.in_pieces || seen.pools_fill ? finding.fix : "");
   if (finding.fix.ends_with(' ')) finding.fix.pop_back();
 }
 
@@ -399,6 +401,24 @@ Findings out_of_memory(const Report& report) {
     for (const OomReport& oom : report.ooms)
       if (oom.n == n->get<std::uint32_t>()) chosen = &oom;
   return {describe(report, *chosen)};
+}
+
+void tell_kept_error(const Report& report, Finding& finding) {
+  if (!was_handled(report) || report.holders.moment != "exit") return;
+  const auto known = holders::known_holders();
+  const auto frames = std::ranges::find(known, "traceback_frames", &holders::KnownHolder::name);
+  for (const HolderReport& row : report.holders.rows) {
+    if (row.parent || row.garbage || frames == known.end() || row.known != frames->what) continue;
+    if (row.retained_bytes < worth_telling || !is_large(report, row.retained_bytes)) continue;
+    finding.message += " `" + exception_of(row.variable) + "`" +
+                       (row.file && row.line ? " (" + place(*row.file, *row.line) + ")" : std::string()) +
+                       " keeps an exception to the end, with " + human_bytes(row.retained_bytes) + " in " +
+                       plural(row.blocks, "block") + " of the functions that it went through.";
+    finding.fix = row.fix + " Of the error itself: " + finding.fix;
+    finding.evidence["kept_by"] = row.path;
+    finding.evidence["kept_bytes"] = row.retained_bytes;
+    return;
+  }
 }
 
 }  // namespace vramtrack::findings

@@ -224,4 +224,17 @@ const Frame* point_at(Finding& finding, const Report& report, const ContextRepor
   return point_at_frame(finding, report, own_frame(report, context.stack));
 }
 
+PrivatePools private_pools(const Report& report, int device) {
+  namespace from = fact::private_pools;
+  PrivatePools all;
+  for (const Json& row : list_of(report, trace::note_key::private_pools)) {
+    if (get(row, from::device) != static_cast<std::uint64_t>(device)) continue;
+    const Bytes reserved = get(row, from::reserved).value_or(0), live = get(row, from::live).value_or(0);
+    all.pools += get(row, from::pools).value_or(0);
+    all.reserved += reserved;
+    all.unused += reserved - std::min(live, reserved);
+  }
+  return all;
+}
+
 }  // namespace vramtrack::findings

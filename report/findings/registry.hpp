@@ -88,4 +88,17 @@ const Frame* point_at(Finding& finding, const Report& report, const ContextRepor
 /// A text of a finding's evidence; "" when it has none of that name.
 std::string text_in(const Json& evidence, const char* key);
 
+/// What private pools of PyTorch's allocator (of CUDA graphs, of MemPools) keep on a device: nobody else is given it.
+struct PrivatePools {
+  std::uint64_t pools = 0;
+  Bytes reserved = 0;  // bytes of their segments
+  Bytes unused = 0;    // of them, that no block has
+};
+
+inline constexpr const char* pools_fix =
+    "Let the graphs share one pool (`torch.cuda.graph(g, pool=handle)`, `handle = torch.cuda.graph_pool_handle()`), "
+    "capture a few sizes and pad to them, and `reset()` graphs that are not needed.";
+
+PrivatePools private_pools(const Report& report, int device);
+
 }  // namespace vramtrack::findings

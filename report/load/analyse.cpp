@@ -423,7 +423,10 @@ void add_findings_of_oom(Report& report, std::vector<Finding> of_oom, std::uint3
   for (Finding& finding : of_oom) {
     const bool is_event = finding.code == "out-of-memory";
     if (finding.severity == "info") continue;
-    if (is_event) std::erase_if(found, [](const Finding& known) { return known.code == "out-of-memory"; });
+    if (is_event) {
+      std::erase_if(found, [](const Finding& known) { return known.code == "out-of-memory"; });
+      findings::tell_kept_error(report, finding);
+    }
     const bool known = std::any_of(found.begin(), found.end(), [&](const Finding& other) {
       return other.code == finding.code && other.file == finding.file &&
              (other.variable == finding.variable || (finding.line && other.line == finding.line));

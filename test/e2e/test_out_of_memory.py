@@ -208,6 +208,52 @@ for size in range(24):
 assert refused == 24
 """
 
+GRAPHS = """
+import torch, torch.nn as nn
+net = nn.Sequential(nn.Linear(1024, 4096), nn.ReLU(), nn.Linear(4096, 1024)).cuda().eval()
+graphs = {}
+for rows in range(100, 3000, 8):
+    x = torch.randn(rows, 1024, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.no_grad():
+        net(x)
+        with torch.cuda.graph(graph):
+            graphs[rows] = (graph, x, net(x))
+    graph.replay()
+"""
+SEARCH = """
+import torch, torch.nn as nn
+net = nn.ModuleList([nn.Linear(1024, 1024) for _ in range(4)]).cuda()
+def attempt(rows):
+    x = torch.randn(rows, 1024, device="cuda")
+    for layer in net: x = layer(x).tanh()
+    x.sum().backward()
+def search():
+    rows, last = 1024, None
+    while rows < 1 << 20:
+        try:
+            attempt(rows)
+        except torch.cuda.OutOfMemoryError as error:
+            last = error
+            break
+        rows *= 2
+    return rows // 2, last
+found, error = search()
+KEEP
+for _ in range(5): attempt(found // 4)
+"""
+LONGER = """
+import torch, torch.nn as nn
+net = nn.Sequential(nn.Embedding(1000, 256), nn.Linear(256, 1024), nn.GELU(), nn.Linear(1024, 1000)).cuda()
+optimizer = torch.optim.AdamW(net.parameters())
+for step in range(60):
+    x = torch.randint(0, 1000, (8, 100 + step % 7 if step < 50 else 20000)).cuda()
+    loss = nn.functional.cross_entropy(net(x).flatten(0, 1), x.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
 
 @pytest.fixture
 def of_the_moment(traced):
@@ -341,3 +387,32 @@ def test_many_errors_that_the_program_handles(traced, vramtrack):
     graphs = [line for line in vramtrack("dump", done.traces()[0]).stdout.splitlines() if " moment=out_of_memory" in line]
     numbers = [line.split("number=")[1].split()[0] for line in graphs]
     assert numbers[:3] == ["1", "2", "3"] and len(set(numbers)) == len(numbers), numbers
+
+
+def test_what_graphs_keep_for_themselves_is_no_cache_in_pieces(of_the_moment):
+    oom, finding = of_the_moment(GRAPHS, "1GiB")
+    shares = finding["evidence"]["shares"]
+    assert sum(shares.values()) == oom["reserved_bytes"]
+    assert oom["reserved_bytes"] - shares["cached"] - shares["private_pools"] == oom["live_bytes"]
+    assert shares["private_pools"] > oom["reserved_bytes"] / 5, shares
+    assert "private pools of CUDA graphs" in finding["message"] and "expandable_segments" not in finding["fix"], finding
+    assert "share one pool" in finding["fix"] and finding["variable"] == "graphs", finding
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_an_error_that_a_search_keeps_holds_what_it_went_through(traced, keeps):
+    done = traced(SEARCH.replace("KEEP", "" if keeps else "del error"), sim="2GiB")
+    assert done.code == 0, done.stderr
+    [finding] = [f for f in done.report()["findings"] if f["code"] == "out-of-memory"]
+    assert ("kept_bytes" in finding["evidence"]) == keeps, finding
+    if keeps:
+        assert finding["evidence"]["kept_by"] == "__main__.error" and "`error`" in finding["message"], finding
+        assert finding["evidence"]["kept_bytes"] > 100 << 20 and "str(error)" in finding["fix"], finding
+
+
+def test_a_step_that_is_longer_than_all_before(of_the_moment):
+    oom, finding = of_the_moment(LONGER, "2GiB")
+    evidence = finding["evidence"]
+    assert 0 < evidence["steps_before_bytes"] < oom["live_bytes"] / 4, finding
+    assert evidence["input_bytes"] == 8 * 20000 * 8 and evidence["usual_input_bytes"] < 8 * 120 * 8, finding
+    assert ":6, where it was" in finding["message"] and "number of elements" in finding["fix"], finding

@@ -29,7 +29,7 @@ from .roots import (
     add_suspended_roots,
     add_user_modules,
 )
-from .segments import note_segments
+from .segments import note_pools, note_segments
 from .tensors import Access, guard
 from .threads import let_others_end
 
@@ -223,6 +223,8 @@ def _full_analysis(n: int, frames: list[Running], dead: list[dict[str, Any]] | N
     del rows
     for name, value in values.items():
         native.fact(name, value, n)
+    if access.has_pools:
+        note_pools(torch, live_count, n)
 
 
 def _class_line(name: str, attribute: str) -> tuple[str, int]:

@@ -1,6 +1,6 @@
-# Under --history alone, since no event says so and `vramtrack replay` needs it: which stream or private pool of
-# PyTorch's allocator each of its segments serves (the blocks of one segment all come from there), and what those blocks
-# were asked for that got more.
+# What no event says of the segments of PyTorch's allocator. Under --history alone, for `vramtrack replay`: which stream or
+# private pool each of them serves (the blocks of one segment all come from there), and what those blocks were asked for
+# that got more. Where there are CUDA graphs or memory pools: how much their private pools keep.
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_SHARED = ((), (0, 0))  # the pool of everything else
+_MOST_BLOCKS = 200000  # of which a snapshot is taken in half a second
 _ROUNDING = 512  # every block has up to so much more than was asked for
 
 
@@ -35,3 +37,21 @@ def note_segments(torch: Any) -> None:
         if block["state"] == "active_allocated" and block["size"] - block["requested_size"] >= _ROUNDING
     ]
     native.fact("requested", [(now, larger)], 0)
+
+
+def note_pools(torch: Any, live_blocks: int, n: int) -> None:
+    """The memory of private pools, which nobody else is given, for out-of-memory event `n` or the end."""
+    if live_blocks > _MOST_BLOCKS or torch.cuda.get_allocator_backend() != "native":
+        return
+    devices: dict[int, tuple[set[Any], list[int]]] = {}
+    for one in torch.cuda.memory_snapshot():
+        pool = tuple(one.get("segment_pool_id", (0, 0)))
+        if pool in _SHARED:
+            continue
+        pools, sums = devices.setdefault(one["device"], (set(), [0, 0]))
+        pools.add(pool)
+        sums[0] += one["total_size"]
+        sums[1] += one["active_size"]
+    if devices:
+        rows = [(device, len(pools), *sums) for device, (pools, sums) in devices.items()]
+        native.fact("private_pools", rows, n)

@@ -47,6 +47,8 @@ class Access:
             Any, Any
         ] = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
         self.histories: set[Any] = set()  # ids of the host tensors with a graph that scan() saw
+        self.has_pools = False  # whether objects of a type were met that has a private pool of the allocator
+        self.pool_types = [t for t in map(torch.cuda.__dict__.get, ("CUDAGraph", "MemPool")) if t is not None]
         self.kinds: dict[Any, Any] = {}  # id of a type -> see kind(); types that objects of this analysis have
 
     def adopt(self, t: Any) -> bool:
@@ -89,6 +91,7 @@ class Access:
         line = mro_of(t)
         kind = "t" if self.tensor in line else "m" if self.module in line else "o" if self.optimizer in line else ""
         self.kinds[id(t)] = kind
+        self.has_pools = self.has_pools or any(one in line for one in self.pool_types)
         return kind
 
     def scan(self, objects: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:

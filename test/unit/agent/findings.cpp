@@ -302,6 +302,32 @@ TEST_CASE("a dead local counts near the peak only, and from a tenth of what is i
   CHECK(codes(report).empty());
 }
 
+TEST_CASE("a checkpoint that nothing reads again was loaded onto the device that it was saved from") {
+  Report report = h100_training();
+  report.totals[0].peak_bytes = Bytes{1000} << 20;
+  SiteReport& site = add_site(report, "tensor", "torch", Bytes{300} << 20, 8, {"at::empty"});
+  report.notes["looks[]"] = Json::array({look(
+      0, Json::array(),
+      {{{"v", "state"}, {"b", Bytes{300} << 20}, {"c", 8}, {"fn", "run"}, {"f", "train.py"}, {"l", 24}, {"at", 30}}})});
+  Frame& own = report.frames[site.stack.back()];
+  REQUIRE(own.line == 24);
+  for (FrameId id : site.stack)
+    if (report.frames[id].kind == "python") report.notes["looks[]"][0]["dead"][0]["f"] = report.frames[id].file;
+  const auto loaded = [&] {
+    for (const Finding& finding : findings::find_all(report))
+      if (finding.code == "dead-local") return finding;
+    return Finding();
+  };
+  CHECK(loaded().code == "dead-local");
+  CHECK(loaded().fix.find("map_location") == std::string::npos);
+  site.stack.insert(site.stack.end() - 1, add_frame(report, "python", "load",
+                                                    "/venv/lib/python3.11/site-packages/torch/serialization.py", 1500));
+  CHECK(loaded().fix.find("map_location") != std::string::npos);
+  CHECK(loaded().message.find("It lies on") == std::string::npos);
+  site.device = 3;
+  CHECK(loaded().message.find("It lies on cuda:3") != std::string::npos);
+}
+
 TEST_CASE("a local that stays dead until its function ends was so at the peak of a later step, too") {
   const auto seen = [](const char* why, bool stays) {
     Report report = with_peak(Bytes{2000} << 20);
