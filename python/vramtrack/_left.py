@@ -1,7 +1,7 @@
 """What a piece of work (a test, a notebook's cell) left on the GPU: the blocks that were not there when it began."""
 
 import gc
-from typing import Dict, List, NamedTuple, Optional, Set
+from typing import Callable, Dict, List, NamedTuple, Optional, Set
 
 from vramtrack import _process
 from vramtrack._units import show
@@ -41,6 +41,12 @@ class Left(NamedTuple):
     @property
     def bytes(self) -> int:
         return sum(group.bytes for group in self.groups)
+
+    def without(self, is_theirs: Callable[[Allocation], bool]) -> "Left":
+        """The same without blocks that somebody else lets go of."""
+        groups = [Group(group.site, [block for block in group.blocks if not is_theirs(block)]) for group in self.groups]
+        groups = sorted((group for group in groups if group.blocks), key=lambda one: -one.bytes)
+        return self._replace(groups=groups)
 
     def lines(self, most: int = 8) -> List[str]:
         """One line for each call site, with its source line and holder."""

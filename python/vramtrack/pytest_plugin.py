@@ -3,7 +3,8 @@
     pytest --vramtrack --sim                        # a simulated GPU: any machine, the same result every time
     @pytest.mark.vramtrack(limit="64 MiB", no_leaks=True)
 
-A test is judged over its own body: what its fixtures made before it is theirs. pytest starts itself again under
+A test is judged over its own body: what its fixtures made before it is theirs, and what they hold behind it (the gradients
+of a fixture's model) as far as they end with the test. pytest starts itself again under
 `vramtrack run` where it does not run there already; with xdist the workers inherit that.
 """
 
@@ -11,7 +12,7 @@ import copy
 import json
 import os
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -98,6 +99,15 @@ def limits(item: Any) -> Optional[Tuple[Optional[int], bool]]:
         raise pytest.UsageError("%s: vramtrack(limit=...): %s" % (item.nodeid, error)) from None
 
 
+def _ends_with_fixture(item: Any) -> Callable[[Any], bool]:
+    """Whether a block is held by a fixture of the test that ends with it: through pytest, or by the fixture's own frame."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    names = [name for name, made_by in known.items() if made_by and made_by[-1].scope == "function"]
+    ways = tuple(".funcargs['%s']" % name for name in names)
+    frames = tuple("%s() local " % name for name in names)
+    return lambda block: bool(block.holder) and (block.holder.startswith(frames) or any(way in block.holder for way in ways))
+
+
 class _Plugin:
     """In each process that runs tests, and with xdist in the one that hands them out."""
 
@@ -123,7 +133,7 @@ class _Plugin:
         outcome = yield
         if outcome.excinfo is not None:
             return  # it has failed for its own reason; its traceback holds what it made
-        left = watch.end()
+        left = watch.end().without(_ends_with_fixture(pyfuncitem))
         pyfuncitem.user_properties += [(_PEAK, left.peak_bytes), (_LEFT, left.bytes)]
         said = []
         if limit is not None and left.peak_bytes > limit:

@@ -87,16 +87,17 @@ def test_pytest_plugin(package, tmp_path):
     for workers in ([], ["-n", "2"]):
         done = start(package, *command, "--vramtrack", "--sim=2GiB", "--vramtrack-out", tmp_path / "out", *workers, cwd=tmp_path)
         assert done.returncode == 1, done.stdout + done.stderr
-        for name in ("within", "may_leave_something", "workspaces_and_cycles_are_no_leak", "unmarked"):
+        for name in ("within", "may_leave_something", "workspaces_and_cycles_are_no_leak", "unmarked",
+                     "gradients_end_with_their_fixture"):
             assert f"PASSED sample_checked.py::test_{name}" in done.stdout, done.stdout
-        for name in ("over_its_limit", "leaks", "fails_for_its_own_reason"):
+        for name in ("over_its_limit", "leaks", "fails_for_its_own_reason", "gradients_of_the_module_stay"):
             assert f"FAILED sample_checked.py::test_{name}" in done.stdout, done.stdout
         assert "took 9.0 MiB of GPU memory at its peak, 1.0 MiB more than its limit of 8.0 MiB" in done.stdout
         assert "left 3.0 MiB of GPU memory behind, at 1 call site" in done.stdout
         assert "sample_checked.py:27" in done.stdout and "held by sample_checked.KEPT[0]" in done.stdout
         figures = json.loads((tmp_path / "out" / "vramtrack-tests.json").read_text())["tests"]
         texts.append(sorted((one["name"], one["peak_bytes"], one["live_bytes"]) for one in figures))
-    assert texts[0] == texts[1] and len(texts[0]) == 5  # repeatable, in whatever process
+    assert texts[0] == texts[1] and len(texts[0]) == 7  # repeatable, in whatever process
 
 
 def test_pytest_plugin_as_documented(package, tmp_path):

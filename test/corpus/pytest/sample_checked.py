@@ -50,3 +50,29 @@ def test_fails_for_its_own_reason():
 
 def test_unmarked():
     KEPT.append(torch.zeros(1 << 20, dtype=torch.uint8, device="cuda"))
+
+
+@pytest.fixture
+def model():
+    return torch.nn.Linear(512, 512).cuda()
+
+
+@pytest.fixture
+def lent():
+    own = torch.nn.Linear(512, 512).cuda()
+    yield own
+
+
+@pytest.fixture(scope="module")
+def shared():
+    return torch.nn.Linear(512, 512).cuda()
+
+
+@pytest.mark.vramtrack
+def test_gradients_end_with_their_fixture(model, lent):
+    lent(model(torch.ones(8, 512, device="cuda"))).sum().backward()
+
+
+@pytest.mark.vramtrack
+def test_gradients_of_the_module_stay(shared):
+    shared(torch.ones(8, 512, device="cuda")).sum().backward()
