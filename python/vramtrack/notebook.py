@@ -11,8 +11,9 @@ The kernel has to run under the tracer: `vramtrack run -- jupyter lab`, or the k
 import gc
 import html
 import linecache
+import os
 import sys
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from vramtrack import _process
 from vramtrack._left import Group, Left, Watch
@@ -21,6 +22,24 @@ from vramtrack.report import Report
 
 _ABSENT = ("vramtrack: this kernel is not traced, so nothing is known. Start Jupyter with `vramtrack run -- jupyter lab`, or "
            "add a traced kernel with `vramtrack kernel install` and choose it.")
+
+
+_own_cells: Dict[str, int] = {}  # numbers of the cells that `%%vramtrack` runs, for which IPython counts one more
+
+
+def _cells(shell: Any) -> Dict[str, int]:
+    """The file that IPython makes up for the text of a cell -> the cell's number."""
+    return {**getattr(getattr(shell, "compile", None), "_filename_map", {}), **_own_cells}
+
+
+def _by_cells(text: str) -> str:
+    """`In[3]:1` in place of the file that IPython makes up for the text of a cell."""
+    from IPython import get_ipython
+
+    for path, number in _cells(get_ipython()).items():
+        cell = "In[%s]" % number
+        text = text.replace(path, cell).replace(os.path.basename(path), cell)
+    return text
 
 
 class Shown:
@@ -32,7 +51,7 @@ class Shown:
     def __repr__(self) -> str:
         lines = [self.title]
         for group in self.groups:
-            lines.append("%12s %6d  %s%s" % (show(group.bytes), len(group.blocks), group.site.line or "?",
+            lines.append("%12s %6d  %s%s" % (show(group.bytes), len(group.blocks), _by_cells(str(group.site.line or "?")),
                                              "  held by " + ", ".join(group.holders[:3]) if group.holders else ""))
         return "\n".join(lines + self.notes)
 
@@ -56,7 +75,7 @@ def _place(group: Group) -> str:
         return "?"
     # The text of a cell is in no file; this process knows it.
     text = (frame.source or linecache.getline(frame.file or "", frame.line or 0)).strip()
-    return html.escape(str(frame)) + ("<br><code>%s</code>" % html.escape(text) if text else "")
+    return html.escape(_by_cells(str(frame))) + ("<br><code>%s</code>" % html.escape(text) if text else "")
 
 
 def of_cell(left: Left) -> Shown:
@@ -78,7 +97,7 @@ def of_report(report: Report) -> Shown:
         if blocks:
             groups.append(Group(site, blocks))
     groups.sort(key=lambda one: -one.bytes)
-    notes = ["%s: %s %s" % (finding.code, finding.message, finding.fix) for finding in report.findings
+    notes = [_by_cells("%s: %s %s" % (finding.code, finding.message, finding.fix)) for finding in report.findings
              if finding.severity != "info"]
     title = "%s alive on the GPU, %s at the peak so far." % (show(report.live_bytes), show(report.peak_bytes))
     return Shown(title, groups[:20], notes)
@@ -95,7 +114,11 @@ def _magic(line: str, cell: Optional[str] = None) -> Any:
         if not _process.is_active():
             print(_ABSENT)
         watch = Watch()
-        result = get_ipython().run_cell(cell)
+        shell = get_ipython()
+        before = set(_cells(shell))
+        result = shell.run_cell(cell)
+        for path in set(_cells(shell)) - before:
+            _own_cells[path] = len(shell.history_manager.input_hist_parsed) - 1
         if _process.is_active():
             display(of_cell(watch.end()))
         if result.error_in_exec is not None or result.error_before_exec is not None:

@@ -162,9 +162,11 @@ def test_notebook(package, tmp_path):
     assert text.startswith("This cell left 5.0 MiB on the GPU, and took 13.0 MiB at its peak."), outputs[1]
     assert "held by __main__.kept[0]" in text and "1  " in text
     page = shown(1, "text/html")
+    assert "In[2]:1" in text and "In[2]:1" in page and "ipykernel" not in text + page, outputs[1]
     assert "<code>__main__.kept[0]</code>" in page and "dtype=torch.uint8" in page  # the line's text, from the cell
     text = shown(3, "text/plain")
     assert text.startswith("8.0 MiB alive on the GPU") and "kept[0]" in text
+    assert "In[3]:1" in text, text
     assert "Out[3]" in text or "__main__._" in text  # IPython's own references are named
     assert json.loads((tmp_path / "now.json").read_text())["at"] == "live"
     assert [one["ename"] for one in outputs[5] if one["output_type"] == "error"] == ["ZeroDivisionError"]
