@@ -7,15 +7,16 @@ namespace {
 
 constexpr Bytes least_cached = Bytes{256} << 20;
 
-/// What is captured in a CUDA graph stays in the graph's own pool: the cache is not used again by anybody else.
+/// What was freed in a private pool (while a CUDA graph was captured, within a `MemPool`) stays there: nobody else uses
+/// it.
 Finding of_pools(const LedgerEntry& entry, const PrivatePools& pools) {
   const std::string device = "cuda:" + std::to_string(entry.device);
-  Finding finding = make("cache-not-leak", "info", "Most of what no tensor uses on " + device + " is of CUDA graphs");
+  Finding finding = make("cache-not-leak", "info", "Most of what no tensor uses on " + device + " is in private pools");
   finding.bytes = pools.unused;
-  finding.message = plural(pools.pools, "private pool") + " of CUDA graphs keep " + human_bytes(pools.unused) + " on " +
-                    device +
-                    " that no tensor uses: what a graph had while it was captured, it has as long as it "
-                    "lives, and nobody else is given it. Tensors hold " +
+  finding.message = plural(pools.pools, "private pool") + " (of CUDA graphs, of `MemPool`) keep " +
+                    human_bytes(pools.unused) + " on " + device +
+                    " that no tensor uses: what a graph had while it was captured, it has as long as it lives, and "
+                    "nobody else is given it. Tensors hold " +
                     human_bytes(entry.tensors_live_bytes) + ".";
   finding.fix = pools_fix;
   finding.evidence = {{"device", entry.device},

@@ -140,7 +140,8 @@ std::string shares_text(const OomCase& seen) {
   share(seen.unnamed, "held by no Python name");
   share(seen.passing, "in use for a moment");
   share(seen.workspaces, "of workspaces");
-  share(seen.pools.unused, "that " + plural(seen.pools.pools, "private pool") + " of CUDA graphs keep for themselves");
+  share(seen.pools.unused,
+        "that " + plural(seen.pools.pools, "private pool") + " (of CUDA graphs, of `MemPool`) keep for themselves");
   share(seen.cached, "in the allocator's cache in pieces of at most " + human_bytes(seen.largest_piece));
   return shares.empty() ? shares : " Of it: " + shares + ".";
 }

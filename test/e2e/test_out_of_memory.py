@@ -395,7 +395,7 @@ def test_what_graphs_keep_for_themselves_is_no_cache_in_pieces(of_the_moment):
     assert sum(shares.values()) == oom["reserved_bytes"]
     assert oom["reserved_bytes"] - shares["cached"] - shares["private_pools"] == oom["live_bytes"]
     assert shares["private_pools"] > oom["reserved_bytes"] / 5, shares
-    assert "private pools of CUDA graphs" in finding["message"] and "expandable_segments" not in finding["fix"], finding
+    assert "private pools (of CUDA graphs" in finding["message"] and "expandable_segments" not in finding["fix"], finding
     assert "share one pool" in finding["fix"] and finding["variable"] == "graphs", finding
 
 
