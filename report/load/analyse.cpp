@@ -1,6 +1,7 @@
 #include "report/load/analyse.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -25,6 +26,7 @@
 #include "report/model/read_fact.hpp"
 #include "report/model/sites.hpp"
 #include "report/support/log.hpp"
+#include "report/support/units.hpp"
 #include "report/support/utf8.hpp"
 #include "report/symbolize/stack_resolver.hpp"
 
@@ -396,9 +398,13 @@ class Analysis {
     add(losses.replaced_blocks, "blocks were replaced by another at the same address: their free was not seen");
     add(losses.dropped_ooms, "out-of-memory events have no snapshot: only the first ones keep one");
     if (const auto errors = report_.notes.find(std::string(trace::note_key::agent_error));
-        errors != report_.notes.end())
+        errors != report_.notes.end()) {
+      std::map<std::string, std::uint64_t> times;
       for (const Json& error : errors->second)
-        if (error.is_string()) out.notes.push_back("the Python agent: " + utf8::sanitise(error.get<std::string>()));
+        if (error.is_string()) ++times[utf8::sanitise(error.get<std::string>())];
+      for (const auto& [text, count] : times)
+        out.notes.push_back("the Python agent: " + text + (count > 1 ? ", " + human_count(count) + " times" : ""));
+    }
   }
 
   const trace::TraceFile& trace_;

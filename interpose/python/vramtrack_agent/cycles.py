@@ -9,6 +9,7 @@ import types
 
 from .code_files import is_user_file, module_file
 from .frames import frame_name
+from .plain_types import ids
 from .process import ours
 
 TYPE_CHECKING = False
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Iterator
 
     from .tensors import Access
+
+_CONTAINERS = ids(dict, list, tuple, set)
 
 
 def in_parts(objects: list[Any], size: int = 4096) -> Iterator[list[Any]]:
@@ -144,9 +147,9 @@ def _chain_text(
     steps = _named_steps(ring + ring[:1])
     closing = owner = ""
     for source, name, target in steps:
-        if _class_of_user(source) and name and (not closing or type(target) not in (dict, list, tuple, set)):
+        if _class_of_user(source) and name and (not closing or id(type(target)) not in _CONTAINERS):
             closing, owner = "%s.%s" % (type(source).__name__, name), type(source).__name__
-            if type(target) not in (dict, list, tuple, set):
+            if id(type(target)) not in _CONTAINERS:
                 break
     text = _steps_text(steps)
     path = _steps_text(_named_steps([suspects[key] for key in way]))

@@ -9,7 +9,7 @@ from .code_files import is_user_file
 from .frames import frame_locals, real_gc
 from .growth import read_in_statement
 from .liveness import analyse_code
-from .plain_types import mro_of
+from .plain_types import ids, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     # bytes, tensors, name, frame, whether it stays so until the function ends, whether it is a module's
     DeadLocal = Tuple[int, int, str, FrameType, bool, bool]
 
+_FLAT = ids(dict, list, tuple)
 _liveness_cache: dict[CodeType, Liveness | None] = {}  # code object -> Liveness or None; bounded, cleared when full
 
 
@@ -119,7 +120,7 @@ def _bytes_alone(
     collector = real_gc()
     total = count = 0
     left = _MOST_BELOW
-    todo = [value] if collector.is_tracked(value) and (deep or type(value) in (dict, list, tuple)) else []
+    todo = [value] if collector.is_tracked(value) and (deep or id(type(value)) in _FLAT) else []
     while todo:
         owner = todo.pop()
         left -= _length(owner)
@@ -146,8 +147,8 @@ _MOST_BELOW = 30000  # objects that are looked at for one local
 
 def _length(o: Any) -> int:
     """How many parts an object may have: containers can have millions."""
-    line = mro_of(type(o))
+    line = line_of(type(o))
     for kind in (dict, list, tuple, set, frozenset, collections.deque):
-        if kind in line:
+        if id(kind) in line:
             return kind.__len__(o) + 8
     return 8

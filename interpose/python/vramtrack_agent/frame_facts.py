@@ -72,7 +72,7 @@ class FrameFacts:
 
     def add_suspended(self, suspended: list[Any]) -> None:
         for o in suspended[:5000]:
-            frame = getattr(o, SUSPENDED[type(o)])
+            frame = getattr(o, SUSPENDED[id(type(o))])
             if frame is None or is_hidden(frame.f_code):
                 continue
             self._add_frame(o, frame, 0, 0, native.GRAPH_suspended)

@@ -11,7 +11,7 @@ from .code_files import is_user_file, module_file
 from .graph import walk_graph
 from .growth import growth_line, limited_in_source, line_of_hook
 from .paths import pattern
-from .plain_types import mro_of, name_of
+from .plain_types import line_of, name_of
 from .ways import (
     ANY,
     ATTRIBUTE,
@@ -110,17 +110,17 @@ def _group_of(access: Access, walk: Walk, at: int, groups: dict[str, Group]) -> 
 
 def _bound(container: Any) -> int:
     """The size that a container cannot exceed, or 0."""
-    line = mro_of(type(container))
-    if collections.deque in line:
+    line = line_of(type(container))
+    if id(collections.deque) in line:
         return collections.deque.maxlen.__get__(container) or 0
-    if LRU in line:
+    if id(LRU) in line:
         return LRU.cache_info(container).maxsize or 0
     return 0
 
 
 def _is_collection(mapping: Any) -> bool:
     """Whether a mapping has so many keys that they are data, not names."""
-    return dict in mro_of(type(mapping)) and dict.__len__(mapping) > 16
+    return id(dict) in line_of(type(mapping)) and dict.__len__(mapping) > 16
 
 
 def measure_graphs(access: Access, groups: dict[str, Group], budget: int) -> None:
@@ -167,13 +167,13 @@ def where_it_grows(walk: Walk, at: int, last: int | None = None) -> Place:
             file, function, first = code.co_filename, code.co_name, code.co_firstlineno
         elif kind == LOCAL and walk.parents[position] not in walk.roots:
             frame = source if type(source) is types.FrameType else None
-            if type(source) in SUSPENDED:
-                frame = getattr(source, SUSPENDED[type(source)])
+            if id(type(source)) in SUSPENDED:
+                frame = getattr(source, SUSPENDED[id(type(source))])
             if frame is None or not is_user_file(frame.f_code.co_filename):
                 continue
             file, function, first = frame.f_code.co_filename, frame.f_code.co_name, frame.f_code.co_firstlineno
         elif kind == ATTRIBUTE and walk.parents[position] not in walk.roots:
-            owner = source if type in mro_of(type(source)) else type(source)  # a class, of any metaclass
+            owner = source if id(type) in line_of(type(source)) else type(source)  # a class, of any metaclass
             if walk.user_type(owner) or root.library:
                 file, function, first = module_file(owner.__module__) or file, "", 0
             elif name and walk.access.kind(source) != "m":

@@ -13,9 +13,25 @@ from . import native
 from .code_files import is_user_file, module_file
 from .frames import frame_locals, real_gc
 from .paths import Paths
-from .plain_types import dict_of, mro_of
+from .plain_types import dict_of, ids, line_of, mro_of
 from .process import is_hidden, ours
-from .ways import ANY, ATOMS, ATTRIBUTE, CLOSURE, DEFAULT, GRAD, INDEX, KEY, LOCAL, LRU, MEMBER, ROOT, SUSPENDED, Root
+from .ways import (
+    ANY,
+    ATOMS,
+    ATTRIBUTE,
+    CLOSURE,
+    DEFAULT,
+    GRAD,
+    INDEX,
+    KEY,
+    LOCAL,
+    LRU,
+    MEMBER,
+    ROOT,
+    SUSPENDED,
+    WRITTEN,
+    Root,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +40,8 @@ if TYPE_CHECKING:
 
     from .tensors import Access
 
+_ITERATED = ids(dict, list, tuple)
+_TABLES = ids(dict, collections.OrderedDict, set, list)
 _CHUNK = 4096  # elements between two looks at the clock
 _AT_FIRST = 65536  # elements of one container before all others have had their turn
 
@@ -171,8 +189,8 @@ class Walk(Paths):
                 reach(o.cell_contents, at, CLOSURE, None)
             except ValueError:
                 pass
-        elif t in SUSPENDED:
-            frame = getattr(o, SUSPENDED[t])
+        elif id(t) in SUSPENDED:
+            frame = getattr(o, SUSPENDED[id(t)])
             if frame is not None and not is_hidden(frame.f_code):
                 self._expand_frame(frame, at)
         elif t is types.FrameType:
@@ -192,7 +210,7 @@ class Walk(Paths):
         elif t is types.ModuleType:
             if self.enter_modules:
                 reach(o.__dict__, at, ATTRIBUTE, "__dict__")
-        elif t is type or type in mro_of(t):
+        elif t is type or id(type) in line_of(t):
             if self.enter_modules or self.user_type(o):
                 for name, value in list(dict_of(o).items()):
                     reach(value, at, ATTRIBUTE, name)
@@ -211,13 +229,13 @@ class Walk(Paths):
                 return
             if kind is KEY:
                 for key, value in chunk:
-                    reach(value, at, KEY, key if type(key) in (str, int, bool) else type(key))
+                    reach(value, at, KEY, key if id(type(key)) in WRITTEN else type(key))
                     if type(key) is not str:
                         reach(key, at, ANY, None)
             elif kind is LRU:
                 for value in chunk:
                     reach(value, at, KEY, LRU)
-            elif not ATOMS.issuperset(map(id, set(map(type, chunk)))):
+            elif not ATOMS.issuperset(map(id, map(type, chunk))):
                 if kind is INDEX:
                     for i, value in enumerate(chunk, start):
                         reach(value, at, INDEX, i)
@@ -271,16 +289,16 @@ class Walk(Paths):
         if what == "o" and not self.wide:
             self._expand_hooks(o, at)
             return
-        line = mro_of(t)
-        if dict in line:
+        line = line_of(t)
+        if id(dict) in line:
             self._expand_dict(o, at)
-        elif list in line or tuple in line:
-            self._elements(list.__iter__(o) if list in line else tuple.__iter__(o), at, INDEX)
-        elif BaseException in line:
+        elif id(list) in line or id(tuple) in line:
+            self._elements(list.__iter__(o) if id(list) in line else tuple.__iter__(o), at, INDEX)
+        elif id(BaseException) in line:
             for name in ("__traceback__", "__context__", "__cause__", "args"):
                 self._reach(BaseException.__dict__[name].__get__(o), at, ATTRIBUTE, name)
         values = None
-        for base in line:
+        for base in mro_of(t):
             own = dict_of(base)
             slot = own.get("__dict__")
             if values is None and type(slot) is types.GetSetDescriptorType:
@@ -302,11 +320,11 @@ class Walk(Paths):
                     self.seen.add(id(value))
                     for key, inner in list(value.items()):
                         self._reach(inner, at, ATTRIBUTE, key)
-                elif what == "m" and type(value) in (dict, collections.OrderedDict, set, list) and not value:
+                elif what == "m" and id(type(value)) in _TABLES and not value:
                     continue  # the many empty hook tables
                 else:
                     self._reach(value, at, ATTRIBUTE, name)
-        elif self.wide and dict not in line and list not in line and tuple not in line:
+        elif self.wide and not _ITERATED.intersection(line):
             for value in self.referents(o):
                 self._reach(value, at, ANY, None)
 

@@ -11,7 +11,7 @@ from . import native
 from .code_files import is_user_file
 from .frames import all_frames, calls_module, frame_locals, real_gc
 from .holders import Walk
-from .plain_types import dict_of, mro_of
+from .plain_types import SEQUENCES, dict_of, ids, mro_of
 from .process import ours
 from .roles import module_entries, optimizer_values, root_modules
 from .roots import add_frame_roots
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .frames import Running
 
+_NAMESPACES = ids(type, type(sys))
 _ROLES = ("parameter", "gradient", "optimizer_state", "buffer", "python")
 
 _stepped: list[Any] = []  # weak references to the optimizers that have made a step
@@ -133,7 +134,7 @@ def _variables(access: Access) -> dict[int, tuple[str, Any]]:
         kind = access.kind(value)
         if kind == "m":
             found.setdefault(id(value), (label, value))
-        elif deep and type(value) in (list, tuple) and len(value) <= 64:
+        elif deep and id(type(value)) in SEQUENCES and len(value) <= 64:
             for i, item in enumerate(value):
                 name("%s[%d]" % (label, i), item, False)
         elif deep and type(value) is dict and len(value) <= 64:
@@ -145,7 +146,7 @@ def _variables(access: Access) -> dict[int, tuple[str, Any]]:
                 attributes = object.__getattribute__(value, "__dict__")
             except ours():
                 return
-            if type(attributes) is dict and type(value) not in (type, type(sys)):
+            if type(attributes) is dict and id(type(value)) not in _NAMESPACES:
                 for key, item in list(attributes.items()):
                     if type(key) is str:
                         name(label + "." + key if label else key, item, False)

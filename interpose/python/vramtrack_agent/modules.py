@@ -6,6 +6,7 @@ from .code_files import is_user_file, module_file
 from .frames import calls_module, frame_locals, frame_name
 from .groups import where_it_grows
 from .growth import growth_line
+from .plain_types import SEQUENCES
 from .roles import module_entries
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ def optimizer_bytes(access: Access, optimizers: list[Any]) -> dict[int, int]:
             if hasattr(state, "values"):
                 total = 0
                 for value in list(state.values()):
-                    for one in value if type(value) in (list, tuple) else (value,):
+                    for one in value if id(type(value)) in SEQUENCES else (value,):
                         total += access.bytes(one)
                 found[id(parameter)] = total
     return found

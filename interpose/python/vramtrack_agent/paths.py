@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 
-from .ways import ATTRIBUTE, CLOSURE, DEFAULT, GRAD, INDEX, KEY, LOCAL, MEMBER, Root
+from .plain_types import name_of
+from .ways import ATTRIBUTE, CLOSURE, DEFAULT, GRAD, INDEX, KEY, LOCAL, MEMBER, WRITTEN, Root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Paths:
         if kind == INDEX:
             return "[%d]" % label
         if kind == KEY:
-            return "[%s]" % (repr(label) if type(label) in (str, int, bool) else "<%s>" % label.__name__)
+            return "[%s]" % (repr(label) if id(type(label)) in WRITTEN else "<%s>" % name_of(label))
         if kind == LOCAL:
             return (" local " if before else "") + str(label)
         if kind == CLOSURE:

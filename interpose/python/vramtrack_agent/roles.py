@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .plain_types import SEQUENCES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
@@ -59,7 +61,7 @@ def optimizer_values(optimizer: Any) -> list[tuple[str, int, Any]]:
         open_ones = [(str(name), value, 3) for name, value in reversed(list(state.items()))]
         while open_ones:  # no function that calls itself: its closure would be a cycle, which keeps what it saw
             name, value, depth = open_ones.pop()
-            if type(value) in (list, tuple):
+            if id(type(value)) in SEQUENCES:
                 inner = [(name, item, depth - 1) for item in value]
             elif type(value) is dict:
                 inner = [("%s.%s" % (name, key), item, depth - 1) for key, item in list(value.items())]

@@ -75,7 +75,7 @@ def _is_framework(walk: Walk, o: Any, module: str) -> bool:
 def add_suspended_roots(walk: Walk) -> None:
     """Frames of suspended generators and coroutines of the user's code: a `for` that drives one has no name for it."""
     for o in real_gc().get_objects():
-        attribute = SUSPENDED.get(type(o))
+        attribute = SUSPENDED.get(id(type(o)))
         if attribute is not None and id(o) not in walk.seen:
             frame = getattr(o, attribute)
             if frame is not None and is_user_file(frame.f_code.co_filename):

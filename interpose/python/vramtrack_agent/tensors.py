@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from .plain_types import mro_of
+from .plain_types import ids, line_of
 from .process import ours
 from .threads import gradients_readable
 
@@ -48,7 +48,8 @@ class Access:
         ] = {}  # id of a tensor -> its address; only of tensors that a list of the analysis holds
         self.histories: set[Any] = set()  # ids of the host tensors with a graph that scan() saw
         self.has_pools = False  # whether objects of a type were met that has a private pool of the allocator
-        self.pool_types = [t for t in map(torch.cuda.__dict__.get, ("CUDAGraph", "MemPool")) if t is not None]
+        self._bases = ((id(self.tensor), "t"), (id(self.module), "m"), (id(self.optimizer), "o"))
+        self._pool_types = ids(*filter(None, map(torch.cuda.__dict__.get, ("CUDAGraph", "MemPool"))))
         self.kinds: dict[Any, Any] = {}  # id of a type -> see kind(); types that objects of this analysis have
 
     def adopt(self, t: Any) -> bool:
@@ -88,10 +89,10 @@ class Access:
         return self._kind_of_type(t) if known is None else known
 
     def _kind_of_type(self, t: type) -> str:
-        line = mro_of(t)
-        kind = "t" if self.tensor in line else "m" if self.module in line else "o" if self.optimizer in line else ""
+        line = line_of(t)
+        kind = next((kind for base, kind in self._bases if base in line), "")
         self.kinds[id(t)] = kind
-        self.has_pools = self.has_pools or any(one in line for one in self.pool_types)
+        self.has_pools = self.has_pools or not self._pool_types.isdisjoint(line)
         return kind
 
     def scan(self, objects: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import types
 
+from .plain_types import ids
+
 ROOT, ATTRIBUTE, INDEX, KEY, LOCAL, CLOSURE, DEFAULT, MEMBER, ANY, GRAD = range(10)
 ATOMS = frozenset(
     id(t)
@@ -33,7 +35,12 @@ ATOMS = frozenset(
         property,
     )
 )
-SUSPENDED = {types.GeneratorType: "gi_frame", types.CoroutineType: "cr_frame", types.AsyncGeneratorType: "ag_frame"}
+SUSPENDED = {  # by the id of the type
+    id(types.GeneratorType): "gi_frame",
+    id(types.CoroutineType): "cr_frame",
+    id(types.AsyncGeneratorType): "ag_frame",
+}
+WRITTEN = ids(str, int, bool)  # keys that stand in a path as they are
 LRU = type(functools.lru_cache(maxsize=1)(len))
 
 

@@ -55,6 +55,23 @@ class Trouble(Exception):
         raise RuntimeError("no attribute")
 
 
+class Unequal(type):
+    def __eq__(cls, other):
+        touched.append("== of a class")
+        raise RuntimeError("no equal")
+
+    __hash__ = None
+
+
+class Odd(metaclass=Unequal):
+    def __init__(self):
+        self.kept = torch.zeros(8, device="cuda")
+
+
+class OddMapping(dict, metaclass=Unequal):
+    pass
+
+
 @functools.lru_cache(maxsize=8)
 def cached(size):
     return torch.zeros(size, device="cuda")
@@ -66,6 +83,7 @@ strict = torch.Tensor._make_subclass(Strict, plain)
 source = torch.zeros(1024, 1024, device="cuda")
 lazy = torch._lazy_clone(source)
 odd = [Mapping(x=torch.zeros(8, device="cuda")), Sequence([torch.zeros(8, device="cuda")]), Trouble(cached(8))]
+odd += [Odd(), OddMapping(x=torch.zeros(8, device="cuda")), {"x": Odd()}]
 before = torch.cuda.memory_allocated()
 kept = [torch.zeros(1024, 1024, device="cuda") for _ in range(20)]
 warnings.simplefilter("error")
