@@ -97,6 +97,14 @@ def test_scripts_do_not_notice(path, traced):
     assert (with_us.code, with_us.stdout) == (plain.code, plain.stdout), with_us.stderr
 
 
+def test_no_type_of_the_program_says_what_equal_means(traced):
+    """A metaclass whose classes cannot be compared, nor hashed, hides nothing of what their objects hold."""
+    report = traced([PYTHON, ROOT / "test" / "corpus" / "agent" / "hostile_types.py"]).report()
+    assert not [note for note in report["losses"]["notes"] if note.startswith("the Python agent")], report["losses"]
+    holders = [a["tensor"] and a["tensor"]["holder"] for a in report["allocations"] if a["layer"] == "tensor"]
+    assert all(holders) and sum("odd[" in holder for holder in holders) == 5, holders
+
+
 def test_underscore_exit_is_analysed(traced):
     run = traced([PYTHON, ROOT / "test" / "corpus" / "agent" / "leaves_by_underscore_exit.py"])
     holders = {a["tensor"]["holder"] for a in run.report()["allocations"] if a["tensor"]}
