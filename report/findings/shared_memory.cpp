@@ -23,7 +23,7 @@ bool is_unheld(const Report& report, const Finding& finding) {
   if (finding.code != "growing-site" || !finding.site) return false;
   const auto has_it = [&](const HolderMoment& moment) {  // which need not be the one that is shown
     return std::ranges::any_of(moment.rows, [&](const HolderReport& row) {
-      return !row.parent && row.kind == "cxx" && row.known.empty() && row.path == finding.variable.value_or("");
+      return !row.parent && row.kind == "cxx" && row.known.empty() && row.path == text_in(finding.evidence, "holder");
     });
   };
   return has_it(report.holders) || std::ranges::any_of(report.moments, has_it);

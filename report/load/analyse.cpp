@@ -1,7 +1,6 @@
 #include "report/load/analyse.hpp"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -399,10 +398,17 @@ class Analysis {
     add(losses.dropped_ooms, "out-of-memory events have no snapshot: only the first ones keep one");
     if (const auto errors = report_.notes.find(std::string(trace::note_key::agent_error));
         errors != report_.notes.end()) {
-      std::map<std::string, std::uint64_t> times;
-      for (const Json& error : errors->second)
-        if (error.is_string()) ++times[utf8::sanitise(error.get<std::string>())];
-      for (const auto& [text, count] : times)
+      std::vector<std::pair<std::string, std::uint64_t>> told;  // each with how often, in the order of the first
+      for (const Json& error : errors->second) {
+        if (!error.is_string()) continue;
+        const std::string text = utf8::sanitise(error.get<std::string>());
+        const auto known = std::ranges::find(told, text, &std::pair<std::string, std::uint64_t>::first);
+        if (known == told.end())
+          told.push_back({text, 1});
+        else
+          ++known->second;
+      }
+      for (const auto& [text, count] : told)
         out.notes.push_back("the Python agent: " + text + (count > 1 ? ", " + human_count(count) + " times" : ""));
     }
   }

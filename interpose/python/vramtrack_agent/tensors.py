@@ -49,7 +49,8 @@ class Access:
         self.histories: set[Any] = set()  # ids of the host tensors with a graph that scan() saw
         self.has_pools = False  # whether objects of a type were met that has a private pool of the allocator
         self._bases = ((id(self.tensor), "t"), (id(self.module), "m"), (id(self.optimizer), "o"))
-        self._pool_types = ids(*filter(None, map(torch.cuda.__dict__.get, ("CUDAGraph", "MemPool"))))
+        cuda = getattr(torch, "cuda", None)
+        self._pool_types = ids(*filter(None, (getattr(cuda, name, None) for name in ("CUDAGraph", "MemPool"))))
         self.kinds: dict[Any, Any] = {}  # id of a type -> see kind(); types that objects of this analysis have
 
     def adopt(self, t: Any) -> bool:
