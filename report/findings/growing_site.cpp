@@ -395,7 +395,7 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
         site.kind == "host_pinned" ? "Copy what you keep into plain memory (`.clone()`), or use a fixed number of "
                                      "pinned buffers again and again."
         : chain.empty()
-            ? "Find the object of a library or of C++ code that keeps them: release it, or give it a bound."
+            ? unknown_keeper_fix
             : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
               "or a container of fixed size.";
     const HolderReport* const row = tensors_of_site(report, site.id);

@@ -1,11 +1,14 @@
 #include "report/findings/grown.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <string_view>
 
 #include "report/analysis/agent_facts.hpp"
 #include "report/findings/registry.hpp"
 #include "report/model/sites.hpp"
+#include "report/symbolize/owner.hpp"
 
 namespace vramtrack::findings {
 namespace {
@@ -171,6 +174,25 @@ std::string short_of(const HolderReport& row) {
   return closes || row.variable.empty() ? row.path : row.variable;
 }
 
+/// Functions of PyTorch's headers and the language's, which are compiled into whatever includes them.
+bool is_header_function(std::string_view function) {
+  constexpr std::array<std::string_view, 5> spaces = {"at::", "c10::", "torch::", "std::", "pybind11::"};
+  return std::ranges::any_of(spaces, [&](std::string_view space) { return function.starts_with(space); });
+}
+
+/// The innermost function on a site's stack of C++ code that is neither PyTorch's nor of what it stands on: of an
+/// extension, or of the program itself; nullptr: there is none.
+const Frame* extension_frame(const Report& report, const SiteReport& site) {
+  for (const FrameId id : site.stack) {
+    const Frame& frame = report.frames[id];
+    if (frame.kind != "native" || frame.function.empty() || is_header_function(frame.function)) continue;
+    const std::string_view owner = owner_of_module(frame.module);
+    if (!owner.empty() && owner != "torch" && owner != "nccl" && owner != "nvrtc" && !is_math_library(owner))
+      return &frame;
+  }
+  return nullptr;
+}
+
 /// Parts of many models that are alike are told by what has the models.
 const HolderReport& container_of_models(const HolderMoment& moment, const HolderReport& row) {
   if (2 * model_bytes(row.roles) <= row.retained_bytes) return row;
@@ -249,16 +271,17 @@ const std::string& evidence_of(const HolderMoment& moment, const HolderReport& r
   return row.evidence;
 }
 
+const HolderReport* part_with_nearly_all(const HolderMoment& moment, const HolderReport& row) {
+  const auto part = std::ranges::find_if(moment.rows, [&](const HolderReport& child) {
+    return child.parent == row.id && 10 * child.retained_bytes >= 9 * row.retained_bytes;
+  });
+  return part == moment.rows.end() ? nullptr : &*part;
+}
+
 const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row) {
-  const HolderReport* at = &row;
-  while (at->known.empty()) {
-    const auto part = std::ranges::find_if(moment.rows, [&](const HolderReport& child) {
-      return child.parent == at->id && 10 * child.retained_bytes >= 9 * at->retained_bytes;
-    });
-    if (part == moment.rows.end()) return row;
-    at = &*part;
-  }
-  return *at;
+  for (const HolderReport* at = &row; at != nullptr; at = part_with_nearly_all(moment, *at))
+    if (!at->known.empty()) return *at;
+  return row;
 }
 
 std::vector<Grown> grown_holders(const Report& report) {
@@ -312,7 +335,7 @@ std::string unheld_text(const Report& report, const HolderReport& row, std::stri
   const SiteReport* const site = main_site(report, row);
   const Frame* const frame = site == nullptr ? nullptr : extension_frame(report, *site);
   if (frame == nullptr) {
-    fix = "Find the object of a library or of C++ code that keeps them: release it, or give it a bound.";
+    fix = unknown_keeper_fix;
     return "No Python object refers to them: C++ keeps them.";
   }
   const std::string code = frame_label(*frame);

@@ -43,12 +43,19 @@ const HolderReport* above(const HolderMoment& moment, const HolderReport& row);
 /// By what births a row was found to grow: its own, or those of the row above it whose main part it is.
 const std::string& evidence_of(const HolderMoment& moment, const HolderReport& row);
 
+/// The part of a row that has nine tenths of it or more, or nullptr.
+const HolderReport* part_with_nearly_all(const HolderMoment& moment, const HolderReport& row);
+
 /// The row itself, or the one below it that has nearly all of it and is known for what it is: the frames of exceptions
 /// in a list of the user's, say.
 const HolderReport& known_in(const HolderMoment& moment, const HolderReport& row);
 
 /// The call site that made most of a row's memory, or nullptr.
 const SiteReport* main_site(const Report& report, const HolderReport& row);
+
+/// What to do about memory that C++ holds, of which no more is known.
+inline constexpr const char* unknown_keeper_fix =
+    "Find the object of a library or of C++ code that keeps them: release it, or give it a bound.";
 
 /// Whether a row is memory that no Python object leads to.
 bool is_unheld(const HolderReport& row);

@@ -84,6 +84,11 @@ bool is_in_pieces(const Report& report, const OomReport& oom, const OomCase& see
 
 }  // namespace
 
+std::optional<Bytes> free_on(const LedgerEntry& device) {
+  if (!device.driver_used_bytes || *device.driver_used_bytes > device.total_bytes) return std::nullopt;
+  return device.total_bytes - *device.driver_used_bytes;
+}
+
 OomCase oom_case(const Report& report, const OomReport& oom) {
   OomCase seen;
   seen.in_backward = in_backward(report, oom);
@@ -98,8 +103,7 @@ OomCase oom_case(const Report& report, const OomReport& oom) {
   seen.pools_fill = seen.pools.unused > 0 && 5 * seen.pools.unused >= oom.reserved_bytes;
   for (const LedgerEntry& entry : report.ledger) {
     if (entry.device != oom.device) continue;
-    if (report.at == "oom" && entry.driver_used_bytes && *entry.driver_used_bytes < entry.total_bytes)
-      seen.device_free = entry.total_bytes - *entry.driver_used_bytes;
+    if (report.at == "oom") seen.device_free = free_on(entry).value_or(0);
     seen.largest_piece = entry.largest_free_cached_block_bytes;
     if (oom.requested_bytes > entry.total_bytes) seen.smaller_device = entry.total_bytes;
   }

@@ -1,6 +1,7 @@
 // What an out-of-memory event is a case of: what filled the device, what was running. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct OomCase {
   std::vector<std::vector<Holder>> holders;  // as looks saw them
   std::string evaluation;  // why the pass that runs seems to be one without a backward pass, though it records a graph
 };
+
+/// What nobody had of a device when the driver was asked; nullopt: it was not.
+std::optional<Bytes> free_on(const LedgerEntry& device);
 
 /// `oom`: an event of the report, which is that of the moment or of the end; what the end cannot tell stays 0.
 OomCase oom_case(const Report& report, const OomReport& oom);

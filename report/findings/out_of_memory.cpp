@@ -59,9 +59,9 @@ std::string look_at_device(const Report& report, const OomReport& oom, Finding& 
   constexpr Bytes margin = Bytes{64} << 20;          // PyTorch asks for somewhat more than was asked of it
   constexpr Bytes most_of_context = Bytes{2} << 30;  // with its modules
   for (const LedgerEntry& ledger : report.ledger) {
-    if (ledger.device != oom.device || !ledger.driver_used_bytes || *ledger.driver_used_bytes > ledger.total_bytes)
-      continue;
-    const Bytes free = ledger.total_bytes - *ledger.driver_used_bytes;
+    const std::optional<Bytes> known = free_on(ledger);
+    if (ledger.device != oom.device || !known) continue;
+    const Bytes free = *known;
     const Bytes others = ledger.context_and_other_bytes.value_or(0);
     finding.evidence["device_free_bytes"] = free;
     if (free >= oom.requested_bytes + margin && oom.layer == "tensor") {

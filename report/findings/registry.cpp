@@ -231,7 +231,6 @@ PrivatePools private_pools(const Report& report, int device) {
     if (get(row, from::device) != static_cast<std::uint64_t>(device)) continue;
     const Bytes reserved = get(row, from::reserved).value_or(0), live = get(row, from::live).value_or(0);
     all.pools += get(row, from::pools).value_or(0);
-    all.reserved += reserved;
     all.unused += reserved - std::min(live, reserved);
   }
   return all;

@@ -91,14 +91,14 @@ std::string text_in(const Json& evidence, const char* key);
 /// What private pools of PyTorch's allocator (of CUDA graphs, of MemPools) keep on a device: nobody else is given it.
 struct PrivatePools {
   std::uint64_t pools = 0;
-  Bytes reserved = 0;  // bytes of their segments
-  Bytes unused = 0;    // of them, that no block has
+  Bytes unused = 0;  // bytes of their segments that no block has
 };
 
+PrivatePools private_pools(const Report& report, int device);
+
+/// What to do where they are many.
 inline constexpr const char* pools_fix =
     "Let the graphs share one pool (`torch.cuda.graph(g, pool=handle)`, `handle = torch.cuda.graph_pool_handle()`), "
     "capture a few sizes and pad to them, and `reset()` graphs that are not needed.";
-
-PrivatePools private_pools(const Report& report, int device);
 
 }  // namespace vramtrack::findings

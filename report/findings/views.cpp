@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "report/findings/grown.hpp"
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {
@@ -14,15 +15,9 @@ std::string views_text(const HolderReport& row) {
 }
 
 const HolderReport& tensors_in(const HolderMoment& moment, const HolderReport& row) {
-  const HolderReport* at = &row;
-  while (at->shown_bytes == 0) {
-    const auto part = std::ranges::find_if(moment.rows, [&](const HolderReport& child) {
-      return child.parent == at->id && 10 * child.retained_bytes >= 9 * at->retained_bytes;
-    });
-    if (part == moment.rows.end()) break;
-    at = &*part;
-  }
-  return *at;
+  for (const HolderReport* at = &row; at != nullptr; at = part_with_nearly_all(moment, *at))
+    if (at->shown_bytes != 0) return *at;
+  return row;
 }
 
 const HolderReport* tensors_of_site(const Report& report, SiteId site) {

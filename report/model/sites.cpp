@@ -14,22 +14,6 @@ bool is_cuda_library(std::string_view module) noexcept {
   return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return name.rfind(p, 0) == 0; });
 }
 
-/// Code that comes with PyTorch, CUDA, the interpreter or the system.
-bool is_platform_library(std::string_view module) noexcept {
-  if (contains(module, "/torch/") || contains(module, "/nvidia/")) return true;
-  const std::string_view name = file_name(module);
-  constexpr std::array<std::string_view, 12> prefixes = {"libtorch", "libc10",       "libcu",     "libnv",
-                                                         "libnccl",  "libvramtrack", "libc.so",   "libstdc++",
-                                                         "libm.so",  "ld-",          "libpython", "python"};
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return name.starts_with(p); });
-}
-
-/// Functions of headers, which are compiled into whatever includes them.
-bool is_header_function(std::string_view function) noexcept {
-  constexpr std::array<std::string_view, 5> spaces = {"at::", "c10::", "torch::", "std::", "pybind11::"};
-  return std::any_of(spaces.begin(), spaces.end(), [&](std::string_view s) { return function.starts_with(s); });
-}
-
 /// What torch.compile wrote: CACHE/xy/cxy....py, the name made of a digest in base 32.
 bool is_compiled_module(std::string_view file) noexcept {
   constexpr std::size_t digits = 52, suffix = 3;
@@ -88,15 +72,6 @@ std::optional<FrameId> own_frame(const Report& report, const std::vector<FrameId
   if (const auto native = first(report, stack, is_caller)) return native;
   if (stack.empty()) return std::nullopt;
   return stack.front();
-}
-
-const Frame* extension_frame(const Report& report, const SiteReport& site) {
-  const auto is_extension = [](const Frame& frame) {
-    return frame.kind == "native" && !frame.module.empty() && !frame.function.empty() &&
-           !is_platform_library(frame.module) && !is_header_function(frame.function);
-  };
-  const auto found = first(report, site.stack, is_extension);
-  return found ? &report.frames[*found] : nullptr;
 }
 
 bool is_model_role(std::string_view role) noexcept {

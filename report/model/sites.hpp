@@ -23,10 +23,6 @@ std::optional<FrameId> own_frame(const Report& report, const SiteReport& site);
 /// The same of a stack alone.
 std::optional<FrameId> own_frame(const Report& report, const std::vector<FrameId>& stack);
 
-/// The innermost function on a site's stack of C++ code that is neither PyTorch's, CUDA's, the interpreter's nor the
-/// standard library's: of an extension, or of the program itself; nullptr: there is none.
-const Frame* extension_frame(const Report& report, const SiteReport& site);
-
 /// The site with that number; nullptr: it is none, or was left out (--min-size).
 const SiteReport* find_site(const Report& report, SiteId id);
 
