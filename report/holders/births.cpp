@@ -101,6 +101,16 @@ double BirthJudge::last_run(const std::vector<std::uint64_t>& modules) const {
   return last;
 }
 
+bool BirthJudge::came_between(const HolderReport& row, double begin, double end) const {
+  if (row.sites.empty() || row.elements < 2) return false;
+  const trace::Site& site = trace_.sites[row.sites.front()];
+  const auto activity = devices_.find(site.device);
+  if (activity == devices_.end() || trace_.seconds(site.last_time) <= begin) return false;
+  const ActivityClock& clock = activity->second.clock;
+  const double between = (clock.at(row.last_time) - clock.at(row.first_time)) / static_cast<double>(row.elements - 1);
+  return clock.at(end) - clock.at(begin) >= 2 * between;
+}
+
 bool BirthJudge::used_to_the_end(const HolderReport& row, const std::vector<std::uint64_t>& modules) const {
   if (on_the_way_ || row.sites.empty()) return false;
   const auto activity = devices_.find(trace_.sites[row.sites.front()].device);

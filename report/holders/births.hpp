@@ -41,6 +41,10 @@ class BirthJudge {
   /// When one of some nn.Modules (by their addresses) allocated last, in seconds; negative: none was seen to.
   double last_run(const std::vector<std::uint64_t>& modules) const;
 
+  /// Whether elements like those of a holder went on being made between two times, in seconds: its main call site made
+  /// some after the first, and there was time for two.
+  bool came_between(const HolderReport& row, double begin, double end) const;
+
   /// Whether many blocks of the site that made most of some were freed again, and yet what it holds rose until the end:
   /// each was to be let go by itself, and some were forgotten.
   bool outlive_others(const HolderReport& row) const;

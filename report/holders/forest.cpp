@@ -206,7 +206,7 @@ class Maker {
     row.blocks = group.blocks;
     row.garbage = is_garbage(first);
     set_births(group, row);
-    if (row.verdict == "growing" && are_used_together(group, row.last_time)) {
+    if (row.verdict == "growing" && are_used_together(group, row)) {
       row.limited = true;
       row.verdict = "steady";
       row.evidence = "all of its models ran after the last was there: " + row.evidence;
@@ -263,18 +263,21 @@ class Maker {
     return modules;
   }
 
-  /// Whether a group's elements are models, all of which ran after the last of them was there: an ensemble.
-  bool are_used_together(const Group& group, double last_birth) const {
+  /// Whether a group's elements are models, all of which ran after the last of them was there, and before others came:
+  /// an ensemble. Of a league from which one is drawn at a time all may have run, too, some day.
+  bool are_used_together(const Group& group, const HolderReport& row) const {
     const bool many = group.nodes.size() > 1;
     const std::span<const std::uint32_t> elements = many ? group.nodes : tree_.below(group.nodes.front());
-    std::size_t models = 0;
+    std::vector<double> runs;
     for (const std::uint32_t element : elements) {
       if (held_.retained[element] == 0) continue;
-      if (!held_.has(element, trace::graph_nn_module) || births_.last_run(modules_of({element})) <= last_birth)
-        return false;
-      ++models;
+      if (!held_.has(element, trace::graph_nn_module)) return false;
+      runs.push_back(births_.last_run(modules_of({element})));
+      if (runs.back() <= row.last_time) return false;
     }
-    return models > 1 && !held_.has(group.nodes.front(), trace::graph_nn_module);
+    if (runs.size() < 2 || held_.has(group.nodes.front(), trace::graph_nn_module)) return false;
+    const auto [first, last] = std::ranges::minmax(runs);
+    return !births_.came_between(row, first, last);
   }
 
   bool is_garbage(std::uint32_t node) const {

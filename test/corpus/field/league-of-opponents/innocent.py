@@ -41,6 +41,7 @@ def play(policy, opponent, optimizer):
 
 
 def main():
+    random.seed(6)
     policy = Policy().cuda()
     optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
     league = League(policy)
