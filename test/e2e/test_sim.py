@@ -304,18 +304,15 @@ print(cuda.cuUserObjectCreate(None), cuda.cuUserObjectCreate(None))
 
 
 def test_libraries_that_are_not_simulated_are_named(sim):
-    """They carry a CUDA runtime of their own, which validates the driver."""
+    """They carry a CUDA runtime of their own, which validates the driver. A compiler does, too, and works without."""
     out = sim(
         """
-import torch
-x = torch.randn(16, 16, device="cuda")
-for call in lambda: torch.fft.fft(x), lambda: torch.linalg.cholesky(x), lambda: torch.fft.fft(x):
-    try:
-        call()
-    except RuntimeError as error:
-        print("cufft" in str(error).lower(), "cusolver" in str(error).lower())
+import ctypes, torch
+torch.special.airy_ai(torch.zeros(2, device="cuda"))  # compiled as it runs
+cudnn, handle = ctypes.CDLL("libcudnn.so.9"), ctypes.c_void_p()
+print(cudnn.cudnnCreate(ctypes.byref(handle)) != 0, cudnn.cudnnCreate(ctypes.byref(handle)) != 0)
 """
     , ok=False)
-    assert out.stdout.splitlines() == ["True False", "False True", "True False"], out.stdout + out.stderr
+    assert out.stdout.split() == ["True", "True"], out.stdout + out.stderr
     said = [line for line in out.stderr.splitlines() if "is not simulated" in line]
-    assert len(said) == 2 and "libcufft.so" in said[0] and "libcusolver.so" in said[1], out.stderr
+    assert len(said) == 1 and "libcudnn" in said[0], out.stderr

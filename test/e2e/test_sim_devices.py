@@ -130,6 +130,28 @@ def test_a_jax_that_took_the_cpu_is_named(sim, tmp_path, used):
     assert ("JAX did not use the simulated GPU" in done.stderr) == (not used), done.stderr
 
 
+def test_a_plan_of_cufft_has_a_work_area_of_its_own(sim):
+    """On the device until the plan goes, or the program gives it another."""
+    sim("""
+import ctypes, torch
+cufft, plans, size = ctypes.CDLL("libcufft.so.12"), (ctypes.c_int * 3)(), ctypes.c_size_t()
+torch.zeros(1, device="cuda")
+used = lambda: before - torch.cuda.mem_get_info()[0]
+before = torch.cuda.mem_get_info()[0]
+for plan in range(2):
+    assert cufft.cufftPlan2d(ctypes.byref(plans, 4 * plan), 1024, 1024, 0x29) == 0
+assert cufft.cufftGetSize(plans[1], ctypes.byref(size)) == 0 and size.value == 8 << 20
+assert used() == 16 << 20, used()
+assert cufft.cufftCreate(ctypes.byref(plans, 8)) == 0 and cufft.cufftSetAutoAllocation(plans[2], 0) == 0
+assert cufft.cufftMakePlan2d(plans[2], 1024, 1024, 0x29, ctypes.byref(size)) == 0 and size.value == 8 << 20
+assert used() == 16 << 20
+assert cufft.cufftDestroy(plans[0]) == 0 and used() == 8 << 20
+assert cufft.cufftSetWorkArea(plans[1], None) == 0 and used() == 0
+assert cufft.cufftDestroy(plans[1]) == 0 and cufft.cufftDestroy(plans[1]) == 1
+assert cufft.cufftMakePlan2d(plans[2], 1024, -1, 0x29, None) == 4
+""")
+
+
 def test_matrix_layouts_give_back_what_was_set(sim):
     sim("""
 import ctypes

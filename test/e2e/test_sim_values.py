@@ -51,6 +51,17 @@ def test_every_operator_is_computed_as_the_cpu_does(tmp_path):
     assert "is not computed" not in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("option, what", [("--sim-compute", []), ("--sim=8GiB", ["shapes"])])
+def test_math_libraries(tmp_path, option, what):
+    """cuFFT, cuSOLVER and cuSPARSE: with every value computed each result is the CPU's, else its shape."""
+    script = CORPUS / "values" / "math_libraries.py"
+    done = run(option, "--no-trace", script=script, arguments=what, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 38 and not [line for line in lines if not line.endswith(" ok")], done.stdout
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("option", ["--sim=8GiB", "--sim-compute"])
 def test_operators_of_other_libraries_run_once(tmp_path, option):
     """A collective that is sent again answers for the next one; a program's own operator may count, print, store."""
