@@ -82,7 +82,7 @@ void forget_bytes(std::uint64_t address, std::uint64_t bytes) {
 
 void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes) {
   if (bytes == 0) return;
-  if (t_answer.known && bytes <= sizeof t_answer.value && is_device(source)) {
+  if (t_answer.known && bytes <= sizeof t_answer.value && is_device(source) && !is_device(target)) {
     t_answer.known = false;
     std::memcpy(as_pointer(target), &t_answer.value, bytes);
     return;

@@ -32,6 +32,8 @@ DECIDES = SHAPES | set(
     triu_indices cat flip roll _softmax _log_softmax clamp clamp_min clamp_max maximum minimum
     _local_scalar_dense _amp_update_scale nms""".split()
 )
+# Made of others, and an error where those give zeros: istft() checks the sum of its windows.
+WHOLE = {"istft"}
 # Their CPU kernels do the whole; what the CUDA kernels call meanwhile is not looked at.
 OPAQUE = ("convolution", "_foreach_", "_fused_", "_scaled_dot_product_", "native_batch_norm", "_thnn_fused_")
 # Libraries whose CPU kernels compute and do nothing else. Other people's operators are not run again: the collectives
@@ -63,7 +65,7 @@ def kind_of(text):
 
 
 def plan(name, overload):
-    """None, or (opaque, begins, limit, kinds of the results, mutates, kinds of the arguments, Plan, shapes)."""
+    """None, or (opaque, begins, limit, kinds of results, mutates, kinds of arguments, Plan, shapes, whole)."""
     try:
         return make_plan(name, overload)
     except own():
@@ -85,7 +87,8 @@ def make_plan(name, overload):
     if space == "aten" and base.startswith(WITHOUT_VALUES):
         return None
     # Operators made of others have no kernel of their own: those are computed. copy_ is the one that is not.
-    if base != "copy_" and not C._dispatch_has_kernel_for_dispatch_key(full, "CUDA"):
+    whole = space == "aten" and base in WHOLE
+    if base != "copy_" and not whole and not C._dispatch_has_kernel_for_dispatch_key(full, "CUDA"):
         return None
     p = Plan()
     p.name, p.call = base, C._get_operation_overload(name, overload)[0]
@@ -113,7 +116,8 @@ def make_plan(name, overload):
     opaque = space == "aten" and base.startswith(OPAQUE)
     begins = base in prepare or p.random
     kinds, results = ("".join(map(kind_of, found)) for found in (types, [str(r.type) for r in returns]))
-    return (opaque, begins, limit, results, bool(mutated), kinds, p, space == "aten" and stem in SHAPES)
+    return (opaque, begins, limit, results, bool(mutated), kinds, p, space == "aten" and stem in SHAPES,
+            whole)
 
 
 def raw(keys):

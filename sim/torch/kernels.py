@@ -55,6 +55,11 @@ def grouped(x, heads):
     return x if x.size(1) == heads else x.repeat_interleave(heads // x.size(1), 1)
 
 
+def word_of(seed):
+    """The first eight bytes of what a kernel keeps of its seed, a number or a state."""
+    return seed.reshape(-1).view(torch.uint8)[:8].view(torch.int64)
+
+
 def drop_mask(shape, probability, seed):
     keep = torch.empty(shape, dtype=torch.float32, device=CPU)
     return keep.bernoulli_(1 - probability, generator=generator_at(seed)).div_(1 - probability)
@@ -68,7 +73,7 @@ def attend(q, k, v, bias, causal, scale, dropout, seed, out, sums, seed_result):
     if dropout:
         weights = weights * drop_mask(weights.shape, dropout, seed)
         if isinstance(seed_result, torch.Tensor):
-            seed_result.view(torch.uint8)[..., :8].view(torch.int64).fill_(seed)
+            word_of(seed_result).fill_(seed)
     out.copy_(torch.matmul(weights, v.float()))
     if isinstance(sums, torch.Tensor) and sums.numel():
         sums[..., : scores.size(-2)].copy_(torch.logsumexp(scores, -1))
@@ -102,7 +107,7 @@ def attend_backward(grad, q, k, v, bias, causal, scale, dropout, seed, results):
 
 
 def kept_seed(x):
-    return int(x.view(torch.uint8)[..., :8].view(torch.int64).reshape(-1)[0]) if isinstance(x, torch.Tensor) else 0
+    return int(word_of(x)) if isinstance(x, torch.Tensor) else 0
 
 
 @kernel("_scaled_dot_product_efficient_attention")

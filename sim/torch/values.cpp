@@ -30,6 +30,7 @@ struct Plan {
   bool opaque = false;     // the operators that its CUDA kernel calls are left alone
   bool begins = false;     // `begin()` wants to see its arguments before it runs
   bool shapes = false;     // shapes of other tensors come from its results
+  bool whole = false;      // made of others, on whose results it decides: all of them are computed, of any size
   std::int64_t limit = 0;  // elements of the largest tensor up to which it is computed
   bool mutates = false;
   std::string kinds;    // of its arguments, a letter each: see kind_of() in compute.py
@@ -44,6 +45,8 @@ struct Call {
   PyThing* arguments = nullptr;
   std::uint64_t computed = 0;  // a result that an inner call of the same operator has filled in already
   bool answers = false;        // what its kernels count is known: see answer_next_copy()
+  bool whole = false;          // within an operator of which everything is computed
+  bool fits(std::int64_t elements) const { return whole || elements <= plan->limit; }
 };
 
 enum class State { waiting, starting, ready, off };
@@ -201,6 +204,7 @@ const Plan& plan_of(const void* schema, const RecordFunction* record) {
         plan.kinds = api.string_text(api.tuple_get(made, 5), nullptr);
         plan.handle = shared(api, api.tuple_get(made, 6));
         plan.shapes = number(7) != 0;
+        plan.whole = number(8) != 0;
       }
     }
   }
@@ -312,7 +316,8 @@ void* start(const RecordFunction* record) {
     on_device |= fit == Fit::cuda;
     takes_tensors |= plan.kinds[i] == 't' || plan.kinds[i] == 'L';
   }
-  if ((takes_tensors && !on_device) || largest > plan.limit) return nullptr;
+  const bool whole = plan.whole || (t_top != nullptr && t_top->whole);
+  if ((takes_tensors && !on_device) || (!whole && largest > plan.limit)) return nullptr;
   const Busy busy;
   const PythonApi& api = *all.python;
   const PythonScope python(api);
@@ -328,7 +333,7 @@ void* start(const RecordFunction* record) {
     }
     arguments = changed;
   }
-  t_top = new Call{t_top, &plan, arguments, 0, answer_is_waiting() && !answered};
+  t_top = new Call{t_top, &plan, arguments, 0, answer_is_waiting() && !answered, whole};
   return t_top;
 }
 
@@ -386,6 +391,7 @@ void end(const RecordFunction* record, void* context) {
   if (call_.answers) withdraw_answer();
   if (t_top != &call_ || all.state != State::ready) return;  // ended in another thread: not an operator's call
   t_top = call_.parent;
+  if (plan.whole) return;  // its parts were computed
   const IValues outputs = last(all.layout.outputs(record), plan.returns.size());
   if (outputs.size != plan.returns.size()) return;  // it threw
   std::int64_t largest = 0;
@@ -395,7 +401,7 @@ void end(const RecordFunction* record, void* context) {
     if (fit == Fit::odd) return;
     on_device |= fit == Fit::cuda;
   }
-  if (!on_device || largest > plan.limit) return;
+  if (!on_device || !call_.fits(largest)) return;
   const std::uint64_t result = outputs.size > 0 && outputs.data[0].is_tensor() ? outputs.data[0].payload : 0;
   if (result != 0 && call_.computed == result) return;
   for (Call* outer = call_.parent; outer != nullptr; outer = outer->parent) {

@@ -58,7 +58,7 @@ def test_math_libraries(tmp_path, option, what):
     done = run(option, "--no-trace", script=script, arguments=what, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 38 and not [line for line in lines if not line.endswith(" ok")], done.stdout
+    assert len(lines) == 41 and not [line for line in lines if not line.endswith(" ok")], done.stdout
     assert done.stderr == ""
 
 

@@ -22,7 +22,7 @@ def cases(device):
     square, tall, batch = numbers(N, N), numbers(N + 20, N), numbers(3, N, N)
     positive, complex_ = square @ square.T + N * eye, torch.complex(numbers(N, N), numbers(N, N))
     window = torch.hann_window(64, device=device)
-    sound = numbers(2, 1600)
+    sound = numbers(2, 320000 if SHAPES else 1600)
     spectrum = torch.stft(sound, 64, window=window, return_complex=True)
 
     def gradient(function, x):
@@ -56,6 +56,9 @@ def cases(device):
     yield "ormqr", torch.ormqr(*torch.geqrf(square), square).abs()
     yield "solve", L.solve(positive, square)
     yield "lstsq", L.lstsq(tall, tall).solution
+    yield "lstsq of several", L.lstsq(batch, batch).solution
+    yield "svd_lowrank of several", torch.svd_lowrank(batch * 0 + eye, 3)[1]
+    yield "weighted covariance", torch.cov(tall, aweights=tall[0].abs())
     p, lower, upper = L.lu(square)
     yield "lu", p @ lower @ upper
     yield "lu_solve", L.lu_solve(*L.lu_factor(positive), square)
