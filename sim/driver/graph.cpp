@@ -58,6 +58,27 @@ CUresult add_free(CUgraphNode* out, CUgraph handle, const CUgraphNode* dependenc
   return status;
 }
 
+/// A graph with nodes of its own that are those of another.
+Graph* copy_of(const Graph& graph) {
+  Graph* clone = new_graph();
+  std::map<const Node*, Node*> twin;
+  for (const Node& node : graph.nodes) {
+    Node& copy = clone->nodes.emplace_back(node);
+    copy.graph = clone;
+    twin[&node] = &copy;
+    for (Node*& dependency : copy.dependencies) dependency = twin[dependency];
+  }
+  return clone;
+}
+
+CUresult add_child(CUgraphNode* out, CUgraph handle, const CUgraphNode* dependencies, size_t count, CUgraph child) {
+  Adding adding(handle, dependencies, count);
+  if (!graphs().has(child)) return CUDA_ERROR_INVALID_VALUE;
+  const CUresult status = adding.add(out, CU_GRAPH_NODE_TYPE_GRAPH);
+  if (status == CUDA_SUCCESS) adding.node->child = child_of(*reinterpret_cast<Graph*>(child));
+  return status;
+}
+
 CUresult add_any(CUgraphNode* out, CUgraph handle, const CUgraphNode* dependencies, size_t count,
                  CUgraphNodeParams* params) {
   if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -82,6 +103,8 @@ CUresult add_any(CUgraphNode* out, CUgraph handle, const CUgraphNode* dependenci
       void* const data = params->host.userData;
       return Adding(handle, dependencies, count).add(out, params->type, [=] { function(data); });
     }
+    case CU_GRAPH_NODE_TYPE_GRAPH:
+      return add_child(out, handle, dependencies, count, params->graph.graph);
     default:
       return NOT_SIMULATED("cuGraphAddNode with this type of node");
   }
@@ -114,6 +137,18 @@ Graph* new_graph() { return graphs().add(new Graph); }
 
 void destroy_graph(Graph* graph) {
   if (graphs().remove(graph)) delete graph;
+}
+
+std::shared_ptr<Graph> child_of(const Graph& graph) { return {copy_of(graph), destroy_graph}; }
+
+std::function<void()> fill_work(const CUDA_MEMSET_NODE_PARAMS& fill) {
+  return [fill] {
+    for (size_t row = 0; row < fill.height; ++row)
+      fill_bytes(fill.dst + row * fill.pitch, fill.value, fill.elementSize, fill.width);
+  };
+}
+std::function<void()> copy_work(const CUDA_MEMCPY3D& box) {
+  return [box] { cuMemcpy3D_v2(&box); };
 }
 
 GraphRange::~GraphRange() {
@@ -166,15 +201,7 @@ CUresult cuGraphClone(CUgraph* out, CUgraph handle) {
   const Adding adding(handle, nullptr, 0);
   if (adding.status != CUDA_SUCCESS) return adding.status;
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  Graph* clone = new_graph();
-  std::map<const Node*, Node*> twin;
-  for (const Node& node : adding.graph->nodes) {
-    Node& copy = clone->nodes.emplace_back(node);
-    copy.graph = clone;
-    twin[&node] = &copy;
-    for (Node*& dependency : copy.dependencies) dependency = twin[dependency];
-  }
-  *out = reinterpret_cast<CUgraph>(clone);
+  *out = reinterpret_cast<CUgraph>(copy_of(*adding.graph));
   return CUDA_SUCCESS;
 }
 
@@ -207,12 +234,31 @@ CUresult cuGraphAddHostNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* 
 CUresult cuGraphAddMemsetNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies, size_t count,
                               const CUDA_MEMSET_NODE_PARAMS* params, CUcontext) {
   if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  const auto fill = *params;
-  return Adding(graph, dependencies, count).add(out, CU_GRAPH_NODE_TYPE_MEMSET, [fill] {
-    for (size_t row = 0; row < fill.height; ++row) {
-      fill_bytes(fill.dst + row * fill.pitch, fill.value, fill.elementSize, fill.width);
-    }
-  });
+  return Adding(graph, dependencies, count).add(out, CU_GRAPH_NODE_TYPE_MEMSET, fill_work(*params));
+}
+
+CUresult cuGraphAddMemcpyNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies, size_t count,
+                              const CUDA_MEMCPY3D* params, CUcontext) {
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return Adding(graph, dependencies, count).add(out, CU_GRAPH_NODE_TYPE_MEMCPY, copy_work(*params));
+}
+// Kernels do nothing, with these arguments or those.
+CUresult cuGraphKernelNodeSetParams(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1*) {
+  return node == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+CUresult cuGraphKernelNodeSetParams_v2(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS*) {
+  return node == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+CUresult cuGraphAddChildGraphNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies, size_t count,
+                                  CUgraph child) {
+  return add_child(out, graph, dependencies, count, child);
+}
+CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode handle, CUgraph* child) {
+  const auto* node = reinterpret_cast<Node*>(handle);
+  if (node == nullptr || child == nullptr || node->child == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  *child = reinterpret_cast<CUgraph>(node->child.get());
+  return CUDA_SUCCESS;
 }
 
 CUresult cuGraphAddMemAllocNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies, size_t count,

@@ -25,7 +25,7 @@ struct Node {
   CUdeviceptr freed = 0;               // free nodes
   CUhostFn host = nullptr;
   void* host_data = nullptr;
-  Graph* child = nullptr;
+  std::shared_ptr<Graph> child;  // child graph nodes: a copy of their own
 };
 
 struct Graph {
@@ -41,6 +41,11 @@ struct GraphExec {
 
 Graph* new_graph();
 void destroy_graph(Graph* graph);
+/// What a child graph node holds: later changes of the graph are not seen. The driver's lock is held.
+std::shared_ptr<Graph> child_of(const Graph& graph);
+/// What memory nodes do.
+std::function<void()> fill_work(const CUDA_MEMSET_NODE_PARAMS& fill);
+std::function<void()> copy_work(const CUDA_MEMCPY3D& box);
 /// Takes every stream out of a capture that ends (streams.cpp).
 void leave_capture(const Capture* capture);
 

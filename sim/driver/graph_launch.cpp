@@ -57,6 +57,8 @@ CUresult run_alloc(const Node& node, Context& context) {
   return CUDA_SUCCESS;
 }
 
+CUresult run_nodes(const std::list<Node>& nodes, Context& context);
+
 CUresult run_node(const Node& node, Context& context) {
   switch (node.type) {
     case CU_GRAPH_NODE_TYPE_MEM_ALLOC: {
@@ -70,10 +72,19 @@ CUresult run_node(const Node& node, Context& context) {
       release(found);
       return CUDA_SUCCESS;
     }
+    case CU_GRAPH_NODE_TYPE_GRAPH:
+      if (node.child != nullptr) return run_nodes(node.child->nodes, context);
+      [[fallthrough]];  // captured: its work launches it
     default:
       if (node.work) node.work();
       return CUDA_SUCCESS;
   }
+}
+
+CUresult run_nodes(const std::list<Node>& nodes, Context& context) {
+  for (const Node& node : nodes)
+    if (const CUresult status = run_node(node, context); status != CUDA_SUCCESS) return status;
+  return CUDA_SUCCESS;
 }
 
 /// What the graph's last launch allocated and nobody freed since.
@@ -88,9 +99,24 @@ void free_what_is_left(const GraphExec& executable) {
 
 CUresult run_graph(const GraphExec& executable) {
   if (executable.frees_before_launch) free_what_is_left(executable);
-  for (const Node& node : executable.nodes) {
-    if (const CUresult status = run_node(node, *executable.context); status != CUDA_SUCCESS) return status;
+  return run_nodes(executable.nodes, *executable.context);
+}
+
+/// Changes a node of an executable: the one that stands where `handle` does in its graph.
+template <typename Change>
+CUresult change_node(CUgraphExec executable, CUgraphNode handle, CUgraphNodeType type, Change change) {
+  Entry entry(Needs::driver);
+  if (!entry) return entry.status();
+  const auto* node = reinterpret_cast<Node*>(handle);
+  if (!executables().has(executable) || node == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  auto& nodes = reinterpret_cast<GraphExec*>(executable)->nodes;
+  auto own = nodes.begin();
+  for (const Node& other : node->graph->nodes) {
+    if (own == nodes.end() || &other == node) break;
+    ++own;
   }
+  if (own == nodes.end() || own->type != type) return CUDA_ERROR_INVALID_VALUE;
+  change(*own);
   return CUDA_SUCCESS;
 }
 
@@ -162,6 +188,28 @@ CUresult cuGraphExecUpdate_v2(CUgraphExec handle, CUgraph graph, CUgraphExecUpda
   reinterpret_cast<GraphExec*>(handle)->nodes = reinterpret_cast<Graph*>(graph)->nodes;
   if (result != nullptr) *result = {CU_GRAPH_EXEC_UPDATE_SUCCESS, nullptr, nullptr};
   return CUDA_SUCCESS;
+}
+
+CUresult cuGraphExecChildGraphNodeSetParams(CUgraphExec executable, CUgraphNode node, CUgraph child) {
+  if (child == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return change_node(executable, node, CU_GRAPH_NODE_TYPE_GRAPH,
+                     [&](Node& own) { own.child = child_of(*reinterpret_cast<Graph*>(child)); });
+}
+CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec executable, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS* params,
+                                        CUcontext) {
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return change_node(executable, node, CU_GRAPH_NODE_TYPE_MEMSET, [&](Node& own) { own.work = fill_work(*params); });
+}
+CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec executable, CUgraphNode node, const CUDA_MEMCPY3D* params,
+                                        CUcontext) {
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return change_node(executable, node, CU_GRAPH_NODE_TYPE_MEMCPY, [&](Node& own) { own.work = copy_work(*params); });
+}
+CUresult cuGraphExecKernelNodeSetParams(CUgraphExec executable, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1*) {
+  return change_node(executable, node, CU_GRAPH_NODE_TYPE_KERNEL, [](Node&) {});
+}
+CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec executable, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS*) {
+  return change_node(executable, node, CU_GRAPH_NODE_TYPE_KERNEL, [](Node&) {});
 }
 
 CUresult cuDeviceGraphMemTrim(CUdevice index) {

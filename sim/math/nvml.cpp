@@ -96,6 +96,12 @@ int copy_text(const char* text, char* out, unsigned length) {
   return success;
 }
 
+int give_number(void* device, unsigned* out, unsigned number) {
+  if (index_of(device) < 0 || out == nullptr) return invalid_argument;
+  *out = number;
+  return success;
+}
+
 }  // namespace
 
 extern "C" {
@@ -115,7 +121,7 @@ int nvmlInitWithFlags(unsigned) { return nvmlInit_v2(); }
 int nvmlShutdown(void) { return success; }
 const char* nvmlErrorString(int result) { return result == success ? "Success" : "Not Supported"; }
 
-int nvmlSystemGetDriverVersion(char* out, unsigned length) { return copy_text("580.0.0 (simulated)", out, length); }
+int nvmlSystemGetDriverVersion(char* out, unsigned length) { return copy_text("580.0.0", out, length); }
 int nvmlSystemGetNVMLVersion(char* out, unsigned length) { return copy_text("13.580.0", out, length); }
 int nvmlSystemGetCudaDriverVersion_v2(int* version) {
   if (version == nullptr) return invalid_argument;
@@ -174,6 +180,11 @@ int nvmlDeviceGetUtilizationRates(void* device, unsigned* rates) {
   rates[0] = rates[1] = 0;
   return success;
 }
+// Of an H100: generation 5, 16 lanes.
+int nvmlDeviceGetCurrPcieLinkGeneration(void* device, unsigned* out) { return give_number(device, out, 5); }
+int nvmlDeviceGetMaxPcieLinkGeneration(void* device, unsigned* out) { return give_number(device, out, 5); }
+int nvmlDeviceGetCurrPcieLinkWidth(void* device, unsigned* out) { return give_number(device, out, 16); }
+int nvmlDeviceGetMaxPcieLinkWidth(void* device, unsigned* out) { return give_number(device, out, 16); }
 
 /// nvmlMemory_t: total, free, used
 int nvmlDeviceGetMemoryInfo(void* device, unsigned long long* out) {

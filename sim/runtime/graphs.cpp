@@ -49,6 +49,26 @@ cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* out, cudaGraph_t graph, cons
                                    size_t count, const cudaKernelNodeParams*) {
   return cudaGraphAddEmptyNode(out, graph, dependencies, count);  // kernels do nothing
 }
+cudaError_t cudaGraphKernelNodeSetParams(cudaGraphNode_t node, const cudaKernelNodeParams*) {
+  return node == nullptr ? fail(cudaErrorInvalidValue) : cudaSuccess;
+}
+cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t executable, cudaGraphNode_t node,
+                                             const cudaKernelNodeParams*) {
+  return executable == nullptr || node == nullptr ? fail(cudaErrorInvalidValue) : cudaSuccess;
+}
+cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t* out, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
+                                       size_t count, cudaGraph_t child) {
+  const Call call;
+  return call ? done(call->cuGraphAddChildGraphNode(out, graph, dependencies, count, child)) : call.error();
+}
+cudaError_t cudaGraphChildGraphNodeGetGraph(cudaGraphNode_t node, cudaGraph_t* child) {
+  const Call call;
+  return call ? done(call->cuGraphChildGraphNodeGetGraph(node, child)) : call.error();
+}
+cudaError_t cudaGraphExecChildGraphNodeSetParams(cudaGraphExec_t executable, cudaGraphNode_t node, cudaGraph_t child) {
+  const Call call;
+  return call ? done(call->cuGraphExecChildGraphNodeSetParams(executable, node, child)) : call.error();
+}
 cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t* out, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
                                      size_t count, cudaMemAllocNodeParams* params) {
   const Call call;

@@ -152,6 +152,71 @@ assert cufft.cufftMakePlan2d(plans[2], 1024, -1, 0x29, None) == 4
 """)
 
 
+def test_a_graph_within_a_graph(sim):
+    """It is a copy; its nodes run with the others, and an executable's can be changed."""
+    sim("""
+import ctypes, torch
+cuda, P, N = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p, ctypes.c_size_t
+x = torch.zeros(8, dtype=torch.int32, device="cuda")
+class Fill(ctypes.Structure):
+    _fields_ = [("to", P), ("pitch", N), ("value", ctypes.c_uint), ("size", ctypes.c_uint), ("width", N), ("height", N)]
+def fill(at, value):
+    return ctypes.byref(Fill(x.data_ptr() + 4 * at, 4, value, 4, 1, 1))
+inner, outer, node, child, run = P(), P(), P(), P(), P()
+for graph in inner, outer:
+    assert cuda.cuGraphCreate(ctypes.byref(graph), 0) == 0
+assert cuda.cuGraphAddMemsetNode(ctypes.byref(node), inner, None, N(0), fill(0, 7), None) == 0
+assert cuda.cuGraphAddChildGraphNode(ctypes.byref(child), outer, None, N(0), inner) == 0
+assert cuda.cuGraphAddMemsetNode(ctypes.byref(node), inner, None, N(0), fill(1, 8), None) == 0  # too late
+assert cuda.cuGraphAddMemsetNode(ctypes.byref(node), outer, ctypes.byref(child), N(1), fill(2, 9), None) == 0
+found, count = P(), N(9)
+assert cuda.cuGraphChildGraphNodeGetGraph(child, ctypes.byref(found)) == 0
+assert cuda.cuGraphGetNodes(found, None, ctypes.byref(count)) == 0 and count.value == 1
+assert cuda.cuGraphInstantiateWithFlags(ctypes.byref(run), outer, ctypes.c_ulonglong(0)) == 0
+assert cuda.cuGraphLaunch(run, None) == 0 and x.tolist() == [7, 0, 9, 0, 0, 0, 0, 0], x
+x.zero_()
+assert cuda.cuGraphExecChildGraphNodeSetParams(run, child, inner) == 0
+assert cuda.cuGraphExecMemsetNodeSetParams(run, node, fill(3, 5), None) == 0
+assert cuda.cuGraphExecMemsetNodeSetParams(run, child, fill(3, 5), None) == 1  # another kind of node
+assert cuda.cuGraphDestroy(inner) == 0 and cuda.cuGraphDestroy(outer) == 0
+assert cuda.cuGraphLaunch(run, None) == 0 and x.tolist() == [7, 8, 0, 5, 0, 0, 0, 0], x
+assert cuda.cuGraphExecDestroy(run) == 0
+assert cuda.cuGraphChildGraphNodeGetGraph(None, ctypes.byref(found)) == 1
+""")
+
+
+def test_graphs_of_cudnn_have_an_engine(sim):
+    """Frameworks other than PyTorch compile nothing without. PyTorch's own use is off."""
+    sim("""
+import ctypes, torch
+cudnn, P, N = ctypes.CDLL("libcudnn.so.9"), ctypes.c_void_p, ctypes.c_int64
+cudnn.cudnnGetVersion.restype = ctypes.c_size_t
+assert cudnn.cudnnGetVersion() >= torch.backends.cudnn.version() > 90000
+handle, heuristic, result, plan, engine, pack = P(), P(), P(), P(), P(), P()
+assert cudnn.cudnnCreate(ctypes.byref(handle)) == 0
+for kind, made in (4, heuristic), (3, result), (2, engine), (5, plan), (7, pack):
+    assert cudnn.cudnnBackendCreateDescriptor(kind, ctypes.byref(made)) == 0
+count, number, results = N(-1), N(7), (P * 2)(result, None)
+assert cudnn.cudnnBackendGetAttribute(heuristic, 202, 15, N(0), ctypes.byref(count), None) == 0 and count.value == 1
+assert cudnn.cudnnBackendGetAttribute(heuristic, 202, 15, N(2), ctypes.byref(count), results) == 0
+assert cudnn.cudnnBackendGetAttribute(result, 300, 15, N(1), ctypes.byref(count), ctypes.byref(engine)) == 0
+assert cudnn.cudnnBackendGetAttribute(engine, 1301, 3, N(1), ctypes.byref(count), ctypes.byref(number)) == 0
+assert (count.value, number.value) == (1, 0)
+assert cudnn.cudnnBackendGetAttribute(engine, 1303, 11, N(4), ctypes.byref(count), None) == 0 and count.value == 0
+number.value = 5
+assert cudnn.cudnnBackendSetAttribute(plan, 404, 3, N(1), ctypes.byref(number)) == 0
+number.value = 0
+assert cudnn.cudnnBackendGetAttribute(plan, 404, 3, N(1), ctypes.byref(count), ctypes.byref(number)) == 0
+assert (count.value, number.value) == (1, 5)
+assert cudnn.cudnnBackendGetAttribute(plan, 402, 3, N(1), ctypes.byref(count), ctypes.byref(number)) == 0
+assert (count.value, number.value) == (1, 0)
+assert cudnn.cudnnBackendFinalize(plan) == 0 and cudnn.cudnnBackendExecute(handle, plan, pack) == 0
+for made in heuristic, result, engine, plan, pack:
+    assert cudnn.cudnnBackendDestroyDescriptor(made) == 0
+assert cudnn.cudnnDestroy(handle) == 0
+""")
+
+
 def test_matrix_layouts_give_back_what_was_set(sim):
     sim("""
 import ctypes
