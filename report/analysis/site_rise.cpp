@@ -62,6 +62,8 @@ Rise rise_until_let_go(const trace::Site& site, std::uint64_t bytes, std::uint64
   if (!floors.empty()) floors.pop_back();  // the stretch in which all went
   if (!goes_up(floors)) return Rise::none;
   const double usual = static_cast<double>(site.allocated_bytes) / static_cast<double>(site.allocated_count);
+  if (blocks <= 2 && site.own_peak_bytes <= 2 * site.largest_bytes)  // the new one is made while the old one is there
+    return static_cast<double>(site.largest_bytes) >= 1.5 * usual ? Rise::longer : Rise::none;
   const double now = static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(blocks, 1));
   const bool alike = now <= 1.5 * usual && usual <= 1.5 * now;
   return blocks >= least_blocks && alike ? Rise::more : Rise::none;

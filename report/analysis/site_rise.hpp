@@ -18,11 +18,13 @@ enum class Rise : std::uint8_t {
   more,          // blocks as large as ever, more and more of them
   longer,        // one block, replaced by a larger one each time
   until_let_go,  // more and more, until a function returned: over the whole run, whenever that was seen
+  longer_until_let_go,
 };
 
 Rise rise_of(const trace::Site& site);
 
-/// The same of a site whose blocks were all let go when a function returned: `blocks` of `bytes` lived while it ran.
+/// The same (more, longer) of a site whose blocks were all let go when a function returned: `blocks` of `bytes` lived
+/// while it ran.
 Rise rise_until_let_go(const trace::Site& site, std::uint64_t bytes, std::uint64_t blocks);
 
 /// Whether the level of a site that made some blocks, `bytes` in all, speaks against their growth, however evenly their

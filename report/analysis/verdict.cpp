@@ -114,7 +114,9 @@ class Judge {
     std::vector<double> all(steps_.begin(), steps_.end());
     const double pause = longest_pause(all);
     const double begin = all.front(), end = last;
-    const bool goes_on = end - all.back() <= (all.size() < many_births ? pause : 2 * pause) + 1;
+    // What a phase makes may be put with the others at its end: of few the next is being made.
+    const bool next_is_made = end - history_.made_until <= pause + 1;
+    const bool goes_on = end - all.back() <= (all.size() < many_births && !next_is_made ? pause : 2 * pause) + 1;
     if (!goes_on || !reaches_back(begin, history_.first_step, pause, first_time)) return {};
     const double uneven = unevenness(middle, begin, end);
     if (uneven > most_uneven) return {};

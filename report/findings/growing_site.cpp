@@ -467,6 +467,10 @@ Findings growing_site(const Report& report) {
       sites.insert(row.sites.begin(), row.sites.end());  // reference-cycle speaks of it
   for (const HolderMoment& moment : report.moments)
     for (const HolderReport& row : moment.rows) {
+      if (row.limited && moment.moment != "look")  // what a bounded container has is known to be held
+        for (const SiteId id : row.sites)
+          if (const SiteReport* site = find_site(report, id); site && 2 * row.retained_bytes >= site->live_bytes)
+            sites.insert(id);
       const bool of_graph = row.verdict == "growing" && 2 * row.graph_bytes > row.retained_bytes;
       if (of_graph || row.known == holders::unfinished)  // history-accumulation does, out-of-memory
         sites.insert(row.sites.begin(), row.sites.end());

@@ -179,6 +179,7 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
     const trace::Site& site = trace_.sites[main->first];
     history.first_time = std::min(history.first_time, trace_.seconds(site.first_time));
     history.first_step = std::min(history.first_step, site.first_step);
+    history.made_until = std::min(site.last_step, steps_);
     history.freed_count = site.freed_count;
     history.last_free_time = site.freed_count > 0 ? trace_.seconds(site.last_free_time) : 0;
   }
@@ -238,7 +239,7 @@ BirthJudge::SiteRise BirthJudge::rise_of_part(std::uint32_t id, const Part& part
   if (result.rise == Rise::none) return {};
   std::vector<std::uint64_t> floors = floors_of(site);
   if (let_go) {
-    result.rise = Rise::until_let_go;
+    result.rise = result.rise == Rise::longer ? Rise::longer_until_let_go : Rise::until_let_go;
     floors.pop_back();
   }
   result.from = floors.front();
@@ -265,7 +266,8 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise, boo
   for (const auto& [id, part] : sorted) {
     if (!is_made_by(id, part.bytes, part.bytes)) continue;  // it made others, too
     const SiteRise one = rise_of_part(id, part, drains);
-    if (one.rise == Rise::none || (!by_one && one.rise == Rise::longer)) continue;
+    const bool longer = one.rise == Rise::longer || one.rise == Rise::longer_until_let_go;
+    if (one.rise == Rise::none || (!by_one && longer)) continue;
     if (!sites.empty() && one.rise != rise) continue;
     rise = one.rise;
     const trace::Site& site = trace_.sites[id];
@@ -294,8 +296,10 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise, boo
   result.evidence = "what " + whose + " always held rose from " + human_bytes(from) + " to " + human_bytes(to) +
                     " in the course of " + human_count(allocated) + " allocations, and still " +
                     (rise == Rise::until_let_go ? "shortly before all of it was let go"
-                     : rise == Rise::longer     ? "at the end: each is larger than the one that it replaces"
-                                                : "at the end, though " + human_count(freed) + " were freed again");
+                     : rise == Rise::longer_until_let_go
+                         ? "shortly before it was let go: each is larger than the one that it replaces"
+                     : rise == Rise::longer ? "at the end: each is larger than the one that it replaces"
+                                            : "at the end, though " + human_count(freed) + " were freed again");
   return result;
 }
 

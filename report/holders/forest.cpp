@@ -368,14 +368,14 @@ class Maker {
     }
     Rise rise = Rise::none;
     Verdict verdict = births_.rising(blocks, rise, is_queued(group));
-    row.let_go = rise == Rise::until_let_go;
-    const bool fits = rise == Rise::more || row.let_go || (rise == Rise::longer && blocks.size() <= 2 && row.line_adds);
-    if (!fits) return false;
+    const bool longer = rise == Rise::longer || rise == Rise::longer_until_let_go;
+    row.let_go = rise == Rise::until_let_go || rise == Rise::longer_until_let_go;
+    if (rise == Rise::none || (longer && !(blocks.size() <= 2 && row.line_adds))) return false;
     row.verdict = "growing";
     row.evidence = std::move(verdict.evidence);
     row.bytes_per_step = verdict.growth.bytes_per_step;
     row.bytes_per_second = verdict.growth.bytes_per_second;
-    return rise == Rise::longer;
+    return longer;
   }
 
   /// Several that became longer side by side, to the same size, are the keys and values of a cache for one text: it may

@@ -111,7 +111,9 @@ Place place_of(const HeldGraph& held, std::uint32_t node, const ReadSource& read
     place.adds = true;  // such an iterator is made to hold what it gives
     return place;
   }
-  if (is_of_model(held, node)) return {};  // whose calls run it
+  const std::uint32_t edge = held.is_node(node) ? held.way_edge[node] : no_node;
+  // A part of a model, whose calls run it; a model that a library keeps is none.
+  if (edge != no_node && is_of_model(held, held.graph->edges[edge].from)) return {};
   place.line = line_of_use(read_source(user.file), {user.name, user.of_class, user.function, user.first_line});
   place.adds = place.line > 0;
   return place.adds ? place : Place{};

@@ -342,22 +342,38 @@ StoreLine best_in(const std::vector<Statement>& all, std::pair<std::size_t, std:
 
 bool adds(std::string_view method) { return one_of(adders, method); }
 
+/// Whether a call is given something by name, from its opening parenthesis on: `keep("model", m)`, not
+/// `suggest("rate", 1e-4, log=True)`.
+bool is_given_names(const Tokens& tokens, std::size_t open) {
+  int depth = 0;
+  for (std::size_t i = open; i < tokens.size(); ++i) {
+    if (tokens[i] == "(" || tokens[i] == "[" || tokens[i] == "{") ++depth;
+    if (tokens[i] == ")" || tokens[i] == "]" || tokens[i] == "}") --depth;
+    if (depth == 0) return false;
+    const bool keyword = depth == 1 && i + 1 < tokens.size() && tokens[i + 1] == "=";
+    const bool constant = tokens[i] == "True" || tokens[i] == "False" || tokens[i] == "None";
+    if (is_word(tokens[i][0]) && std::isdigit(static_cast<unsigned char>(tokens[i][0])) == 0 && !keyword && !constant)
+      return true;
+  }
+  return false;
+}
+
 int line_of_use(std::string_view source, const StoreQuestion& question) {
   const std::vector<Statement> all = read_statements(source);
   if (all.empty() || question.name.empty()) return 0;
   const auto [first, last] = scope_of(all, question);
-  int found = 0;
+  int found = 0, best = 0;
   for (std::size_t at = first; at < last; ++at) {
     const Tokens& tokens = all[at].tokens;
-    if (!all[at].in_loop) continue;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       if (!is_meant(tokens, i, question)) continue;
       std::size_t end = i + 1;
       while (end + 1 < tokens.size() && tokens[end] == ".") end += 2;
       const bool calls = end + 1 < tokens.size() && tokens[end] == "(" && tokens[end + 1] != ")";
-      if (!calls) continue;
-      if (found != 0 && found != all[at].line) return 0;  // two: which of them?
-      found = all[at].line;
+      const int here = !calls ? 0 : (is_given_names(tokens, end) ? 2 : 0) + (all[at].in_loop ? 1 : 0);
+      if (here == 0 || here < best || found == all[at].line) continue;
+      found = here == best ? 0 : all[at].line;  // two: which of them?
+      best = here;
     }
   }
   return found;

@@ -34,8 +34,9 @@ StoreLine store_line(std::string_view source, const StoreQuestion& question);
 /// Whether a class of a source takes out of itself what is too much: `del self[next(iter(self))]`, `self.popitem()`.
 bool limits_itself(std::string_view source, std::string_view of_class, const RunningFunctions* running);
 
-/// Line of the one statement in a loop that calls an object, or a method of it, with arguments: what makes an object of
-/// a library hold more where no statement says so. 0: there are none, or several.
+/// Line of the statement that calls an object, or a method of it, with arguments: what makes an object of a library
+/// hold more where no statement says so. One that is given something by name before any other, then one in a loop. 0:
+/// there is none, or the choice is open.
 int line_of_use(std::string_view source, const StoreQuestion& question);
 
 /// Whether a method of this name makes its object hold more (`append`).

@@ -39,6 +39,8 @@ int destroy(void* object) {
 enum Attribute {
   heuristic_results = 202,
   configured_engine = 300,
+  configured_workspace = 303,
+  configured_shared_memory = 304,
   plan_workspace = 402,
   plan_json = 405,
   graph_engine_count = 802,
@@ -90,7 +92,8 @@ struct Descriptor {
   void set(int name, std::int64_t number) { set(name, type_int64, 1, &number); }
 };
 
-int give_number(std::int64_t number, std::int64_t requested, std::int64_t* count, void* out) {
+template <typename Number>
+int give_number(Number number, std::int64_t requested, std::int64_t* count, void* out) {
   if (count != nullptr) *count = 1;
   if (requested > 0 && out != nullptr) std::memcpy(out, &number, sizeof number);
   return success;
@@ -207,9 +210,12 @@ int cudnnBackendGetAttribute(const void* descriptor, int name, int, std::int64_t
     case configured_engine:
       return give_engine(requested, count, elements);
     case graph_engine_count:
-      return give_number(1, requested, count, elements);
+      return give_number<std::int64_t>(1, requested, count, elements);
     case plan_workspace:
-      return give_number(0, requested, count, elements);
+    case configured_workspace:
+      return give_number<std::int64_t>(0, requested, count, elements);
+    case configured_shared_memory:
+      return give_number<std::int32_t>(0, requested, count, elements);
     case plan_json:
       return give_text("{}", requested, count, elements);
     default:

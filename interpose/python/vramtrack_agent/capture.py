@@ -49,7 +49,7 @@ def capture_graph(moment: int, number: int = 0, seconds: float = 3.0, nodes: int
 _PRICE = 0.5e-6
 # Of graphs at looks: what the last one counts as, how many may come; steps, blocks and bytes at the last one (bytes: when
 # the program had begun to work, before the first).
-_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 40, "live": 0}
+_look = {"cost": 0.08, "left": 16, "step": 2, "blocks": 40, "live": 0, "freed": 0}
 
 
 def capture_look(why: str, step: int, blocks: int, freed: int, live: int) -> None:
@@ -69,9 +69,11 @@ def capture_look(why: str, step: int, blocks: int, freed: int, live: int) -> Non
             return
         _look["live"] = _look["live"] or live
         longer = step == 0 and 0 < 6 * _look["live"] <= 5 * live
-        if not has_time or not (2 * blocks >= 3 * _look["blocks"] or longer):
+        higher = has_time and (2 * blocks >= 3 * _look["blocks"] or longer)
+        twice = blocks >= 2 * _look["blocks"] or 0 < 2 * _look["live"] <= live
+        if not higher and not (step == 0 and twice and freed >= 2 * _look["freed"]):
             return
-        _look["blocks"], _look["live"] = max(blocks, _look["blocks"]), live
+        _look.update(blocks=max(blocks, _look["blocks"]), live=live, freed=freed)
     else:
         grows = why == "growth"
         if step < (2 if grows else 4) * _look["step"] or not (has_time or grows):

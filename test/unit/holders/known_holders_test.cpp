@@ -27,6 +27,7 @@ const Example examples[] = {
     {"lightning_step_outputs", "__main__.Model", "validation_step_outputs", ""},
     {"lightning_results", "lightning.pytorch.trainer.connectors.logger_connector.result._ResultCollection", "x", ""},
     {"accelerator", "accelerate.accelerator.Accelerator", "_models", ""},
+    {"optuna_trial", "optuna.trial._frozen.FrozenTrial", "_user_attrs", ""},
     {"fastai_learner", "fastai.learner.Learner", "pred", ""},
     {"deepspeed_buffers", "deepspeed.runtime.zero.stage_1_and_2.DeepSpeedZeroOptimizer", "ipg_buffer", ""},
     {"ctx_attribute", "SwishFnBackward", "ctx.out", ""},

@@ -412,4 +412,16 @@ TEST_CASE("the one use of an object in a loop") {
   CHECK(line_of_use(source, {"batches", {}, {}, 0}) == 0);
 }
 
+TEST_CASE("what is given to a library by name says more than what is asked of it") {
+  const std::string source =
+      "def objective(trial):\n"
+      "    size = trial.suggest_int('size', 512, 1024)\n"
+      "    rate = trial.suggest_float('rate', 1e-4, 1e-2, log=True)\n"
+      "    for _ in range(9):\n"
+      "        trial.report(0, 1)\n"
+      "    trial.set_user_attr('model', model)\n";
+  CHECK(line_of_use(source, {"trial", {}, "objective", 1}) == 6);
+  CHECK(line_of_use(source + "    trial.set_user_attr('loss', loss)\n", {"trial", {}, "objective", 1}) == 0);
+}
+
 }  // namespace vramtrack::holders

@@ -359,3 +359,15 @@ TEST_CASE("what was loaded first and used then is not growing") {
   loop.history.last_time = 3.2;
   CHECK(loop.verdict() != "growing");
 }
+
+TEST_CASE("few that are each put with the others when the next is being made go on; when none is, they ended") {
+  Run run(64);
+  for (std::uint32_t step = 0; step <= 55; step += 5) run.keep(step, 1 << 20);
+  CHECK(name(run) != "growing");
+  run.history.made_until = 60;
+  CHECK(name(run) == "growing");
+  Run ended(80);
+  for (std::uint32_t step = 0; step <= 55; step += 5) ended.keep(step, 1 << 20);
+  ended.history.made_until = 60;
+  CHECK(name(ended) != "growing");
+}
