@@ -210,9 +210,9 @@ Finding describe_grown(const Report& report, const Grown& grown, const std::stri
                      evidence_of(*grown.moment, row) + "." + held_also(*grown.moment, row);
   const HolderReport& known = known_in(*grown.moment, row);
   if (!known.known.empty()) finding.message += " It is " + known.known + ".";
-  const HolderReport& tensors = tensors_in(*grown.moment, row);
-  if (keeps_views(tensors)) finding.message += views_text(tensors);
-  std::string fix = call_the_taker(row) + (keeps_views(tensors) ? views_fix : fix_for(row));
+  const Shown shown = shown_in(*grown.moment, row);
+  if (shown.is_of_views()) finding.message += shown.text();
+  std::string fix = call_the_taker(row) + (shown.is_of_views() ? views_fix : fix_for(row));
   if (unheld) finding.message += " " + unheld_text(report, row, fix);
   finding.fix = !known.fix.empty() ? known.fix : fix;
   if (known.fix.empty() && 10 * row.graph_bytes > row.retained_bytes)
@@ -398,9 +398,8 @@ void from_sites(const Report& report, const std::vector<std::vector<Holder>>& se
             ? unknown_keeper_fix
             : "Keep what you need later and nothing else: a number (`.item()`), a copy in host memory (`.cpu()`), "
               "or a container of fixed size.";
-    const HolderReport* const row = tensors_of_site(report, site.id);
-    if (row != nullptr && keeps_views(*row)) {
-      finding.message += views_text(*row);
+    if (const Shown shown = shown_of_site(report, site.id); shown.is_of_views()) {
+      finding.message += shown.text();
       finding.fix = views_fix;
     }
     found.push_back(std::move(finding));

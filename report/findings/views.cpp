@@ -6,27 +6,41 @@
 #include "report/support/units.hpp"
 
 namespace vramtrack::findings {
+namespace {
 
-bool keeps_views(const HolderReport& row) { return row.shown_bytes != 0 && 4 * row.shown_bytes < row.own_bytes; }
+Shown of_row(const HolderReport& row) { return row.shown_bytes != 0 ? Shown{row.shown_bytes, row.own_bytes} : Shown{}; }
 
-std::string views_text(const HolderReport& row) {
-  return " The tensors are views: they show " + human_bytes(row.shown_bytes) +
-         " and keep all of what they are cut from.";
+/// Of the row itself, else of those below it together: the elements of several lists.
+void add_shown(const HolderMoment& moment, const HolderReport& row, Shown& all) {
+  const Shown own = of_row(row);
+  all.bytes += own.bytes;
+  all.kept += own.kept;
+  if (own.bytes != 0) return;
+  for (const HolderReport& child : moment.rows)
+    if (child.parent == row.id) add_shown(moment, child, all);
 }
 
-const HolderReport& tensors_in(const HolderMoment& moment, const HolderReport& row) {
-  for (const HolderReport* at = &row; at != nullptr; at = part_with_nearly_all(moment, *at))
-    if (at->shown_bytes != 0) return *at;
-  return row;
+}  // namespace
+
+bool Shown::is_of_views() const { return bytes != 0 && 4 * bytes < kept; }
+
+std::string Shown::text() const {
+  return " The tensors are views: they show " + human_bytes(bytes) + " and keep all of what they are cut from.";
 }
 
-const HolderReport* tensors_of_site(const Report& report, SiteId site) {
+Shown shown_in(const HolderMoment& moment, const HolderReport& row) {
+  Shown all;
+  add_shown(moment, row, all);
+  return 10 * all.kept >= 9 * row.retained_bytes ? all : Shown{};
+}
+
+Shown shown_of_site(const Report& report, SiteId site) {
   const HolderReport* found = nullptr;
   for (const HolderReport& row : report.holders.rows)
     if (row.shown_bytes != 0 && std::ranges::find(row.sites, site) != row.sites.end() &&
         (found == nullptr || row.retained_bytes > found->retained_bytes))
       found = &row;
-  return found;
+  return found == nullptr ? Shown{} : of_row(*found);
 }
 
 }  // namespace vramtrack::findings

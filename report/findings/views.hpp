@@ -7,18 +7,23 @@
 
 namespace vramtrack::findings {
 
-/// Whether what a holder's tensors keep is cut out of something much larger, which they keep, too.
-bool keeps_views(const HolderReport& row);
+/// What some tensors show of the memory that they keep.
+struct Shown {
+  Bytes bytes = 0, kept = 0;
 
-/// The sentence that says so, a space before it.
-std::string views_text(const HolderReport& row);
+  /// Whether they are cut out of something much larger, which they keep, too.
+  bool is_of_views() const;
+
+  /// The sentence that says so, a space before it.
+  std::string text() const;
+};
 
 inline constexpr const char* views_fix = "Copy the part that is kept: `.clone()`, or `.cpu()`.";
 
-/// The row itself, or the tensors below it that have nearly all of it: the elements of a list.
-const HolderReport& tensors_in(const HolderMoment& moment, const HolderReport& row);
+/// The tensors of a row that have nearly all of it: its own, or the elements of lists below it.
+Shown shown_in(const HolderMoment& moment, const HolderReport& row);
 
-/// The most tensors that keep blocks of a site, or nullptr.
-const HolderReport* tensors_of_site(const Report& report, SiteId site);
+/// The most tensors that keep blocks of a site.
+Shown shown_of_site(const Report& report, SiteId site);
 
 }  // namespace vramtrack::findings

@@ -264,7 +264,8 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise, boo
   std::uint64_t from = 0, to = 0, allocated = 0, freed = 0;
   Bytes told = 0;
   for (const auto& [id, part] : sorted) {
-    if (!is_made_by(id, part.bytes, part.bytes)) continue;  // it made others, too
+    // It made others, too; of one that is replaced by a longer one both may be there.
+    if (!is_made_by(id, part.blocks == 1 ? 2 * part.bytes : part.bytes, part.bytes)) continue;
     const SiteRise one = rise_of_part(id, part, drains);
     const bool longer = one.rise == Rise::longer || one.rise == Rise::longer_until_let_go;
     if (one.rise == Rise::none || (!by_one && longer)) continue;
