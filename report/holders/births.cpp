@@ -179,7 +179,7 @@ Verdict BirthJudge::judge(const std::vector<std::vector<HeldBlock>>& elements, b
     const trace::Site& site = trace_.sites[main->first];
     history.first_time = std::min(history.first_time, trace_.seconds(site.first_time));
     history.first_step = std::min(history.first_step, site.first_step);
-    history.made_until = std::min(site.last_step, steps_);
+    if (of_modules) history.made_until = std::min(site.last_step, steps_);
     history.freed_count = site.freed_count;
     history.last_free_time = site.freed_count > 0 ? trace_.seconds(site.last_free_time) : 0;
   }

@@ -26,7 +26,7 @@ class BirthJudge {
 
   /// `elements`: for each element of a holder its blocks; `of_container`: each was put into one container;
   /// `of_model`: a model in use consists of them, or they go with its parameters, and it may grow in stages.
-  /// `of_modules`: each is a model.
+  /// `of_modules`: each is a model, or they are kept where models are.
   Verdict judge(const std::vector<std::vector<HeldBlock>>& elements, bool of_container, bool of_model = false,
                 bool of_modules = false) const;
 

@@ -305,6 +305,12 @@ class Maker {
     return elements;
   }
 
+  /// Of a model: it is no part of another.
+  bool is_whole(std::uint32_t model) const {
+    const std::vector<std::uint32_t> way = way_to(held_, model);
+    return std::ranges::count_if(way, [&](auto at) { return held_.has(at, trace::graph_nn_module); }) == 1;
+  }
+
   void set_births(const Group& group, HolderReport& row) const {
     bool of_container = false;
     const std::vector<std::vector<HeldBlock>> elements = elements_of(group, of_container);
@@ -319,8 +325,10 @@ class Maker {
     const bool added = model && elements.size() > few && held_.has(group.nodes.front(), trace::graph_nn_module) &&
                        group.nodes.size() > 1 && births_.born_at_work(elements);
     const auto is_model = [&](std::uint32_t node) { return held_.has(node, trace::graph_nn_module); };
-    const bool of_models = group.nodes.size() == 1 && !is_model(group.nodes.front()) &&
-                           std::ranges::any_of(tree_.below(group.nodes.front()), is_model);
+    const bool many = group.nodes.size() > 1;
+    const bool of_models = std::ranges::all_of(group.nodes, [&](std::uint32_t node) {
+      return is_model(node) ? many && is_whole(node) : std::ranges::any_of(tree_.below(node), is_model);
+    });
     Verdict verdict = births_.judge(elements, of_container && (!model || added),
                                     added || model_.is_state(group.nodes.front()), of_models);
     std::map<std::uint32_t, Bytes> sites;

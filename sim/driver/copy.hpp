@@ -17,8 +17,8 @@ void mark_written(std::uint64_t address, std::uint64_t bytes);
 void copy_bytes(std::uint64_t target, std::uint64_t source, std::uint64_t bytes);
 void fill_bytes(std::uint64_t target, std::uint64_t value, unsigned value_bytes, std::uint64_t count);
 
-/// This thread's next copy of at most eight bytes from the device to the host is answered with a number: what a kernel would have
-/// counted. Until then the answer is waiting; it can be withdrawn.
+/// This thread's next copy of at most eight bytes from the device to the host is answered with a number: what a kernel
+/// would have counted. Until then the answer is waiting; it can be withdrawn.
 void answer_next_copy(std::uint64_t value);
 bool answer_is_waiting();
 void withdraw_answer();
