@@ -79,6 +79,23 @@ def test_the_largest_value_that_fits_and_the_next_one_that_does_not(fit, tmp_pat
     assert rows["activation"]["bytes_per_value"] % (1024 * 512 * 4) == 0 < rows["activation"]["bytes_per_value"]
 
 
+def test_an_environment_variable_on_several_gpus(fit, tmp_path):
+    """Each has its own largest value, and what one run says of another's is not run again."""
+    script = tmp_path / "train.py"
+    script.write_text(TRAIN.replace("sys.argv[1]", "os.environ['ROWS']").replace("import sys", "import os, sys"))
+    sizes = [f"{size}MiB" for size in (192, 448)]
+    report = found(fit(*(word for size in sizes for word in ("--gpu", size)), "--vary", "env:ROWS=1..64", "--format",
+                       "json", "--", PYTHON, script, "-", 1000))
+    largest = [result["largest"] for result in report["results"]]
+    assert largest == sorted(set(largest)) and largest[0] >= 1, report
+    assert report["runs"] <= 16
+    assert all(result["smallest_failing"] == result["largest"] + 1 for result in report["results"])
+    for size, value, code in (sizes[0], largest[0] + 1, 1), (sizes[1], largest[1], 0):
+        ran = subprocess.run([str(VRAMTRACK), "run", f"--sim={size}", "--no-trace", "--", PYTHON, str(script), "-", "3"],
+                             capture_output=True, text=True, timeout=300, env={**os.environ, "ROWS": str(value)})
+        assert ran.returncode == code, (size, value, ran.stderr)
+
+
 def test_does_it_fit(fit, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(TRAIN)
