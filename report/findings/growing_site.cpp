@@ -168,7 +168,7 @@ const Grown* in_graph(const std::vector<Grown>& all, const Holder& holder) {
 std::string fix_for(const HolderReport& row) {
   if (row.blocks == 1 && row.type.ends_with("Tensor"))  // that becomes longer
     return "Let it have a fixed size: drop as much of it as comes in, or keep what is old in host memory (`.cpu()`).";
-  if (row.kind == "module" && row.count > 1)
+  if (row.kind == "module" && (row.count > 1 || 2 * model_bytes(row.roles) > row.retained_bytes))
     return "It gets parameters again and again, and keeps all: take out those that are no longer used (`del`, of an "
            "adapter `delete_adapter()` or `unload()`) before others are added.";
   const bool tensors = row.count > 1 && row.type.ends_with("Tensor");  // buffers of one module, say

@@ -161,8 +161,13 @@ void place_by_call(const Report& report, SourceLines& source, HolderReport& row)
   for (const SiteReport* site : sites) {
     const std::optional<FrameId> own = own_frame(report, *site);
     if (!own || !is_own_frame(report.frames[*own]) || report.frames[*own].line <= 0) continue;
-    const bool called =
-        std::ranges::any_of(site->stack, [&](FrameId frame) { return report.frames[frame].file.starts_with(package); });
+    // What one library adds to a model of another is told by the call into the first (peft, transformers).
+    const bool any = row.kind == "module" && site == sites.front();
+    const bool called = std::ranges::any_of(site->stack, [&](FrameId frame) {
+      const std::string& file = report.frames[frame].file;
+      const std::string other = any ? package_of(file) : "";
+      return file.starts_with(package) || (!other.empty() && !other.ends_with("/torch/"));
+    });
     if (called) return set(report.frames[*own].file, report.frames[*own].line);
   }
   const std::string_view folder = std::string_view(package).substr(0, package.size() - 1);
