@@ -21,6 +21,8 @@ enum class Rise : std::uint8_t {
   longer_until_let_go,
 };
 
+inline bool is_longer(Rise rise) { return rise == Rise::longer || rise == Rise::longer_until_let_go; }
+
 Rise rise_of(const trace::Site& site);
 
 /// The same (more, longer) of a site whose blocks were all let go when a function returned: `blocks` of `bytes` lived

@@ -41,8 +41,8 @@ struct SiteHistory {
   double last_free_time = 0;             // only if freed_count > 0
   std::uint64_t freed_late = 0;          // frees of blocks that had lived for two steps or more
   std::uint32_t first_step = 0;          // of its allocations
-  std::uint32_t made_until = 0;  // last step in which such a block was made that is not, or not yet, one of these
-  std::uint64_t of_model = 0;    // survivors that belong to a module, an optimizer or a graph, as far as is known
+  std::uint32_t made_until = 0;          // last step in which their call site made one, kept with these or not (yet)
+  std::uint64_t of_model = 0;  // survivors that belong to a module, an optimizer or a graph, as far as is known
   Purpose purpose = Purpose::unknown;
   // Births that one pass over a model may make: fewer tell nothing without a step clock, unless it is known that each
   // is an element that was put into one container.

@@ -267,8 +267,7 @@ Verdict BirthJudge::rising(const std::vector<HeldBlock>& blocks, Rise& rise, boo
     // It made others, too; of one that is replaced by a longer one both may be there.
     if (!is_made_by(id, part.blocks == 1 ? 2 * part.bytes : part.bytes, part.bytes)) continue;
     const SiteRise one = rise_of_part(id, part, drains);
-    const bool longer = one.rise == Rise::longer || one.rise == Rise::longer_until_let_go;
-    if (one.rise == Rise::none || (!by_one && longer)) continue;
+    if (one.rise == Rise::none || (!by_one && is_longer(one.rise))) continue;
     if (!sites.empty() && one.rise != rise) continue;
     rise = one.rise;
     const trace::Site& site = trace_.sites[id];

@@ -376,7 +376,7 @@ class Maker {
     }
     Rise rise = Rise::none;
     Verdict verdict = births_.rising(blocks, rise, is_queued(group));
-    const bool longer = rise == Rise::longer || rise == Rise::longer_until_let_go;
+    const bool longer = is_longer(rise);
     row.let_go = rise == Rise::until_let_go || rise == Rise::longer_until_let_go;
     if (rise == Rise::none || (longer && !(blocks.size() <= 2 && row.line_adds))) return false;
     row.verdict = "growing";

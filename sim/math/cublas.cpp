@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "sim/math/handles.hpp"
 #include "sim/math/library.hpp"
 
 namespace {
@@ -17,19 +18,13 @@ struct Handle {
   int pointer_mode = 0, math_mode = 0, atomics_mode = 0, logger = 0, sm_count = 0;
 };
 
-/// Settings that are kept and given back.
 template <int Handle::*member>
 int set(void* handle, int value) {
-  if (handle == nullptr) return not_initialized;
-  static_cast<Handle*>(handle)->*member = value;
-  return success;
+  return vramtrack::sim::set(handle, member, value, not_initialized);
 }
 template <int Handle::*member>
 int get(void* handle, int* value) {
-  if (handle == nullptr) return not_initialized;
-  if (value == nullptr) return invalid_value;
-  *value = static_cast<Handle*>(handle)->*member;
-  return success;
+  return vramtrack::sim::get(handle, member, value, not_initialized, invalid_value);
 }
 
 int copy(std::size_t rows_bytes, std::size_t columns, const void* source, std::size_t source_pitch, void* target,
@@ -60,37 +55,20 @@ int copy_matrix(long long rows, long long columns, long long element, const void
               stream);
 }
 
-int no_error(int* info) {
-  if (info == nullptr) return invalid_value;
-  *info = 0;
-  return success;
-}
+int no_error(int* info) { return vramtrack::sim::give(info, 0, invalid_value); }
 
 }  // namespace
 
 extern "C" {
 
-int cublasCreate_v2(void** out) {
-  if (out == nullptr) return invalid_value;
-  *out = new Handle;
-  return success;
-}
-int cublasDestroy_v2(void* handle) {
-  if (handle == nullptr) return not_initialized;
-  delete static_cast<Handle*>(handle);
-  return success;
-}
+int cublasCreate_v2(void** out) { return vramtrack::sim::create<Handle>(out, invalid_value); }
+int cublasDestroy_v2(void* handle) { return vramtrack::sim::destroy<Handle>(handle, not_initialized); }
 
 int cublasSetStream_v2(void* handle, cudaStream_t stream) {
-  if (handle == nullptr) return not_initialized;
-  static_cast<Handle*>(handle)->stream = stream;
-  return success;
+  return vramtrack::sim::set(handle, &Handle::stream, stream, not_initialized);
 }
 int cublasGetStream_v2(void* handle, cudaStream_t* stream) {
-  if (handle == nullptr) return not_initialized;
-  if (stream == nullptr) return invalid_value;
-  *stream = static_cast<Handle*>(handle)->stream;
-  return success;
+  return vramtrack::sim::get(handle, &Handle::stream, stream, not_initialized, invalid_value);
 }
 int cublasSetWorkspace_v2(void* handle, void*, std::size_t) { return handle == nullptr ? not_initialized : success; }
 
@@ -104,16 +82,11 @@ int cublasSetSmCountTarget(void* handle, int count) { return set<&Handle::sm_cou
 int cublasGetSmCountTarget(void* handle, int* count) { return get<&Handle::sm_count>(handle, count); }
 
 int cublasGetVersion_v2(void*, int* version) {
-  if (version == nullptr) return invalid_value;
-  *version = SIM_CUBLAS_VERSION;
-  return success;
+  return vramtrack::sim::give(version, SIM_CUBLAS_VERSION, invalid_value);
 }
 int cublasGetVersion(int* version) { return cublasGetVersion_v2(nullptr, version); }
 int cublasGetProperty(int type, int* value) {
-  if (value == nullptr || type < 0 || type > 2) return invalid_value;
-  constexpr int parts[] = {SIM_CUBLAS_VERSION / 10000, SIM_CUBLAS_VERSION / 100 % 100, SIM_CUBLAS_VERSION % 100};
-  *value = parts[type];
-  return success;
+  return vramtrack::sim::give_version_part(type, value, SIM_CUBLAS_VERSION, 10000, invalid_value);
 }
 std::size_t cublasGetCudartVersion(void) { return SIM_CUBLAS_VERSION / 10000 * 1000; }
 

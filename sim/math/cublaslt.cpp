@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "sim/math/library.hpp"
+#include "sim/math/handles.hpp"
 
 namespace {
 
@@ -19,15 +19,8 @@ constexpr int layout_words = 8, matmul_words = 32;
 enum { layout_rows = 2, layout_columns = 3, layout_leading = 4, layout_batches = 5 };
 enum { matmul_scale = 1, matmul_epilogue = 7 };
 
-int create(void** out) {
-  if (out == nullptr) return invalid_value;
-  *out = new Descriptor;
-  return success;
-}
-int destroy(void* descriptor) {
-  delete static_cast<Descriptor*>(descriptor);
-  return success;
-}
+int create(void** out) { return vramtrack::sim::create<Descriptor>(out, invalid_value); }
+int destroy(void* descriptor) { return vramtrack::sim::destroy<Descriptor>(descriptor, success); }
 
 int set(void* descriptor, int words, int attribute, const void* value, std::size_t bytes) {
   if (descriptor == nullptr || value == nullptr) return invalid_value;

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/math/handles.hpp"
+
 namespace {
 
 enum Status { success = 0, not_initialized = 1001, bad_parameter = 2000, not_supported = 3000 };
@@ -25,14 +27,11 @@ struct Setting {};
 
 template <typename Object>
 int create(void** out) {
-  if (out == nullptr) return bad_parameter;
-  *out = new Object;
-  return success;
+  return vramtrack::sim::create<Object>(out, bad_parameter);
 }
 template <typename Object>
 int destroy(void* object) {
-  delete static_cast<Object*>(object);
-  return success;
+  return vramtrack::sim::destroy<Object>(object, success);
 }
 
 // cudnnBackendAttributeName_t
@@ -133,17 +132,12 @@ int give_value(const Descriptor& descriptor, int name, std::int64_t requested, s
 extern "C" {
 
 int cudnnCreate(void** handle) { return create<Handle>(handle); }
-int cudnnDestroy(void* handle) { return handle == nullptr ? not_initialized : destroy<Handle>(handle); }
+int cudnnDestroy(void* handle) { return vramtrack::sim::destroy<Handle>(handle, not_initialized); }
 int cudnnSetStream(void* handle, cudaStream_t stream) {
-  if (handle == nullptr) return not_initialized;
-  static_cast<Handle*>(handle)->stream = stream;
-  return success;
+  return vramtrack::sim::set(handle, &Handle::stream, stream, not_initialized);
 }
 int cudnnGetStream(void* handle, cudaStream_t* stream) {
-  if (handle == nullptr) return not_initialized;
-  if (stream == nullptr) return bad_parameter;
-  *stream = static_cast<Handle*>(handle)->stream;
-  return success;
+  return vramtrack::sim::get(handle, &Handle::stream, stream, not_initialized, bad_parameter);
 }
 
 /// Later than any that a program was built for: frameworks refuse an older one.
@@ -151,10 +145,7 @@ std::size_t cudnnGetVersion(void) { return SIM_CUDNN_VERSION; }
 std::size_t cudnnGetCudartVersion(void) { return SIM_CUDART_VERSION; }
 std::size_t cudnnGetMaxDeviceVersion(void) { return 1210; }
 int cudnnGetProperty(int type, int* value) {
-  if (value == nullptr || type < 0 || type > 2) return bad_parameter;
-  constexpr int parts[] = {SIM_CUDNN_VERSION / 10000, SIM_CUDNN_VERSION / 100 % 100, SIM_CUDNN_VERSION % 100};
-  *value = parts[type];
-  return success;
+  return vramtrack::sim::give_version_part(type, value, SIM_CUDNN_VERSION, 10000, bad_parameter);
 }
 const char* cudnnGetErrorString(int status) {
   switch (status) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 
+#include "sim/math/handles.hpp"
 #include "sim/math/library.hpp"
 
 namespace {
@@ -217,15 +218,8 @@ int cufftSetWorkArea(int plan, void*) {
   return success;
 }
 
-int cufftGetVersion(int* version) {
-  if (version == nullptr) return invalid_value;
-  *version = SIM_CUFFT_VERSION;
-  return success;
-}
+int cufftGetVersion(int* version) { return vramtrack::sim::give(version, SIM_CUFFT_VERSION, invalid_value); }
 int cufftGetProperty(int type, int* value) {
-  if (value == nullptr || type < 0 || type > 2) return invalid_value;
-  constexpr int parts[] = {SIM_CUFFT_VERSION / 1000, SIM_CUFFT_VERSION / 100 % 10, SIM_CUFFT_VERSION % 100};
-  *value = parts[type];
-  return success;
+  return vramtrack::sim::give_version_part(type, value, SIM_CUFFT_VERSION, 1000, invalid_value);
 }
 }

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <vector>
 
+#include "sim/math/handles.hpp"
 #include "sim/math/library.hpp"
 
 namespace {
@@ -23,28 +24,15 @@ struct Handle {
   int deterministic = 1, math_mode = 0;
 };
 
-int create(void** out) {
-  if (out == nullptr) return invalid_value;
-  *out = new Handle;
-  return success;
-}
-int destroy(void* handle) {
-  if (handle == nullptr) return not_initialized;
-  delete static_cast<Handle*>(handle);
-  return success;
-}
+int create(void** out) { return vramtrack::sim::create<Handle>(out, invalid_value); }
+int destroy(void* handle) { return vramtrack::sim::destroy<Handle>(handle, not_initialized); }
 template <typename Member>
 int set(void* handle, Member Handle::*member, Member value) {
-  if (handle == nullptr) return not_initialized;
-  static_cast<Handle*>(handle)->*member = value;
-  return success;
+  return vramtrack::sim::set(handle, member, value, not_initialized);
 }
 template <typename Member>
 int get(void* handle, Member Handle::*member, Member* value) {
-  if (handle == nullptr) return not_initialized;
-  if (value == nullptr) return invalid_value;
-  *value = static_cast<Handle*>(handle)->*member;
-  return success;
+  return vramtrack::sim::get(handle, member, value, not_initialized, invalid_value);
 }
 
 long long block(long long n) { return columns_of_block * std::max(n, 1LL); }
@@ -189,15 +177,8 @@ int cusolverDnXgesvd_bufferSize(void*, void*, signed char, signed char, std::int
   return give(device, host, singular_values(m, n), type);
 }
 
-int cusolverGetVersion(int* version) {
-  if (version == nullptr) return invalid_value;
-  *version = SIM_CUSOLVER_VERSION;
-  return success;
-}
+int cusolverGetVersion(int* version) { return vramtrack::sim::give(version, SIM_CUSOLVER_VERSION, invalid_value); }
 int cusolverGetProperty(int type, int* value) {
-  if (value == nullptr || type < 0 || type > 2) return invalid_value;
-  constexpr int parts[] = {SIM_CUSOLVER_VERSION / 1000, SIM_CUSOLVER_VERSION / 100 % 10, SIM_CUSOLVER_VERSION % 100};
-  *value = parts[type];
-  return success;
+  return vramtrack::sim::give_version_part(type, value, SIM_CUSOLVER_VERSION, 1000, invalid_value);
 }
 }

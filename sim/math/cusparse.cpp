@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <new>
 
-#include "sim/math/library.hpp"
+#include "sim/math/handles.hpp"
 #include "sim/math/sparse_shapes.hpp"
 
 using namespace vramtrack::sim;
@@ -31,31 +31,18 @@ struct Kind {
 
 template <typename Object>
 int create(void** out) {
-  if (out == nullptr) return invalid_value;
-  *out = new Object;
-  return success;
+  return vramtrack::sim::create<Object>(out, invalid_value);
 }
 template <typename Object>
 int destroy(const void* object) {
-  delete static_cast<const Object*>(object);
-  return success;
+  return vramtrack::sim::destroy<Object>(object, success);
+}
+template <typename Size>
+int give(Size* bytes) {
+  return vramtrack::sim::give(bytes, static_cast<Size>(buffer_bytes), invalid_value);
 }
 
-int give(std::size_t* bytes) {
-  if (bytes == nullptr) return invalid_value;
-  *bytes = buffer_bytes;
-  return success;
-}
-int give(int* bytes) {
-  if (bytes == nullptr) return invalid_value;
-  *bytes = static_cast<int>(buffer_bytes);
-  return success;
-}
-int no_pivot(int* position) {
-  if (position == nullptr) return invalid_value;
-  *position = -1;
-  return success;
-}
+int no_pivot(int* position) { return vramtrack::sim::give(position, -1, invalid_value); }
 
 int create_matrix(void** out, const SparseMatrix& matrix) {
   if (out == nullptr || matrix.rows < 0 || matrix.columns < 0 || matrix.elements < 0) return invalid_value;
@@ -96,39 +83,22 @@ Pattern pattern_of(std::int64_t rows, std::int64_t columns, std::int64_t element
 extern "C" {
 
 int cusparseCreate(void** handle) { return create<Handle>(handle); }
-int cusparseDestroy(void* handle) { return handle == nullptr ? not_initialized : destroy<Handle>(handle); }
+int cusparseDestroy(void* handle) { return vramtrack::sim::destroy<Handle>(handle, not_initialized); }
 int cusparseSetStream(void* handle, cudaStream_t stream) {
-  if (handle == nullptr) return not_initialized;
-  static_cast<Handle*>(handle)->stream = stream;
-  return success;
+  return set(handle, &Handle::stream, stream, not_initialized);
 }
 int cusparseGetStream(void* handle, cudaStream_t* stream) {
-  if (handle == nullptr) return not_initialized;
-  if (stream == nullptr) return invalid_value;
-  *stream = static_cast<Handle*>(handle)->stream;
-  return success;
+  return get(handle, &Handle::stream, stream, not_initialized, invalid_value);
 }
-int cusparseSetPointerMode(void* handle, int mode) {
-  if (handle == nullptr) return not_initialized;
-  static_cast<Handle*>(handle)->pointer_mode = mode;
-  return success;
-}
+int cusparseSetPointerMode(void* handle, int mode) { return set(handle, &Handle::pointer_mode, mode, not_initialized); }
 int cusparseGetPointerMode(void* handle, int* mode) {
-  if (handle == nullptr) return not_initialized;
-  if (mode == nullptr) return invalid_value;
-  *mode = static_cast<Handle*>(handle)->pointer_mode;
-  return success;
+  return get(handle, &Handle::pointer_mode, mode, not_initialized, invalid_value);
 }
 int cusparseGetVersion(void*, int* version) {
-  if (version == nullptr) return invalid_value;
-  *version = SIM_CUSPARSE_VERSION;
-  return success;
+  return vramtrack::sim::give(version, SIM_CUSPARSE_VERSION, invalid_value);
 }
 int cusparseGetProperty(int type, int* value) {
-  if (value == nullptr || type < 0 || type > 2) return invalid_value;
-  constexpr int parts[] = {SIM_CUSPARSE_VERSION / 1000, SIM_CUSPARSE_VERSION / 100 % 10, SIM_CUSPARSE_VERSION % 100};
-  *value = parts[type];
-  return success;
+  return give_version_part(type, value, SIM_CUSPARSE_VERSION, 1000, invalid_value);
 }
 const char* cusparseGetErrorName(int status) {
   switch (status) {
@@ -150,12 +120,8 @@ const char* cusparseGetErrorString(int status) { return cusparseGetErrorName(sta
 
 int cusparseCreateMatDescr(void** kind) { return create<Kind>(kind); }
 int cusparseDestroyMatDescr(void* kind) { return destroy<Kind>(kind); }
-#define KIND(name, member)                          \
-  int cusparseSetMat##name(void* kind, int value) { \
-    if (kind == nullptr) return invalid_value;      \
-    static_cast<Kind*>(kind)->member = value;       \
-    return success;                                 \
-  }                                                 \
+#define KIND(name, member)                                                                                   \
+  int cusparseSetMat##name(void* kind, int value) { return set(kind, &Kind::member, value, invalid_value); } \
   int cusparseGetMat##name(const void* kind) { return kind == nullptr ? 0 : static_cast<const Kind*>(kind)->member; }
 KIND(Type, type)
 KIND(FillMode, fill)
